@@ -1,0 +1,1 @@
+"""Commands: deploy the design documents, run the server, load files, measure."""
