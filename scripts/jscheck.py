@@ -140,7 +140,7 @@ def _check_source(field, path, source, modules):
     for node in _walk(tree.root_node):
         newer = _newer_than_es5(node)
         if newer:
-            found(node, f"{newer} is not ES5, which is what every database's engine runs")
+            found(node, f"uses {newer}: newer than ES5, which is what the engines of all databases share")
         if node.type == "call_expression" and node.child_by_field_name("function").text == b"require":
             message = _require_error(field, node, modules)
             if message:
