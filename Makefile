@@ -1,0 +1,110 @@
+# dicouch. `make help` lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+EMBEDDED := scripts/embedded
+ESLINT := tests/js
+# The embedded database is installed only where no CouchDB is named or found.
+CHOSEN := $(filter-out embedded,$(COUCHDB_URL))$(if $(filter embedded,$(COUCHDB_URL)),,$(shell command -v couchdb /opt/couchdb/bin/couchdb))
+DATABASE := $(if $(CHOSEN),,node-embedded)
+
+# ---------------------------------------------------------------------------------------------------------------
+# What one does with it
+# ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+.PHONY: run
+run: $(VENV)/.run $(DATABASE) ## set everything up and serve DICOMweb on http://127.0.0.1:5985/dicom-web
+	@exec $(PY) -m scripts.run
+
+.PHONY: load
+load: $(VENV)/.run ## upload a folder to a running server: make load DIR=folder [URL=...] [WORKERS=4]
+	@test -n "$(DIR)" || { echo "load: name a folder: make load DIR=folder" >&2; exit 2; }
+	@exec $(PY) -m scripts.load "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(WORKERS),--workers "$(WORKERS)")
+
+.PHONY: demo
+demo: $(VENV)/.run ## load example files into a running server and show three requests
+	@exec $(PY) -m scripts.demo $(if $(URL),--url "$(URL)")
+
+.PHONY: push-views
+push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the database (ARGS=--dry-run shows the difference)
+	@exec $(PY) -m scripts.push_views $(ARGS)
+
+# ---------------------------------------------------------------------------------------------------------------
+# Working on it
+# ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(VENV)/.test node-embedded node-eslint ## set everything up and run all tests (ARGS="-k name" selects)
+	@exec $(PY) -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.test node-eslint ## check the style of Python (ruff) and JavaScript (eslint)
+	@$(PY) -m ruff check .
+	@$(ESLINT)/node_modules/.bin/eslint --config $(ESLINT)/eslint.config.js --max-warnings 0 --no-error-on-unmatched-pattern \
+	  designdocs scripts tests
+
+.PHONY: bench
+bench: $(VENV)/.test node-embedded ## measure against the bare database
+	@exec $(PY) -m scripts.bench $(ARGS)
+
+.PHONY: clean
+clean: ## remove what make installed; stored data stays
+	@rm -rf $(VENV) $(EMBEDDED)/node_modules $(ESLINT)/node_modules build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find scripts shim tests -name __pycache__ -type d -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------------------------------------------
+# Installing, once; again only when what names the packages changed
+# ---------------------------------------------------------------------------------------------------------------
+
+# $(call quietly,what,command): say what happens, show the command's own words only when it fails.
+define quietly
+	@echo "$(1) ..." >&2; log=$$(mktemp); $(2) >"$$log" 2>&1 \
+	  || { code=$$?; cat "$$log" >&2; rm -f "$$log"; echo "$(1): failed" >&2; exit $$code; }; rm -f "$$log"
+endef
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $$($(PYTHON) --version 2>&1) is too old: Python 3.11 or newer is needed (PYTHON=... names another)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make: $(PYTHON) has no venv module: install the package python3-venv" >&2; exit 1; }
+	$(call quietly,making $(VENV),$(PYTHON) -m venv $(VENV))
+	@touch $@
+
+$(VENV)/.run: setup.cfg pyproject.toml | $(VENV)/.python
+	$(call quietly,installing the Python packages,$(PY) -m pip install --disable-pip-version-check -q -e .)
+	@touch $@
+
+$(VENV)/.test: setup.cfg pyproject.toml | $(VENV)/.python
+	$(call quietly,installing the Python packages and those of the tests,$(PY) -m pip install --disable-pip-version-check -q -e '.[test]')
+	@touch $@ $(VENV)/.run
+
+# $(call npm,folder): the packages of one package-lock.json, exactly, running none of their scripts.
+define npm
+	@command -v node >/dev/null || { echo "make: node is missing: install Node.js 20 or newer" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "make: npm is missing: install npm, which comes with Node.js" >&2; exit 1; }
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' \
+	  || { echo "make: node $$(node --version) is too old: Node.js 20 or newer is needed" >&2; exit 1; }
+	$(call quietly,installing the node packages of $(1),cd $(1) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+endef
+
+.PHONY: node-embedded node-eslint
+node-embedded: $(EMBEDDED)/node_modules/.installed
+node-eslint: $(ESLINT)/node_modules/.installed
+
+$(EMBEDDED)/node_modules/.installed: $(EMBEDDED)/package-lock.json
+	$(call npm,$(EMBEDDED))
+	@touch $@
+
+$(ESLINT)/node_modules/.installed: $(ESLINT)/package-lock.json
+	$(call npm,$(ESLINT))
+	@touch $@

@@ -1,0 +1,144 @@
+"""Reaching a database: the URL, its credentials, and errors a person can act on."""
+
+import os
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import couchdb
+import requests
+
+DEFAULT_DATABASE = "dicom"
+PROBE_TIMEOUT = 10.0
+
+
+class CommandError(Exception):
+    """A command cannot go on; its message is the one line that the person reads."""
+
+
+def split_credentials(url):
+    """Take user and password out of a URL.
+
+    Parameters
+    ----------
+    url : str
+        ``http[s]://[user:password@]host[:port][/prefix]``.
+
+    Returns
+    -------
+    tuple of (str, tuple of (str, str) or None)
+        The URL without credentials and without a trailing slash, and the decoded user and password.
+
+    Raises
+    ------
+    CommandError
+        When this is not an ``http`` or ``https`` URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        port = parts.port
+    except ValueError as error:
+        raise CommandError(f"COUCHDB_URL is not a URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise CommandError("COUCHDB_URL must look like http://user:password@host:5984")
+    host = f"[{host}]" if ":" in host else host
+    netloc = f"{host}:{port}" if port else host
+    credentials = None
+    if parts.username is not None:
+        credentials = (unquote(parts.username), unquote(parts.password or ""))
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", "")), credentials
+
+
+def redact(url):
+    """Return `url` without user and password, for printing."""
+    return split_credentials(url)[0]
+
+
+def with_credentials(url, credentials):
+    """Return `url` carrying `credentials`, percent-encoded so that every HTTP client reads them alike."""
+    if credentials is None:
+        return url
+    parts = urlsplit(url)
+    user, password = (quote(value, safe="") for value in credentials)
+    return urlunsplit((parts.scheme, f"{user}:{password}@{parts.netloc}", parts.path, "", ""))
+
+
+def database_name():
+    """Name of the database: ``COUCHDB_DATABASE``, or ``dicom``."""
+    return os.environ.get("COUCHDB_DATABASE") or DEFAULT_DATABASE
+
+
+def connect(url, timeout=60.0):
+    """Connect to a CouchDB, or to a server that speaks its protocol.
+
+    Parameters
+    ----------
+    url : str
+        Root URL of the server, credentials included.
+    timeout : float
+        Seconds that one request may take.
+
+    Returns
+    -------
+    couchdb.Server
+        A server that has answered and accepted the credentials.
+
+    Raises
+    ------
+    CommandError
+        When nothing answers there, the login is refused, or something else answers.
+    """
+    plain, credentials = split_credentials(url)
+    # Two requests: the root may be open to everyone while the credentials are wrong.
+    welcome = _probe(f"{plain}/", plain, credentials)
+    if not isinstance(welcome, dict) or not {"couchdb", "express-pouchdb", "pouchdb-server"} & welcome.keys():
+        raise CommandError(f"{plain} is not a CouchDB: its welcome message is missing")
+    if credentials is not None:
+        _probe(f"{plain}/_session", plain, credentials)
+    session = couchdb.http.Session(timeout=timeout)
+    return couchdb.Server(with_credentials(plain, credentials), session=session)
+
+
+def _probe(address, plain, credentials):
+    """Fetch a JSON resource of the server; every way in which that fails is one clear line."""
+    session = requests.Session()
+    # A proxy or a .netrc of this account must not change who is asked, and as whom.
+    session.trust_env = False
+    try:
+        answer = session.get(address, auth=credentials, timeout=PROBE_TIMEOUT, headers={"Accept": "application/json"})
+    except requests.exceptions.SSLError as error:
+        raise CommandError(f"{plain} has no certificate that is trusted here: {error}") from error
+    except requests.exceptions.ConnectTimeout as error:
+        raise CommandError(f"{plain} does not answer within {PROBE_TIMEOUT:.0f} s") from error
+    except requests.exceptions.ConnectionError as error:
+        raise CommandError(f"cannot reach a database at {plain}: {_cause(error)}") from error
+    except requests.exceptions.RequestException as error:
+        raise CommandError(f"no usable answer from {plain}: {error}") from error
+    if answer.status_code in (401, 403):
+        user = f"user {credentials[0]!r}" if credentials else "a request without user and password"
+        raise CommandError(f"{plain} refuses {user} ({answer.status_code}): {reason(answer)}")
+    try:
+        body = answer.json()
+    except ValueError as error:
+        raise CommandError(f"{plain} is not a CouchDB: it answers {answer.status_code} without JSON") from error
+    if answer.status_code >= 400:
+        raise CommandError(f"{plain} answers {answer.status_code}: {reason(answer)}")
+    return body
+
+
+def reason(answer):
+    """The reason that a CouchDB gives in its JSON body, else the HTTP reason."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.reason
+    return body.get("reason") or body.get("error") or answer.reason if isinstance(body, dict) else answer.reason
+
+
+def _cause(error):
+    """The innermost cause of a connection error, without the client's internals around it."""
+    text = str(error)
+    for known in ("Connection refused", "Name or service not known", "No route to host", "Connection reset",
+                  "Temporary failure in name resolution", "Network is unreachable"):
+        if known in text:
+            return known.lower()
+    return "the connection failed"

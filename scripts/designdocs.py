@@ -1,0 +1,105 @@
+"""Reading design documents from their folders (couchapp layout), ready to be stored.
+
+One folder is one document: a file's name minus its extension is the field, a folder is an object,
+`.json` files are parsed. python-couchdb's loader does that part; here are the names, the version and
+what must not reach the database (dot files, editors' backups).
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from couchdb.loader import DuplicateKeyError, load_design_doc
+
+from scripts.connection import CommandError
+
+FOLDER = Path(__file__).resolve().parent.parent / "designdocs"
+# What decides the contents of a view index: a change elsewhere leaves the stored index valid.
+INDEX_FIELDS = ("views", "options", "language")
+
+
+def is_source(path, folder):
+    """Tell whether a path inside `folder` belongs to the design document.
+
+    Dot files and editors' backups do not, nor do folders without any file: version control leaves such folders
+    behind, and a view without a map function would be refused.
+    """
+    path = Path(path)
+    for name in path.relative_to(folder).parts:
+        if name.startswith((".", "#")) or name.endswith(("~", ".orig", ".rej", ".bak")):
+            return False
+    return not path.is_dir() or any(is_source(child, folder) for child in path.rglob("*") if child.is_file())
+
+
+def folders(root=FOLDER):
+    """List the folders below `root`, each a design document, sorted by name.
+
+    Raises
+    ------
+    CommandError
+        When there is none.
+    """
+    root = Path(root)
+    found = sorted(path for path in root.iterdir() if path.is_dir() and is_source(path, root)) if root.is_dir() else []
+    if not found:
+        raise CommandError(f"no design documents in {root}")
+    return found
+
+
+def load(folder):
+    """Load one design document.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Its folder. A file `_id` names the document, otherwise the folder's name does; a file `version`
+        carries the version's readable part.
+
+    Returns
+    -------
+    dict
+        The document as it is stored, without `_rev`. `version` ends with a digest of the contents, so that two
+        databases with the same version have the same functions.
+
+    Raises
+    ------
+    CommandError
+        When a file cannot be read as what its name says, or two files claim one field.
+    """
+    folder = Path(folder)
+    try:
+        document = load_design_doc(str(folder), strip=True, predicate=lambda path: is_source(path, folder))
+    except json.JSONDecodeError as error:
+        raise CommandError(f"{_broken_json(folder)}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{folder}: a file is not UTF-8 text: {error}") from error
+    except (DuplicateKeyError, NotImplementedError) as error:
+        raise CommandError(f"{folder}: {error}") from error
+    document.setdefault("_id", f"_design/{folder.name}")
+    document.setdefault("language", "javascript")
+    if not str(document["_id"]).startswith("_design/"):
+        raise CommandError(f"{folder / '_id'}: {document['_id']!r} does not start with _design/")
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
+    readable = document.get("version")
+    document["version"] = f"{readable}+{digest}" if readable else digest
+    return document
+
+
+def load_all(root=FOLDER):
+    """Load every design document below `root`, in the order of their names."""
+    return [load(folder) for folder in folders(root)]
+
+
+def index_part(document):
+    """The fields of a design document that decide its view indexes."""
+    return {name: document[name] for name in INDEX_FIELDS if name in document}
+
+
+def _broken_json(folder):
+    """Name the first file below `folder` that is not JSON; the loader's error does not."""
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            json.loads(path.read_text("utf-8"))
+        except ValueError:
+            return path
+    return folder
