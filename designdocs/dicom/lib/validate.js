@@ -1,0 +1,75 @@
+// What a document must be to be let in: its id says its place in the hierarchy and its parts have the right shape.
+var PARTS = { study: 2, series: 2, instance: 3 };
+
+function isObject(value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+function refuse(doc, reason) {
+  throw { forbidden: doc._id + ': ' + reason };
+}
+
+function checkDataset(doc) {
+  if (!isObject(doc.dataset)) {
+    refuse(doc, 'dataset must be an object in the DICOM JSON Model');
+  }
+  Object.keys(doc.dataset).forEach(function (tag) {
+    if (!/^[0-9A-F]{8}$/.test(tag)) {
+      refuse(doc, 'dataset: "' + tag + '" is not a tag of eight upper-case hexadecimal digits');
+    }
+    var attribute = doc.dataset[tag];
+    if (!isObject(attribute) || !/^[A-Z]{2}$/.test(attribute.vr)) {
+      refuse(doc, 'dataset: ' + tag + ' has no vr');
+    }
+    if (attribute.Value !== undefined && !Array.isArray(attribute.Value)) {
+      refuse(doc, 'dataset: the Value of ' + tag + ' must be an array');
+    }
+  });
+}
+
+function checkUid(doc, tag, expected) {
+  var attribute = doc.dataset[tag];
+  if (!attribute || !attribute.Value || attribute.Value[0] !== expected) {
+    refuse(doc, 'dataset: ' + tag + ' must be "' + expected + '", as the id says');
+  }
+}
+
+function checkFile(doc) {
+  var file = doc.file;
+  if (!isObject(file)) {
+    refuse(doc, 'file must say where the Part 10 bytes are');
+  }
+  if (typeof file.size !== 'number' || typeof file.transferSyntax !== 'string' || typeof file.store !== 'string') {
+    refuse(doc, 'file needs size, transferSyntax and store');
+  }
+  if (file.store === 'attachment' && !(doc._attachments && doc._attachments['object.dcm'])) {
+    refuse(doc, 'the attachment object.dcm is missing');
+  }
+}
+
+exports.check = function (doc) {
+  var parts = doc._id.split(':');
+  if (!PARTS[doc.type]) {
+    refuse(doc, 'type must be "study", "series" or "instance"');
+  }
+  if (parts.length !== PARTS[doc.type] || parts.indexOf('') >= 0) {
+    refuse(doc, 'the id does not name a ' + doc.type);
+  }
+  if ((doc.type === 'study') !== (parts.length === 2 && parts[1] === 'study')) {
+    refuse(doc, 'only a study\'s id ends in ":study"');
+  }
+  checkDataset(doc);
+  if (doc.type === 'study') {
+    checkUid(doc, '0020000D', parts[0]);
+    if (!isObject(doc.series)) {
+      refuse(doc, 'series must say which series the study has');
+    }
+  } else if (doc.type === 'series') {
+    checkUid(doc, '0020000E', parts[1]);
+  } else {
+    checkUid(doc, '0020000D', parts[0]);
+    checkUid(doc, '0020000E', parts[1]);
+    checkUid(doc, '00080018', parts[2]);
+    checkFile(doc);
+  }
+};

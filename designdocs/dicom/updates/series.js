@@ -1,0 +1,3 @@
+function (doc, req) {
+  return require('lib/headers').update('series', doc, req);
+}

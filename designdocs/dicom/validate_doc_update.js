@@ -1,0 +1,6 @@
+function (newDoc, oldDoc, userCtx, secObj) {
+  if (newDoc._deleted || newDoc._id.charAt(0) === '_') {
+    return;
+  }
+  require('lib/validate').check(newDoc);
+}

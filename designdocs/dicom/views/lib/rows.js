@@ -1,0 +1,118 @@
+// What the index rows of studies, series and instances say: the values that lists match on and render.
+var normalise = require('views/lib/normalise');
+
+// Attributes of QIDO's instance level (PS3.18 Table 10.6.3-5) and those a viewer sorts by; the rest needs the document.
+var INSTANCE = [
+  '00080012', '00080013', '00080016', '00080018', '00080022', '00080023', '00080032', '00080033', '00080201',
+  '00200013', '00280008', '00280010', '00280011', '00280100'
+];
+
+function isObject(value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+// First value of an attribute as a string without padding, '' where there is none.
+function first(dataset, tag) {
+  var attribute = isObject(dataset) ? dataset[tag] : null;
+  var value = isObject(attribute) && Array.isArray(attribute.Value) ? attribute.Value[0] : null;
+  return value === null || value === undefined || typeof value === 'object' ? '' : String(value).replace(/^ +| +$/g, '');
+}
+
+// Numbers sort as numbers, and what has none comes last.
+function number(dataset, tag) {
+  var text = first(dataset, tag);
+  var value = text === '' ? NaN : Number(text);
+  return isFinite(value) ? value : 4294967295;
+}
+
+// Every normalised spelling of a PN attribute, over all values and component groups (PS3.5 6.2.1).
+function names(dataset, tag) {
+  var attribute = isObject(dataset) ? dataset[tag] : null;
+  var found = [];
+  (isObject(attribute) && Array.isArray(attribute.Value) ? attribute.Value : []).forEach(function (value) {
+    ['Alphabetic', 'Ideographic', 'Phonetic'].forEach(function (group) {
+      var key = isObject(value) && typeof value[group] === 'string' ? normalise.name(value[group]) : '';
+      if (key && found.indexOf(key) < 0) {
+        found.push(key);
+      }
+    });
+  });
+  return found;
+}
+
+function modalities(doc) {
+  var found = [];
+  var series = isObject(doc.series) ? doc.series : {};
+  Object.keys(series).forEach(function (uid) {
+    if (typeof series[uid] === 'string' && series[uid] && found.indexOf(series[uid]) < 0) {
+      found.push(series[uid]);
+    }
+  });
+  return found.sort();
+}
+
+function copy(dataset) {
+  var result = {};
+  Object.keys(dataset).forEach(function (tag) {
+    result[tag] = dataset[tag];
+  });
+  return result;
+}
+
+// Uids of an instance or series document; null when the id is not one of ours.
+function uids(doc) {
+  var parts = String(doc._id).split(':');
+  return { study: parts[0], series: parts[1], instance: parts[2] };
+}
+
+// A study's sort key: date and time of day as plain digits, newest last, studies without a date first.
+function when(dataset) {
+  return [first(dataset, '00080020').replace(/\./g, ''), first(dataset, '00080030').replace(/:/g, '')];
+}
+
+exports.first = first;
+exports.names = names;
+exports.modalities = modalities;
+exports.number = number;
+exports.uids = uids;
+exports.when = when;
+
+exports.isStudy = function (doc) {
+  return doc.type === 'study' && isObject(doc.dataset);
+};
+
+exports.isSeries = function (doc) {
+  return doc.type === 'series' && isObject(doc.dataset);
+};
+
+exports.isInstance = function (doc) {
+  return doc.type === 'instance' && isObject(doc.dataset) && isObject(doc.file);
+};
+
+exports.study = function (doc) {
+  var dataset = copy(doc.dataset);
+  var found = modalities(doc);
+  dataset['00080061'] = found.length ? { vr: 'CS', Value: found } : { vr: 'CS' };
+  return { dataset: dataset };
+};
+
+exports.series = function (doc) {
+  return { study: uids(doc).study, dataset: doc.dataset };
+};
+
+exports.instance = function (doc) {
+  var ids = uids(doc);
+  var dataset = {};
+  INSTANCE.forEach(function (tag) {
+    if (doc.dataset[tag]) {
+      dataset[tag] = doc.dataset[tag];
+    }
+  });
+  dataset['00083002'] = { vr: 'UI', Value: [doc.file.transferSyntax] };
+  return {
+    study: ids.study,
+    series: ids.series,
+    dataset: dataset,
+    file: { store: doc.file.store, size: doc.file.size, transferSyntax: doc.file.transferSyntax }
+  };
+};

@@ -1,0 +1,7 @@
+function (doc) {
+  var rows = require('views/lib/rows');
+  if (!rows.isStudy(doc)) {
+    return;
+  }
+  emit(rows.when(doc.dataset).concat([rows.uids(doc).study]), rows.study(doc));
+}

@@ -1,0 +1,9 @@
+function (doc) {
+  var rows = require('views/lib/rows');
+  if (!rows.isStudy(doc)) {
+    return;
+  }
+  rows.modalities(doc).forEach(function (modality) {
+    emit([modality].concat(rows.when(doc.dataset), rows.uids(doc).study), rows.study(doc));
+  });
+}

@@ -1,0 +1,326 @@
+"""Databases that start with the program and stop with it: the embedded one, and a private Apache CouchDB.
+
+Both are context managers that yield a :class:`Database`; its ``url`` is what ``COUCHDB_URL`` takes.
+
+>>> with embedded("data") as database:                                  # doctest: +SKIP
+...     serve(couchdb_url=database.url)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import requests
+
+EMBEDDED_HOST = Path(__file__).resolve().parent / "embedded"
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 15.0
+
+VM_ARGS = """\
+# No node name: Erlang then opens no distribution port and needs no epmd, so several instances run side by side.
+-kernel error_logger silent
+-sasl sasl_error_logger false
++SDio 16
++Bd -noinput
+-os_mon start_cpu_sup false
+-os_mon start_memsup false
+-os_mon start_disksup false
+"""
+
+INI = """\
+; Written at every start; changes made through the configuration API do not last.
+[couchdb]
+database_dir = {folder}/data
+view_index_dir = {folder}/data
+single_node = true
+uuid = {uuid}
+max_attachment_size = infinity
+{engine}
+[cluster]
+n = 1
+q = 2
+[chttpd]
+bind_address = 127.0.0.1
+port = {port}
+max_http_request_size = 4294967296
+[chttpd_auth]
+secret = {secret}
+timeout = 86400
+[log]
+writer = file
+file = {folder}/couchdb.log
+level = warning
+[query_server_config]
+os_process_limit = 100
+[admins]
+{user} = {password}
+"""
+
+
+class DatabaseError(Exception):
+    """A database cannot be started; the message says why in one line."""
+
+
+@dataclass
+class Database:
+    """A running database.
+
+    Attributes
+    ----------
+    url : str
+        Where it answers, with user and password: a value for ``COUCHDB_URL``.
+    name : str
+        What it is, for people: ``"Embedded PouchDB 9.0.0"``, ``"Apache CouchDB 3.5.0"``.
+    fauxton : str
+        The address of its web interface, without credentials.
+    user, password : str
+        The administrator.
+    pid : int or None
+        Its process, ``None`` where somebody else runs it.
+    """
+
+    url: str
+    name: str
+    fauxton: str
+    user: str
+    password: str
+    process: subprocess.Popen | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process else None
+
+    def stop(self) -> None:
+        """End the process and everything it started; a second call does nothing."""
+        if self.process:
+            _stop(self.process)
+
+
+def _stop(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT)
+    # The process leads its own group, in which CouchDB's query servers live.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream:
+            stream.close()
+
+
+def _settings(folder: Path) -> dict:
+    """Read what must stay the same from start to start, made at the first one; only the owner may read it."""
+    path = folder / "private.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    settings = {"user": "admin", "password": secrets.token_urlsafe(24), "uuid": uuid.uuid4().hex, "secret": secrets.token_hex(32)}
+    _write_private(path, json.dumps(settings))
+    return settings
+
+
+def _write_private(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def _make_folder(folder: str | os.PathLike) -> Path:
+    path = Path(folder).resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"cannot make the data folder {path}: {error.strerror}") from error
+    return path
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "no message"
+
+
+def _with_credentials(url: str, user: str, password: str) -> str:
+    return url.replace("://", f"://{quote(user, safe='')}:{quote(password, safe='')}@", 1)
+
+
+@contextlib.contextmanager
+def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False, port: int = 0) -> Iterator[Database]:
+    """Run the embedded database.
+
+    Parameters
+    ----------
+    data_dir : path-like, optional
+        Where it keeps its data; needed unless `memory`.
+    memory : bool
+        Keep nothing.
+    port : int
+        Port on 127.0.0.1; 0 takes a free one.
+
+    Yields
+    ------
+    Database
+
+    Raises
+    ------
+    DatabaseError
+        When it does not start: node or its modules are missing, port in use, folder in use.
+    """
+    node = shutil.which("node")
+    if not node:
+        raise DatabaseError("node is missing: install Node.js 18 or newer")
+    if not (EMBEDDED_HOST / "node_modules").is_dir():
+        raise DatabaseError(f"the embedded database is not installed: run `npm ci --ignore-scripts` in {EMBEDDED_HOST}")
+    with contextlib.ExitStack() as stack:
+        if memory:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dicouch-")))
+        elif data_dir is None:
+            raise DatabaseError("a data folder is needed")
+        else:
+            folder = _make_folder(data_dir)
+        settings = _settings(folder)
+        user, password = settings["user"], settings["password"]
+        command = [node, str(EMBEDDED_HOST / "server.js"), "--port", str(port), "--with-parent"]
+        command += ["--memory"] if memory else ["--data", str(folder)]
+        log = folder / "embedded.log"
+        with open(log, "ab") as errors:
+            # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
+                env={**os.environ, "EMBEDDED_ADMIN": f"{user}:{password}"},
+            )  # fmt: skip
+        stack.callback(_stop, process)
+        line = process.stdout.readline()
+        if not line:
+            process.wait()
+            raise DatabaseError(f"the embedded database did not start: {_tail(log)}")
+        url = json.loads(line)["url"]
+        version = json.loads((EMBEDDED_HOST / "node_modules" / "pouchdb-core" / "package.json").read_text())["version"]
+        yield Database(
+            _with_credentials(url, user, password), f"Embedded PouchDB {version}", f"{url}/_utils/", user, password, process
+        )
+
+
+def find_couchdb() -> Path | None:
+    """Find Apache CouchDB on this machine: on ``PATH``, else where its packages put it."""
+    found = shutil.which("couchdb")
+    packaged = Path("/opt/couchdb/bin/couchdb")
+    if found:
+        return Path(found)
+    return packaged if os.access(packaged, os.X_OK) else None
+
+
+@contextlib.contextmanager
+def private_couchdb(
+    data_dir: str | os.PathLike, *, binary: str | os.PathLike | None = None, port: int = 0, js_engine: str = "quickjs"
+) -> Iterator[Database]:
+    """Run an Apache CouchDB of one's own: loopback only, own data, own administrator.
+
+    Parameters
+    ----------
+    data_dir : path-like
+        Where it keeps data, log and the administrator's password (readable by the owner only).
+    binary : path-like, optional
+        The ``couchdb`` program; :func:`find_couchdb` by default.
+    port : int
+        Port on 127.0.0.1; 0 takes the one of the last start, or a free one.
+    js_engine : {"quickjs", "spidermonkey"}
+        What runs the design documents, where CouchDB offers the choice (3.4 and newer).
+
+    Yields
+    ------
+    Database
+
+    Raises
+    ------
+    DatabaseError
+        When it does not start.
+    """
+    program = Path(binary) if binary else find_couchdb()
+    if not program or not program.exists():
+        raise DatabaseError(f"Apache CouchDB is not here: {program or 'no couchdb on PATH'}")
+    folder = _make_folder(data_dir)
+    settings = _settings(folder)
+    etc = program.resolve().parent.parent / "etc"
+    default_ini = etc / "default.ini"
+    if not default_ini.exists():
+        raise DatabaseError(f"{program} has no {default_ini}")
+    engine = f"js_engine = {js_engine}" if "js_engine" in default_ini.read_text() else ""
+    with contextlib.ExitStack() as stack:
+        lock = stack.enter_context(open(folder / "lock", "w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DatabaseError(f"the data folder is in use by another process: {folder}") from error
+        number = _choose_port(port, settings.get("port", 0))
+        if number != settings.get("port"):
+            settings["port"] = number
+            _write_private(folder / "private.json", json.dumps(settings))
+        (folder / "vm.args").write_text(VM_ARGS)
+        _write_private(folder / "private.ini", INI.format(folder=folder, engine=engine, **settings))
+        log = folder / "couchdb.out"
+        command = [str(program)]
+        if setpriv := shutil.which("setpriv"):
+            # Ends with this process, however it ends.
+            command = [setpriv, "--pdeathsig", "TERM", *command]
+        with open(log, "ab") as output:
+            # It inherits the lock, which therefore lasts as long as it runs.
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                pass_fds=[lock.fileno()], cwd=folder,
+                env={
+                    **os.environ,
+                    "COUCHDB_ARGS_FILE": str(folder / "vm.args"),
+                    "COUCHDB_INI_FILES": f"{default_ini} {folder / 'private.ini'}",
+                },
+            )  # fmt: skip
+        stack.callback(_stop, process)
+        base = f"http://127.0.0.1:{number}"
+        user, password = settings["user"], settings["password"]
+        welcome = _wait(process, base, (user, password), log)
+        yield Database(
+            _with_credentials(base, user, password), f"Apache CouchDB {welcome['version']}", f"{base}/_utils/", user, password, process
+        )
+
+
+def _choose_port(wanted: int, last: int) -> int:
+    """Take the wanted port, else the last one, else a free one; of the latter two whichever is free."""
+    for candidate in [wanted] if wanted else [last, 0]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", candidate))
+                return probe.getsockname()[1]
+    raise DatabaseError(f"port {wanted} is in use")
+
+
+def _wait(process: subprocess.Popen, base: str, auth: tuple[str, str], log: Path) -> dict:
+    """Wait until CouchDB answers as the administrator's, and give its welcome."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise DatabaseError(f"CouchDB ended with code {process.returncode}: {_tail(log)}")
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(f"{base}/_up", timeout=5).ok and requests.get(f"{base}/_all_dbs", auth=auth, timeout=5).ok:
+                for system in ("_users", "_replicator"):
+                    requests.put(f"{base}/{system}", auth=auth, timeout=30)
+                return requests.get(f"{base}/", auth=auth, timeout=5).json()
+        time.sleep(0.1)
+    raise DatabaseError(f"CouchDB did not answer within {START_TIMEOUT:.0f} s: {_tail(log)}")

@@ -1,0 +1,136 @@
+'use strict';
+
+// Attachments as files. PouchDB keeps an attachment as one value of leveldb, so that reading or writing it holds it in memory
+// several times over. Here the bytes that arrive over HTTP go to `<database>.attachments/`, named by their MD5, and the
+// document refers to them by digest as it does to any attachment. A leveldown in between shows those files to PouchDB as
+// the values it expects (for replication and `attachments=true`), and removes a file when PouchDB drops its last reference.
+
+const crypto = require('crypto');
+const fs = require('fs');
+const path = require('path');
+const { pipeline } = require('stream/promises');
+const { Transform } = require('stream');
+
+// The keys under which pouchdb-adapter-leveldb-core files an attachment's references, its bytes, and a design document.
+const REFERENCES = '\xffattach-store\xff';
+const BYTES = '\xffattach-binary-store\xff';
+const DESIGN = '\xffdocument-store\xff_design/';
+
+class AttachmentFolder {
+  constructor(directory) {
+    this.directory = directory;
+    this.incoming = path.join(directory, 'incoming');
+    this.pins = new Map();
+    this.serial = 0;
+    // What a crash left half received.
+    fs.rmSync(this.incoming, { recursive: true, force: true });
+  }
+
+  file(digest) {
+    const name = Buffer.from(digest.replace(/^md5-/, ''), 'base64').toString('hex');
+    return path.join(this.directory, name.slice(0, 2), name);
+  }
+
+  // Receives a stream into a file; the answer is pinned until release() says that its document is written.
+  async receive(stream) {
+    await fs.promises.mkdir(this.incoming, { recursive: true });
+    const temporary = path.join(this.incoming, String(++this.serial));
+    const md5 = crypto.createHash('md5');
+    let length = 0;
+    const meter = new Transform({
+      transform(chunk, encoding, done) {
+        md5.update(chunk);
+        length += chunk.length;
+        done(null, chunk);
+      }
+    });
+    try {
+      await pipeline(stream, meter, fs.createWriteStream(temporary, { flush: true }));
+      const digest = 'md5-' + md5.digest('base64');
+      const target = this.file(digest);
+      this.pins.set(digest, (this.pins.get(digest) || 0) + 1);
+      await fs.promises.mkdir(path.dirname(target), { recursive: true });
+      await fs.promises.rename(temporary, target);
+      return { digest, length };
+    } catch (error) {
+      await fs.promises.rm(temporary, { force: true });
+      throw error;
+    }
+  }
+
+  // Ends what receive() began: the document that refers to the file is written, or refused.
+  async release(digest) {
+    const left = this.pins.get(digest) - 1;
+    if (left > 0) {
+      this.pins.set(digest, left);
+      return;
+    }
+    this.pins.delete(digest);
+    if (!await this.isReferenced(digest)) {
+      await this.remove(digest);
+    }
+  }
+
+  async remove(digest) {
+    if (!this.pins.has(digest)) {
+      await fs.promises.rm(this.file(digest), { force: true });
+    }
+  }
+}
+
+// A leveldown constructor for PouchDB's `db` option. `folders` maps a database's location to its AttachmentFolder.
+// `onWrite(location, design)` hears of every write, with `design` true for a design document; `onDestroy(location)` is awaited
+// before a database's files go.
+function attachmentLeveldown(leveldown, folders, { sync, onWrite, onDestroy }) {
+  function withAttachments(location) {
+    const store = leveldown(location);
+    const folder = new AttachmentFolder(location + '.attachments');
+    const get = store._get;
+    const batch = store._batch;
+    folders.set(location, folder);
+    folder.isReferenced = digest => new Promise(resolve => get.call(store, REFERENCES + digest, {}, error => resolve(!error)));
+
+    store._get = function (key, options, callback) {
+      get.call(this, key, options, (error, value) => {
+        const name = error && /notfound/i.test(error.message) ? String(key) : '';
+        if (name.startsWith(REFERENCES)) {
+          // A file without a reference yet: its document is being written.
+          fs.access(folder.file(name.slice(REFERENCES.length)), missing => {
+            callback(missing ? error : null, options.asBuffer === false ? '{"refs":{}}' : Buffer.from('{"refs":{}}'));
+          });
+        } else if (name.startsWith(BYTES)) {
+          fs.readFile(folder.file(name.slice(BYTES.length)), (missing, bytes) => callback(missing ? error : null, bytes));
+        } else {
+          callback(error, value);
+        }
+      });
+    };
+
+    store._batch = function (operations, options, callback) {
+      const dropped = operations.filter(one => one.type === 'del' && String(one.key).startsWith(BYTES));
+      batch.call(this, operations, { sync }, error => {
+        if (error) {
+          callback(error);
+          return;
+        }
+        onWrite(location, operations.some(one => String(one.key).startsWith(DESIGN)));
+        Promise.all(dropped.map(one => folder.remove(String(one.key).slice(BYTES.length)))).then(() => callback(), callback);
+      });
+    };
+
+    return store;
+  }
+
+  withAttachments.destroy = function (location, callback) {
+    Promise.resolve(onDestroy(location))
+      .then(() => fs.promises.rm(location + '.attachments', { recursive: true, force: true }))
+      .then(() => new Promise((resolve, reject) => leveldown.destroy(location, error => error ? reject(error) : resolve())))
+      .then(() => {
+        folders.delete(location);
+        callback();
+      }, callback);
+  };
+  return withAttachments;
+}
+
+module.exports = { attachmentLeveldown };

@@ -1,0 +1,93 @@
+'use strict';
+
+// Finds a request's database and refuses names that CouchDB refuses.
+
+const { getOrCreateDB } = require('express-pouchdb/lib/create-or-delete-dbs');
+const { HttpError, queryOf, route, sendJSON } = require('./http');
+const { ViewGroup } = require('./view-group');
+const { installValidation } = require('./validation');
+
+const NAME = /^(?:[a-z][a-z0-9_$()+/-]*|_users|_replicator|_global_changes)$/;
+
+// Views that do not compile are refused when they are pushed, as CouchDB does.
+function checkDesign(doc) {
+  if (doc.language === undefined || doc.language === 'javascript') {
+    new ViewGroup(doc);
+  }
+}
+
+function prepare({ app, PouchDB, designs, folders, locationOf }) {
+  app.dbWrapper.registerWrapper((name, db, next) => {
+    const location = locationOf(name);
+    designs.attach(location, db);
+    installValidation(db, designs, location);
+    return next();
+  });
+
+  async function load(name) {
+    if (!(await PouchDB.allDbs()).includes(name)) {
+      throw new HttpError(404, 'not_found', 'Database does not exist.');
+    }
+    const db = await getOrCreateDB(PouchDB, name);
+    await app.dbWrapper.wrap(name, db);
+    return db;
+  }
+
+  // Sets what the other modules read off a request.
+  return function context(req, res, next) {
+    const segment = req.path.split('/')[1];
+    try {
+      req.couchDatabase = decodeURIComponent(segment);
+    } catch (error) {
+      next(new HttpError(400, 'bad_request', 'Invalid URL encoding'));
+      return;
+    }
+    req.couchQuery = queryOf(req);
+    req.checkDesign = checkDesign;
+    req.loadDatabase = async () => {
+      if (!req.couchLocation) {
+        const name = req.couchDatabase;
+        req.db = await load(name);
+        req.couchLocation = locationOf(name);
+        req.attachments = folders.get(req.couchLocation);
+        const security = await req.db.get('_local/_security').catch(() => ({}));
+        req.couchSecurityObj = security.security || {};
+      }
+    };
+    next();
+  };
+}
+
+function install(router) {
+  router.get('/_up', (req, res) => sendJSON(res, 200, { status: 'ok', seeds: {} }));
+
+  router.put('/:db', (req, res, next) => {
+    if (NAME.test(req.couchDatabase)) {
+      next('router');
+      return;
+    }
+    next(new HttpError(400, 'illegal_database_name', `Name: '${req.couchDatabase}'. Only lowercase characters (a-z), digits (0-9), and any `
+      + 'of the characters _, $, (, ), +, -, and / are allowed. Must begin with a letter.'));
+  });
+
+  // Databases of express-pouchdb's own plug-ins stay with it.
+  router.use('/:db', (req, res, next) => {
+    next(req.couchDatabase.startsWith('_') || req.couchDatabase === '' ? 'router' : undefined);
+  });
+
+  router.get('/:db', route(async (req, res) => {
+    await req.loadDatabase();
+    const info = await req.db.info();
+    sendJSON(res, 200, {
+      db_name: req.couchDatabase, doc_count: info.doc_count, update_seq: info.update_seq, purge_seq: 0,
+      compact_running: false, disk_format_version: 8, instance_start_time: '0', props: {}, adapter: info.backend_adapter
+    });
+  }));
+  router.delete('/:db', (req, res, next) => next('router'));
+  router.use('/:db', route(async (req, res, next) => {
+    await req.loadDatabase();
+    next();
+  }));
+}
+
+module.exports = { install, prepare };

@@ -1,0 +1,41 @@
+'use strict';
+
+// Sends {head, rows} as CouchDB does, page by page: memory does not grow with the answer, and a slow reader slows the reading.
+
+const { once } = require('events');
+
+async function writeChunk(res, text) {
+  if (!res.write(text) && !res.destroyed) {
+    await Promise.race([once(res, 'drain'), once(res, 'close')]);
+  }
+}
+
+async function sendRows(res, source, page) {
+  try {
+    // The first page before the status: its failure still has one.
+    let rows = await source.read(page);
+    res.status(200);
+    res.setHeader('Content-Type', 'application/json');
+    res.setHeader('Cache-Control', 'must-revalidate');
+    const head = JSON.stringify(source.head).slice(0, -1);
+    let text = `${head}${head.length > 1 ? ',' : ''}"rows":[\n`;
+    let separator = '';
+    for (;;) {
+      for (const row of rows) {
+        text += separator + JSON.stringify(row);
+        separator = ',\n';
+      }
+      if (rows.length < page || res.destroyed) {
+        break;
+      }
+      await writeChunk(res, text);
+      text = '';
+      rows = await source.read(page);
+    }
+    res.end(text + '\n]}\n');
+  } finally {
+    await source.close();
+  }
+}
+
+module.exports = { sendRows };

@@ -1,0 +1,80 @@
+"""The application: `create_app` puts configuration, database and routes together. Start reading here."""
+
+from __future__ import annotations
+
+import orjson
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from shim.config import Config
+from shim.couch import Couch, CouchError, told
+from shim.errors import DicomWebError
+from shim.proxy import ProxyHeaders
+from shim.routes import qido, stow, wado
+from shim.store import Bytes
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Return the WSGI application.
+
+    Parameters
+    ----------
+    config : Config, optional
+        Read from the environment when not given.
+    """
+    config = config or Config.from_environment()
+    app = Flask(__name__, static_folder=None)
+    app.json.ensure_ascii = False
+    app.url_map.strict_slashes = False
+    app.wsgi_app = ProxyHeaders(app.wsgi_app)
+    couch = Couch(config.couchdb_url, config.couchdb_database)
+    app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": Bytes(couch, config.bytes)}
+
+    for blueprint in (qido.blueprint, wado.blueprint, stow.blueprint):
+        app.register_blueprint(blueprint, url_prefix=config.prefix or None)
+    app.register_error_handler(DicomWebError, answer_error)
+    app.register_error_handler(CouchError, lambda problem: answer_error(told(problem)))
+    app.register_error_handler(HTTPException, answer_http_exception)
+    app.register_error_handler(Exception, answer_bug)
+    app.before_request(remember_client)
+    app.after_request(add_cors)
+    return app
+
+
+def remember_client() -> None:
+    """Keep what every service needs of the request: the DICOMweb root and the client's credentials."""
+    prefix = current_app.extensions["dicouch"]["config"].prefix
+    g.base = f"{request.scheme}://{request.host}{request.root_path}{prefix}"
+    g.authorization = request.headers.get("Authorization")
+
+
+def answer_error(problem: DicomWebError) -> Response:
+    """Answer a request that cannot be served."""
+    return Response(orjson.dumps(problem.body), problem.status, problem.headers, content_type="application/json")
+
+
+def answer_http_exception(problem: HTTPException) -> Response:
+    """Answer what Flask itself refuses (unknown path, method not allowed) in the same form."""
+    headers = {"Allow": ", ".join(sorted(problem.valid_methods))} if getattr(problem, "valid_methods", None) else {}
+    reason = {404: f"there is no resource {request.path}", 405: f"{request.method} is not allowed here"}
+    return answer_error(DicomWebError(problem.code or 500, reason.get(problem.code, problem.description or ""), headers))
+
+
+def answer_bug(problem: Exception) -> Response:
+    """Answer an error of ours without its traceback, which goes to the log."""
+    current_app.logger.error("%s %s", request.method, request.path, exc_info=problem)
+    return answer_error(DicomWebError(500, f"an error of the server ({type(problem).__name__}); its log says more"))
+
+
+def add_cors(response: Response) -> Response:
+    """Let viewers of any origin read the answers, errors too."""
+    response.headers.setdefault("Access-Control-Allow-Origin", "*")
+    response.headers.setdefault(
+        "Access-Control-Expose-Headers", "Content-Location, Content-Range, ETag, Location, Server-Timing, Warning"
+    )
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE, OPTIONS"
+        asked = request.headers.get("Access-Control-Request-Headers", "Accept, Authorization, Content-Type")
+        response.headers["Access-Control-Allow-Headers"] = asked
+        response.headers["Access-Control-Max-Age"] = "86400"
+    return response

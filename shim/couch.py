@@ -1,0 +1,241 @@
+"""The CouchDB client: python-couchdb's pooled connections, with streams, ranges and plain errors."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+from couchdb.http import ConnectionPool, basic_auth, extract_credentials
+
+from shim.errors import DicomWebError
+
+CHUNK = 256 * 1024
+# A request line longer than this goes as a POST: CouchDB refuses request targets over 8 KB.
+LONGEST_TARGET = 6000
+
+
+class CouchError(Exception):
+    """An answer of CouchDB with a status of 400 or more.
+
+    Attributes
+    ----------
+    status : int
+    error, reason : str
+        As CouchDB worded them.
+    """
+
+    def __init__(self, status: int, error: str, reason: str):
+        super().__init__(f"{status} {error}: {reason}")
+        self.status = status
+        self.error = error
+        self.reason = reason
+
+
+class Answer:
+    """A response whose body has not been read yet. Use it as a context manager, or call `close`."""
+
+    def __init__(self, response: http.client.HTTPResponse, release: Callable[[bool], None]):
+        self._response = response
+        self._release = release
+        self._open = True
+        self.status = response.status
+        self.headers = response.headers
+
+    def read(self) -> bytes:
+        """Return the rest of the body and give the connection back."""
+        try:
+            return self._response.read()
+        finally:
+            self.close()
+
+    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
+        """Yield the body piece by piece; leaving early closes the connection."""
+        try:
+            while piece := self._response.read(size):
+                yield piece
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the connection back to the pool, or drop it when part of the body is unread."""
+        if self._open:
+            self._open = False
+            self._release(self._response.isclosed())
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.close()
+
+
+class Couch:
+    """One database of a CouchDB server.
+
+    Parameters
+    ----------
+    url : str
+        Root of the server, possibly with ``user:password@``.
+    database : str
+        Name of the database.
+    timeout : float
+        Seconds without a byte after which a request fails.
+    """
+
+    def __init__(self, url: str, database: str, timeout: float = 120.0):
+        self.root, self.credentials = extract_credentials(url.rstrip("/"))
+        self.database = database
+        self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
+        self._pool = ConnectionPool(timeout)
+        # The timer of a request (`Server-Timing`); set per request by the application.
+        self.observe: Callable[[str, float], None] | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict | None = None,
+        body: bytes | Callable[[], Iterable[bytes]] | None = None,
+        headers: dict[str, str] | None = None,
+        authorization: str | None = None,
+    ) -> Answer:
+        """Send one request and return the answer with its body unread.
+
+        Parameters
+        ----------
+        method : str
+        path : str
+            Below the database, already percent-encoded (see `segment`).
+        params : dict, optional
+            Query parameters; values that are not strings are sent as JSON.
+        body : bytes or callable, optional
+            A callable gives the pieces of the body anew each time, so that a request can be repeated on a fresh connection;
+            `headers` must then say the ``Content-Length``.
+        authorization : str, optional
+            The client's own ``Authorization``, handed through instead of the server's credentials.
+
+        Raises
+        ------
+        CouchError
+            If CouchDB answers 400 or more.
+        DicomWebError
+            503 if CouchDB cannot be reached.
+        """
+        target = self._path + ("/" + path if path else "")
+        if params:
+            target += "?" + urlencode(
+                {key: value if isinstance(value, str) else orjson.dumps(value) for key, value in params.items()}
+            )
+        sent = {"Accept": "application/json", **(headers or {})}
+        if authorization:
+            sent["Authorization"] = authorization
+        elif self.credentials:
+            sent["Authorization"] = basic_auth(self.credentials).decode("ascii")
+        if body is None:
+            sent.setdefault("Content-Length", "0")
+        elif isinstance(body, bytes):
+            sent["Content-Length"] = str(len(body))
+        started = time.perf_counter()
+        try:
+            connection, response = self._exchange(method, target, sent, body)
+        except (OSError, http.client.HTTPException) as problem:
+            raise DicomWebError(
+                503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
+            ) from problem
+        if self.observe:
+            self.observe(f"{method} {target}", time.perf_counter() - started)
+        answer = Answer(response, lambda clean: self._give_back(connection, clean))
+        if method == "HEAD" or response.status in (204, 304):
+            response.read()
+        if response.status >= 400:
+            raise self._error(answer, method)
+        return answer
+
+    def _exchange(self, method, target, headers, body):
+        # A pooled connection may have been closed by the server meanwhile: that shows on the first byte, and the next is tried.
+        for _attempt in range(8):
+            connection = self._pool.get(self.root)
+            fresh = connection.sock is None or not getattr(connection, "used", False)
+            try:
+                connection.putrequest(method, target, skip_accept_encoding=True)
+                for name, value in headers.items():
+                    connection.putheader(name, value)
+                connection.endheaders(body if isinstance(body, bytes) else None)
+                if callable(body):
+                    for piece in body():
+                        connection.send(piece)
+                response = connection.getresponse()
+            except (ConnectionError, http.client.HTTPException):
+                connection.close()
+                if fresh:
+                    raise
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            connection.used = True
+            return connection, response
+        raise ConnectionError("no connection stays open")
+
+    def _give_back(self, connection: http.client.HTTPConnection, clean: bool) -> None:
+        if clean and connection.sock is not None:
+            self._pool.release(self.root, connection)
+        else:
+            connection.close()
+
+    @staticmethod
+    def _error(answer: Answer, method: str) -> CouchError:
+        text = b"" if method == "HEAD" else answer.read()
+        answer.close()
+        try:
+            told = orjson.loads(text)
+            return CouchError(answer.status, str(told.get("error", "")), str(told.get("reason", "")))
+        except (orjson.JSONDecodeError, AttributeError):
+            return CouchError(answer.status, "error", text[:200].decode("utf-8", "replace"))
+
+    def json(self, method: str, path: str, *, body: object = None, **options):
+        """Send a request whose body and answer are JSON; return the decoded answer."""
+        headers = {**options.pop("headers", {})}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            body = orjson.dumps(body)
+        return orjson.loads(self.request(method, path, body=body, headers=headers, **options).read())
+
+    def get(self, document_id: str, **options) -> dict | None:
+        """Return a document, or None when there is none."""
+        try:
+            return self.json("GET", segment(document_id), **options)
+        except CouchError as problem:
+            if problem.status == 404:
+                return None
+            raise
+
+    @contextmanager
+    def translated(self):
+        """Turn CouchDB's refusals into the DICOMweb errors a client is told."""
+        try:
+            yield self
+        except CouchError as problem:
+            raise told(problem) from problem
+
+
+def told(problem: CouchError) -> DicomWebError:
+    """Return what a client is told of a CouchDB error."""
+    if problem.status in (401, 403):
+        headers = {"WWW-Authenticate": 'Basic realm="dicouch"'} if problem.status == 401 else {}
+        return DicomWebError(problem.status, f"the database refuses: {problem.reason}", headers)
+    if problem.status == 404:
+        return DicomWebError(503, f"the database is not set up ({problem.reason}): run `make push-views`", {"Retry-After": "5"})
+    if problem.status == 413:
+        return DicomWebError(413, f"the database refuses the size: {problem.reason}")
+    return DicomWebError(502, f"the database answered {problem}")
+
+
+def segment(text: str) -> str:
+    """Percent-encode one path segment; CouchDB reads a literal ``+`` as a blank, so that is encoded too."""
+    return quote(text, safe=":")

@@ -1,0 +1,24 @@
+"""Which attributes belong to a study and which to a series: ``lib/attributes.js`` of the design document, read from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+SOURCE = Path(__file__).resolve().parent.parent / "designdocs" / "dicom" / "lib" / "attributes.js"
+
+
+def _read() -> dict[str, list[str]]:
+    text = SOURCE.read_text(encoding="utf-8")
+    return orjson.loads(text[text.index("{") : text.rindex("}") + 1])
+
+
+_LEVELS = _read()
+STUDY_TAGS = frozenset(_LEVELS["study"])
+SERIES_TAGS = frozenset(_LEVELS["series"])
+
+
+def pick(dataset: dict, tags: frozenset[str]) -> dict:
+    """Return the attributes of `dataset` (DICOM JSON Model) that `tags` names."""
+    return {tag: dataset[tag] for tag in dataset if tag in tags}

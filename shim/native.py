@@ -1,0 +1,41 @@
+"""Native pixel data brought into the form an answer has: little-endian, each frame beginning at a byte (PS3.5 8.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+
+def cut_bits(value: bytes, skip: int, count: int) -> bytes:
+    """Return `count` bits of `value` behind the first `skip`, packed anew from the lowest bit of the first byte.
+
+    Parameters
+    ----------
+    value : bytes
+        Bits run from the lowest of each byte upwards.
+    skip, count : int
+        Numbers of bits.
+    """
+    bits = np.unpackbits(np.frombuffer(value, np.uint8), bitorder="little")[skip : skip + count]
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+def swap(pieces: Iterable[bytes], word: int) -> Iterator[bytes]:
+    """Yield big-endian `pieces` with the bytes of each word of `word` bytes in little-endian order."""
+    if word == 1:
+        yield from pieces
+        return
+    rest = b""
+    for piece in pieces:
+        piece = rest + piece
+        whole = len(piece) - len(piece) % word
+        rest = piece[whole:]
+        yield np.frombuffer(piece[:whole], f">u{word}").astype(f"<u{word}").tobytes()
+    if rest:
+        yield rest
+
+
+def word_size(vr: str, bits_allocated: int) -> int:
+    """Return how many bytes swap as one in big-endian pixel data (PS3.5 7.3, 8.1.2): OW is words even for 8-bit pixels."""
+    return max({"OW": 2, "OF": 4, "OD": 8}.get(vr, 1), bits_allocated // 8 if vr != "OB" else 1)

@@ -1,0 +1,100 @@
+"""Decoding of text by Specific Character Set (0008,0005): PS3.3 C.12.1.1.2, PS3.5 6.1.2."""
+
+import re
+
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+
+DEFAULT = "ascii"
+"""The Default Character Repertoire (ISO-IR 6), PS3.5 6.1.2.1."""
+
+_ESCAPE = b"\x1b"
+_FRAGMENTS = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
+# PS3.5 6.1.2.5.3: control characters, and "\\", "^" and "=" of names, switch back to the first character set.
+_RESET = re.compile(rb"[\t\n\f\r\\^=]")
+# Python's codecs of these take the escape sequences themselves.
+_WITH_ESCAPES = ("iso2022_jp", "iso2022_jp_2")
+_ESCAPED_LENGTH = {b"\x1b$(": 4, b"\x1b$)": 4}
+_ALIASES = {"".join(c for c in term if c.isalnum()).upper(): python for term, python in python_encoding.items()}
+_ALIASES.update({"": DEFAULT, "ISOIR6": DEFAULT, "ISO2022IR6": DEFAULT, "ASCII": DEFAULT, "UTF8": "utf-8"})
+# "ISO 2022 IR 13" may hide behind an "ISO_IR" spelling and the other way round.
+_ALIASES.update({key.replace("ISOIR", "ISO2022IR"): python for key, python in list(_ALIASES.items())})
+_ALIASES.update({key.replace("ISO2022IR", "ISOIR"): python for key, python in list(_ALIASES.items())})
+
+
+def encodings_of(terms: list[str | None]) -> tuple[list[str], list[str]]:
+    """Translate the terms of Specific Character Set to Python codecs.
+
+    Parameters
+    ----------
+    terms : list of str or None
+        The values of (0008,0005); an empty first value means the default repertoire.
+
+    Returns
+    -------
+    encodings : list of str
+        One codec a known term, at least one.
+    unknown : list of str
+        The terms that the standard does not define.
+    """
+    encodings, unknown = [], []
+    for term in terms:
+        python = _ALIASES.get("".join(c for c in term or "" if c.isalnum()).upper())
+        if python is None:
+            unknown.append(term)
+        else:
+            encodings.append(python)
+    return encodings or [DEFAULT], unknown
+
+
+def decode(raw: bytes, encodings: list[str]) -> tuple[str, str | None]:
+    """Decode text that is not plain ASCII.
+
+    Nothing is lost when the bytes do not fit the declared character sets: UTF-8 is tried, then Latin-1, which maps each
+    byte to one character.
+
+    Parameters
+    ----------
+    raw : bytes
+        The value, or all values of the element with their delimiters.
+    encodings : list of str
+        Codecs from `encodings_of`.
+
+    Returns
+    -------
+    text : str
+        The text.
+    problem : str or None
+        What was wrong with the bytes, if anything.
+    """
+    try:
+        if _ESCAPE not in raw:
+            return raw.decode(encodings[0]), None
+        return "".join(_decode_fragment(part, encodings) for part in _FRAGMENTS.findall(raw)), None
+    except (UnicodeDecodeError, LookupError):
+        pass
+    try:
+        return raw.decode("utf-8"), "is not in the declared character set; read as UTF-8"
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), "is not in the declared character set; read as Latin-1"
+
+
+def _decode_fragment(part: bytes, encodings: list[str]) -> str:
+    """Decode a run of text that begins with at most one escape sequence (PS3.3 Tables C.12-3 and C.12-4)."""
+    if not part.startswith(_ESCAPE):
+        return part.decode(encodings[0])
+    skip = _ESCAPED_LENGTH.get(part[:3], 3)
+    encoding = CODES_TO_ENCODINGS.get(part[:skip])
+    if encoding is None:
+        raise UnicodeDecodeError(encodings[0], part, 0, skip, "unknown escape sequence")
+    if encoding in _WITH_ESCAPES:
+        return part.decode(encoding)
+    part = part[skip:]
+    reset = _RESET.search(part)
+    if not reset:
+        return part.decode(encoding)
+    head, tail = part[: reset.start()].decode(encoding), part[reset.start() :]
+    try:
+        return head + tail.decode(encodings[0])
+    except UnicodeDecodeError:
+        # Writers that do not repeat the escape sequence after a delimiter.
+        return head + tail.decode(encoding)

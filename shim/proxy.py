@@ -1,0 +1,42 @@
+"""The URL a client used, when a reverse proxy stands in between: ``Forwarded`` (RFC 7239) and ``X-Forwarded-*``."""
+
+from __future__ import annotations
+
+from werkzeug.http import parse_dict_header
+
+
+def _first(value: str | None) -> str:
+    return (value or "").split(",")[0].strip()
+
+
+class ProxyHeaders:
+    """WSGI middleware that puts the proxy's scheme, host and path prefix in place of the server's own.
+
+    The headers decide nothing but the absolute URLs in answers, so they need no list of trusted proxies.
+
+    Parameters
+    ----------
+    application : callable
+        The WSGI application behind.
+    """
+
+    def __init__(self, application):
+        self.application = application
+
+    def __call__(self, environ, start_response):
+        """Serve a request."""
+        forwarded = parse_dict_header(_first(environ.get("HTTP_FORWARDED")).replace(";", ","))
+        forwarded = {name.lower(): value for name, value in forwarded.items()}
+        scheme = forwarded.get("proto") or _first(environ.get("HTTP_X_FORWARDED_PROTO"))
+        host = forwarded.get("host") or _first(environ.get("HTTP_X_FORWARDED_HOST"))
+        port = _first(environ.get("HTTP_X_FORWARDED_PORT"))
+        prefix = _first(environ.get("HTTP_X_FORWARDED_PREFIX")).rstrip("/")
+        if scheme in ("http", "https"):
+            environ["wsgi.url_scheme"] = scheme
+        if host:
+            environ["HTTP_HOST"] = host
+            if port.isdigit() and ":" not in host.rpartition("]")[2]:
+                environ["HTTP_HOST"] = f"{host}:{port}"
+        if prefix.startswith("/"):
+            environ["SCRIPT_NAME"] = prefix + environ.get("SCRIPT_NAME", "")
+        return self.application(environ, start_response)

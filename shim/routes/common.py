@@ -1,0 +1,76 @@
+"""What the routes of all services share: the pieces of the application, UIDs in paths, answers."""
+
+from __future__ import annotations
+
+import orjson
+from flask import Response, current_app, g, request
+
+from shim.config import Config
+from shim.couch import Couch
+from shim.errors import DicomWebError
+from shim.negotiate import MalformedMediaType, MediaRange, parse_accept
+from shim.store import Bytes
+from shim.uids import uid_problem
+
+
+def config() -> Config:
+    """Return the settings of the running application."""
+    return current_app.extensions["dicouch"]["config"]
+
+
+def couch() -> Couch:
+    """Return the database of the running application."""
+    return current_app.extensions["dicouch"]["couch"]
+
+
+def store() -> Bytes:
+    """Return the byte store of the running application."""
+    return current_app.extensions["dicouch"]["bytes"]
+
+
+def check_uids(**uids: str | None) -> None:
+    """Refuse a path whose UIDs cannot be UIDs.
+
+    Raises
+    ------
+    DicomWebError
+        400, naming the UID and what is wrong with it.
+    """
+    for name, uid in uids.items():
+        problem = uid_problem(uid) if uid is not None else None
+        if problem:
+            raise DicomWebError(400, f"the {name} UID {uid[:80]!r} {problem}")
+
+
+def accepted() -> list[MediaRange]:
+    """Return what the client accepts (PS3.18 8.7.4), the ``accept`` parameter before the header.
+
+    Raises
+    ------
+    DicomWebError
+        400 for a media range that cannot be read.
+    """
+    try:
+        return parse_accept(request.headers.getlist("Accept"), request.args.getlist("accept"))
+    except MalformedMediaType as problem:
+        raise DicomWebError(400, f"Accept: {problem}") from problem
+
+
+def not_acceptable(offered: list[str]) -> DicomWebError:
+    """Return the 406 that says what there is."""
+    return DicomWebError(406, f"none of the accepted media types is available; there is {', '.join(offered)}")
+
+
+def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
+    """Return `value` as JSON; the media type has no charset parameter (PS3.18 F.2)."""
+    return Response(orjson.dumps(value), status, content_type=media_type)
+
+
+def base_url() -> str:
+    """Return the absolute URL of the DICOMweb root as the client sees it."""
+    return g.base
+
+
+def authorization() -> str | None:
+    """Return the client's own credentials, handed through to CouchDB."""
+    return g.authorization

@@ -1,0 +1,166 @@
+"""Where Part 10 bytes live: an attachment in CouchDB or a file in a folder; reads never care which."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from shim.couch import CHUNK, Couch, CouchError, segment
+from shim.errors import DicomWebError
+
+ATTACHMENT = "object.dcm"
+
+
+class Store(Protocol):
+    """A place for bytes."""
+
+    def open(self, document_id: str, file: dict, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` up to `end` (exclusive; None: to the end)."""
+
+
+class AttachmentStore:
+    """Bytes in the attachment ``object.dcm`` of the instance's document.
+
+    Parameters
+    ----------
+    couch : Couch
+    """
+
+    def __init__(self, couch: Couch):
+        self.couch = couch
+
+    def open(self, document_id, file, start=0, end=None, name=ATTACHMENT, authorization=None):
+        """Yield bytes of an attachment; see `Store`.
+
+        Raises
+        ------
+        DicomWebError
+            404 if the instance went away meanwhile, before the first byte is yielded.
+        """
+        size = file["size"]
+        end = size if end is None else min(end, size)
+        headers = {"Accept": "*/*"}
+        if (start, end) != (0, size):
+            if start >= end:
+                return iter(())
+            headers["Range"] = f"bytes={start}-{end - 1}"
+        try:
+            answer = self.couch.request(
+                "GET", f"{segment(document_id)}/{name}", headers=headers, authorization=authorization
+            )
+        except CouchError as problem:
+            if problem.status == 404:
+                raise DicomWebError(404, f"{document_id} has no bytes in the database") from problem
+            raise
+        if "Range" in headers and answer.status != 206:
+            return _cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
+        return answer.chunks()
+
+
+class FolderStore:
+    """Bytes in files below a folder, named by their digest.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def path(self, digest: str) -> Path:
+        """Return the file of the bytes with this SHA-256 digest (hexadecimal)."""
+        return self.root / digest[:2] / digest[2:4] / f"{digest}.dcm"
+
+    def put(self, source: BinaryIO, digest: str) -> str:
+        """Keep the bytes of `source`; when this returns they are on the disk.
+
+        Returns
+        -------
+        str
+            What ``file.store`` says: ``folder:`` and the path below the root.
+        """
+        path = self.path(digest)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{digest}.{os.getpid()}.{os.urandom(4).hex()}.part")
+            try:
+                with part.open("wb") as target:
+                    source.seek(0)
+                    while piece := source.read(CHUNK):
+                        target.write(piece)
+                    target.flush()
+                    os.fsync(target.fileno())
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+        return f"folder:{path.relative_to(self.root)}"
+
+    def locate(self, file: dict) -> Path:
+        """Return the file of an instance; DicomWebError 404 when it is not there or not below the root."""
+        path = (self.root / file["store"].removeprefix("folder:")).resolve()
+        if not path.is_relative_to(self.root.resolve()) or not path.is_file():
+            raise DicomWebError(404, f"the file {file['store']} is not in the folder of this site")
+        return path
+
+    def open(self, document_id, file, start=0, end=None):
+        """Yield bytes of a file; see `Store`."""
+        return _file_chunks(self.locate(file), start, file["size"] if end is None else end)
+
+
+def _file_chunks(path: Path, start: int, end: int) -> Iterator[bytes]:
+    with path.open("rb") as source:
+        source.seek(start)
+        left = end - start
+        while left > 0 and (piece := source.read(min(CHUNK, left))):
+            left -= len(piece)
+            yield piece
+
+
+def _cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+    position = 0
+    for piece in chunks:
+        low, high = max(start - position, 0), min(end - position, len(piece))
+        if low < high:
+            yield piece[low:high]
+        position += len(piece)
+        if position >= end:
+            break
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a rename in `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Bytes:
+    """The site's choice of place for new instances, and every place for reading.
+
+    Parameters
+    ----------
+    couch : Couch
+    place : str
+        ``attachment`` or ``folder:/path``.
+    """
+
+    def __init__(self, couch: Couch, place: str):
+        self.attachments = AttachmentStore(couch)
+        self.folder = FolderStore(place.removeprefix("folder:")) if place.startswith("folder:") else None
+
+    def open(
+        self, document_id: str, file: dict, start: int = 0, end: int | None = None, authorization: str | None = None
+    ) -> Iterator[bytes]:
+        """Yield the bytes of an instance from `start` up to `end`, wherever they are."""
+        if file["store"] == "attachment":
+            return self.attachments.open(document_id, file, start, end, authorization=authorization)
+        if self.folder is None:
+            raise DicomWebError(503, "this instance is in a folder, and BYTES names none")
+        return self.folder.open(document_id, file, start, end)

@@ -1,0 +1,71 @@
+"""Which UIDs can name a resource: the one rule that storing and URL validation share.
+
+PS3.5 9.1 allows digits and dots only, at most 64 characters. Real files also bring letters and other signs, and those
+are kept as they are; refused is only what cannot be a document id of the database and a segment of a URL (RFC 3986
+3.3).
+"""
+
+import re
+
+MAX_UID_LENGTH = 64
+"""PS3.5 9.1: a UID has at most 64 characters."""
+
+STUDY_MARK = "study"
+"""The last part of a study document's id, which therefore cannot be a Series Instance UID."""
+
+# RFC 3986 pchar, without "%" (escapes) and ":" (the separator inside document ids).
+_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=@-]+")
+_NOT_SEGMENT = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=@-]")
+
+
+def uid_problem(uid: str) -> str | None:
+    """Say why a UID cannot name a study, series or instance here.
+
+    Parameters
+    ----------
+    uid : str
+        The UID, trailing padding (NUL, space) already stripped.
+
+    Returns
+    -------
+    str or None
+        A short reason, such as ``"has 70 characters, more than 64"``; None when the UID can be used.
+    """
+    if not uid:
+        return "is empty"
+    if len(uid) > MAX_UID_LENGTH:
+        return f"has {len(uid)} characters, more than {MAX_UID_LENGTH}"
+    if not _SEGMENT.fullmatch(uid):
+        return f"contains {_character_name(_NOT_SEGMENT.search(uid).group())}"
+    if uid in (".", ".."):
+        return "is a relative path"
+    if uid[0] == "_":
+        return "starts with '_'"
+    return None
+
+
+def series_uid_problem(uid: str) -> str | None:
+    """Say why a UID cannot name a series here: `uid_problem`, and the mark of study documents is taken.
+
+    Parameters
+    ----------
+    uid : str
+        The Series Instance UID, trailing padding stripped.
+
+    Returns
+    -------
+    str or None
+        A short reason, or None when the UID can be used.
+    """
+    return f"is the reserved word '{STUDY_MARK}'" if uid == STUDY_MARK else uid_problem(uid)
+
+
+def _character_name(character: str) -> str:
+    """Return a name for a refused character that is safe in a message, a header and a log."""
+    if character.isspace():
+        return "white space"
+    if not character.isprintable():
+        return f"the control character U+{ord(character):04X}"
+    if not character.isascii():
+        return f"the non-ASCII character U+{ord(character):04X}"
+    return repr(character)

@@ -1,0 +1,98 @@
+"""A JavaScript engine that runs the functions of a design document as CouchDB does: emit, require, lists, updates."""
+
+import json
+from pathlib import Path
+
+import quickjs
+
+from scripts import designdocs
+
+ROOT = Path(__file__).resolve().parents[2] / "designdocs"
+
+PRELUDE = """
+var ddoc = null;
+var modules = {};
+var emitted = [];
+var rows = [];
+var sent = '';
+var started = null;
+function emit(key, value) { emitted.push({ key: key === undefined ? null : key, value: value === undefined ? null : value }); }
+function getRow() { return rows.length ? rows.shift() : null; }
+function send(text) { sent += text; }
+function start(response) { started = response; }
+function log() {}
+function require(path) {
+  if (!modules[path]) {
+    var source = ddoc;
+    path.split('/').forEach(function (part) { source = source[part]; });
+    if (typeof source !== 'string') { throw new Error('no module ' + path); }
+    var module = { exports: {} };
+    modules[path] = module;
+    (0, eval)('(function (module, exports, require) {' + source + '\\n})')(module, module.exports, require);
+  }
+  return modules[path].exports;
+}
+function compile(source) { return (0, eval)('(' + source + ')'); }
+function freeze(value) {
+  if (value !== null && typeof value === 'object') { Object.freeze(value); Object.keys(value).forEach(function (k) { freeze(value[k]); }); }
+  return value;
+}
+function runMap(source, doc) { emitted = []; compile(source)(freeze(JSON.parse(doc))); return JSON.stringify(emitted); }
+function runList(source, given, req) {
+  rows = JSON.parse(given); sent = ''; started = null;
+  var tail = compile(source)({}, JSON.parse(req));
+  return JSON.stringify({ body: sent + (tail || ''), started: started, left: rows.length });
+}
+function runUpdate(source, doc, req) { return JSON.stringify(compile(source)(JSON.parse(doc), JSON.parse(req))); }
+function runValidate(source, doc) {
+  try { compile(source)(JSON.parse(doc), null, {}, {}); } catch (problem) { return JSON.stringify(problem); }
+  return 'null';
+}
+function callModule(path, name, args) { return JSON.stringify(require(path)[name].apply(null, JSON.parse(args))); }
+"""
+
+
+class DesignDocument:
+    """One design document on an engine of its own.
+
+    Parameters
+    ----------
+    name : str
+        Folder below ``designdocs/``.
+    """
+
+    def __init__(self, name="dicom"):
+        self.source = designdocs.load(ROOT / name)
+        self.context = quickjs.Context()
+        self.context.set_time_limit(20)
+        self.context.eval(PRELUDE)
+        self.context.eval(f"ddoc = {json.dumps(self.source)};")
+
+    def _call(self, function, *arguments):
+        return json.loads(self.context.get(function)(*arguments))
+
+    def map(self, view, doc):
+        """Return the rows that a view emits for a document, as ``[key, value]`` pairs."""
+        found = self._call("runMap", self.source["views"][view]["map"], json.dumps(doc))
+        return [[row["key"], row["value"]] for row in found]
+
+    def list(self, name, rows, query=None, **params):
+        """Run a list over rows; return ``{body, started, left}`` with the body decoded."""
+        request = {"query": {**params, **({} if query is None else {"q": json.dumps(query)})}}
+        answer = self._call("runList", self.source["lists"][name], json.dumps(rows), json.dumps(request))
+        return {**answer, "body": json.loads(answer["body"])}
+
+    def update(self, name, doc, body, document_id):
+        """Run an update; return ``(new document or None, response body)``."""
+        request = json.dumps({"id": document_id, "body": json.dumps(body), "query": {}})
+        written, response = self._call("runUpdate", self.source["updates"][name], json.dumps(doc), request)
+        return written, json.loads(response["body"])
+
+    def refusal(self, doc):
+        """Return why ``validate_doc_update`` refuses a document, or None."""
+        problem = self._call("runValidate", self.source["validate_doc_update"], json.dumps(doc))
+        return problem and problem["forbidden"]
+
+    def call(self, module, name, *arguments):
+        """Call an exported function of a CommonJS module."""
+        return self._call("callModule", module, name, json.dumps(arguments))
