@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from scripts.connection import CommandError, connect, redact, split_credentials,
 
 # Where a running server leaves the URL of the database that it started, credentials included, for other commands.
 URL_FILE = "database.url"
-LOCK_FILE = "lock"
+# Where `scripts.databases` keeps the administrator that it made up.
+PASSWORD_FILE = "private.json"
+LOCK_FILE = "run.lock"
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Database:
         What it is, for a person.
     fauxton : str
         URL of Fauxton, without credentials.
-    owned : object or None
-        What `scripts.databases` started; None for a database that was there before.
+    owned : scripts.databases.Database or None
+        What this command started; None for a database that was there before.
     """
 
     url: str
@@ -71,17 +73,25 @@ def database(folder, *, running=False):
         if not locked:
             yield _running(folder, running)
             return
-        with _start(folder, url) as owned:
+        with _started(folder, url) as owned:
             _remember(folder, owned.url)
             try:
-                yield Database(owned.url, owned.name, redact(owned.fauxton), owned)
+                place = redact(owned.url)
+                yield Database(owned.url, f"{owned.name} at {place}, data in {folder}", redact(owned.fauxton), owned)
             finally:
                 (folder / URL_FILE).unlink(missing_ok=True)
 
 
-def _start(folder, url):
-    program = None if url == "embedded" else databases.find_couchdb()
-    return databases.private_couchdb(folder) if program else databases.embedded(folder)
+@contextmanager
+def _started(folder, url):
+    couchdb = None if url == "embedded" else databases.find_couchdb()
+    with ExitStack() as stack:
+        try:
+            start = databases.private_couchdb(folder) if couchdb else databases.embedded(folder)
+            owned = stack.enter_context(start)
+        except databases.DatabaseError as error:
+            raise CommandError(str(error)) from error
+        yield owned
 
 
 def _describe(server, plain):

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from shim.config import Config
 
 from scripts import choose, processes
 from scripts.connection import CommandError, database_name
 from scripts.push_views import push
+from shim.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_BIND = "127.0.0.1:5985"
@@ -182,8 +182,7 @@ def run():
 
 def alive(owned):
     """Tell whether a database that this command started still runs; another's is not ours to watch."""
-    process = getattr(owned, "process", None)
-    return process is None or process.poll() is None
+    return owned is None or owned.process is None or owned.process.poll() is None
 
 
 def show_fauxton(database):
@@ -195,9 +194,8 @@ def show_fauxton(database):
     if not found:
         return
     tell(f"Fauxton     {database.fauxton}")
-    password_file = getattr(database.owned, "password_file", None)
-    if password_file:
-        tell(f"            user and password are in {password_file}")
+    if database.owned is not None:
+        tell(f"            user and password are in {choose.data_dir() / choose.PASSWORD_FILE}")
 
 
 def tell(line):
