@@ -10,7 +10,7 @@ from shim.config import Config
 from shim.couch import Couch, CouchError, told
 from shim.errors import DicomWebError
 from shim.proxy import ProxyHeaders
-from shim.routes import qido, stow, wado
+from shim.routes import frames, qido, stow, wado
 from shim.store import Bytes
 
 
@@ -30,7 +30,7 @@ def create_app(config: Config | None = None) -> Flask:
     couch = Couch(config.couchdb_url, config.couchdb_database)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": Bytes(couch, config.bytes)}
 
-    for blueprint in (qido.blueprint, wado.blueprint, stow.blueprint):
+    for blueprint in (qido.blueprint, wado.blueprint, frames.blueprint, stow.blueprint):
         app.register_blueprint(blueprint, url_prefix=config.prefix or None)
     app.register_error_handler(DicomWebError, answer_error)
     app.register_error_handler(CouchError, lambda problem: answer_error(told(problem)))
@@ -57,7 +57,9 @@ def answer_http_exception(problem: HTTPException) -> Response:
     """Answer what Flask itself refuses (unknown path, method not allowed) in the same form."""
     headers = {"Allow": ", ".join(sorted(problem.valid_methods))} if getattr(problem, "valid_methods", None) else {}
     reason = {404: f"there is no resource {request.path}", 405: f"{request.method} is not allowed here"}
-    return answer_error(DicomWebError(problem.code or 500, reason.get(problem.code, problem.description or ""), headers))
+    return answer_error(
+        DicomWebError(problem.code or 500, reason.get(problem.code, problem.description or ""), headers)
+    )
 
 
 def answer_bug(problem: Exception) -> Response:

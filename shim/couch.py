@@ -14,8 +14,6 @@ from couchdb.http import ConnectionPool, basic_auth, extract_credentials
 from shim.errors import DicomWebError
 
 CHUNK = 256 * 1024
-# A request line longer than this goes as a POST: CouchDB refuses request targets over 8 KB.
-LONGEST_TARGET = 6000
 
 
 class CouchError(Exception):
@@ -114,8 +112,8 @@ class Couch:
         params : dict, optional
             Query parameters; values that are not strings are sent as JSON.
         body : bytes or callable, optional
-            A callable gives the pieces of the body anew each time, so that a request can be repeated on a fresh connection;
-            `headers` must then say the ``Content-Length``.
+            A callable gives the pieces of the body anew each time, so that a request can be repeated on a fresh
+            connection; `headers` must then say the ``Content-Length``.
         authorization : str, optional
             The client's own ``Authorization``, handed through instead of the server's credentials.
 
@@ -157,7 +155,7 @@ class Couch:
         return answer
 
     def _exchange(self, method, target, headers, body):
-        # A pooled connection may have been closed by the server meanwhile: that shows on the first byte, and the next is tried.
+        # A pooled connection may have been closed by the server meanwhile: that shows at once, and the next is tried.
         for _attempt in range(8):
             connection = self._pool.get(self.root)
             fresh = connection.sock is None or not getattr(connection, "used", False)
@@ -230,7 +228,9 @@ def told(problem: CouchError) -> DicomWebError:
         headers = {"WWW-Authenticate": 'Basic realm="dicouch"'} if problem.status == 401 else {}
         return DicomWebError(problem.status, f"the database refuses: {problem.reason}", headers)
     if problem.status == 404:
-        return DicomWebError(503, f"the database is not set up ({problem.reason}): run `make push-views`", {"Retry-After": "5"})
+        return DicomWebError(
+            503, f"the database is not set up ({problem.reason}): run `make push-views`", {"Retry-After": "5"}
+        )
     if problem.status == 413:
         return DicomWebError(413, f"the database refuses the size: {problem.reason}")
     return DicomWebError(502, f"the database answered {problem}")

@@ -5,16 +5,24 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import BinaryIO
 
 import orjson
 
 from shim.couch import Couch, CouchError, segment
 from shim.errors import DicomWebError
-from shim.levels import SERIES_TAGS, STUDY_TAGS, pick
-from shim.multipart import couch_multipart
+from shim.levels import ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
+from shim.multipart_writer import (
+    BodyPart,
+    multipart_content_type,
+    multipart_length,
+    new_boundary,
+    read_pieces,
+    write_multipart,
+)
 from shim.part10 import Part10, Part10Error, read_part10
-from shim.rewrite import DESIGN, IN_ROW
+from shim.rewrite import DESIGN
 from shim.store import ATTACHMENT, Bytes
 
 # Failure and warning reasons (PS3.18 Table I.2-2, PS3.4 Table GG.4-2, PS3.7 C).
@@ -118,7 +126,7 @@ class Ingest:
         return outcome
 
     def _merge_headers(self, read: Part10) -> list[str]:
-        """Bring the headers up to date before the instance: a header without instances is not listed, so a crash shows nothing."""
+        """Bring the headers up to date, before the instance: one without instances is not listed after a crash."""
         modality = (read.dataset.get("00080060", {}).get("Value") or [""])[0]
         variants = []
         for kind, name, tags in (("study", "study", STUDY_TAGS), ("series", read.series_uid, SERIES_TAGS)):
@@ -175,20 +183,27 @@ class Ingest:
         text = orjson.dumps(document)
         if len(text) > LARGEST_DATASET:
             document, dataset = without_dataset(document)
-            files.append(("dataset.json", "application/json", dataset, len(dataset)))
+            files.append(("dataset.json", "application/json", BytesIO(dataset), len(dataset)))
         described = {
             name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files
         }
         if described:
             document = {**document, "_attachments": described}
-        headers, length, _pieces = couch_multipart(orjson.dumps(document), [(source, size) for *_, source, size in files])
+        body = orjson.dumps(document)
+        boundary = new_boundary()
+
+        def parts() -> list[BodyPart]:
+            pieces = (BodyPart({}, read_pieces(source, length), length) for _name, _kind, source, length in files)
+            return [BodyPart({"Content-Type": "application/json"}, body), *pieces]
+
         self.couch.request(
             "PUT",
             segment(document["_id"]),
-            body=lambda: couch_multipart(
-                orjson.dumps(document), [(source, size) for *_, source, size in files], headers["Content-Type"]
-            ),
-            headers={**headers, "Content-Length": str(length)},
+            body=lambda: write_multipart(parts(), boundary),
+            headers={
+                "Content-Type": multipart_content_type("application/json", boundary),
+                "Content-Length": str(multipart_length(parts(), boundary)),
+            },
             authorization=self.authorization,
         ).read()
 
@@ -214,7 +229,7 @@ def make_document(read: Part10, size: int, sha256: str) -> dict:
 
 def without_dataset(document: dict) -> tuple[dict, bytes]:
     """Return the document with only what searches need in its data set, and the whole data set as JSON."""
-    kept = STUDY_TAGS | SERIES_TAGS | IN_ROW
+    kept = STUDY_TAGS | SERIES_TAGS | ROW_TAGS
     small = {tag: value for tag, value in pick(document["dataset"], kept).items() if len(orjson.dumps(value)) < 65536}
     file = {**document["file"], "datasetAttachment": True}
     return {**document, "dataset": small, "file": file}, orjson.dumps(document["dataset"])

@@ -1,4 +1,4 @@
-"""Which attributes belong to a study and which to a series: ``lib/attributes.js`` of the design document, read from Python."""
+"""Which attributes belong to a study and which to a series: the design document's ``views/lib/attributes.js``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-SOURCE = Path(__file__).resolve().parent.parent / "designdocs" / "dicom" / "lib" / "attributes.js"
+SOURCE = Path(__file__).resolve().parent.parent / "designdocs" / "dicom" / "views" / "lib" / "attributes.js"
 
 
 def _read() -> dict[str, list[str]]:
@@ -17,6 +17,8 @@ def _read() -> dict[str, list[str]]:
 _LEVELS = _read()
 STUDY_TAGS = frozenset(_LEVELS["study"])
 SERIES_TAGS = frozenset(_LEVELS["series"])
+# What an instance's index row carries besides its transfer syntax; everything else needs the document.
+ROW_TAGS = frozenset(_LEVELS["instance"]) | {"00083002"}
 
 
 def pick(dataset: dict, tags: frozenset[str]) -> dict:

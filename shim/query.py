@@ -1,4 +1,4 @@
-"""Parsing of QIDO-RS query parameters (PS3.18 8.3.4, 10.6.1.2): names, values and limits, before any database is asked."""
+"""Parsing of QIDO-RS query parameters (PS3.18 8.3.4, 10.6.1.2) into names, values and limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ DATE = r"\d{4}\.?\d{2}\.?\d{2}"
 TIME = r"\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,6})?)?)?"
 DATETIME = r"\d{4}(?:\d{2}(?:\d{2}(?:\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?)?)?(?:[+-]\d{4})?"
 TEMPORAL = {
-    vr: re.compile(rf"(?:{one}|{one}-|-{one}|{one}-{one})") for vr, one in (("DA", DATE), ("TM", TIME), ("DT", DATETIME))
+    vr: re.compile(rf"(?:{one}|{one}-|-{one}|{one}-{one})")
+    for vr, one in (("DA", DATE), ("TM", TIME), ("DT", DATETIME))
 }
 UID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -32,7 +33,7 @@ class Query:
     Attributes
     ----------
     keys : dict
-        The matching keys as the tree that ``lib/match.js`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
+        The matching keys as the tree ``lib/match.js`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
     include : list of str or str
         Tags asked for besides the required ones, or ``"all"``.
     limit, offset : int

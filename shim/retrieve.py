@@ -75,9 +75,7 @@ class Retriever:
 
     def ask(self, request: CouchRequest):
         """Send a request; the answer's body is unread."""
-        return self.couch.request(
-            request.method, request.path, params=request.params, authorization=self.authorization
-        )
+        return self.couch.request(request.method, request.path, params=request.params, authorization=self.authorization)
 
     def document(self, study: str, series: str, instance: str) -> dict:
         """Return an instance document.
@@ -104,9 +102,7 @@ class Retriever:
             document = self.document(study, series, instance)
             return [Stored(document["_id"], document["file"])]
         request = rewrite.instances(study, series)
-        answer = self.couch.json(
-            request.method, request.path, params=request.params, authorization=self.authorization
-        )
+        answer = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)
         if not answer["rows"]:
             raise DicomWebError(404, f"there is no {describe(study, series)}")
         return [Stored(row["id"], row["value"]["file"]) for row in answer["rows"]]
@@ -116,7 +112,7 @@ class Retriever:
         return self.store.open(instance.id, instance.file, start, end, self.authorization)
 
     def read(self, document: dict, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes of an instance's data from `start` up to `end`, counted in the inflated stream if it is deflated."""
+        """Yield an instance's bytes from `start` up to `end`, which count in the inflated stream of a deflated one."""
         file = document["file"]
         if file.get("deflated"):
             with open_inflated(self.store.open(document["_id"], file, 0, None, self.authorization)) as inflated:
@@ -167,8 +163,8 @@ class Retriever:
             Absolute URL of the DICOMweb root, for BulkDataURIs.
         """
         request = rewrite.corrections(study)
-        rows = self.couch.json(
-            request.method, request.path, params=request.params, authorization=self.authorization
-        )["rows"]
+        rows = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
+            "rows"
+        ]
         corrected = [row["value"] for row in rows]
         yield from self.ask(rewrite.metadata(study, series, instance, base, corrected)).chunks()

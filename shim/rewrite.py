@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from shim import normalise
+from shim.levels import ROW_TAGS
 from shim.query import Query, keys_of_level
 
 HIGH = "\ufff0"
@@ -202,17 +203,10 @@ def instance_search(study: str, series: str | None, query: Query, offset: int, l
     return request
 
 
-# What an instance's index row carries: see ``views/lib/rows.js``.
-IN_ROW = frozenset(
-    "00080012 00080013 00080016 00080018 00080022 00080023 00080032 00080033 00080201 00083002 00200013 00280008 "
-    "00280010 00280011 00280100".split()
-)
-
-
 def needs_document(query: Query) -> bool:
     """Return whether an instance search asks for more than the index rows carry."""
     asked = wanted(query, "instance")
-    return asked == "all" or any(tag not in IN_ROW for tag in asked)
+    return asked == "all" or any(tag not in ROW_TAGS for tag in asked)
 
 
 def counts(ids: list[str]) -> CouchRequest:

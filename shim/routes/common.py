@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import orjson
 from flask import Response, current_app, g, request
 
@@ -9,6 +11,7 @@ from shim.config import Config
 from shim.couch import Couch
 from shim.errors import DicomWebError
 from shim.negotiate import MalformedMediaType, MediaRange, parse_accept
+from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
 from shim.store import Bytes
 from shim.uids import uid_problem
 
@@ -64,6 +67,30 @@ def not_acceptable(offered: list[str]) -> DicomWebError:
 def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
     """Return `value` as JSON; the media type has no charset parameter (PS3.18 F.2)."""
     return Response(orjson.dumps(value), status, content_type=media_type)
+
+
+def multipart_answer(
+    media_type: str,
+    parts: list[tuple[dict[str, str], int, Callable[[], Iterable[bytes]]]],
+    transfer_syntax: str | None = None,
+) -> Response:
+    """Return a streamed ``multipart/related`` answer.
+
+    Parameters
+    ----------
+    media_type : str
+        Of the parts.
+    parts : list of (headers, size, opener)
+        A part's bytes are opened when its turn comes.
+    transfer_syntax : str, optional
+        When it is the same in all parts.
+    """
+    boundary = new_boundary()
+    length = multipart_length((BodyPart(headers, (), size) for headers, size, _opener in parts), boundary)
+    body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
+    response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
+    response.content_length = length
+    return response
 
 
 def base_url() -> str:

@@ -6,7 +6,6 @@ from flask import Blueprint, Response, request
 
 from shim.errors import DicomWebError
 from shim.frames import EXPLICIT_LITTLE, frame_list, is_native, media_type
-from shim.multipart import multipart_answer
 from shim.negotiate import choose, parse_media_type
 from shim.retrieve import Retriever, describe
 from shim.routes import common
@@ -39,7 +38,7 @@ def retrieve_frames(study, series, instance, frames):
         ({"Content-Type": label, "Content-Location": f"{base}{number}"}, size, pieces)
         for number, (size, pieces) in zip(numbers, found, strict=True)
     ]
-    return multipart_answer(kind, parts, transfer_syntax=syntax)
+    return common.multipart_answer(kind, parts, transfer_syntax=syntax)
 
 
 @blueprint.get(INSTANCE + "/bulkdata/<path:path>")
@@ -57,7 +56,7 @@ def retrieve_bulkdata(study, series, instance, path):
     if alone:
         return ranged(size, pieces, kind)
     location = f"{common.base_url()}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}"
-    return multipart_answer(kind, [({"Content-Type": kind, "Content-Location": location}, size, pieces)])
+    return common.multipart_answer(kind, [({"Content-Type": kind, "Content-Location": location}, size, pieces)])
 
 
 def retriever() -> Retriever:

@@ -6,7 +6,6 @@ from flask import Blueprint, Response, request
 
 from shim import query
 from shim.dicom_xml import dataset_to_xml
-from shim.multipart import multipart_answer
 from shim.negotiate import choose, parse_media_type
 from shim.routes import common
 from shim.search import Page, Search
@@ -74,8 +73,9 @@ def answer(run) -> Response:
 def render(page: Page, chosen) -> Response:
     """Return the rows as JSON or as one XML part each (PS3.18 Table 10.6.4-1)."""
     if chosen is XML:
-        parts = [({"Content-Type": "application/dicom+xml"}, dataset_to_xml(row)) for row in page.rows]
-        return multipart_answer("application/dicom+xml", parts) if parts else Response(status=204)
+        texts = [dataset_to_xml(row) for row in page.rows]
+        parts = [({"Content-Type": "application/dicom+xml"}, len(text), lambda text=text: (text,)) for text in texts]
+        return common.multipart_answer("application/dicom+xml", parts) if parts else Response(status=204)
     return common.json_answer(page.rows, media_type=str(chosen))
 
 
@@ -85,6 +85,8 @@ def warnings(asked: query.Query, page: Page) -> list[str]:
     if page.remaining:
         texts.append(f"There are {page.remaining} additional results that can be requested")
     if asked.unknown:
-        names = ", ".join(name[:64].encode("ascii", "replace").decode().replace('"', "'") for name in asked.unknown[:10])
+        names = ", ".join(
+            name[:64].encode("ascii", "replace").decode().replace('"', "'") for name in asked.unknown[:10]
+        )
         texts.append(f"The following parameters are not supported and were ignored: {names}")
     return texts

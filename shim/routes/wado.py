@@ -8,7 +8,6 @@ from flask import Blueprint, Response
 
 from shim import retrieve
 from shim.errors import DicomWebError
-from shim.multipart import multipart_answer
 from shim.negotiate import choose, parse_media_type
 from shim.routes import common
 
@@ -80,7 +79,7 @@ def instances(study: str, series: str | None = None, instance: str | None = None
         kind = f"application/dicom; transfer-syntax={one.file['transferSyntax']}"
         headers = {"Content-Type": kind, "Content-Location": common.base_url() + one.path}
         parts.append((headers, one.file["size"], lambda one=one: reader.open(one)))
-    return multipart_answer("application/dicom", parts)
+    return common.multipart_answer("application/dicom", parts)
 
 
 def metadata(study: str, series: str | None = None, instance: str | None = None) -> Response:

@@ -1,11 +1,6 @@
 // What the index rows of studies, series and instances say: the values that lists match on and render.
 var normalise = require('views/lib/normalise');
-
-// Attributes of QIDO's instance level (PS3.18 Table 10.6.3-5) and those a viewer sorts by; the rest needs the document.
-var INSTANCE = [
-  '00080012', '00080013', '00080016', '00080018', '00080022', '00080023', '00080032', '00080033', '00080201',
-  '00200013', '00280008', '00280010', '00280011', '00280100'
-];
+var attributes = require('views/lib/attributes');
 
 function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -103,7 +98,7 @@ exports.series = function (doc) {
 exports.instance = function (doc) {
   var ids = uids(doc);
   var dataset = {};
-  INSTANCE.forEach(function (tag) {
+  attributes.instance.forEach(function (tag) {
     if (doc.dataset[tag]) {
       dataset[tag] = doc.dataset[tag];
     }
