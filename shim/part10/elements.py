@@ -151,7 +151,6 @@ class Elements:
         self._inline += length
         if self._inline > model.INLINE_SOFT_TOTAL:
             self._limit = model.INLINE_BINARY_LIMIT
-            if self._inline > model.INLINE_HARD_TOTAL:
-                raise Unreadable(
-                    f"more than {model.INLINE_HARD_TOTAL >> 20} MB of values outside bulk data", model.OUT_OF_RESOURCES
-                )
+        if self._inline > model.INLINE_HARD_TOTAL:
+            total = model.INLINE_HARD_TOTAL >> 20
+            raise Unreadable(f"more than {total} MB of values outside bulk data", model.OUT_OF_RESOURCES)

@@ -120,7 +120,7 @@ class Walk:
             offset = position - window.base
             if explicit:
                 group, element, code, length = header(window.buffer, offset)
-                start = position + 8
+                vr, start = None, position + 8
                 known = ENCODED_VRS.get(code)
                 if known:
                     vr, wide = known
@@ -129,7 +129,7 @@ class Walk:
                             break
                         (length,) = long_header(window.buffer, offset + 8)
                         start = position + 12
-                elif group != 0xFFFE:
+                elif group != 0xFFFE and (group or element):
                     vr, start, length = self._odd_header(group << 16 | element, code, position, end, little)
             else:
                 group, element, length = header(window.buffer, offset)
@@ -161,10 +161,11 @@ class Walk:
                 position = start + length
                 continue
             key = f"{tag:08X}"
-            if tag <= last:
+            if tag > last:
+                last = tag
+            else:
                 ordered = False
                 self._out_of_order(tag, key in out, prefix + key)
-            last = tag
             if length == UNDEFINED:
                 out[key], position = self._undefined(tag, vr, start, end, value_coding, prefix + key, depth, chain)
                 continue
