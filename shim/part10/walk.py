@@ -165,7 +165,7 @@ class Walk:
                 last = tag
             else:
                 ordered = False
-                self._out_of_order(tag, key in out, prefix + key)
+                self._out_of_order(tag, out.get(key))
             if length == UNDEFINED:
                 out[key], position = self._undefined(tag, vr, start, end, value_coding, prefix + key, depth, chain)
                 continue
@@ -313,12 +313,12 @@ class Walk:
         out["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]} if terms else {"vr": "CS"}
         return Coding(coding.explicit, coding.little, Context(coding.little, encodings))
 
-    def _out_of_order(self, tag: int, repeated: bool, path: str) -> None:
-        if repeated:
-            self.elements.warn(tag, "appears more than once; the last one counts")
-            self.elements.forget(path)
-        else:
+    def _out_of_order(self, tag: int, replaced: dict | None) -> None:
+        if replaced is None:
             self.elements.warn(tag, "is not in ascending order")
+        else:
+            self.elements.warn(tag, "appears more than once; the last one counts")
+            self.elements.forget(replaced)
 
     def _is_item(self, start: int, little: bool) -> bool:
         return self.window.read(start, 4) == _ITEM_BYTES[little]

@@ -397,6 +397,12 @@ def test_warnings_are_bounded() -> None:
     assert result.warnings[-1] == f"{299 - model.MAX_WARNINGS} more warnings"
 
 
+def test_warnings_are_short_though_they_quote_the_file() -> None:
+    result = read(made(element(0x00080005, "CS", "X" * 60_000), element(0x00280008, "IS", "9" * 60_000)))
+    assert result.warnings
+    assert max(map(len, result.warnings)) <= model.MAX_WARNING_LENGTH
+
+
 @pytest.mark.parametrize("size", [100_000, 30_000_000])
 def test_every_kind_of_source(size: int, tmp_path) -> None:
     content = made(element(0x00091001, "OB", bytes(size)), element(0x00100010, "PN", "Doe"))

@@ -5,6 +5,7 @@ import resource
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -142,6 +143,19 @@ def test_many_medium_values_move_out_of_the_data_set() -> None:
     assert items[0]["30060050"]["Value"] == [1.25] * 12001
     assert items[-1]["30060050"] == {"vr": "DS", "BulkDataURI": f"bulkdata/30060039/{count - 1}/30060050"}
     assert set(ranges(content, result).values()) == {encoded[8:]}
+    names = [element(0x30060026, "LO", b"name" * 100), element(0x30060050, "DS", b"1\\" * 100 + b"2")]
+    content = made(sequence(0x30060039, *[item(encoded) for _ in range(count)], item(*names)))
+    last = read(content).dataset["30060039"]["Value"][-1]
+    assert last["30060026"]["Value"] == ["name" * 100]
+    assert last["30060050"]["Value"] == [1] * 100 + [2]
+
+
+def test_repeated_elements_cost_no_more_than_others() -> None:
+    values = b"".join(element(0x00410000 + n, "OB", bytes(1100)) for n in range(1, 10_000))
+    content = made() + values + element(0x00400001, "SH") * 100_000
+    began = time.process_time()
+    assert len(read(content).bulk) == 9_999
+    assert time.process_time() - began < 5
 
 
 def test_deflated() -> None:
