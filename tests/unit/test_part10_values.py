@@ -6,7 +6,7 @@ import struct
 
 import orjson
 import pytest
-from made_part10 import BIG, IMPLICIT, UNDEFINED, element, item, made, read, sequence
+from tests.unit.made_part10 import BIG, IMPLICIT, UNDEFINED, element, item, made, read, sequence
 
 from shim.part10 import Part10
 
