@@ -1,0 +1,70 @@
+"""The databases that tests run on: the embedded one always, Apache CouchDB when there is one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from scripts.databases import Database, DatabaseError, embedded, find_couchdb, private_couchdb
+
+USED = pytest.StashKey[list]()
+MISSING = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[USED] = []
+    config.stash[MISSING] = ""
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    used = list(dict.fromkeys(config.stash[USED]))
+    if used or config.stash[MISSING]:
+        terminalreporter.write_line(f"Databases: {', '.join(used) or 'none'}", bold=True)
+    if config.stash[MISSING]:
+        terminalreporter.write_line(f"NOT TESTED on Apache CouchDB: {config.stash[MISSING]}", red=True, bold=True)
+
+
+def _given(url: str) -> Database:
+    """Describe a running CouchDB that the environment names."""
+    welcome = requests.get(url, timeout=10)
+    welcome.raise_for_status()
+    return Database(url.rstrip("/"), f"Apache CouchDB {welcome.json()['version']}", f"{url.rstrip('/')}/_utils/", "", "")
+
+
+@pytest.fixture(scope="session", params=["embedded", "couchdb"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One running database after the other; ``COUCHDB_TEST_URL`` may name a running CouchDB."""
+    config = request.config
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "embedded":
+        with embedded(folder) as running:
+            config.stash[USED].append(running.name)
+            yield running
+        return
+    if given := os.environ.get("COUCHDB_TEST_URL"):
+        running = _given(given)
+        config.stash[USED].append(running.name)
+        yield running
+        return
+    if not find_couchdb():
+        config.stash[MISSING] = "no `couchdb` on PATH or in /opt/couchdb/bin, and COUCHDB_TEST_URL is not set"
+        pytest.skip(config.stash[MISSING])
+    try:
+        with private_couchdb(folder) as running:
+            config.stash[USED].append(running.name)
+            yield running
+    except DatabaseError as error:
+        pytest.fail(str(error))
+
+
+@pytest.fixture(scope="module")
+def fresh_database(database: Database) -> Iterator[str]:
+    """Give the URL, with credentials, of a new database that this test module has to itself."""
+    url = f"{database.url}/test-{uuid.uuid4().hex}"
+    requests.put(url, timeout=30).raise_for_status()
+    yield url
+    requests.delete(url, timeout=60).raise_for_status()
