@@ -225,6 +225,12 @@ def corrections(study: str) -> CouchRequest:
     return CouchRequest("GET", f"{DESIGN}/_view/corrections_by_study", {"key": as_json(study)})
 
 
+def rebuilt_headers(study: str) -> CouchRequest:
+    """Return the request that makes the headers of a study anew from its instances; see ``lists/headers.js``."""
+    params = {"include_docs": "true", "startkey": as_json(study + ":"), "endkey": as_json(study + ":" + HIGH)}
+    return CouchRequest("GET", f"{DESIGN}/_list/headers/_all_docs", params)
+
+
 def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
     """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
     params = {"include_docs": "true", "base": base}

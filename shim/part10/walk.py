@@ -120,7 +120,7 @@ class Walk:
             offset = position - window.base
             if explicit:
                 group, element, code, length = header(window.buffer, offset)
-                start = position + 8
+                vr, start = None, position + 8
                 known = ENCODED_VRS.get(code)
                 if known:
                     vr, wide = known
@@ -129,7 +129,7 @@ class Walk:
                             break
                         (length,) = long_header(window.buffer, offset + 8)
                         start = position + 12
-                elif group != 0xFFFE:
+                elif group != 0xFFFE and (group or element):
                     vr, start, length = self._odd_header(group << 16 | element, code, position, end, little)
             else:
                 group, element, length = header(window.buffer, offset)
@@ -161,10 +161,11 @@ class Walk:
                 position = start + length
                 continue
             key = f"{tag:08X}"
-            if tag <= last:
+            if tag > last:
+                last = tag
+            else:
                 ordered = False
-                self._out_of_order(tag, key in out, prefix + key)
-            last = tag
+                self._out_of_order(tag, out.get(key))
             if length == UNDEFINED:
                 out[key], position = self._undefined(tag, vr, start, end, value_coding, prefix + key, depth, chain)
                 continue
@@ -312,12 +313,12 @@ class Walk:
         out["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]} if terms else {"vr": "CS"}
         return Coding(coding.explicit, coding.little, Context(coding.little, encodings))
 
-    def _out_of_order(self, tag: int, repeated: bool, path: str) -> None:
-        if repeated:
-            self.elements.warn(tag, "appears more than once; the last one counts")
-            self.elements.forget(path)
-        else:
+    def _out_of_order(self, tag: int, replaced: dict | None) -> None:
+        if replaced is None:
             self.elements.warn(tag, "is not in ascending order")
+        else:
+            self.elements.warn(tag, "appears more than once; the last one counts")
+            self.elements.forget(replaced)
 
     def _is_item(self, start: int, little: bool) -> bool:
         return self.window.read(start, 4) == _ITEM_BYTES[little]
