@@ -143,8 +143,8 @@ def push(url, database=None, *, folder=designdocs.FOLDER, dry_run=False, wait=DE
         return changes
     except couchdb.http.Unauthorized as error:
         raise CommandError(f"{redact(url)} refuses to change {database}: {_said(error)}") from error
-    except couchdb.http.ResourceConflict as error:
-        raise CommandError(f"someone else changed a design document of {database} meanwhile: push again") from error
+    except (couchdb.http.ResourceConflict, couchdb.http.ResourceNotFound) as error:
+        raise CommandError(f"someone else pushes to {redact(url)}/{database} at this moment: push again") from error
     except couchdb.http.HTTPError as error:
         raise CommandError(f"{redact(url)}/{database}: {_said(error)}") from error
     except (OSError, ValueError) as error:
