@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile, TemporaryFile
 
 import orjson
 import pytest
-from made_part10 import (
+from tests.unit.made_part10 import (
     BIG,
     EXPLICIT,
     IMPLICIT,

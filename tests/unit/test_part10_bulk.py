@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from made_part10 import DEFLATED, IMPLICIT, deflate, element, image, item, made, meta, read, sequence
+from tests.unit.made_part10 import DEFLATED, IMPLICIT, deflate, element, image, item, made, meta, read, sequence
 
 from shim.part10 import Part10, Unreadable, model, read_part10
 

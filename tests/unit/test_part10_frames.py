@@ -4,7 +4,7 @@ import struct
 import time
 
 import pytest
-from made_part10 import (
+from tests.unit.made_part10 import (
     BIG,
     DEFLATED,
     IMPLICIT,

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from made_part10 import (
+from tests.unit.made_part10 import (
     BIG,
     DEFLATED,
     EXPLICIT,
