@@ -64,10 +64,9 @@ class Deleter:
 
     def _instances(self, study: str, series: str | None, instance: str | None) -> list[dict]:
         request = rewrite.instance_files(study, series, instance)
-        rows = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
+        return self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
             "rows"
         ]
-        return rows
 
     def _delete(self, rows: list[dict]) -> int:
         docs = [{"_id": row["id"], "_rev": row["rev"], "_deleted": True} for row in rows]

@@ -6,6 +6,9 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from shim.part10 import MissingIdentifier, Part10, Part10Error, Unreadable
+from shim.uids import series_uid_problem, uid_problem
 from tests.unit.made_part10 import (
     BIG,
     DEFLATED,
@@ -24,9 +27,6 @@ from tests.unit.made_part10 import (
     read,
     sequence,
 )
-
-from shim.part10 import MissingIdentifier, Part10, Part10Error, Unreadable
-from shim.uids import series_uid_problem, uid_problem
 
 CODE = item(element(0x00080100, "SH", "T-1"), element(0x00091001, "UN", "private"))
 RICH = [

@@ -6,9 +6,9 @@ import struct
 
 import orjson
 import pytest
-from tests.unit.made_part10 import BIG, IMPLICIT, UNDEFINED, element, item, made, read, sequence
 
 from shim.part10 import Part10
+from tests.unit.made_part10 import BIG, IMPLICIT, UNDEFINED, element, item, made, read, sequence
 
 
 def one(vr: str, value: bytes | str, tag: int = 0x00091001, *others: bytes) -> tuple[dict, Part10]:
