@@ -270,7 +270,8 @@ class Ingest:
             if stored is None:
                 document.pop("_rev", None)
             elif stored["file"]["sha256"] == received.sha256:
-                return  # the same bytes again
+                outcome.comment = "already stored, the same bytes"
+                return
             elif self._overtaken(received, document["_id"], stored["file"]["sha256"]):
                 outcome.warning = COERCED
                 outcome.comment = "a later instance of the request has the same UID and took its place"
