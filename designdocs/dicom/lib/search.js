@@ -7,7 +7,11 @@ var HEADER = { study: 'isStudy', series: 'isSeries', instance: 'isInstance' };
 
 // The query is JSON in the parameter `q`, or in the body where it is too long for a request line.
 exports.read = function (req) {
-  return typeof req.query.q === 'string' ? JSON.parse(req.query.q) : JSON.parse(req.body).query;
+  if (typeof req.query.q === 'string') {
+    return JSON.parse(req.query.q);
+  }
+  // CouchDB has decoded a JSON body already, the embedded database has not.
+  return (typeof req.body === 'string' ? JSON.parse(req.body) : req.body).query;
 };
 
 // What a row says of a study, series or instance: its value, or with include_docs the whole document. null for a key that
