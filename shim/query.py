@@ -82,6 +82,20 @@ class Query:
         asked = {tag: wanted for tag, wanted in self.include.items() if level_of(tag) == level}
         return {**{tag: True for tag in self.of_level(level)}, **asked}
 
+    def fields(self, level: str, only: bool = False) -> dict:
+        """Return what rows of `level` have, as ``lib/fields.js`` reads it.
+
+        Parameters
+        ----------
+        level : str
+        only : bool
+            For a parent that the path names: nothing but what ``includefield`` names.
+        """
+        if not only:
+            return {"include": self.include_of(level)}
+        named = {} if self.include == "all" else self.include
+        return {"include": {tag: wanted for tag, wanted in named.items() if level_of(tag) == level}, "only": True}
+
     def drop_below(self, level: str) -> None:
         """Ignore the keys that `level` does not have, and remember their names.
 

@@ -98,9 +98,7 @@ def residual(query: Query, chosen: Range, level: str) -> dict:
     return {tag: key for tag, key in query.of_level(level).items() if tag not in chosen.covered}
 
 
-def search(
-    level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None, name: str | None = None
-) -> CouchRequest:
+def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> CouchRequest:
     """Return the request for one page of studies, series or instances.
 
     Parameters
@@ -112,14 +110,12 @@ def search(
     paging : Paging
     fields : dict or None
         What the rows have, as ``lib/fields.js`` reads it; None for ids alone.
-    name : str, optional
-        Of the list, when it is not that of the level.
     """
     match = residual(query, chosen, level)
     page = {"match": match, "fields": fields, "offset": paging.offset, "limit": paging.limit, "sort": chosen.sort}
     if paging.among is not None:
         page["among"] = paging.among
-    name = name or LISTS[level]
+    name = LISTS[level]
     if decides(query, chosen, level) and paging.among is None:
         # The view itself counts the rows off: the database reads no more than the page.
         return list_request(name, chosen, {**page, "offset": 0}, limit=paging.limit, skip=paging.offset)
@@ -129,8 +125,16 @@ def search(
 def decides(query: Query, chosen: Range, level: str) -> bool:
     """Return whether the rows of a range are those of the answer, in its order."""
     match = residual(query, chosen, level)
-    universal = all(not key.get("empty") and "values" in key and not query.values(tag) for tag, key in match.items())
-    return universal and not chosen.sort and chosen.keys is None
+    everything = all("values" in key and not key.get("empty") and not query.values(tag) for tag, key in match.items())
+    return everything and not chosen.sort and chosen.keys is None
+
+
+def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
+    """Return the request for one page of patients; see ``lib/patients.js``."""
+    match = {tag: key for tag, key in query.keys.items() if tag not in chosen.covered}
+    include = query.include if query.include == "all" else {**dict.fromkeys(query.keys, True), **query.include}
+    page = {"match": match, "fields": {"include": include}, "offset": paging.offset, "limit": paging.limit}
+    return list_request("patients", chosen, {**page, "sort": chosen.sort, "rest": paging.rest})
 
 
 def series_range(studies: list[str]) -> Range:
