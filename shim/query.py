@@ -80,7 +80,7 @@ class Query:
         if self.include == "all":
             return "all"
         asked = {tag: wanted for tag, wanted in self.include.items() if level_of(tag) == level}
-        return {**{tag: True for tag in self.of_level(level)}, **asked}
+        return {**dict.fromkeys(self.of_level(level), True), **asked}
 
     def fields(self, level: str, only: bool = False) -> dict:
         """Return what rows of `level` have, as ``lib/fields.js`` reads it.

@@ -12,7 +12,7 @@ from shim.plan import Range
 from shim.query import SERIES_UID, STUDY_UID, Query
 from shim.rewrite import CouchRequest, Paging
 
-# How many studies a search below them walks through at a time, at first and at most.
+# How many studies a search below them walks through at a time: at first, and at most.
 FEWEST, MOST = 25, 1000
 # More rows than any study, or any list of UIDs in one request, has series.
 ALL = 1_000_000
@@ -149,7 +149,7 @@ class Search:
             matched = self.count(chosen) if rest and matched == limit else offset + matched
         return Found([Entry(row) for row in answer["rows"]], matched)
 
-    def study_chunks(self, query: Query, study: str | None, rows: int) -> Iterator[list[dict]]:
+    def study_chunks(self, query: Query, study: str | None, rows: int, first: int = FEWEST) -> Iterator[list[dict]]:
         """Yield the rows of the studies that match, some at a time, newest first.
 
         Parameters
@@ -160,6 +160,8 @@ class Search:
             The one study of the path.
         rows : int
             How many rows the page needs; a study has one at least.
+        first : int
+            Most studies in the first chunk; each further one has twice as many.
         """
         fields = query.fields("study", study is not None)
         above = plan.narrowed_by_series(query)
@@ -169,7 +171,7 @@ class Search:
                 return
             above.keys[STUDY_UID] = {"vr": "UI", "values": [study]}
         chosen = self.study_range(above, rows, True)
-        size = ALL if chosen.sort or chosen.keys else min(max(rows + 1, FEWEST), MOST)
+        size = ALL if chosen.sort or chosen.keys else min(max(rows, 1), first)
         offset = 0
         while True:
             answer = self.list("study", above, chosen, Paging(offset, size), fields=fields)
@@ -235,7 +237,7 @@ class Search:
     # -- what all levels share ----------------------------------------------------------------------------------------
 
     def complete(self, query: Query, fetch: Callable[[int, int], Found]) -> Found:
-        """Fetch a page without the studies and series that have no instance (yet), and fill it up with the next ones."""
+        """Fetch a page without studies and series that have no instance (yet), filled up with the next ones."""
         found = fetch(query.offset, query.limit)
         kept = self._stored(found.entries)
         last, size = found, query.limit

@@ -10,6 +10,9 @@ from shim.query import SERIES_UID, SOP_UID, STUDY_UID, Query
 from shim.rewrite import Paging
 from shim.search import ALL, Entry, Found, Page, Search, uid_of
 
+# Studies whose series are read at first: a study has many instances.
+FEW = 4
+
 
 class InstanceSearch:
     """Searches for instances.
@@ -69,12 +72,13 @@ class InstanceSearch:
         above = replace(query, keys=dict(query.keys))
         if series is not None:
             above.keys[SERIES_UID] = {"vr": "UI", "values": [series]}
-        for studies in self.search.study_chunks(above, study, end):
+        for studies in self.search.study_chunks(above, study, end, FEW):
             parents = {uid_of(row): row for row in studies}
             among = list(parents)
             paging = Paging(0, ALL, among=among)
             found = self.search.series_rows(above, among, paging, series is not None)["rows"]
-            counted = self.search.counts([row["id"] for row in found]) if everything else {}
+            shown = [row["id"] for row in found] + [row["id"] for row in studies if row["dataset"]]
+            counted = self.search.counts(shown) if everything else {}
             for row in found:
                 held = counted[row["id"]][1] if everything else 0
                 if everything and (seen + held <= query.offset or seen >= end):
@@ -99,7 +103,8 @@ class InstanceSearch:
 
     def _by_uid(self, query: Query, study: str | None, series: str | None) -> Found:
         """Instances by their UIDs, and those of them whose parents match."""
-        chosen = Range("instances_by_uid", keys=query.values(SOP_UID), documents=rewrite.needs_document(query), sort=True)
+        documents = rewrite.needs_document(query)
+        chosen = Range("instances_by_uid", keys=query.values(SOP_UID), documents=documents, sort=True)
         fields = self._fields(query, self.search.base)
         rows = self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)["rows"]
         place = ":".join(part for part in (study, series) if part)

@@ -1,4 +1,4 @@
-"""What a request cost: the time in CouchDB and in the shim, and what CouchDB was asked (`Server-Timing`, ``?explain``)."""
+"""What a request cost (``Server-Timing``): the time in CouchDB and in the shim, and what CouchDB was asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Response, g, has_app_context
+
+from shim.plan import HIGH
 
 # Headers must stay short: so many requests are told one by one, and so much of each.
 MOST_ENTRIES = 8
@@ -40,7 +42,7 @@ def begin() -> None:
 
 
 def observe(request: str, seconds: float) -> None:
-    """Take note of a request to CouchDB, or of more seconds of the last; outside of a client's request it is nobody's."""
+    """Take note of a request to CouchDB, or of more seconds of the last one."""
     if has_app_context() and "trace" in g:
         asked = g.trace.asked
         if asked and asked[-1][0] == request:
@@ -63,7 +65,7 @@ def add_header(response: Response) -> Response:
 
 
 def described(request: str) -> str:
-    """Return the function, the view and the key range of a request: ``_list/studies/studies_by_date ["2020"]..[""]``."""
+    """Return the function, the view and the key range of a request."""
     method, _, target = request.partition(" ")
     parts = urlsplit(target)
     params = dict(parse_qsl(parts.query))
@@ -76,5 +78,6 @@ def described(request: str) -> str:
 def quoted(text: str) -> str:
     """Return a text as it may stand in a quoted string of a header."""
     text = text if len(text) <= LONGEST_DESCRIPTION else text[: LONGEST_DESCRIPTION - 3] + "..."
+    text = text.replace(HIGH, "~")
     text = "".join(character if " " <= character <= "~" else "?" for character in text)
     return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""Values of matching keys: how a parameter splits into them, and which their VR cannot have (PS3.4 C.2.2.2, PS3.5 6.2)."""
+"""Values of matching keys: splitting them, and refusing what a VR cannot have (PS3.4 C.2.2.2, PS3.5 6.2)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _exists(vr: str, text: str) -> bool:
     date, time = (digits, "") if vr == "DA" else ("", digits) if vr == "TM" else (digits[:8], digits[8:])
     if date:
         year, month, day = int(date[:4]), int(date[4:6] or 1), int(date[6:8] or 1)
-        if not (1 <= year and 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]):
+        if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]):
             return False
     hour, minute, second = (int(time[at : at + 2] or 0) for at in (0, 2, 4))
     return hour <= 23 and minute <= 59 and second <= 60

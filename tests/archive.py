@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import requests
 
-FAMILIES = ["Smith", "Schmidt", "Müller", "Meier", "Doe", "O'Neill", "García", "Łukasz", "Иванов", "Kowalski", "Nguyen", "Yamada"]
+FAMILIES = ["Smith", "Schmidt", "Müller", "Meier", "Doe", "O'Neill", "García", "Łukasz", "Иванов", "Kowalski", "Nguyen"]
 GIVEN = ["John", "Anna", "Jörg", "María", "Sean", "Пётр", "Li", "Tarou", "Eva", "Katharina"]
 MODALITIES = ["CT", "MR", "US", "CR"]
 

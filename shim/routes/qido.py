@@ -41,10 +41,7 @@ def search(level: str, study: str | None = None, series: str | None = None) -> R
     asked = read(level, study, series)
     searching = Search(common.couch(), common.base_url(), common.authorization())
     page = run(searching, level, asked, study, series)
-    if "explain" in request.args:
-        answer = explained(searching, asked, page)
-    else:
-        answer = render(page, chosen)
+    answer = explained(searching, asked, page) if "explain" in request.args else render(page, chosen)
     for text in warnings(asked, page):
         common.warn(answer, text)
     return answer

@@ -30,7 +30,7 @@ def test_a_comma_is_part_of_other_values():
 
 def test_include_fields_repeated_and_in_lists():
     asked = read(("includefield", "00081030,PatientAge"), ("includefield", "StudyDescription"))
-    assert asked.include == ["00081030", "00101010"]
+    assert asked.include == {"00081030": True, "00101010": True}
     assert read(("includefield", "StudyDescription,all")).include == "all"
 
 
