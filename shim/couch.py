@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from couchdb.http import ConnectionPool, basic_auth, extract_credentials
 from shim.errors import DicomWebError
 
 CHUNK = 256 * 1024
+LOG = logging.getLogger(__name__)
 
 
 class CouchError(Exception):
@@ -246,7 +248,9 @@ def told(problem: CouchError) -> DicomWebError:
         )
     if problem.status == 413:
         return DicomWebError(413, f"the database refuses the size: {problem.reason}")
-    return DicomWebError(502, f"the database answered {problem}")
+    # A function of the design document that failed: the trace is for the log, not for the client.
+    LOG.error("the database answered %s", problem)
+    return DicomWebError(502, f"the database answered {problem.status} {problem.error}; the log says more")
 
 
 def segment(text: str) -> str:
