@@ -46,13 +46,6 @@ class Range:
     sort: bool = False
     documents: bool = False
 
-    @property
-    def described(self) -> str:
-        """The range as a person reads it."""
-        if self.keys is not None:
-            return f"{self.view} {len(self.keys)} keys"
-        return f"{self.view} {self.params.get('startkey', '')}..{self.params.get('endkey', '')}"
-
 
 def literal_prefix(value: str) -> str:
     """Return what stands before the first wild card."""

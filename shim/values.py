@@ -44,7 +44,8 @@ def vr_of(tag: str) -> str:
         vr = dictionary_VR(int(tag, 16))
     except KeyError:
         return UNKNOWN
-    return UNKNOWN if " or " in vr else vr
+    several = vr.split(" or ")
+    return several[0] if len(several) == 1 or BINARY.issuperset(several) else UNKNOWN
 
 
 def split_values(vr: str, text: str) -> list[str]:
