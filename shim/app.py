@@ -6,6 +6,7 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from shim import timing
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
 from shim.errors import DicomWebError
@@ -29,6 +30,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.wsgi_app = ProxyHeaders(app.wsgi_app)
     couch = Couch(config.couchdb_url, config.couchdb_database)
+    couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged()}
 
@@ -38,8 +40,10 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(CouchError, lambda problem: answer_error(told(problem)))
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
+    app.before_request(timing.begin)
     app.before_request(remember_client)
     app.after_request(add_cors)
+    app.after_request(timing.add_header)
     return app
 
 
