@@ -9,6 +9,9 @@ from shim.errors import DicomWebError
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
+# Native syntaxes whose pixel data are big endian: the retired one, and GE's private one.
+PIXELS_BIG = frozenset((EXPLICIT_BIG, "1.2.840.113619.5.2"))
+
 # Transfer syntax UID to the media type of its compressed frames (PS3.18 Table 8.7.3-5).
 COMPRESSED = {
     "1.2.840.10008.1.2.5": "image/dicom-rle",

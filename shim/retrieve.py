@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from os import SEEK_END
+from typing import BinaryIO
 
 from shim import rewrite
-from shim.couch import Couch
+from shim.couch import CHUNK, Couch
 from shim.errors import DicomWebError
-from shim.frames import EXPLICIT_BIG, frame_ranges
+from shim.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
 from shim.native import cut_bits, swap, word_size
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
-from shim.store import Bytes
+from shim.store import Bytes, cut_out
 
 # What the metadata list sends in place of an instance whose data set is an attachment; see ``lib/metadata.js``.
 ELSEWHERE = b'{"datasetAttachment":"'
@@ -29,10 +31,14 @@ def describe(study: str, series: str | None = None, instance: str | None = None)
 def word_of(document: dict) -> int:
     """Return the bytes of a word of an instance's pixel data."""
     allocated = (document["dataset"].get("00280100", {}).get("Value") or [8])[0]
-    for tag in ("7FE00010", "7FE00008", "7FE00009"):
-        if tag in document["file"]["bulk"]:
-            return word_size(document["file"]["bulk"][tag]["vr"], allocated)
-    return 1
+    path = pixel_path(document)
+    return word_size(document["file"]["bulk"][path]["vr"], allocated) if path else 1
+
+
+def pixel_path(document: dict) -> str | None:
+    """Return the path of the bulk value that holds the pixels of an instance, None when there is none."""
+    bulk = document["file"].get("bulk", {})
+    return next((tag for tag in ("7FE00010", "7FE00008", "7FE00009") if tag in bulk), None)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Retriever:
         self.couch = couch
         self.store = store
         self.authorization = authorization
+        self._inflated: tuple[tuple | None, BinaryIO | None] = (None, None)
 
     def ask(self, request: CouchRequest):
         """Send a request; the answer's body is unread."""
@@ -115,10 +122,30 @@ class Retriever:
         """Yield an instance's bytes from `start` up to `end`, which count in the inflated stream of a deflated one."""
         file = document["file"]
         if file.get("deflated"):
-            with open_inflated(self.store.open(document["_id"], file, 0, None, self.authorization)) as inflated:
-                inflated.seek(start)
-                return iter((inflated.read(end - start),))
+            return self._inflated_pieces(document, start, end)
         return self.store.open(document["_id"], file, start, end, self.authorization)
+
+    def _inflated_pieces(self, document: dict, start: int, end: int) -> Iterator[bytes]:
+        key = (document["_id"], document["file"]["sha256"])
+        if self._inflated[0] != key:
+            # One inflated file is kept for the rest of the request: its frames are read one by one.
+            whole = self.store.open(document["_id"], document["file"], 0, None, self.authorization)
+            self._inflated = (key, open_inflated(whole))
+        inflated = self._inflated[1]
+        while start < end:
+            inflated.seek(start)
+            piece = inflated.read(min(CHUNK, end - start))
+            if not piece:
+                return
+            start += len(piece)
+            yield piece
+
+    def inflated_size(self, document: dict) -> int:
+        """Return the size (bytes) of the stream in which the ranges of an instance count."""
+        if not document["file"].get("deflated"):
+            return document["file"]["size"]
+        next(self._inflated_pieces(document, 0, 1), None)
+        return self._inflated[1].seek(0, SEEK_END)
 
     def frame(self, document: dict, number: int) -> tuple[int, Callable[[], Iterator[bytes]]]:
         """Return the size of frame `number` (from 1) and what yields its bytes.
@@ -132,27 +159,44 @@ class Retriever:
         """
         file = document["file"]
         frames = file.get("frames") or {}
-        if "bits" in frames and number <= frames["count"]:
+        ranges = [] if "bits" in frames and number <= frames["count"] else frame_ranges(frames, number)
+        if "fragments" in frames:
+            size = sum(end - start for start, end in ranges)
+            return size, lambda: chain.from_iterable(self.read(document, *one) for one in ranges)
+        value = file["bulk"][pixel_path(document)]
+        pieces = self.bulk(document, value)[1]
+        if not ranges:
             first, last = (number - 1) * frames["bits"], number * frames["bits"]
-            start, end = frames["offset"] + first // 8, frames["offset"] + (last + 7) // 8
-            whole = b"".join(self.read(document, start, end))
-            value = cut_bits(whole, first % 8, frames["bits"])
-            return len(value), lambda: iter((value,))
-        ranges = frame_ranges(frames, number)
-        size = sum(end - start for start, end in ranges)
-        if file["transferSyntax"] == EXPLICIT_BIG:
-            word = word_of(document)
-            return size, lambda: swap(chain.from_iterable(self.read(document, *one) for one in ranges), word)
-        return size, lambda: chain.from_iterable(self.read(document, *one) for one in ranges)
+            cut = cut_bits(b"".join(pieces(first // 8, (last + 7) // 8)), first % 8, frames["bits"])
+            return len(cut), lambda: iter((cut,))
+        start, end = (position - value["offset"] for position in ranges[0])
+        return end - start, lambda: pieces(start, end)
 
     def bulk(self, document: dict, value: dict) -> tuple[int, Callable[..., Iterator[bytes]]]:
-        """Return the size of a bulk value and what yields its bytes, or those from a start up to an end."""
+        """Return the size of a bulk value and what yields its bytes, or those from a start up to an end.
+
+        The bytes are in little-endian order (PS3.18 8.7.3.5.2).
+        """
         offset, size = value["offset"], value["length"]
+        word = self._word(document, value)
 
         def pieces(start: int = 0, end: int = size) -> Iterator[bytes]:
-            return self.read(document, offset + start, offset + end)
+            if word == 1:
+                return self.read(document, offset + start, offset + end)
+            low, high = start - start % word, min(end + -end % word, size)
+            whole = swap(self.read(document, offset + low, offset + high), word)
+            return cut_out(whole, start - low, end - low)
 
         return size, pieces
+
+    @staticmethod
+    def _word(document: dict, value: dict) -> int:
+        """Return how many bytes of a bulk value swap as one; 1 when it is in little-endian order already."""
+        syntax = document["file"]["transferSyntax"]
+        pixels = document["file"]["bulk"].get(pixel_path(document)) is value
+        if value.get("encapsulated") or syntax != EXPLICIT_BIG and not (syntax in PIXELS_BIG and pixels):
+            return 1
+        return word_of(document) if pixels else word_size(value["vr"])
 
     def metadata(self, study: str, series: str | None, instance: str | None, base: str) -> Iterator[bytes]:
         """Yield the JSON array of data sets piece by piece.
