@@ -39,7 +39,8 @@ VM_ARGS = """\
 +Bd -noinput
 -os_mon start_cpu_sup false
 -os_mon start_memsup false
--os_mon start_disksup false
+-os_mon disk_space_check_interval 5
+-os_mon disk_almost_full_threshold 1.0
 """
 
 INI = """\

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import pydicom
@@ -116,6 +117,8 @@ def main(arguments=None):
     """
     parser = argparse.ArgumentParser(prog="demo", description="Load example files and show three requests.")
     parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
+    # What is odd in a file is for the server to say.
+    warnings.filterwarnings("ignore", module="pydicom")
     try:
         demo(parser.parse_args(arguments).url)
     except (CommandError, requests.RequestException) as error:

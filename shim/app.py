@@ -9,8 +9,9 @@ from werkzeug.exceptions import HTTPException
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
 from shim.errors import DicomWebError
+from shim.headers import Merged
 from shim.proxy import ProxyHeaders
-from shim.routes import frames, qido, stow, wado
+from shim.routes import delete, frames, qido, stow, wado
 from shim.store import Bytes
 
 
@@ -28,9 +29,10 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.wsgi_app = ProxyHeaders(app.wsgi_app)
     couch = Couch(config.couchdb_url, config.couchdb_database)
-    app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": Bytes(couch, config.bytes)}
+    store = Bytes(couch, config.bytes)
+    app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged()}
 
-    for blueprint in (qido.blueprint, wado.blueprint, frames.blueprint, stow.blueprint):
+    for blueprint in (qido.blueprint, wado.blueprint, frames.blueprint, stow.blueprint, delete.blueprint):
         app.register_blueprint(blueprint, url_prefix=config.prefix or None)
     app.register_error_handler(DicomWebError, answer_error)
     app.register_error_handler(CouchError, lambda problem: answer_error(told(problem)))

@@ -156,6 +156,7 @@ class Couch:
 
     def _exchange(self, method, target, headers, body):
         # A pooled connection may have been closed by the server meanwhile: that shows at once, and the next is tried.
+        # Any request may be repeated: writes name a revision or none, so the second is a conflict, not a second write.
         for _attempt in range(8):
             connection = self._pool.get(self.root)
             fresh = connection.sock is None or not getattr(connection, "used", False)

@@ -225,14 +225,29 @@ def corrections(study: str) -> CouchRequest:
     return CouchRequest("GET", f"{DESIGN}/_view/corrections_by_study", {"key": as_json(study)})
 
 
-def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
-    """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
-    params = {"include_docs": "true", "base": base}
-    if corrected:
-        params["corrections"] = as_json(corrected)
+def instance_files(study: str, series: str | None, instance: str | None) -> CouchRequest:
+    """Return the request for id, revision and ``file`` of every instance of a resource, read from the documents."""
+    return CouchRequest(
+        "GET", f"{DESIGN}/_list/files/_all_docs", {"include_docs": "true", **ids(study, series, instance)}
+    )
+
+
+def ids(study: str, series: str | None = None, instance: str | None = None) -> dict:
+    """Return the range of document ids of a resource's instances; headers may lie in it, too."""
     prefix = ":".join(part for part in (study, series, instance) if part)
     if instance:
-        params["key"] = as_json(prefix)
-    else:
-        params.update(startkey=as_json(prefix + ":"), endkey=as_json(prefix + ":" + HIGH))
+        return {"key": as_json(prefix)}
+    return {"startkey": as_json(prefix + ":"), "endkey": as_json(prefix + ":" + HIGH)}
+
+
+def rebuilt_headers(study: str) -> CouchRequest:
+    """Return the request that makes the headers of a study anew from its instances; see ``lists/headers.js``."""
+    return CouchRequest("GET", f"{DESIGN}/_list/headers/_all_docs", {"include_docs": "true", **ids(study)})
+
+
+def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
+    """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
+    params = {"include_docs": "true", "base": base, **ids(study, series, instance)}
+    if corrected:
+        params["corrections"] = as_json(corrected)
     return CouchRequest("GET", f"{DESIGN}/_list/metadata/_all_docs", params)

@@ -107,6 +107,12 @@ class FolderStore:
             raise DicomWebError(404, f"the file {file['store']} is not in the folder of this site")
         return path
 
+    def discard(self, file: dict) -> None:
+        """Remove the file of an instance; files outside the root are left alone."""
+        path = (self.root / file["store"].removeprefix("folder:")).resolve()
+        if path.is_relative_to(self.root.resolve()):
+            path.unlink(missing_ok=True)
+
     def open(self, document_id, file, start=0, end=None):
         """Yield bytes of a file; see `Store`."""
         return _file_chunks(self.locate(file), start, file["size"] if end is None else end)
@@ -155,6 +161,11 @@ class Bytes:
     def __init__(self, couch: Couch, place: str):
         self.attachments = AttachmentStore(couch)
         self.folder = FolderStore(place.removeprefix("folder:")) if place.startswith("folder:") else None
+
+    def discard(self, file: dict) -> None:
+        """Drop the bytes of an instance whose document is gone; an attachment went with it."""
+        if file["store"].startswith("folder:") and self.folder is not None:
+            self.folder.discard(file)
 
     def open(
         self, document_id: str, file: dict, start: int = 0, end: int | None = None, authorization: str | None = None

@@ -10,8 +10,8 @@ from flask import Response, current_app, g, request
 from shim.config import Config
 from shim.couch import Couch
 from shim.errors import DicomWebError
-from shim.negotiate import MalformedMediaType, MediaRange, parse_accept
 from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
+from shim.negotiate import MalformedMediaType, MediaRange, parse_accept
 from shim.store import Bytes
 from shim.uids import uid_problem
 
@@ -67,6 +67,13 @@ def not_acceptable(offered: list[str]) -> DicomWebError:
 def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
     """Return `value` as JSON; the media type has no charset parameter (PS3.18 F.2)."""
     return Response(orjson.dumps(value), status, content_type=media_type)
+
+
+def warn(response: Response, text: str) -> None:
+    """Add a ``Warning`` header with code 299 (RFC 7234 5.5, PS3.18 8.3.4.4.1)."""
+    text = "".join(character if " " <= character <= "~" else "?" for character in text)
+    text = text.replace("\\", "/").replace('"', "'")[:2000]
+    response.headers.add("Warning", f'299 {request.host} "{text}"')
 
 
 def multipart_answer(

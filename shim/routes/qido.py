@@ -66,7 +66,7 @@ def answer(run) -> Response:
     page = run(Search(common.couch(), common.base_url(), common.authorization()), asked)
     response = render(page, chosen)
     for text in warnings(asked, page):
-        response.headers.add("Warning", f'299 {request.host} "{text}"')
+        common.warn(response, text)
     return response
 
 
@@ -85,8 +85,6 @@ def warnings(asked: query.Query, page: Page) -> list[str]:
     if page.remaining:
         texts.append(f"There are {page.remaining} additional results that can be requested")
     if asked.unknown:
-        names = ", ".join(
-            name[:64].encode("ascii", "replace").decode().replace('"', "'") for name in asked.unknown[:10]
-        )
+        names = ", ".join(name[:64] for name in asked.unknown[:10])
         texts.append(f"The following parameters are not supported and were ignored: {names}")
     return texts

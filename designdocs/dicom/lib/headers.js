@@ -1,11 +1,25 @@
 // Study and series headers: the attributes of a level once, merged from whatever the instances bring.
+var levels = require('views/lib/attributes');
 
 function isEmpty(attribute) {
   return !attribute || !(attribute.Value && attribute.Value.length || attribute.InlineBinary || attribute.BulkDataURI);
 }
 
+// The same text for equal values, whatever the order of their members.
+function canonical(value) {
+  if (Array.isArray(value)) {
+    return '[' + value.map(canonical).join(',') + ']';
+  }
+  if (value !== null && typeof value === 'object') {
+    return '{' + Object.keys(value).sort().map(function (key) {
+      return JSON.stringify(key) + ':' + canonical(value[key]);
+    }).join(',') + '}';
+  }
+  return JSON.stringify(value);
+}
+
 function same(a, b) {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return canonical(a) === canonical(b);
 }
 
 function text(dataset, tag) {
@@ -90,6 +104,90 @@ exports.update = function (type, doc, req) {
   var changed = !doc || !same(doc, merged);
   return [changed ? merged : null, {
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ changed: changed, variants: Object.keys(merged.variants) })
+    body: JSON.stringify({
+      changed: changed,
+      revision: doc ? doc._rev : null,
+      variants: Object.keys(merged.variants)
+    })
   }];
+};
+
+function pick(dataset, tags) {
+  var picked = {};
+  tags.forEach(function (tag) {
+    if (dataset[tag]) {
+      picked[tag] = dataset[tag];
+    }
+  });
+  return picked;
+}
+
+// A header from all that its instances bring. What `stored` says now stays the current value while any of them brings it.
+function rebuild(type, id, stored, updates) {
+  var current = stored ? stored.dataset : {};
+  var first = {};
+  Object.keys(current).forEach(function (tag) {
+    var kept = updates.some(function (update) {
+      return update.attributes[tag] && same(update.attributes[tag], current[tag]);
+    });
+    if (kept) {
+      first[tag] = current[tag];
+    }
+  });
+  var header = { _id: id, type: type, summary: '', dataset: first, variants: {} };
+  if (stored) {
+    header._rev = stored._rev;
+  }
+  updates.forEach(function (update) {
+    header = exports.merge(type, id, header, update);
+  });
+  return header;
+}
+
+// add() every document of a study, then changes() gives the headers that must be written or deleted.
+exports.rebuilder = function () {
+  var stored = {};
+  var updates = {};
+
+  function add(id, update) {
+    var key = canonical(update);
+    updates[id] = updates[id] || {};
+    updates[id][key] = update;
+  }
+
+  return {
+    add: function (doc) {
+      var uids = doc._id.split(':');
+      if (doc.type === 'study' || doc.type === 'series') {
+        stored[doc._id] = doc;
+      } else if (doc.type === 'instance') {
+        var update = { series: uids[1], modality: text(doc.dataset, '00080060') };
+        ['study', 'series'].forEach(function (type) {
+          add(type === 'study' ? uids[0] + ':study' : uids[0] + ':' + uids[1], {
+            series: update.series,
+            modality: update.modality,
+            attributes: pick(doc.dataset, levels[type])
+          });
+        });
+      }
+    },
+    changes: function () {
+      var docs = [];
+      Object.keys(stored).forEach(function (id) {
+        if (!updates[id]) {
+          docs.push({ _id: id, _rev: stored[id]._rev, _deleted: true });
+        }
+      });
+      Object.keys(updates).forEach(function (id) {
+        var all = Object.keys(updates[id]).map(function (key) {
+          return updates[id][key];
+        });
+        var header = rebuild(/:study$/.test(id) ? 'study' : 'series', id, stored[id], all);
+        if (!stored[id] || !same(header, stored[id])) {
+          docs.push(header);
+        }
+      });
+      return docs;
+    }
+  };
 };

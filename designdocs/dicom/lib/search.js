@@ -7,7 +7,8 @@ function read(req) {
   if (typeof req.query.q === 'string') {
     return JSON.parse(req.query.q);
   }
-  return JSON.parse(req.body).query;
+  // CouchDB has decoded a JSON body already, the embedded database has not.
+  return (typeof req.body === 'string' ? JSON.parse(req.body) : req.body).query;
 }
 
 function newestFirst(a, b) {

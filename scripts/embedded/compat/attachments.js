@@ -135,10 +135,11 @@ async function remove(req, res, id, name) {
   sendJSON(res, 200, await write(req, doc));
 }
 
+// Repetition is written {0,} in these paths: express reads `*` in its own way.
 function install(router) {
   const paths = [
-    ['/:db/_design/:name/:attachment([^_/][^/]*(?:/.*)?)', req => '_design/' + req.params.name],
-    ['/:db/:id([^_/][^/]*)/:attachment(*)', req => req.params.id]
+    ['/:db/_design/:name/:attachment([^_].{0,})', req => '_design/' + req.params.name],
+    ['/:db/:id([^_/][^/]{0,})/:attachment(*)', req => req.params.id]
   ];
   for (const [path, id] of paths) {
     router.get(path, route((req, res) => get(req, res, id(req), req.params.attachment)));

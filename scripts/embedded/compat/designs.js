@@ -54,7 +54,7 @@ class Designs {
   // What is known of the database at `location`.
   at(location) {
     if (!this.databases.has(location)) {
-      this.databases.set(location, { designs: new Map(), validators: null, indexes: new Map(), timer: null, warming: null });
+      this.databases.set(location, { designs: new Map(), validators: null, indexes: new Map(), timer: null, closed: false });
     }
     return this.databases.get(location);
   }
@@ -109,6 +109,9 @@ class Designs {
 
   async index(location, group) {
     const known = this.at(location);
+    if (known.closed) {
+      throw new HttpError(404, 'not_found', 'Database does not exist.');
+    }
     if (!known.indexes.has(group.signature)) {
       const place = path.join(location + '.views', group.signature);
       const opening = Promise.resolve(this.memory ? undefined : fs.promises.mkdir(place, { recursive: true }))
@@ -129,9 +132,11 @@ class Designs {
     if (known.db && !known.timer && !known.closed) {
       known.timer = setTimeout(() => {
         known.timer = null;
-        known.warming = this.warm(location).catch(error => {
-          process.stderr.write(`warming the views of ${location}: ${error.stack}\n`);
-        }).then(() => { known.warming = null; });
+        this.warm(location).catch(error => {
+          if (!known.closed) {
+            process.stderr.write(`warming the views of ${location}: ${error.stack}\n`);
+          }
+        });
       }, WARM_AFTER);
       known.timer.unref();
     }
@@ -187,7 +192,6 @@ class Designs {
       clearTimeout(known.timer);
       const indexes = await Promise.all([...known.indexes.entries()].map(async ([signature, one]) => [signature, await one]));
       await Promise.all(indexes.map(([, index]) => index.close()));
-      await known.warming;
       if (destroy && this.memory) {
         await Promise.all(indexes.map(([, index]) => Level.destroy(index.location, true)));
       }

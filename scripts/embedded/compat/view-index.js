@@ -27,6 +27,8 @@ class ViewIndex {
     this.level = new Level(location, memory);
     this.closed = false;
     this.running = null;
+    // A destroyed database never answers: closing must not wait for it.
+    this.aborted = new Promise(resolve => { this.abort = resolve; });
   }
 
   async open() {
@@ -40,6 +42,7 @@ class ViewIndex {
 
   async close() {
     this.closed = true;
+    this.abort();
     if (this.running) {
       // Its own caller hears of a failure.
       await this.running.catch(() => undefined);
@@ -62,7 +65,11 @@ class ViewIndex {
   }
 
   async step(target) {
-    const changes = await this.db.changes({ since: this.seq, limit: BATCH, include_docs: true, style: 'all_docs' });
+    const feed = this.db.changes({ since: this.seq, limit: BATCH, include_docs: true, style: 'all_docs' });
+    const changes = await Promise.race([feed, this.aborted]);
+    if (this.closed) {
+      return;
+    }
     const operations = [];
     const totals = this.totals.slice();
     await Promise.all(changes.results.map(change => this.index(change, operations, totals)));
