@@ -8,17 +8,16 @@ from itertools import chain
 from os import SEEK_END
 from typing import BinaryIO
 
+import orjson
+
 from shim import rewrite
-from shim.couch import CHUNK, Couch
+from shim.couch import CHUNK, Couch, segment
 from shim.errors import DicomWebError
 from shim.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
 from shim.native import cut_bits, swap, word_size
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
-from shim.store import Bytes, cut_out
-
-# What the metadata list sends in place of an instance whose data set is an attachment; see ``lib/metadata.js``.
-ELSEWHERE = b'{"datasetAttachment":"'
+from shim.store import DATASET, Bytes, cut_out
 
 
 def describe(study: str, series: str | None = None, instance: str | None = None) -> str:
@@ -84,6 +83,12 @@ class Retriever:
         """Send a request; the answer's body is unread."""
         return self.couch.request(request.method, request.path, params=request.params, authorization=self.authorization)
 
+    def rows(self, request: CouchRequest) -> list[dict]:
+        """Return the rows that answer a request."""
+        return self.couch.json(
+            request.method, request.path, params=request.params, body=request.body, authorization=self.authorization
+        )["rows"]
+
     def document(self, study: str, series: str, instance: str) -> dict:
         """Return an instance document.
 
@@ -97,6 +102,17 @@ class Retriever:
             raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
         return found
 
+    def whole(self, document: dict) -> dict:
+        """Return an instance document with its whole data set, which may be in an attachment."""
+        if not document["file"].get("datasetAttachment"):
+            return document
+        return {**document, "dataset": orjson.loads(self.dataset(document["_id"]))}
+
+    def dataset(self, document_id: str) -> bytes:
+        """Return the data set (DICOM JSON Model) that is an attachment of an instance document."""
+        path = f"{segment(document_id)}/{DATASET}"
+        return self.couch.request("GET", path, authorization=self.authorization).read()
+
     def instances(self, study: str, series: str | None, instance: str | None) -> list[Stored]:
         """Return the instances of a resource, in order of their numbers.
 
@@ -108,11 +124,10 @@ class Retriever:
         if series and instance:
             document = self.document(study, series, instance)
             return [Stored(document["_id"], document["file"])]
-        request = rewrite.instances(study, series)
-        answer = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)
-        if not answer["rows"]:
+        rows = self.rows(rewrite.instances(study, series))
+        if not rows:
             raise DicomWebError(404, f"there is no {describe(study, series)}")
-        return [Stored(row["id"], row["value"]["file"]) for row in answer["rows"]]
+        return [Stored(row["id"], row["value"]["file"]) for row in rows]
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""
@@ -197,18 +212,3 @@ class Retriever:
         if value.get("encapsulated") or syntax != EXPLICIT_BIG and not (syntax in PIXELS_BIG and pixels):
             return 1
         return word_of(document) if pixels else word_size(value["vr"])
-
-    def metadata(self, study: str, series: str | None, instance: str | None, base: str) -> Iterator[bytes]:
-        """Yield the JSON array of data sets piece by piece.
-
-        Parameters
-        ----------
-        base : str
-            Absolute URL of the DICOMweb root, for BulkDataURIs.
-        """
-        request = rewrite.corrections(study)
-        rows = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
-            "rows"
-        ]
-        corrected = [row["value"] for row in rows]
-        yield from self.ask(rewrite.metadata(study, series, instance, base, corrected)).chunks()

@@ -11,6 +11,8 @@ from shim.couch import CHUNK, Couch, CouchError, segment
 from shim.errors import DicomWebError
 
 ATTACHMENT = "object.dcm"
+# The attachment with the data set of an instance whose document would be too large.
+DATASET = "dataset.json"
 
 
 class Store(Protocol):

@@ -17,6 +17,10 @@ function overlay(dataset, values) {
 // base: the absolute URL of the DICOMweb root; corrections: rows of corrections_by_study, the study's own first.
 exports.render = function (doc, base, corrections) {
   var uids = doc._id.split(':');
+  if (doc.file && doc.file.datasetAttachment) {
+    // A list cannot read attachments: the shim puts the data set in this place; see shim/metadata.py.
+    return JSON.stringify({ datasetAttachment: doc._id });
+  }
   var url = base + '/studies/' + uids[0] + '/series/' + uids[1] + '/instances/' + uids[2];
   var dataset = doc.dataset;
   corrections.forEach(function (correction) {
