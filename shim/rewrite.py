@@ -170,6 +170,22 @@ def instances(study: str, series: str | None = None) -> CouchRequest:
     return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**between(place, place), "reduce": "false"})
 
 
+def series_of(study: str) -> CouchRequest:
+    """Return the request for the index rows of the series of a study, in order of their numbers."""
+    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {**between([study], [study]), "reduce": "false"})
+
+
+def count_of(study: str, series: str) -> CouchRequest:
+    """Return the request that counts the instances of a series."""
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", between([study, series], [study, series]))
+
+
+def instance_at(study: str, series: str, place: int) -> CouchRequest:
+    """Return the request for the document of the instance at a place (from 0) in the order of a series."""
+    params = {**between([study, series], [study, series]), "reduce": "false", "include_docs": "true"}
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**params, "skip": place, "limit": 1})
+
+
 def corrections(study: str) -> CouchRequest:
     """Return the request for what the headers of a study say otherwise than some of its instances."""
     return CouchRequest("GET", f"{DESIGN}/_view/corrections_by_study", {"key": as_json(study)})
@@ -188,6 +204,15 @@ def ids(study: str, series: str | None = None, instance: str | None = None) -> d
     if instance:
         return {"key": as_json(prefix)}
     return {"startkey": as_json(prefix + ":"), "endkey": as_json(prefix + ":" + HIGH)}
+
+
+def revisions(study: str, series: str | None, instance: str | None) -> list[CouchRequest]:
+    """Return the requests for ids and revisions of all documents that the metadata of a resource are made of."""
+    headers = [f"{study}:study", *([f"{study}:{series}"] if series else [])]
+    return [
+        CouchRequest("POST", "_all_docs", {}, {"keys": headers}),
+        CouchRequest("GET", "_all_docs", ids(study, series, instance)),
+    ]
 
 
 def rebuilt_headers(study: str) -> CouchRequest:

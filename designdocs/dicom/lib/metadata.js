@@ -26,6 +26,10 @@ exports.absolute = function (text, base, id) {
 // base: the absolute URL of the DICOMweb root; corrections: rows of corrections_by_study, the study's own first.
 exports.render = function (doc, base, corrections) {
   var uids = doc._id.split(':');
+  if (doc.file && doc.file.datasetAttachment) {
+    // A list cannot read attachments: the shim puts the data set in this place; see shim/metadata.py.
+    return JSON.stringify({ datasetAttachment: doc._id });
+  }
   var dataset = doc.dataset;
   corrections.forEach(function (correction) {
     if (correction.series === null || correction.series === uids[1]) {
