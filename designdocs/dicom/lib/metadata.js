@@ -1,29 +1,14 @@
 // Metadata lists: instance documents in, the DICOM JSON Model out (PS3.18 10.4.1.1.2, F.2).
+var modified = require('lib/modified');
 
 // An opening quote inside a JSON string is escaped, so this can only be the name of a property and its relative URI.
 var RELATIVE = /"BulkDataURI":"bulkdata\//g;
 
-function overlay(dataset, values) {
-  var result = {};
-  Object.keys(dataset).concat(Object.keys(values)).sort().forEach(function (tag) {
-    var value = Object.prototype.hasOwnProperty.call(values, tag) ? values[tag] : dataset[tag];
-    if (value) {
-      result[tag] = value;
-    }
-  });
-  return result;
-}
-
-// base: the absolute URL of the DICOMweb root; corrections: rows of corrections_by_study, the study's own first.
+// base: the absolute URL of the DICOMweb root; corrections: values of corrections_by_study.
 exports.render = function (doc, base, corrections) {
   var uids = doc._id.split(':');
   var url = base + '/studies/' + uids[0] + '/series/' + uids[1] + '/instances/' + uids[2];
-  var dataset = doc.dataset;
-  corrections.forEach(function (correction) {
-    if (correction.series === null || correction.series === uids[1]) {
-      dataset = overlay(dataset, correction.dataset);
-    }
-  });
+  var dataset = corrections.length ? modified.dataset(doc, corrections) : doc.dataset;
   return JSON.stringify(dataset).replace(RELATIVE, function () {
     return '"BulkDataURI":"' + url + '/bulkdata/';
   });
