@@ -21,7 +21,7 @@ REMEMBERED = 4096
 
 @dataclass
 class Known:
-    """What is known of one header: its revision, the digests of what was merged into it, its attributes that disagree."""
+    """What is known of one header: revision, digests of what was merged into it, attributes that disagree."""
 
     revision: str
     digests: set[bytes]

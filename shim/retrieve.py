@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
+import orjson
+
 from shim import rewrite
+from shim.correct import Change, changes_of, correct_stored
 from shim.couch import Couch
 from shim.errors import DicomWebError
 from shim.frames import EXPLICIT_BIG, frame_ranges
@@ -45,10 +48,13 @@ class Stored:
         Document id.
     file : dict
         At least ``store``, ``size`` and ``transferSyntax``; from the document also ``bulk`` and ``frames``.
+    changes : tuple of Change
+        What people fixed in it.
     """
 
     id: str
     file: dict
+    changes: tuple[Change, ...] = ()
 
     @property
     def path(self) -> str:
@@ -75,7 +81,19 @@ class Retriever:
 
     def ask(self, request: CouchRequest):
         """Send a request; the answer's body is unread."""
-        return self.couch.request(request.method, request.path, params=request.params, authorization=self.authorization)
+        body = None if request.body is None else orjson.dumps(request.body)
+        headers = {"Content-Type": "application/json"} if body else {}
+        return self.couch.request(
+            request.method,
+            request.path,
+            params=request.params,
+            body=body,
+            headers=headers,
+            authorization=self.authorization,
+        )
+
+    def _json(self, request: CouchRequest):
+        return orjson.loads(self.ask(request).read())
 
     def document(self, study: str, series: str, instance: str) -> dict:
         """Return an instance document.
@@ -100,12 +118,32 @@ class Retriever:
         """
         if series and instance:
             document = self.document(study, series, instance)
-            return [Stored(document["_id"], document["file"])]
-        request = rewrite.instances(study, series)
-        answer = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)
-        if not answer["rows"]:
-            raise DicomWebError(404, f"there is no {describe(study, series)}")
-        return [Stored(row["id"], row["value"]["file"]) for row in answer["rows"]]
+            found = [Stored(document["_id"], document["file"])]
+        else:
+            rows = self._json(rewrite.instances(study, series))["rows"]
+            if not rows:
+                raise DicomWebError(404, f"there is no {describe(study, series)}")
+            found = [Stored(row["id"], row["value"]["file"]) for row in rows]
+        corrected = self.corrections(study)
+        if not any(correction.get("fixes") for correction in corrected):
+            return found
+        modified = self._json(rewrite.modifications(study, series, instance, corrected))
+        return [replace(one, changes=changes_of(one.id, modified.get(one.id, ()), corrected)) for one in found]
+
+    def corrections(self, study: str) -> list[dict]:
+        """Return what the headers of a study say otherwise than some of its instances."""
+        return [row["value"] for row in self._json(rewrite.corrections(study))["rows"]]
+
+    def content(self, instance: Stored) -> tuple[int, Callable[[], Iterator[bytes]]]:
+        """Return the size of an instance as it is answered, and what yields its bytes.
+
+        What people fixed is laid over the stored file, of which only the head is read for it; see `shim.correct`.
+        """
+        if not instance.changes:
+            return instance.file["size"], lambda: self.open(instance)
+        return correct_stored(
+            lambda start, end: self.open(instance, start, end), instance.file["size"], instance.changes
+        )
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""
@@ -162,9 +200,5 @@ class Retriever:
         base : str
             Absolute URL of the DICOMweb root, for BulkDataURIs.
         """
-        request = rewrite.corrections(study)
-        rows = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
-            "rows"
-        ]
-        corrected = [row["value"] for row in rows]
+        corrected = self.corrections(study)
         yield from self.ask(rewrite.metadata(study, series, instance, base, corrected)).chunks()

@@ -78,7 +78,7 @@ def warn(response: Response, text: str) -> None:
 
 def multipart_answer(
     media_type: str,
-    parts: list[tuple[dict[str, str], int, Callable[[], Iterable[bytes]]]],
+    parts: list[tuple[dict[str, str], int | None, Callable[[], Iterable[bytes]]]],
     transfer_syntax: str | None = None,
 ) -> Response:
     """Return a streamed ``multipart/related`` answer.
@@ -88,15 +88,17 @@ def multipart_answer(
     media_type : str
         Of the parts.
     parts : list of (headers, size, opener)
-        A part's bytes are opened when its turn comes.
+        A part's bytes are opened when its turn comes. The answer has no length when a size is None.
     transfer_syntax : str, optional
         When it is the same in all parts.
     """
     boundary = new_boundary()
-    length = multipart_length((BodyPart(headers, (), size) for headers, size, _opener in parts), boundary)
     body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
-    response.content_length = length
+    if all(size is not None for _headers, size, _opener in parts):
+        response.content_length = multipart_length(
+            (BodyPart(headers, (), size) for headers, size, _ in parts), boundary
+        )
     return response
 
 

@@ -70,15 +70,17 @@ def instances(study: str, series: str | None = None, instance: str | None = None
     reader = retriever()
     found = reader.instances(study, series, instance)
     if chosen is SINGLE:
-        one = found[0]
-        response = Response(reader.open(one), content_type="application/dicom")
-        response.content_length = one.file["size"]
+        size, pieces = reader.content(found[0])
+        response = Response(pieces(), content_type="application/dicom")
+        response.content_length = size
         return response
     parts = []
     for one in found:
         kind = f"application/dicom; transfer-syntax={one.file['transferSyntax']}"
         headers = {"Content-Type": kind, "Content-Location": common.base_url() + one.path}
-        parts.append((headers, one.file["size"], lambda one=one: reader.open(one)))
+        # A corrected file is made when its turn comes, and only then is its size known.
+        size = None if one.changes else one.file["size"]
+        parts.append((headers, size, lambda one=one: reader.content(one)[1]()))
     return common.multipart_answer("application/dicom", parts)
 
 
