@@ -72,13 +72,31 @@ class Corrected:
         if start < end:
             self.pieces.append((start, end))
 
-    def chunks(self, opener: Opener) -> Iterator[bytes]:
-        """Yield the bytes; `opener` yields those of the stored file from a start up to an end."""
+    def position(self, offset: int) -> int:
+        """Return where a byte of the stored file is now; it must be one that was kept."""
+        position = 0
         for piece in self.pieces:
             if isinstance(piece, bytes):
-                yield piece
+                position += len(piece)
+            elif piece[0] <= offset < piece[1]:
+                return position + offset - piece[0]
             else:
-                yield from opener(*piece)
+                position += piece[1] - piece[0]
+        return position
+
+    def chunks(self, opener: Opener, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from `start` up to `end`; `opener` yields those of the stored file."""
+        end = self.size if end is None else end
+        for piece in self.pieces:
+            length = len(piece) if isinstance(piece, bytes) else piece[1] - piece[0]
+            low, high = max(start, 0), min(end, length)
+            start, end = start - length, end - length
+            if low >= high:
+                continue
+            if isinstance(piece, bytes):
+                yield piece[low:high]
+            else:
+                yield from opener(piece[0] + low, piece[0] + high)
 
 
 class RangeFile:
@@ -109,7 +127,7 @@ class RangeFile:
         return data
 
 
-def correct(file: BinaryIO, size: int, changes: list[Change]) -> Corrected:
+def correct(file: BinaryIO, size: int, changes: list[Change], *, ordered: bool = True) -> Corrected:
     """Return a file with some attributes changed; only its head is read.
 
     Parameters
@@ -120,6 +138,8 @@ def correct(file: BinaryIO, size: int, changes: list[Change]) -> Corrected:
         Its length in bytes.
     changes : list of Change
         The oldest first.
+    ordered : bool
+        Whether its elements are in ascending order; otherwise more than the head is read.
 
     Raises
     ------
@@ -127,7 +147,7 @@ def correct(file: BinaryIO, size: int, changes: list[Change]) -> Corrected:
         The file cannot be read.
     """
     window = Window(file, size)
-    spans = read_spans(window, ORIGINAL)
+    spans = read_spans(window, ORIGINAL if ordered else None)
     try:
         return _splice(window, spans, changes, Encoding(spans.meta.explicit, spans.meta.little, spans.character_set))
     except Unencodable:
@@ -274,8 +294,10 @@ def changes_of(document_id: str, tags: Iterable[str], corrected: list[dict]) -> 
     return tuple(sorted(changes, key=lambda change: (change.at, change.tag)))
 
 
-def correct_stored(opener: Opener, size: int, changes: Iterable[Change]) -> tuple[int, Callable[[], Iterator[bytes]]]:
-    """Return the size of a stored file with some attributes changed, and what yields its bytes.
+def correct_stored(
+    opener: Opener, size: int, changes: Iterable[Change], *, ordered: bool = True
+) -> tuple[int, Callable[..., Iterator[bytes]]]:
+    """Return the size of a stored file with some attributes changed, and what yields its bytes or those of a range.
 
     Parameters
     ----------
@@ -285,21 +307,25 @@ def correct_stored(opener: Opener, size: int, changes: Iterable[Change]) -> tupl
         Length of the stored file in bytes.
     changes : iterable of Change
         The oldest first.
+    ordered : bool
+        Whether its elements are in ascending order.
     """
     file = RangeFile(opener, size)
     meta = read_meta(Window(file, size), Warnings())
     if not meta.deflated:
-        corrected = correct(file, size, list(changes))
-        return corrected.size, lambda: corrected.chunks(opener)
+        corrected = correct(file, size, list(changes), ordered=ordered)
+        return corrected.size, lambda start=0, end=None: corrected.chunks(opener, start, end)
     with open_inflated(opener(0, size)) as inflated:
         length = inflated.seek(0, os.SEEK_END)
-        target = deflated(correct(inflated, length, list(changes)), inflated, meta.start)
+        corrected = correct(inflated, length, list(changes), ordered=ordered)
+        target = deflated(corrected, inflated, meta.start)
     total = target.seek(0, os.SEEK_END)
-    target.seek(0)
 
-    def pieces() -> Iterator[bytes]:
+    def pieces(start: int = 0, end: int = total) -> Iterator[bytes]:
         with target:
-            while piece := target.read(CHUNK):
+            target.seek(start)
+            while start < end and (piece := target.read(min(CHUNK, end - start))):
+                start += len(piece)
                 yield piece
 
     return total, pieces

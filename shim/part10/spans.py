@@ -41,34 +41,21 @@ class Spans:
     end: int = 0
 
 
-def read_spans(window: Window, last: int) -> Spans:
-    """Find the elements of the top level up to the tag `last`.
-
-    Nothing behind is read, unless the elements are not in order: then all of them are found.
+def read_spans(window: Window, last: int | None) -> Spans:
+    """Find the elements of the top level up to the tag `last`; nothing behind is read.
 
     Parameters
     ----------
     window : Window
         The file, of a deflated one the inflated stream.
-    last : int
-        Tag.
+    last : int or None
+        Tag; None finds all, which a file needs whose elements are not in ascending order.
 
     Raises
     ------
     shim.part10.Part10Error
         It is no DICOM file, or passes a limit of `shim.part10.model`.
     """
-    found = _walk(window, last)
-    # Some files have elements behind the pixel data that belong before them.
-    return found if found.end == window.size or not _disordered(found) else _walk(window, None)
-
-
-def _disordered(found: Spans) -> bool:
-    tags = [span.tag for span in found.elements]
-    return tags != sorted(set(tags))
-
-
-def _walk(window: Window, last: int | None) -> Spans:
     meta = read_meta(window, Warnings())
     walk = Walk(window, Warnings())
     starts: list[tuple[int, int]] = []

@@ -76,7 +76,7 @@ exports.update = function (doc, req) {
   if (input.form) {
     var rest = input;
     input = exports.fromForm(rest.form);
-    ['by', 'id', 'patient', 'only'].forEach(function (name) {
+    ['tag', 'by', 'id', 'patient', 'only'].forEach(function (name) {
       input[name] = rest[name];
     });
   }

@@ -62,24 +62,38 @@ function items(changes) {
   });
 }
 
-// The data set of an instance as it is answered: the headers' values where instances disagree, fixes over everything.
-exports.dataset = function (doc, corrections) {
+// What is laid over an instance's data set: { values, items }, the headers' values where instances disagree and fixes above
+// all, and what its Original Attributes Sequence says of it.
+exports.laid = function (doc, corrections) {
   var series = doc._id.split(':')[1];
-  var dataset = doc.dataset;
+  var values = {};
   corrections.forEach(function (correction) {
     if (applies(correction, series)) {
-      dataset = overlay(dataset, correction.dataset);
+      values = overlay(values, correction.dataset);
     }
   });
   var changes = exports.changes(doc, corrections);
-  if (!changes.length) {
-    return dataset;
-  }
-  var values = {};
   changes.forEach(function (change) {
     values[change.tag] = change.value;
   });
-  var told = dataset[SEQUENCE] && Array.isArray(dataset[SEQUENCE].Value) ? dataset[SEQUENCE].Value : [];
-  values[SEQUENCE] = { vr: 'SQ', Value: told.concat(items(changes)) };
-  return overlay(dataset, values);
+  return { values: values, items: items(changes) };
+};
+
+// The data set of an instance as it is answered.
+exports.dataset = function (doc, corrections) {
+  var laid = exports.laid(doc, corrections);
+  if (laid.items.length) {
+    var told = doc.dataset[SEQUENCE] && Array.isArray(doc.dataset[SEQUENCE].Value) ? doc.dataset[SEQUENCE].Value : [];
+    laid.values[SEQUENCE] = { vr: 'SQ', Value: told.concat(laid.items) };
+  }
+  return overlay(doc.dataset, laid.values);
+};
+
+// A warning of the reader that says where elements are not what their order promises; see shim/part10/walk.py.
+var DISORDER = /is not in ascending order|appears more than once|more warnings/;
+
+exports.isOrdered = function (doc) {
+  return !(Array.isArray(doc.warnings) ? doc.warnings : []).some(function (warning) {
+    return DISORDER.test(warning);
+  });
 };

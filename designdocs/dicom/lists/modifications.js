@@ -8,9 +8,12 @@ function (head, req) {
   while ((row = getRow())) {
     var changes = row.doc && row.doc.type === 'instance' ? modified.changes(row.doc, corrections) : [];
     if (changes.length) {
-      found[row.doc._id] = changes.map(function (change) {
-        return change.tag;
-      });
+      found[row.doc._id] = {
+        ordered: modified.isOrdered(row.doc),
+        tags: changes.map(function (change) {
+          return change.tag;
+        })
+      };
     }
   }
   send(JSON.stringify(found));
