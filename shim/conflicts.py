@@ -162,9 +162,9 @@ class Conflicts:
                 )
             except CouchError as problem:
                 # CouchDB itself says so when another writer was first; the design document gives another reason.
-                if problem.status == 409 and problem.reason.startswith("Document update conflict"):
-                    if attempt < ATTEMPTS - 1:
-                        continue
+                lost = problem.status == 409 and problem.reason.startswith("Document update conflict")
+                if lost and attempt < ATTEMPTS - 1:
+                    continue
                 if problem.status in (400, 409) or problem.reason.startswith("there is no such"):
                     raise DicomWebError(problem.status, problem.reason) from problem
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import chain
 from os import SEEK_END
 from typing import BinaryIO
@@ -50,7 +51,7 @@ class Stored:
     id : str
         Document id.
     file : dict
-        At least ``store``, ``size`` and ``transferSyntax``; from the document also ``bulk`` and ``frames``.
+        At least ``store``, ``size`` and ``transferSyntax``; from the document also ``sha256``, ``bulk`` and ``frames``.
     changes : tuple of Change
         What people fixed in it.
     ordered : bool
@@ -61,6 +62,12 @@ class Stored:
     file: dict
     changes: tuple[Change, ...] = ()
     ordered: bool = True
+
+    @property
+    def tag(self) -> str:
+        """Return an entity tag (RFC 9110 8.8.3): other bytes have another, those of another correction, too."""
+        told = "".join(f"{change.tag:08X}{change.at}{change.attribute}" for change in self.changes)
+        return sha256(f"{self.file['sha256']}{told}".encode()).hexdigest()[:32]
 
     @property
     def path(self) -> str:

@@ -63,7 +63,7 @@ def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
     """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
     if syntax == stored.file["transferSyntax"]:
         size, pieces = reader.content(stored)
-        return common.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}")
+        return common.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
     sent = files.deliver(reader, stored, syntax)
     response = Response(sent.open(), content_type=sent.content_type)
     response.content_length = sent.size
