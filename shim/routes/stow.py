@@ -58,9 +58,11 @@ class Upload:
         self._running: deque[Future] = deque()
         self._small: list[Part] = []
 
-    def add(self, part: Part) -> None:
-        """Take a part; waits while enough others are under way."""
-        if part.too_large:
+    def add(self, part: Part | Outcome) -> None:
+        """Take a part, or what became of one; waits while enough others are under way."""
+        if isinstance(part, Outcome):
+            self._submit(lambda: [part])
+        elif part.too_large:
             part.close()
             comment = f"the instance of {part.size} bytes is larger than this server takes"
             self._submit(lambda: [Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)])
@@ -146,6 +148,7 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
             max_size=settings.max_instance_size,
             max_parts=settings.max_instances,
             folder=settings.spool_dir,
+            base=request.base_url,
         ):
             upload.add(part)
     except MalformedMultipart as problem:
