@@ -25,7 +25,7 @@ from shim.multipart_writer import (
     write_multipart,
 )
 from shim.part10 import Part10, Part10Error, read_part10
-from shim.store import ATTACHMENT, Bytes
+from shim.store import ATTACHMENT, DATASET, Bytes
 
 # Failure and warning reasons (PS3.18 Table I.2-2, PS3.4 Table GG.4-2, PS3.7 C).
 PROCESSING_FAILURE = 0x0110
@@ -270,7 +270,8 @@ class Ingest:
             if stored is None:
                 document.pop("_rev", None)
             elif stored["file"]["sha256"] == received.sha256:
-                return  # the same bytes again
+                outcome.comment = "already stored, the same bytes"
+                return
             elif self._overtaken(received, document["_id"], stored["file"]["sha256"]):
                 outcome.warning = COERCED
                 outcome.comment = "a later instance of the request has the same UID and took its place"
@@ -292,7 +293,7 @@ class Ingest:
         text = orjson.dumps(document)
         if len(text) > LARGEST_DATASET:
             document, dataset = without_dataset(document)
-            files.append(("dataset.json", "application/json", BytesIO(dataset), len(dataset)))
+            files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
         if files:
             described = {
                 name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files

@@ -11,6 +11,8 @@ from shim.couch import CHUNK, Couch, CouchError, segment
 from shim.errors import DicomWebError
 
 ATTACHMENT = "object.dcm"
+# The attachment with the data set of an instance whose document would be too large.
+DATASET = "dataset.json"
 
 
 class Store(Protocol):
@@ -55,7 +57,7 @@ class AttachmentStore:
                 raise DicomWebError(404, f"{document_id} has no bytes in the database") from problem
             raise
         if "Range" in headers and answer.status != 206:
-            return _cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
+            return cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
         return answer.chunks()
 
 
@@ -127,7 +129,8 @@ def _file_chunks(path: Path, start: int, end: int) -> Iterator[bytes]:
             yield piece
 
 
-def _cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+def cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes of `chunks` from `start` up to `end`."""
     position = 0
     for piece in chunks:
         low, high = max(start - position, 0), min(end - position, len(piece))
