@@ -6,8 +6,8 @@ transfer syntax: both are read from the first bytes of the stream.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
-from struct import error as StructError
 from struct import unpack_from
 
 HEAD = 1 << 20
@@ -64,7 +64,7 @@ def describe(head: bytes) -> Codestream | None:
             return _mpeg2(head)
         if head[4:8] == b"ftyp":
             return _mp4(head)
-    except (StructError, IndexError):  # cut off
+    except (struct.error, IndexError):  # cut off
         return None
     return None
 

@@ -7,10 +7,10 @@ undefined length, bulk data are copied from where they lie, and a value that its
 from __future__ import annotations
 
 import re
+import struct
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
-from struct import error as StructError
 from struct import pack
 from typing import Protocol
 
@@ -24,7 +24,7 @@ CHARACTER_SET = "00080005"
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _BINARY = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
-_TEXT = frozenset("AE AS CS DA DS DT IS LO LT SH ST TM UC UI UR UT".split())
+_TEXT = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"))
 _SINGLE = frozenset(("LT", "ST", "UR", "UT"))
 _INTEGERS = {"SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 _FLOATS = {"FD": "d", "FL": "f"}
@@ -168,7 +168,7 @@ def encode(tag: int, vr: str, values: list) -> bytes:
         if vr == "AT":
             numbers = [_attribute_tag(value) for value in values]
             return b"".join(pack("<HH", number >> 16, number & 0xFFFF) for number in numbers)
-    except (TypeError, ValueError, OverflowError, StructError) as problem:
+    except (TypeError, ValueError, OverflowError, struct.error) as problem:
         if isinstance(problem, BuildError):
             raise
         raise BuildError(f"{label(tag)} has a value that is no {vr}: {problem}") from problem
