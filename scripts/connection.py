@@ -37,9 +37,9 @@ def split_credentials(url):
         host = parts.hostname
         port = parts.port
     except ValueError as error:
-        raise CommandError(f"COUCHDB_URL is not a URL: {error}") from error
+        raise CommandError(f"not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise CommandError("COUCHDB_URL must look like http://user:password@host:5984")
+        raise CommandError(f"not a URL of a server: {url.rpartition('@')[2]!r}; it looks like http://user:password@host:port")
     host = f"[{host}]" if ":" in host else host
     netloc = f"{host}:{port}" if port else host
     credentials = None

@@ -120,23 +120,21 @@ def _check_source(field, path, source, modules):
     if broken:
         line, column, message = broken
         return [Finding(path, line, column, message)]
-    tree = _PARSER.parse(source.encode() if not function else f"({source}\n)".encode())
-    shift = 1 if function else 0
+    tree = _PARSER.parse(f"{prefix}{source}{suffix}".encode())
+    expression = _only_function(tree.root_node)
+    if expression is None:
+        wrong = "must hold one function expression: function (…) { … }" if function else "closes a brace too many"
+        return [Finding(path, 1, 1, f"this file {wrong}")]
     findings = []
+    lines = source.encode().split(b"\n")
 
     def found(node, message):
         row, column = node.start_point
-        column = len(source.encode().split(b"\n")[row][: column - (shift if row == 0 else 0)].decode(errors="ignore"))
-        findings.append(Finding(path, row + 1, column + 1, message))
+        before = lines[row][: column - (len(prefix) if row == 0 else 0)]
+        findings.append(Finding(path, row + 1, len(before.decode(errors="ignore")) + 1, message))
 
-    if function:
-        outer = tree.root_node.named_children
-        statement = outer[0].named_children if len(outer) == 1 else []
-        inside = [node for node in (statement[0].named_children if statement else []) if node.type != "comment"]
-        if len(inside) != 1 or inside[0].type != "function_expression":
-            findings.append(Finding(path, 1, 1, "this file must hold one function expression: function (…) { … }"))
-        elif inside[0].child_by_field_name("name") is not None:
-            found(inside[0], "a function with a name does not compile in CouchDB: leave the name out")
+    if function and expression.child_by_field_name("name") is not None:
+        found(expression, "a function with a name does not compile in CouchDB: leave the name out")
     for node in _walk(tree.root_node):
         newer = _newer_than_es5(node)
         if newer:
@@ -148,7 +146,7 @@ def _check_source(field, path, source, modules):
     return findings
 
 
-def syntax_error(source, prefix="", suffix=""):
+def syntax_error(source, prefix, suffix):
     """Compile `source` between `prefix` and `suffix` without running it.
 
     Parameters
@@ -164,20 +162,31 @@ def syntax_error(source, prefix="", suffix=""):
     tuple of (int, int, str) or None
         Line, column and message of the first syntax error.
     """
-    context = quickjs.Context()
-    context.set_time_limit(5)
+    # A script is compiled whole before its first statement runs, and the first one here is the last.
+    first = "throw 'compiled'; "
     try:
-        # The conditional is never taken: nothing of the source runs, even where it breaks out of the wrapper.
-        context.eval(f"false && {prefix}{source}{suffix}")
+        quickjs.Context().eval(f"{first}{prefix}{source}{suffix}")
     except quickjs.JSException as error:
         text = str(error)
+        if not text.startswith("SyntaxError"):
+            return None
         place = re.search(r"<input>:(\d+)(?::(\d+))?", text)
         line, column = (int(place[1]), int(place[2] or 1)) if place else (1, 1)
         if line == 1:
-            column = max(1, column - len(prefix) - len("false && "))
-        lines = source.splitlines() or [""]
-        return min(line, len(lines)), column, text.splitlines()[0]
+            column = max(1, column - len(first) - len(prefix))
+        return min(line, max(1, len(source.splitlines()))), column, text.splitlines()[0]
     return None
+
+
+def _only_function(root):
+    """The function expression that a program in parentheses consists of, or None when it is anything else."""
+    node = root
+    for kind in ("expression_statement", "parenthesized_expression", "function_expression"):
+        inside = [child for child in node.named_children if child.type != "comment"]
+        if len(inside) != 1 or inside[0].type != kind:
+            return None
+        node = inside[0]
+    return node
 
 
 def _walk(node):

@@ -2,6 +2,8 @@
 
     python -m scripts.push_views [--url URL] [--database NAME] [--dry-run]
 
+Without a URL, and without COUCHDB_URL, it works on the database that `make run` uses.
+
 A view that changed is built under a scratch document first (`_design/<name>-new`) while the old one goes on serving;
 the index belongs to the view's definition, not to the document's name, so the real document finds it ready.
 """
@@ -9,13 +11,13 @@ the index belongs to the view's definition, not to the document's name, so the r
 import argparse
 import difflib
 import json
-import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import couchdb
 
-from scripts import designdocs, jscheck
+from scripts import choose, designdocs, jscheck
 from scripts.connection import CommandError, connect, database_name, redact
 from scripts.warm import warm
 
@@ -134,13 +136,15 @@ def push(url, database=None, *, folder=designdocs.FOLDER, dry_run=False, wait=DE
             stored = store.get(document["_id"]) if store is not None else None
             changed = differences(document, stored)
             changes += changed
-            if changed and not dry_run:
-                _write(store, document, stored, wait=wait, report=report)
+            if not dry_run:
+                if changed:
+                    _write(store, document, stored, wait=wait, report=report)
+                _remove_scratch(store, document)
         return changes
     except couchdb.http.Unauthorized as error:
         raise CommandError(f"{redact(url)} refuses to change {database}: {_said(error)}") from error
-    except couchdb.http.ResourceConflict as error:
-        raise CommandError(f"someone else changed a design document of {database} meanwhile: push again") from error
+    except (couchdb.http.ResourceConflict, couchdb.http.ResourceNotFound) as error:
+        raise CommandError(f"someone else pushes to {redact(url)}/{database} at this moment: push again") from error
     except couchdb.http.HTTPError as error:
         raise CommandError(f"{redact(url)}/{database}: {_said(error)}") from error
     except (OSError, ValueError) as error:
@@ -149,10 +153,11 @@ def push(url, database=None, *, folder=designdocs.FOLDER, dry_run=False, wait=DE
 
 def _open(server, name, *, create, report):
     try:
-        if name in server:
-            return server[name]
-    except couchdb.http.ServerError as error:
-        raise CommandError(f"{name!r} cannot name a database: {_said(error)}") from error
+        # Not `name in server`: a HEAD request has no reason when it is refused.
+        server.resource.get_json(name)
+        return server[name]
+    except couchdb.http.ResourceNotFound:
+        pass
     if not create:
         return None
     try:
@@ -177,8 +182,9 @@ def _write(store, document, stored, *, wait, report):
         report(f"{document['_id']}: building the indexes while the old ones serve")
         warm(store, scratch, wait=wait)
         store.save(document)
-        del store[scratch["_id"]]
-        store.cleanup()
+        # Only an index that the new document has used stays open when the scratch document goes: without this, a
+        # query at that moment fails.
+        warm(store, document, wait=wait)
     else:
         store.save(document)
 
@@ -193,6 +199,14 @@ def _put_scratch(store, document):
     if stored is None or differences(scratch, stored):
         store.save(scratch)
     return store[scratch["_id"]]
+
+
+def _remove_scratch(store, document):
+    """Remove the scratch document, of this push or of one that was given up, and the indexes that nothing uses now."""
+    scratch = store.get(document["_id"] + SCRATCH)
+    if scratch is not None:
+        store.delete(scratch)
+        store.cleanup()
 
 
 def _holds_documents(store):
@@ -239,31 +253,41 @@ def main(arguments=None):
         0 when all is up to date; 1 when `--dry-run` found a difference; 2 for an error.
     """
     parser = argparse.ArgumentParser(prog="push_views", description="Push the design documents to a database.")
-    parser.add_argument("--url", default=os.environ.get("COUCHDB_URL"), help="database server (COUCHDB_URL)")
+    parser.add_argument("--url", help="database server; COUCHDB_URL, else the one that make run uses")
     parser.add_argument("--database", default=database_name(), help="database (COUCHDB_DATABASE, default dicom)")
     parser.add_argument("--designdocs", default=designdocs.FOLDER, help="folder of the design documents")
     parser.add_argument("--dry-run", action="store_true", help="print the difference; exit code 1 when there is one")
     parser.add_argument("--wait", type=float, default=DEFAULT_WAIT, help="seconds to wait for the indexes")
     options = parser.parse_args(arguments)
     try:
-        if not options.url:
-            raise CommandError("no database: set COUCHDB_URL, such as http://user:password@127.0.0.1:5984")
-        changes = push(
-            options.url,
-            options.database,
-            folder=options.designdocs,
-            dry_run=options.dry_run,
-            wait=options.wait,
-            report=print,
-        )
+        with _server(options.url) as url:
+            changes = push(
+                url,
+                options.database,
+                folder=options.designdocs,
+                dry_run=options.dry_run,
+                wait=options.wait,
+                report=print,
+            )
+            place = f"{redact(url)}/{options.database}"
     except CommandError as error:
         print(f"push-views: {error}", file=sys.stderr)
         return 2
     for change in changes:
         print(change.diff() if options.dry_run else change)
     if not changes:
-        print(f"{redact(options.url)}/{options.database} is up to date")
+        print(f"{place} is up to date")
     return 1 if changes and options.dry_run else 0
+
+
+@contextmanager
+def _server(url):
+    """The server to push to: the one that is named, else the one that `make run` uses, started where it is not."""
+    if url:
+        yield url
+        return
+    with choose.database(choose.data_dir(), running=True) as database:
+        yield database.url
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,8 +15,7 @@ from couchdb.http import ConnectionPool, basic_auth, extract_credentials
 from shim.errors import DicomWebError
 
 CHUNK = 256 * 1024
-# A request line longer than this goes as a POST: CouchDB refuses request targets over 8 KB.
-LONGEST_TARGET = 6000
+LOG = logging.getLogger(__name__)
 
 
 class CouchError(Exception):
@@ -38,18 +38,26 @@ class CouchError(Exception):
 class Answer:
     """A response whose body has not been read yet. Use it as a context manager, or call `close`."""
 
-    def __init__(self, response: http.client.HTTPResponse, release: Callable[[bool], None]):
+    def __init__(
+        self,
+        response: http.client.HTTPResponse,
+        release: Callable[[bool], None],
+        observe: Callable[[float], None] = lambda seconds: None,
+    ):
         self._response = response
         self._release = release
+        self._observe = observe
         self._open = True
         self.status = response.status
         self.headers = response.headers
 
     def read(self) -> bytes:
         """Return the rest of the body and give the connection back."""
+        started = time.perf_counter()
         try:
             return self._response.read()
         finally:
+            self._observe(time.perf_counter() - started)
             self.close()
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
@@ -91,8 +99,8 @@ class Couch:
         self.database = database
         self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
         self._pool = ConnectionPool(timeout)
-        # The timer of a request (`Server-Timing`); set per request by the application.
-        self.observe: Callable[[str, float], None] | None = None
+        # Told method and target of each request and the seconds it took, in pieces (`Server-Timing`).
+        self.observe: Callable[[str, float], None] = lambda request, seconds: None
 
     def request(
         self,
@@ -114,8 +122,8 @@ class Couch:
         params : dict, optional
             Query parameters; values that are not strings are sent as JSON.
         body : bytes or callable, optional
-            A callable gives the pieces of the body anew each time, so that a request can be repeated on a fresh connection;
-            `headers` must then say the ``Content-Length``.
+            A callable gives the pieces of the body anew each time, so that a request can be repeated on a fresh
+            connection; `headers` must then say the ``Content-Length``.
         authorization : str, optional
             The client's own ``Authorization``, handed through instead of the server's credentials.
 
@@ -147,9 +155,13 @@ class Couch:
             raise DicomWebError(
                 503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
             ) from problem
-        if self.observe:
-            self.observe(f"{method} {target}", time.perf_counter() - started)
-        answer = Answer(response, lambda clean: self._give_back(connection, clean))
+        name = f"{method} {target}"
+        self.observe(name, time.perf_counter() - started)
+        answer = Answer(
+            response,
+            lambda clean: self._give_back(connection, clean),
+            lambda seconds: self.observe(name, seconds),
+        )
         if method == "HEAD" or response.status in (204, 304):
             response.read()
         if response.status >= 400:
@@ -157,7 +169,8 @@ class Couch:
         return answer
 
     def _exchange(self, method, target, headers, body):
-        # A pooled connection may have been closed by the server meanwhile: that shows on the first byte, and the next is tried.
+        # A pooled connection may have been closed by the server meanwhile: that shows at once, and the next is tried.
+        # Any request may be repeated: writes name a revision or none, so the second is a conflict, not a second write.
         for _attempt in range(8):
             connection = self._pool.get(self.root)
             fresh = connection.sock is None or not getattr(connection, "used", False)
@@ -230,10 +243,14 @@ def told(problem: CouchError) -> DicomWebError:
         headers = {"WWW-Authenticate": 'Basic realm="dicouch"'} if problem.status == 401 else {}
         return DicomWebError(problem.status, f"the database refuses: {problem.reason}", headers)
     if problem.status == 404:
-        return DicomWebError(503, f"the database is not set up ({problem.reason}): run `make push-views`", {"Retry-After": "5"})
+        return DicomWebError(
+            503, f"the database is not set up ({problem.reason}): run `make push-views`", {"Retry-After": "5"}
+        )
     if problem.status == 413:
         return DicomWebError(413, f"the database refuses the size: {problem.reason}")
-    return DicomWebError(502, f"the database answered {problem}")
+    # A function of the design document that failed: the trace is for the log, not for the client.
+    LOG.error("the database answered %s", problem)
+    return DicomWebError(502, f"the database answered {problem.status} {problem.error}; the log says more")
 
 
 def segment(text: str) -> str:

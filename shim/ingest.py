@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from base64 import b64encode
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import BinaryIO
 
 import orjson
 
 from shim.couch import Couch, CouchError, segment
+from shim.elsewhere import find_elsewhere
 from shim.errors import DicomWebError
-from shim.levels import SERIES_TAGS, STUDY_TAGS, pick
-from shim.multipart import couch_multipart
-from shim.part10 import Part10, Part10Error, read_part10
-from shim.rewrite import DESIGN, IN_ROW
-from shim.store import ATTACHMENT, Bytes
+from shim.headers import Headers, Merged
+from shim.levels import ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
+from shim.multipart_writer import (
+    BodyPart,
+    multipart_content_type,
+    multipart_length,
+    new_boundary,
+    read_pieces,
+    write_multipart,
+)
+from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
+from shim.store import ATTACHMENT, DATASET, Bytes
 
 # Failure and warning reasons (PS3.18 Table I.2-2, PS3.4 Table GG.4-2, PS3.7 C).
 PROCESSING_FAILURE = 0x0110
+DUPLICATE = 0x0111
+UNSUPPORTED_CLASS = 0x0122
+NOT_AUTHORIZED = 0x0124
 OUT_OF_RESOURCES = 0xA700
 WRONG_STUDY = 0xA901
 COERCED = 0xB000
-DISCARDED = 0xB006
 MISMATCH = 0xB007
+
+# What the database's status means for an instance; anything else is a processing failure.
+FAILURES = {
+    401: NOT_AUTHORIZED,
+    403: NOT_AUTHORIZED,
+    413: OUT_OF_RESOURCES,
+    503: OUT_OF_RESOURCES,
+    507: OUT_OF_RESOURCES,
+}
+# SOP Classes of objects that belong to no study (PS3.4 GG.3, PS3.3 A.3): directories, hanging protocols, palettes, …
+WITHOUT_STUDY = re.compile(
+    r"1\.2\.840\.10008\.(1\.3\.10|5\.1\.4\.(38\.1|39\.1|43\.1|44\.1|45\.1|1\.1\.(200\.[137]|201\.1)))"
+)
 
 # A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
 LARGEST_DATASET = 4_000_000
@@ -44,6 +71,14 @@ class Outcome:
         Warning Reason (0008,1196), 0 for none.
     comment : str
         What a person is told.
+    too_large : bool
+        Whether it passed a limit of size.
+    elsewhere : str
+        The resource of another instance with the same SOP Instance UID, empty if there is none.
+    refused : int
+        401 or 403 when the database lets the client store nothing.
+    replaced : bool
+        Whether it took the place of one with other content.
     variants : list of str
         Tags whose values differ within the study or series.
     """
@@ -55,7 +90,42 @@ class Outcome:
     failure: int = 0
     warning: int = 0
     comment: str = ""
+    too_large: bool = False
+    elsewhere: str = ""
+    refused: int = 0
+    replaced: bool = False
     variants: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The three UIDs."""
+        return self.study, self.series, self.instance
+
+
+@dataclass
+class Received:
+    """One part of a request, read.
+
+    Attributes
+    ----------
+    read : Part10 or None
+        None when it could not be read; `outcome` then says why.
+    file : file object
+    size : int
+        Bytes.
+    sha256 : str
+        Hexadecimal.
+    outcome : Outcome
+    number : int
+        Position in the request.
+    """
+
+    read: Part10 | None
+    file: BinaryIO
+    size: int
+    sha256: str
+    outcome: Outcome
+    number: int = 0
 
 
 class Ingest:
@@ -65,22 +135,36 @@ class Ingest:
     ----------
     couch : Couch
     store : Bytes
+    merged : Merged
+        What the process knows of the headers.
     study : str or None
         The study that the request names; instances of another are refused (PS3.18 10.5.1).
+    replace : bool
+        Whether an instance may replace one with the same UID and other content.
     authorization : str or None
         The client's own credentials.
     """
 
-    def __init__(self, couch: Couch, store: Bytes, study: str | None = None, authorization: str | None = None):
+    def __init__(
+        self,
+        couch: Couch,
+        store: Bytes,
+        merged: Merged,
+        study: str | None = None,
+        replace: bool = True,
+        authorization: str | None = None,
+    ):
         self.couch = couch
         self.bytes = store
         self.study = study
+        self.replace = replace
         self.authorization = authorization
-        self._merged: dict[tuple, list[str]] = {}
+        self.headers = Headers(couch, merged, authorization)
+        self._last: dict[str, tuple[int, str]] = {}
         self._lock = threading.Lock()
 
-    def store(self, file: BinaryIO, size: int, sha256: str) -> Outcome:
-        """Store one Part 10 file.
+    def read(self, file: BinaryIO, size: int, sha256: str, number: int = 0) -> Received:
+        """Read one Part 10 file.
 
         Parameters
         ----------
@@ -90,72 +174,126 @@ class Ingest:
             Bytes.
         sha256 : str
             Hexadecimal digest of the bytes.
+        number : int
+            Position in the request: of several with the same UID the last one stays.
 
         Returns
         -------
-        Outcome
-            Failures of this instance are told here, not raised.
+        Received
+            Failures are told in its outcome, not raised.
         """
         try:
             read = read_part10(file, size)
         except Part10Error as problem:
-            return Outcome(failure=problem.failure_reason, comment=problem.reason)
+            return Received(None, file, size, sha256, _unreadable(problem), number)
         outcome = Outcome(read.study_uid, read.series_uid, read.sop_instance_uid, read.sop_class_uid)
+        received = Received(read, file, size, sha256, outcome, number)
         if self.study is not None and read.study_uid != self.study:
             outcome.failure = WRONG_STUDY
             outcome.comment = f"the instance belongs to study {read.study_uid}"
-            return outcome
-        try:
-            outcome.variants = self._merge_headers(read)
-            self._put(read, file, size, sha256, outcome)
-        except (CouchError, DicomWebError) as problem:
-            status = problem.status
-            outcome.failure = OUT_OF_RESOURCES if status in (413, 503, 507) else PROCESSING_FAILURE
-            outcome.comment = f"not stored: {problem}"
-        if not outcome.failure and not outcome.warning and read.warnings:
+        elif read.warnings:
             outcome.warning = MISMATCH
             outcome.comment = "; ".join(read.warnings[:5])
-        return outcome
+        return received
 
-    def _merge_headers(self, read: Part10) -> list[str]:
-        """Bring the headers up to date before the instance: a header without instances is not listed, so a crash shows nothing."""
-        modality = (read.dataset.get("00080060", {}).get("Value") or [""])[0]
-        variants = []
-        for kind, name, tags in (("study", "study", STUDY_TAGS), ("series", read.series_uid, SERIES_TAGS)):
-            attributes = pick(read.dataset, tags)
-            key = (kind, read.study_uid, read.series_uid, orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS))
-            with self._lock:
-                known = self._merged.get(key)
-            if known is None:
-                body = {"series": read.series_uid, "modality": modality, "attributes": attributes}
-                known = self._update(kind, f"{read.study_uid}:{name}", body)
-                with self._lock:
-                    self._merged[key] = known
-            variants += known
-        return variants
+    def store(self, received: Received) -> Outcome:
+        """Store one instance with its headers and bytes.
 
-    def _update(self, kind: str, document_id: str, body: dict) -> list[str]:
-        path = f"{DESIGN}/_update/{kind}/{segment(document_id)}"
+        Returns
+        -------
+        Outcome
+            Failures are told, not raised.
+        """
+        return self.store_batch([received])[0]
+
+    def store_batch(self, batch: list[Received]) -> list[Outcome]:
+        """Store several small instances with one write to the database; see `store`."""
+        ready: list[tuple[Received, dict]] = []
+        for received in batch:
+            if received.outcome.failure:
+                continue
+            with self._telling(received.outcome):
+                read = received.read
+                received.outcome.variants = self.headers.merge(read.study_uid, read.series_uid, read.dataset)
+                document = make_document(read, received.size, received.sha256)
+                self._claim(received, document["_id"])
+                if self.bytes.folder is not None:
+                    document["file"]["store"] = self.bytes.folder.put(received.file, received.sha256)
+                ready.append((received, document))
+        conflicts = self._write_together(ready) if len(ready) > 1 else ready
+        for received, document in conflicts:
+            with self._telling(received.outcome):
+                self._put(received, document)
+        return [received.outcome for received in batch]
+
+    def settle(self, outcomes: list[Outcome]) -> None:
+        """Do once for a request what its instances leave: headers of studies where some were replaced, UIDs used twice.
+
+        Parameters
+        ----------
+        outcomes : list of Outcome
+            All of the request.
+        """
+        for study in sorted({outcome.study for outcome in outcomes if outcome.replaced}):
+            self.headers.rebuild(study)
+        stored = [outcome for outcome in outcomes if not outcome.failure]
+        elsewhere = find_elsewhere(self.couch, [outcome.place for outcome in stored], self.authorization)
+        for outcome in stored:
+            outcome.elsewhere = elsewhere.get(outcome.place, "")
+
+    def _claim(self, received: Received, document_id: str) -> None:
+        """Note which part of the request is the last with this UID: its content is what stays."""
+        with self._lock:
+            number, _digest = self._last.get(document_id, (-1, ""))
+            if received.number > number:
+                self._last[document_id] = (received.number, received.sha256)
+
+    def _overtaken(self, received: Received, document_id: str, stored: str) -> bool:
+        """Return whether what is stored comes from a later part of the same request."""
+        with self._lock:
+            number, digest = self._last.get(document_id, (-1, ""))
+        return received.number < number and stored == digest
+
+    @contextmanager
+    def _telling(self, outcome: Outcome):
+        """Turn what the database refuses into a failure of one instance."""
+        try:
+            yield
+        except (CouchError, DicomWebError) as problem:
+            outcome.failure = FAILURES.get(problem.status, PROCESSING_FAILURE)
+            outcome.comment = f"not stored: {problem}"
+            outcome.too_large = problem.status == 413
+            outcome.refused = problem.status if problem.status in (401, 403) else 0
+        except OSError as problem:  # of the folder, such as a full disk
+            outcome.failure = OUT_OF_RESOURCES
+            outcome.comment = f"not stored: {problem.strerror}"
+
+    def _write_together(self, ready: list[tuple[Received, dict]]) -> list[tuple[Received, dict]]:
+        """Write documents with ``_bulk_docs``; return those that were not, to be written one by one."""
+        docs, left = [], []
+        for received, document in ready:
+            if self.bytes.folder is None:
+                received.file.seek(0)
+                data = b64encode(received.file.read()).decode("ascii")
+                document = {
+                    **document,
+                    "_attachments": {ATTACHMENT: {"content_type": "application/dicom", "data": data}},
+                }
+            docs.append(document)
+        try:
+            answer = self.couch.json("POST", "_bulk_docs", body={"docs": docs}, authorization=self.authorization)
+        except (CouchError, DicomWebError):
+            return ready  # one by one each gets its own answer
+        for pair, row in zip(ready, answer, strict=True):
+            if "error" in row:
+                left.append(pair)
+        return left
+
+    def _put(self, received: Received, document: dict) -> None:
+        outcome = received.outcome
         for attempt in range(ATTEMPTS):
             try:
-                answer = self.couch.json("PUT", path, body=body, authorization=self.authorization)
-                return answer["variants"]
-            except CouchError as problem:
-                # Another writer was first: merge into what it wrote.
-                if problem.status != 409 or attempt == ATTEMPTS - 1:
-                    raise
-        return []
-
-    def _put(self, read: Part10, file: BinaryIO, size: int, sha256: str, outcome: Outcome) -> None:
-        document = make_document(read, size, sha256)
-        attachments = []
-        if self.bytes.folder is not None:
-            document["file"]["store"] = self.bytes.folder.put(file, sha256)
-        else:
-            attachments.append((ATTACHMENT, "application/dicom", file, size))
-        for attempt in range(ATTEMPTS):
-            try:
-                self._write(document, attachments)
+                self._write(received, document)
                 return
             except CouchError as problem:
                 if problem.status != 409 or attempt == ATTEMPTS - 1:
@@ -163,34 +301,65 @@ class Ingest:
             stored = self.couch.get(document["_id"], authorization=self.authorization)
             if stored is None:
                 document.pop("_rev", None)
-            elif stored["file"]["sha256"] == sha256:
-                return  # the same bytes again
+            elif stored["file"]["sha256"] == received.sha256:
+                outcome.comment = "already stored, the same bytes"
+                return
+            elif self._overtaken(received, document["_id"], stored["file"]["sha256"]):
+                outcome.warning = COERCED
+                outcome.comment = "a later instance of the request has the same UID and took its place"
+                return
+            elif not self.replace:
+                outcome.failure, outcome.warning = DUPLICATE, 0
+                outcome.comment = "an instance with this UID and other content is stored"
+                return
             else:
                 document["_rev"] = stored["_rev"]
+                outcome.replaced = True
                 outcome.warning = COERCED
                 outcome.comment = "an instance with this UID and other content was replaced"
 
-    def _write(self, document: dict, attachments: list) -> None:
-        files = list(attachments)
+    def _write(self, received: Received, document: dict) -> None:
+        files = []
+        if self.bytes.folder is None:
+            files.append((ATTACHMENT, "application/dicom", received.file, received.size))
         text = orjson.dumps(document)
         if len(text) > LARGEST_DATASET:
             document, dataset = without_dataset(document)
-            files.append(("dataset.json", "application/json", dataset, len(dataset)))
-        described = {
-            name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files
-        }
-        if described:
-            document = {**document, "_attachments": described}
-        headers, length, _pieces = couch_multipart(orjson.dumps(document), [(source, size) for *_, source, size in files])
+            files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
+        if files:
+            described = {
+                name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files
+            }
+            text = orjson.dumps({**document, "_attachments": described})
+        boundary = new_boundary()
+
+        def parts() -> list[BodyPart]:
+            pieces = (BodyPart({}, read_pieces(source, length), length) for _name, _kind, source, length in files)
+            return [BodyPart({"Content-Type": "application/json"}, text), *pieces]
+
         self.couch.request(
             "PUT",
             segment(document["_id"]),
-            body=lambda: couch_multipart(
-                orjson.dumps(document), [(source, size) for *_, source, size in files], headers["Content-Type"]
-            ),
-            headers={**headers, "Content-Length": str(length)},
+            body=(lambda: write_multipart(parts(), boundary)) if files else text,
+            headers={
+                "Content-Type": multipart_content_type("application/json", boundary) if files else "application/json",
+                **({"Content-Length": str(multipart_length(parts(), boundary))} if files else {}),
+            },
             authorization=self.authorization,
         ).read()
+
+
+def _unreadable(problem: Part10Error) -> Outcome:
+    """Return what becomes of a file that cannot be stored, with what could be read of it."""
+    outcome = Outcome(failure=problem.failure_reason, comment=problem.reason)
+    if isinstance(problem, MissingIdentifier):
+        known = problem.identifiers
+        names = ("study_uid", "series_uid", "sop_instance_uid", "sop_class_uid")
+        outcome.study, outcome.series, outcome.instance, outcome.sop_class = (known.get(name, "") for name in names)
+        if not outcome.study and WITHOUT_STUDY.fullmatch(outcome.sop_class):
+            outcome.failure = UNSUPPORTED_CLASS
+            outcome.comment = "objects of this SOP Class belong to no study"
+    return outcome
 
 
 def make_document(read: Part10, size: int, sha256: str) -> dict:
@@ -214,7 +383,7 @@ def make_document(read: Part10, size: int, sha256: str) -> dict:
 
 def without_dataset(document: dict) -> tuple[dict, bytes]:
     """Return the document with only what searches need in its data set, and the whole data set as JSON."""
-    kept = STUDY_TAGS | SERIES_TAGS | IN_ROW
+    kept = STUDY_TAGS | SERIES_TAGS | ROW_TAGS
     small = {tag: value for tag, value in pick(document["dataset"], kept).items() if len(orjson.dumps(value)) < 65536}
     file = {**document["file"], "datasetAttachment": True}
     return {**document, "dataset": small, "file": file}, orjson.dumps(document["dataset"])

@@ -234,12 +234,12 @@ class _Reader:
         self._name = self._value = b""
         self._in_first_byte = False  # a header has begun and nothing of it was taken yet
         self._folding = False
+        self._callbacks = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
         self._parser = self._open_parser()
 
     def _open_parser(self) -> MultipartParser:
-        callbacks = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
         parser = MultipartParser(
-            self.boundary, callbacks, max_header_count=MAX_HEADERS, max_header_size=MAX_HEADER_BYTES
+            self.boundary, self._callbacks, max_header_count=MAX_HEADERS, max_header_size=MAX_HEADER_BYTES
         )
         parser.logger = _QUIET
         parser.write(b"--" + self.boundary + b"\r\n")

@@ -8,14 +8,27 @@ Werkzeug cuts the first to ``application`` and drops the second, hence the few l
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from werkzeug.datastructures import CharsetAccept
+from werkzeug.http import parse_accept_header
+
+EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_WEIGHT = re.compile(r"[01]|[01]?\.\d*")  # ".2" is what Java's HttpURLConnection sends
+
+# PS3.18 8.7.3.5 and Table 8.7.4-1, as far as a type is the one or the other. JPEG, JPEG 2000 and video are both: pixel
+# data as it is stored, or the product of rendering.
+_DICOM = {"application/dicom", "application/dicom+json", "application/dicom+xml"}
+_BULKDATA = {"application/octet-stream", *(f"image/{name}" for name in ("dicom-rle", "jls", "jpx", "jphc", "jxl"))}
+_RENDERED = {"image/gif", "image/png", "text/html", "text/plain", "text/xml", "text/rtf", "application/pdf"}
+_PIXELS_OR_RENDERED = {"image/jpeg", "image/jp2", "video/mpeg", "video/mp4", "video/h265"}
 
 
 class MalformedMediaType(ValueError):
-    """A media type or media range cannot be read.
+    """A media type, media range or character set cannot be read.
 
     Parameters
     ----------
@@ -27,7 +40,7 @@ class MalformedMediaType(ValueError):
 
     def __init__(self, text: str, reason: str):
         shown = text if len(text) <= 200 else text[:200] + "…"
-        super().__init__(f"media type {shown!r}: {reason}")
+        super().__init__(f"{shown!r}: {reason}")
         self.text = text
         self.reason = reason
 
@@ -53,8 +66,77 @@ class MediaType:
         """``type/subtype`` without the parameters."""
         return f"{self.type}/{self.subtype}"
 
+    @property
+    def is_multipart(self) -> bool:
+        return self.type == "multipart"
+
+    @property
+    def item_type(self) -> str:
+        """What each part of a multipart type is, or the type itself; ``*/*`` when that is left open."""
+        if not self.is_multipart:
+            return self.essence
+        return parse_media_type(self.params["type"]).essence if "type" in self.params else "*/*"
+
+    @property
+    def transfer_syntax(self) -> str | None:
+        """The ``transfer-syntax`` parameter: a UID, ``*``, or None (PS3.18 8.7.3.5.2)."""
+        named = self.params.get("transfer-syntax")
+        if named is None and self.is_multipart and "type" in self.params:
+            return parse_media_type(self.params["type"]).transfer_syntax
+        return named
+
     def __str__(self) -> str:
         return "; ".join([self.essence, *(f"{name}={quote(value)}" for name, value in self.params.items())])
+
+
+@dataclass(frozen=True)
+class MediaRange(MediaType):
+    """One element of an ``Accept`` header or of an ``accept`` query parameter.
+
+    Attributes
+    ----------
+    q : float
+        Weight, from 0 (not acceptable) to 1.
+    from_query : bool
+        Whether it came in the query, which counts before the header (PS3.18 8.7.8.1).
+    """
+
+    q: float = 1.0
+    from_query: bool = False
+
+    @property
+    def specificity(self) -> int:
+        """How much the range says (RFC 9110 12.5.1): ``*/*``, then ``image/*``, then whole types, then parameters."""
+        if self.type == "*":
+            return 0
+        if self.subtype == "*":
+            return 1
+        named = "*" not in self.item_type
+        return 2 + named + (self.transfer_syntax not in (None, "*"))
+
+    def matches(self, media_type: MediaType) -> bool:
+        """Whether the range accepts a media type, its weight left aside.
+
+        Of the parameters only ``type`` and ``transfer-syntax`` are looked at. A range of ``application/dicom`` or
+        ``application/octet-stream`` that names no transfer syntax means Explicit VR Little Endian (PS3.18 8.7.3.5.2);
+        for a compressed type it accepts any, as clients that ask for ``image/jpeg`` expect.
+        """
+        if not _covers(self.essence, media_type.essence):
+            return False
+        if "*" in self.essence:
+            return True
+        if self.is_multipart and not _covers(self.item_type, media_type.item_type):
+            return False
+        asked, offered = self.transfer_syntax, media_type.transfer_syntax
+        if asked is None and self.item_type in ("application/dicom", "application/octet-stream"):
+            asked = EXPLICIT_VR_LITTLE_ENDIAN
+        return asked in (None, "*", offered) or offered is None
+
+
+def _covers(essence: str, other: str) -> bool:
+    main, sub = essence.split("/")
+    other_main, other_sub = other.split("/")
+    return main in ("*", other_main) and sub in ("*", other_sub)
 
 
 def quote(value: str) -> str:
@@ -95,6 +177,131 @@ def parse_media_type(text: str) -> MediaType:
     return MediaType(main.lower(), sub.lower(), params)
 
 
+def parse_accept(header_values: Iterable[str], accept_params: Iterable[str] = ()) -> list[MediaRange]:
+    """Read what a client accepts.
+
+    Parameters
+    ----------
+    header_values : iterable of str
+        The values of all ``Accept`` headers.
+    accept_params : iterable of str, optional
+        The values of all ``accept`` query parameters, percent-decoded (PS3.18 8.3.3.1).
+
+    Returns
+    -------
+    list of MediaRange
+        In the order received, the query's first. Empty: the client says nothing, and accepts anything.
+
+    Raises
+    ------
+    MalformedMediaType
+        Naming the element that cannot be read; a wildcard in the query is one.
+    """
+    # Form decoding makes a blank of the plus sign in application/dicom+json, which few clients escape.
+    in_query = (re.sub(r"(?<=\w) (?=(?:json|xml)\b)", "+", value) for value in accept_params)
+    return [
+        *(_media_range(element, True) for value in in_query for element in _split(value, ",") if element),
+        *(_media_range(element, False) for value in header_values for element in _split(value, ",") if element),
+    ]
+
+
+def _media_range(element: str, from_query: bool) -> MediaRange:
+    # A bare "*" is no media range, but Java's HttpURLConnection sends one.
+    text = re.sub(r"^\*\s*(?=;|$)", "*/*", element)
+    media_type = parse_media_type(text)
+    params = dict(media_type.params)
+    weight = params.pop("q", "1")
+    if not _WEIGHT.fullmatch(weight) or weight == "." or float(weight) > 1:
+        raise MalformedMediaType(element, f"q={weight} is no weight between 0 and 1")
+    if media_type.type == "*" and media_type.subtype != "*":
+        raise MalformedMediaType(element, "a wildcard type needs a wildcard subtype")
+    made = MediaRange(media_type.type, media_type.subtype, params, float(weight), from_query)
+    if from_query and "*" in made.essence:
+        raise MalformedMediaType(element, "the accept query parameter takes no wildcards (PS3.18 8.3.3.1)")
+    if made.is_multipart and "type" in params:
+        parse_media_type(params["type"])  # so that a malformed one is found here
+    return made
+
+
+def choose(ranges: Sequence[MediaRange], available: Sequence[MediaType]) -> MediaType | None:
+    """The media type of the answer (PS3.18 8.7.8.1).
+
+    The query's media types decide; when none of them is available, the header's do. Each available type has the weight
+    of the most specific range that matches it; the highest weight wins, then the more specific range, then the order of
+    `available`.
+
+    Parameters
+    ----------
+    ranges : sequence of MediaRange
+    available : sequence of MediaType
+        What the server can answer with, the default first. A type with a ``transfer-syntax`` is one in that syntax.
+
+    Returns
+    -------
+    MediaType or None
+        An element of `available`; None when nothing is acceptable (406).
+    """
+    if not ranges:
+        return available[0] if available else None
+    for from_query in (True, False):
+        best, best_key = None, (0.0, 0)
+        group = [media_range for media_range in ranges if media_range.from_query == from_query]
+        for media_type in available:
+            matching = [media_range for media_range in group if media_range.matches(media_type)]
+            if not matching:
+                continue
+            decisive = max(matching, key=lambda media_range: (media_range.specificity, media_range.q))
+            key = (decisive.q, decisive.specificity)
+            if decisive.q > 0 and (best is None or key > best_key):
+                best, best_key = media_type, key
+        if best:
+            return best
+    return None
+
+
+def mixes_dicom_and_rendered(ranges: Iterable[MediaRange]) -> bool:
+    """Whether one list asks for DICOM and for rendered media types, which is a 400 (PS3.18 8.7.5).
+
+    Wildcards are neither. A ``multipart/related`` of JPEG, JPEG 2000 or video is pixel data as well as rendered; the
+    same as a single part is rendered beside ``application/dicom…``, but not beside other bulk data. Query and header
+    are two lists: ``?accept=image/jpeg`` overrules the header of a client that always sends the same one.
+    """
+    for from_query in (True, False):
+        group = [r for r in ranges if r.from_query == from_query and r.q > 0]
+        types = {r.item_type for r in group}
+        single = {r.item_type for r in group if not r.is_multipart}
+        if types & _DICOM and (types & _RENDERED or single & _PIXELS_OR_RENDERED):
+            return True
+        if types & _BULKDATA and types & _RENDERED:
+            return True
+    return False
+
+
+def accepts_utf8(header_values: Iterable[str], charset_params: Iterable[str] = ()) -> bool:
+    """Whether text may be answered in UTF-8, the one character set there is (PS3.18 8.8).
+
+    Parameters
+    ----------
+    header_values : iterable of str
+        The values of all ``Accept-Charset`` headers.
+    charset_params : iterable of str, optional
+        The values of all ``charset`` query parameters, which count before the header.
+
+    Raises
+    ------
+    MalformedMediaType
+        When the query names no supported character set: a 400 (PS3.18 8.3.3.2).
+    """
+    in_query = ",".join(charset_params)
+    if in_query.strip(" ,"):
+        names = {name.lower().replace("_", "-").replace(" ", "-") for name, q in parse_accept_header(in_query) if q}
+        if not names & {"utf-8", "utf8", "iso-ir-192"}:
+            raise MalformedMediaType(in_query, "the only supported character set is utf-8")
+        return True
+    accepted = parse_accept_header(",".join(header_values), CharsetAccept)
+    return not accepted or accepted.quality("utf-8") > 0
+
+
 def _split(text: str, separator: str) -> list[str]:
     """Split at separators outside quoted strings; the pieces come without blanks around them."""
     pieces, start, quoted, i = [], 0, False, 0
@@ -118,6 +325,6 @@ def _unquote(value: str, text: str) -> str:
         if not value or '"' in value:
             raise MalformedMediaType(text, f"{value!r} is no parameter value")
         return value
-    if len(value) < 2 or not re.fullmatch(r'"(?:[^"\\]|\\.)*"', value, re.DOTALL):
+    if not re.fullmatch(r'"(?:[^"\\]|\\.)*"', value, re.DOTALL):
         raise MalformedMediaType(text, f"{value} is no quoted string")
     return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)

@@ -17,6 +17,7 @@ _ALWAYS_BULK = PIXEL_TAGS | {0x00420011}
 # Lookup tables may be US; the long ones are worth a request of their own all the same.
 _TABLES = frozenset((0x00283006, 0x00281200, *range(0x00281201, 0x00281205), *range(0x00281211, 0x00281215)))
 _LUT_DESCRIPTORS = frozenset((0x00281101, 0x00281102, 0x00281103, 0x00283002))
+_BULK = "bulkdata/"
 _CACHED_LENGTH = 64
 _CACHED_ELEMENTS = 50_000
 
@@ -59,7 +60,6 @@ class Elements:
         self.warnings = warnings
         self.bulk: dict[str, dict] = {}
         self._inline = 0
-        self._limit = model.INLINE_LIMIT
 
     def warn(self, tag: int, problem: str) -> None:
         """Add a warning about an attribute."""
@@ -94,7 +94,9 @@ class Elements:
         if not length:
             return {"vr": vr}
         binary = vr in BINARY_VRS
-        limit = model.INLINE_BINARY_LIMIT if binary or tag in _TABLES else self._limit
+        limit = model.INLINE_BINARY_LIMIT if binary or tag in _TABLES else model.INLINE_LIMIT
+        if self._inline > model.INLINE_SOFT_TOTAL and vr in _BULK_VRS:
+            limit = model.INLINE_SOFT_LIMIT
         if length > limit or tag in _ALWAYS_BULK:
             return self.make_bulk(tag, vr, start, length, path)
         window = self.window
@@ -106,14 +108,14 @@ class Elements:
             self._count(length)
             return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
         # Only in items: an element of the top level belongs to its reader alone.
-        cached = length <= _CACHED_LENGTH and "/" in path
+        cached = length <= _CACHED_LENGTH and "/" in path and tag not in _LUT_DESCRIPTORS
         if cached:
             element = context.cache.get((vr, raw))
             if element is not None:
                 return element
         self._count(length)
         element = self.convert(tag, vr, raw, context)
-        if cached and tag not in _LUT_DESCRIPTORS and not context.problem and len(context.cache) < _CACHED_ELEMENTS:
+        if cached and not context.problem and len(context.cache) < _CACHED_ELEMENTS:
             context.cache[vr, raw] = element
         return element
 
@@ -125,7 +127,7 @@ class Elements:
         self.bulk[path] = {"offset": start, "length": length, "vr": vr}
         if encapsulated:
             self.bulk[path]["encapsulated"] = True
-        return {"vr": vr, "BulkDataURI": f"bulkdata/{path}"}
+        return {"vr": vr, "BulkDataURI": _BULK + path}
 
     def convert(self, tag: int, vr: str, raw: bytes, context: Context) -> dict:
         """Return the element for a value in memory; as UN when it does not fit its VR."""
@@ -142,16 +144,17 @@ class Elements:
             values[0] += 0x10000
         return {"vr": vr, "Value": values} if values else {"vr": vr}
 
-    def forget(self, path: str) -> None:
-        """Drop the ranges at and below a path, whose element is replaced."""
-        for known in [known for known in self.bulk if known == path or known.startswith(f"{path}/")]:
-            del self.bulk[known]
+    def forget(self, element: dict) -> None:
+        """Drop the ranges in an element that is replaced; the cost is that of making it."""
+        if "BulkDataURI" in element:
+            self.bulk.pop(element["BulkDataURI"].removeprefix(_BULK), None)
+        elif element["vr"] == "SQ":
+            for item in element.get("Value", ()):
+                for inner in item.values():
+                    self.forget(inner)
 
     def _count(self, length: int) -> None:
         self._inline += length
-        if self._inline > model.INLINE_SOFT_TOTAL:
-            self._limit = model.INLINE_BINARY_LIMIT
-            if self._inline > model.INLINE_HARD_TOTAL:
-                raise Unreadable(
-                    f"more than {model.INLINE_HARD_TOTAL >> 20} MB of values outside bulk data", model.OUT_OF_RESOURCES
-                )
+        if self._inline > model.INLINE_HARD_TOTAL:
+            total = model.INLINE_HARD_TOTAL >> 20
+            raise Unreadable(f"more than {total} MB of values outside bulk data", model.OUT_OF_RESOURCES)

@@ -47,11 +47,10 @@ def walk_fragments(
     """
     unpack = _HEADER[little]
     fragments: list[tuple[int, int]] = []
-    odd = False
-    jump = 0
+    odd, length = False, 0
     while end - position >= 8:
         if position < window.base or position + 8 > window.limit:
-            if jump > _NEAR:
+            if length > _NEAR:
                 head, offset = window.read(position, 8), 0
             else:
                 window.fill(position, 8)
@@ -69,7 +68,7 @@ def walk_fragments(
             fragments.append((start, length))
             if len(fragments) > model.MAX_NODES:
                 raise Unreadable(f"more than {model.MAX_NODES} fragments", model.OUT_OF_RESOURCES)
-            jump, odd = length, bool(length & 1)
+            odd = bool(length & 1)
         elif tag == _SEQUENCE_END:
             return fragments, position, position + 8, None
         elif odd:

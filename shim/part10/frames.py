@@ -101,7 +101,7 @@ def _frame_bits(pixels: Pixels, dataset: dict) -> int:
     bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixels.tag) or _first(dataset, "00280100")
     size = 1
     for number in (_first(dataset, "00280010"), _first(dataset, "00280011"), bits, _first(dataset, "00280002") or 1):
-        if not isinstance(number, int):
+        if not isinstance(number, int) or number < 1:
             return 0
         size *= number
     # PS3.3 C.7.6.3.1.2: chrominance is sampled at half the rate horizontally.

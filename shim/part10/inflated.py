@@ -20,7 +20,7 @@ def open_inflated(pieces: Iterable[bytes]) -> BinaryIO:
     pieces : iterable of bytes
         The Part 10 file, piece by piece.
     """
-    inflated = SpooledTemporaryFile(max_size=_SPOOLED)
+    inflated = SpooledTemporaryFile(max_size=_SPOOLED)  # the caller closes it
     with SpooledTemporaryFile(max_size=_SPOOLED) as source:
         for piece in pieces:
             source.write(piece)

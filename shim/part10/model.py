@@ -8,11 +8,14 @@ INLINE_BINARY_LIMIT = 1024
 INLINE_LIMIT = 64 * 1024
 """Longest value of every other VR (bytes) that stays in the data set; also the most that a 16-bit length can say."""
 
-INLINE_SOFT_TOTAL = 16 * 1024 * 1024
-"""After so many bytes of values in the data set, `INLINE_BINARY_LIMIT` holds for every VR."""
+INLINE_SOFT_TOTAL = 8 * 1024 * 1024
+"""After so many bytes of values in the data set, `INLINE_SOFT_LIMIT` holds for every VR that may be bulk data."""
 
-INLINE_HARD_TOTAL = 64 * 1024 * 1024
-"""A file with more bytes than this in small values is refused: it would not fit in memory as JSON."""
+INLINE_SOFT_LIMIT = 256
+"""See `INLINE_SOFT_TOTAL`; bytes."""
+
+INLINE_HARD_TOTAL = 32 * 1024 * 1024
+"""A file with more bytes than this in small values is refused: in memory they take up to twenty times as much."""
 
 MAX_NODES = 1_000_000
 """Most elements, sequence items and fragments of one file together."""
@@ -22,6 +25,9 @@ MAX_DEPTH = 64
 
 MAX_WARNINGS = 50
 """Most warnings kept for one file; a last one tells how many more there were."""
+
+MAX_WARNING_LENGTH = 200
+"""Longest warning; it may quote the file."""
 
 # Failure reasons: PS3.18 Table I.2-2, which allows the further codes of PS3.7 Annex C.
 OUT_OF_RESOURCES = 0xA700
@@ -63,11 +69,17 @@ class MissingIdentifier(Part10Error):
         What was wrong.
     failure_reason : int
         0120H missing attribute, 0121H missing value, 0106H invalid value.
+
+    Attributes
+    ----------
+    identifiers : dict of str
+        Those that could be read, by the names that `Part10` gives them.
     """
 
     def __init__(self, tag: str, reason: str, failure_reason: int = MISSING_ATTRIBUTE) -> None:
         super().__init__(reason, failure_reason)
         self.tag = tag
+        self.identifiers: dict[str, str] = {}
 
 
 @dataclass
@@ -118,6 +130,8 @@ class Warnings:
 
     def add(self, sentence: str) -> None:
         """Keep a warning, once."""
+        if len(sentence) > MAX_WARNING_LENGTH:
+            sentence = f"{sentence[: MAX_WARNING_LENGTH - 1]}…"
         if sentence in self._seen:
             return
         if len(self._seen) < MAX_WARNINGS:

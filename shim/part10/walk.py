@@ -4,6 +4,7 @@ Values that become bulk data are skipped, never read. Structural damage ends the
 warning; what precedes it is kept. Only what would cost unbounded time or memory raises `Unreadable`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
 
@@ -65,6 +66,8 @@ class Walk:
         The pixel data of the top level.
     character_set : list of str
         Specific Character Set of the top level, as in the file.
+    visit : callable or None
+        Told tag and position of every element of the top level; the walk ends where it returns True.
     """
 
     def __init__(self, window: Window, warnings: Warnings) -> None:
@@ -73,6 +76,7 @@ class Walk:
         self.elements = Elements(window, warnings)
         self.pixels: Pixels | None = None
         self.character_set: list[str] = []
+        self.visit: Callable[[int, int], bool] | None = None
         self._nodes = model.MAX_NODES
         self._undecided: list[tuple[tuple, int, bytes, Context]] = []
 
@@ -120,7 +124,7 @@ class Walk:
             offset = position - window.base
             if explicit:
                 group, element, code, length = header(window.buffer, offset)
-                start = position + 8
+                vr, start = None, position + 8
                 known = ENCODED_VRS.get(code)
                 if known:
                     vr, wide = known
@@ -129,7 +133,7 @@ class Walk:
                             break
                         (length,) = long_header(window.buffer, offset + 8)
                         start = position + 12
-                elif group != 0xFFFE:
+                elif group != 0xFFFE and (group or element):
                     vr, start, length = self._odd_header(group << 16 | element, code, position, end, little)
             else:
                 group, element, length = header(window.buffer, offset)
@@ -148,6 +152,8 @@ class Walk:
             if tag == 0:
                 self.warnings.add("What follows a data set is no element and ignored.")
                 return _finish(out, ordered), end
+            if self.visit and not depth and self.visit(tag, position):
+                return _finish(out, ordered), end
             self._count()
             value_coding = coding
             if vr is None or vr == "UN":
@@ -161,10 +167,11 @@ class Walk:
                 position = start + length
                 continue
             key = f"{tag:08X}"
-            if tag <= last:
+            if tag > last:
+                last = tag
+            else:
                 ordered = False
-                self._out_of_order(tag, key in out, prefix + key)
-            last = tag
+                self._out_of_order(tag, out.get(key))
             if length == UNDEFINED:
                 out[key], position = self._undefined(tag, vr, start, end, value_coding, prefix + key, depth, chain)
                 continue
@@ -283,8 +290,9 @@ class Walk:
         """Leave an element that is US or SS until the whole file is read."""
         if not length or length > model.INLINE_BINARY_LIMIT:
             return self.elements.make(tag, "US", start, length, context, path)
-        self._undecided.append((chain, tag, self.window.read(start, length), context))
-        return {"vr": "US"}
+        raw = self.window.read(start, length)
+        self._undecided.append((chain, tag, raw, context))
+        return self.elements.convert(tag, "US", raw, context)
 
     def _odd_header(self, tag: int, code: bytes, position: int, end: int, little: bool) -> tuple[str | None, int, int]:
         """Read the header of an element in Explicit VR whose VR is none: return VR, start and length of the value."""
@@ -312,12 +320,12 @@ class Walk:
         out["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]} if terms else {"vr": "CS"}
         return Coding(coding.explicit, coding.little, Context(coding.little, encodings))
 
-    def _out_of_order(self, tag: int, repeated: bool, path: str) -> None:
-        if repeated:
-            self.elements.warn(tag, "appears more than once; the last one counts")
-            self.elements.forget(path)
-        else:
+    def _out_of_order(self, tag: int, replaced: dict | None) -> None:
+        if replaced is None:
             self.elements.warn(tag, "is not in ascending order")
+        else:
+            self.elements.warn(tag, "appears more than once; the last one counts")
+            self.elements.forget(replaced)
 
     def _is_item(self, start: int, little: bool) -> bool:
         return self.window.read(start, 4) == _ITEM_BYTES[little]

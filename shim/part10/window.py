@@ -7,7 +7,10 @@ from typing import BinaryIO
 from shim.part10.model import OUT_OF_RESOURCES, Unreadable
 
 WINDOW = 64 * 1024
-"""Bytes read at a time. Headers of most files fit in one window; the values that are skipped never enter it."""
+"""Bytes read at a time. The headers of most files fit in one window."""
+
+AFTER_JUMP = 4 * 1024
+"""Bytes read behind a value that was skipped: between large values there is little else."""
 
 
 class Window:
@@ -44,7 +47,8 @@ class Window:
         """Move the window so that it starts at `position` and holds at least `need` bytes, or all up to the end."""
         if position >= self.base and position + need <= self.limit:
             return
-        self.buffer = self.read(position, max(WINDOW, need))
+        size = WINDOW if self.base <= position <= self.limit else AFTER_JUMP
+        self.buffer = self.read(position, max(size, need))
         self.base = position
         self.limit = position + len(self.buffer)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import orjson
 from flask import Response, current_app, g, request
 
 from shim.config import Config
 from shim.couch import Couch
 from shim.errors import DicomWebError
-from shim.negotiate import MalformedMediaType, MediaRange, parse_accept
+from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
+from shim.negotiate import MalformedMediaType, MediaRange, mixes_dicom_and_rendered, parse_accept
+from shim.retrieve import Retriever
 from shim.store import Bytes
-from shim.uids import uid_problem
+from shim.uids import series_uid_problem, uid_problem
 
 
 def config() -> Config:
@@ -28,6 +32,26 @@ def store() -> Bytes:
     return current_app.extensions["dicouch"]["bytes"]
 
 
+def reader() -> Retriever:
+    """Return what reads the database for this request."""
+    return Retriever(couch(), store(), authorization())
+
+
+def with_validator(response: Response, tag: str) -> Response:
+    """Add the entity tag of a representation that depends on the request's Accept headers and on the client's rights.
+
+    Parameters
+    ----------
+    response : Response
+    tag : str
+        Without quotes.
+    """
+    response.set_etag(tag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.vary.update(("Accept", "Accept-Encoding", "Authorization"))
+    return response
+
+
 def check_uids(**uids: str | None) -> None:
     """Refuse a path whose UIDs cannot be UIDs.
 
@@ -37,7 +61,8 @@ def check_uids(**uids: str | None) -> None:
         400, naming the UID and what is wrong with it.
     """
     for name, uid in uids.items():
-        problem = uid_problem(uid) if uid is not None else None
+        check = series_uid_problem if name == "series" else uid_problem
+        problem = check(uid) if uid is not None else None
         if problem:
             raise DicomWebError(400, f"the {name} UID {uid[:80]!r} {problem}")
 
@@ -56,6 +81,20 @@ def accepted() -> list[MediaRange]:
         raise DicomWebError(400, f"Accept: {problem}") from problem
 
 
+def retrieval_accepted() -> list[MediaRange]:
+    """Return what the client accepts of what can be DICOM or rendered.
+
+    Raises
+    ------
+    DicomWebError
+        400 for a media range that cannot be read, and for DICOM and rendered ones together (PS3.18 8.7.5).
+    """
+    ranges = accepted()
+    if mixes_dicom_and_rendered(ranges):
+        raise DicomWebError(400, "Accept names DICOM and rendered media types together (PS3.18 8.7.5)")
+    return ranges
+
+
 def not_acceptable(offered: list[str]) -> DicomWebError:
     """Return the 406 that says what there is."""
     return DicomWebError(406, f"none of the accepted media types is available; there is {', '.join(offered)}")
@@ -64,6 +103,85 @@ def not_acceptable(offered: list[str]) -> DicomWebError:
 def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
     """Return `value` as JSON; the media type has no charset parameter (PS3.18 F.2)."""
     return Response(orjson.dumps(value), status, content_type=media_type)
+
+
+def warn(response: Response, text: str) -> None:
+    """Add a ``Warning`` header with code 299 (RFC 7234 5.5, PS3.18 8.3.4.4.1)."""
+    text = "".join(character if " " <= character <= "~" else "?" for character in text)
+    text = text.replace("\\", "/").replace('"', "'")[:2000]
+    response.headers.add("Warning", f'299 {request.host} "{text}"')
+
+
+def multipart_answer(
+    media_type: str,
+    parts: list[tuple[dict[str, str], int | None, Callable[[], Iterable[bytes]]]],
+    transfer_syntax: str | None = None,
+) -> Response:
+    """Return a streamed ``multipart/related`` answer.
+
+    Parameters
+    ----------
+    media_type : str
+        Of the parts.
+    parts : list of (headers, size, opener)
+        A part's bytes are opened when its turn comes. The answer has no length when a size is None.
+    transfer_syntax : str, optional
+        When it is the same in all parts.
+    """
+    boundary = new_boundary()
+    body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
+    response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
+    if all(size is not None for _headers, size, _opener in parts):
+        response.content_length = multipart_length(
+            (BodyPart(headers, (), size) for headers, size, _ in parts), boundary
+        )
+    return response
+
+
+def part_alone(part: tuple[dict[str, str], int, Callable[[], Iterable[bytes]]]) -> Response:
+    """Return an answer that is one part, without its packaging."""
+    headers, size, opener = part
+    response = Response(opener(), headers=headers)
+    response.content_length = size
+    return response
+
+
+def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, tag: str | None = None) -> Response:
+    """Return a value, or the part of it that ``Range`` asks for (RFC 9110 14).
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the whole value.
+    pieces : callable
+        From a start and an end (exclusive) to the pieces of bytes in between.
+    kind : str
+        Content type.
+    tag : str, optional
+        Entity tag of the value: ``If-None-Match`` and ``If-Range`` are held against it.
+
+    Raises
+    ------
+    DicomWebError
+        416 for a range outside the value.
+    """
+    asked = request.range if request.method == "GET" else None
+    if tag and request.if_none_match.contains(tag):
+        return Response(status=304, headers={"ETag": f'"{tag}"'})
+    if tag and "If-Range" in request.headers and request.if_range.etag != tag:
+        asked = None
+    span = asked.range_for_length(size) if asked and len(asked.ranges) == 1 else None
+    if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
+        raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
+    start, end = span or (0, size)
+    response = Response(pieces(start, end), 206 if span else 200, content_type=kind)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.content_length = end - start
+    if tag:
+        response.set_etag(tag)
+    if span:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return response
 
 
 def base_url() -> str:

@@ -16,7 +16,8 @@ var emitted = [];
 var rows = [];
 var sent = '';
 var started = null;
-function emit(key, value) { emitted.push({ key: key === undefined ? null : key, value: value === undefined ? null : value }); }
+function orNull(value) { return value === undefined ? null : value; }
+function emit(key, value) { emitted.push({ key: orNull(key), value: orNull(value) }); }
 function getRow() { return rows.length ? rows.shift() : null; }
 function send(text) { sent += text; }
 function start(response) { started = response; }
@@ -34,7 +35,10 @@ function require(path) {
 }
 function compile(source) { return (0, eval)('(' + source + ')'); }
 function freeze(value) {
-  if (value !== null && typeof value === 'object') { Object.freeze(value); Object.keys(value).forEach(function (k) { freeze(value[k]); }); }
+  if (value !== null && typeof value === 'object') {
+    Object.freeze(value);
+    Object.keys(value).forEach(function (key) { freeze(value[key]); });
+  }
   return value;
 }
 function runMap(source, doc) { emitted = []; compile(source)(freeze(JSON.parse(doc))); return JSON.stringify(emitted); }

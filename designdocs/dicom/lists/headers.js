@@ -1,0 +1,12 @@
+function (head, req) {
+  // Over the documents of one study, in order of their ids: which headers must be written for them to agree.
+  var rebuild = require('lib/rebuild').rebuilder();
+  var row;
+  start({ headers: { 'Content-Type': 'application/json' } });
+  while ((row = getRow())) {
+    if (row.doc) {
+      rebuild.add(row.doc);
+    }
+  }
+  send(JSON.stringify({ docs: rebuild.changes() }));
+}

@@ -1,0 +1,245 @@
+"""Upload a folder of DICOM files through STOW-RS.
+
+    python -m scripts.load FOLDER [--url http://127.0.0.1:5985/dicom-web] [--workers 4] [--report failures.csv]
+"""
+
+import argparse
+import csv
+import os
+import sys
+import threading
+import time
+import warnings
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from scripts import dicomfiles, stow
+from scripts.connection import CommandError, reason, redact
+
+DEFAULT_URL = "http://127.0.0.1:5985/dicom-web"
+BATCH_FILES = 100
+BATCH_BYTES = 64 << 20
+DEFAULT_WORKERS = 4
+SHOWN = 20
+
+
+@dataclass
+class Summary:
+    """What an upload did.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    outcomes : list of stow.Outcome
+    skipped : int
+        Files that are no DICOM instances.
+    size : int
+        Bytes sent.
+    seconds : float
+    """
+
+    folder: Path
+    outcomes: list = field(default_factory=list)
+    skipped: int = 0
+    size: int = 0
+    seconds: float = 0.0
+
+    def count(self, result):
+        """Number of files with this result."""
+        return sum(outcome.result == result for outcome in self.outcomes)
+
+    @property
+    def refused(self):
+        """Outcomes of the files that are not stored."""
+        return [outcome for outcome in self.outcomes if outcome.result == stow.REFUSED]
+
+    def lines(self, shown=SHOWN):
+        """The summary as lines of text, with at most `shown` refused files."""
+        remarks = Counter(o.reason for o in self.outcomes if o.result == stow.STORED and o.reason)
+        yield f"{'stored':<14}{self.count(stow.STORED):>8}"
+        for text, count in remarks.most_common(5):
+            yield f"  {count} with the remark: {text}"
+        if self.count(stow.ALREADY):
+            yield f"{'already there':<14}{self.count(stow.ALREADY):>8}"
+        yield f"{'refused':<14}{len(self.refused):>8}"
+        for outcome in self.refused[:shown]:
+            yield f"  {os.path.relpath(outcome.path, self.folder)}: {outcome.reason}"
+        if len(self.refused) > shown:
+            yield f"  and {len(self.refused) - shown} more (--report FILE lists them all)"
+        yield f"{'skipped':<14}{self.skipped:>8}   (not DICOM instances)"
+        rate = self.size / self.seconds / 1e6 if self.seconds else 0.0
+        yield f"{self.size / 1e6:.1f} MB in {self.seconds:.1f} s, {rate:.1f} MB/s"
+
+
+def batches(files, most_files=BATCH_FILES, most_bytes=BATCH_BYTES):
+    """Group files into requests.
+
+    Parameters
+    ----------
+    files : iterable of tuple of (pathlib.Path, int)
+        Paths and sizes.
+    most_files, most_bytes : int
+        Limits of one request; a file that is larger travels alone.
+
+    Yields
+    ------
+    list of tuple of (pathlib.Path, int)
+    """
+    batch, size = [], 0
+    for path, length in files:
+        if batch and (len(batch) >= most_files or size + length > most_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append((path, length))
+        size += length
+    if batch:
+        yield batch
+
+
+def check_server(url):
+    """Make sure that a DICOMweb server answers.
+
+    Raises
+    ------
+    CommandError
+        When nothing does, or it refuses the login.
+    """
+    try:
+        answer = requests.get(f"{url.rstrip('/')}/studies", params={"limit": 1}, timeout=30)
+    except requests.exceptions.InvalidURL as error:
+        raise CommandError(f"not a URL: {error}") from error
+    except requests.ConnectionError as error:
+        raise CommandError(f"no DICOMweb server answers at {redact(url)}: start one with make run") from error
+    except requests.RequestException as error:
+        raise CommandError(f"no usable answer from {redact(url)}: {error}") from error
+    if answer.status_code >= 400:
+        raise CommandError(f"{redact(url)}/studies answers {answer.status_code}: {reason(answer)}")
+
+
+def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False):
+    """Upload all DICOM files of a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A folder of any depth, or one file.
+    url : str
+        DICOMweb root, may carry ``user:password@``.
+    workers : int
+        Requests at a time.
+    quiet : bool
+        Show no progress bar. Without a terminal there is none in any case.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    CommandError
+        When the folder does not exist or the server is out of reach.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise CommandError(f"{folder} does not exist")
+    check_server(url)
+    hidden = True if quiet else None
+    with tqdm(desc="looking for DICOM files", unit=" files", file=sys.stderr, disable=hidden, leave=False) as bar:
+        found = dicomfiles.find(folder, bar.update)
+    summary = Summary(folder if folder.is_dir() else folder.parent, skipped=found.skipped)
+    summary.outcomes += [stow.Outcome(path, stow.REFUSED, why) for path, why in found.unreadable]
+    started = time.monotonic()
+    with tqdm(total=found.size, desc="storing", unit="B", unit_scale=True, file=sys.stderr, disable=hidden) as bar:
+        summary.outcomes += _send(found.files, url, workers, bar.update)
+    summary.seconds = time.monotonic() - started
+    summary.size = found.size
+    return summary
+
+
+def _send(files, url, workers, sent):
+    """Keep `workers` requests under way, and no more batches than that in memory."""
+    local = threading.local()
+    lock = threading.Lock()
+
+    def count(number):
+        with lock:
+            sent(number)
+
+    def store(batch):
+        if not hasattr(local, "client"):
+            local.client = stow.Client(url, count)
+        return local.client.store(batch)
+
+    outcomes = []
+    running = set()
+    with ThreadPoolExecutor(workers) as pool:
+        for batch in batches(files):
+            if len(running) >= workers:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    outcomes += future.result()
+            running.add(pool.submit(store, batch))
+        for future in running:
+            outcomes += future.result()
+    return outcomes
+
+
+def write_report(path, outcomes):
+    """Write the refused files with their reasons as CSV."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "reason"])
+        writer.writerows([str(outcome.path), outcome.reason] for outcome in outcomes)
+
+
+def _workers(text):
+    number = int(text)
+    if not 1 <= number <= 64:
+        raise ValueError(text)
+    return number
+
+
+def main(arguments=None):
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0 when every DICOM file is stored, 1 when one is not, 2 when nothing could be done.
+    """
+    parser = argparse.ArgumentParser(prog="load", description="Upload a folder of DICOM files through STOW-RS.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
+    parser.add_argument("--workers", type=_workers, default=DEFAULT_WORKERS, help="requests at a time (1 to 64)")
+    parser.add_argument("--report", type=Path, help="write the refused files and the reasons to this CSV file")
+    options = parser.parse_args(arguments)
+    # What is odd in a file is for the server to say.
+    warnings.filterwarnings("ignore", module="pydicom")
+    try:
+        summary = upload(options.folder, options.url, workers=options.workers)
+        if options.report:
+            write_report(options.report, summary.refused)
+    except CommandError as error:
+        print(f"load: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"load: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("load: stopped; running it again stores the rest", file=sys.stderr)
+        return 130
+    for line in summary.lines():
+        print(line)
+    if not summary.outcomes:
+        print(f"load: no DICOM file in {options.folder}", file=sys.stderr)
+        return 2
+    return 1 if summary.refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

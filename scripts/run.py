@@ -1,0 +1,226 @@
+"""Run everything: the database where none is named, the design documents, and the DICOMweb server.
+
+    python -m scripts.run
+
+Environment: COUCHDB_URL, COUCHDB_DATABASE, SHIM_BIND, DATA_DIR, BYTES, PREFIX (see shim/config.py and
+shim/gunicorn_conf.py for the rest).
+"""
+
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from scripts import choose, processes
+from scripts.connection import CommandError, database_name
+from scripts.push_views import push
+from shim.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_BIND = "127.0.0.1:5985"
+START_LIMIT = 60.0
+# Longer than gunicorn's own graceful_timeout, so that it is gunicorn that ends its workers.
+STOP_LIMIT = 25.0
+
+
+def parse_bind(text):
+    """Split an address to listen on.
+
+    Parameters
+    ----------
+    text : str
+        ``host:port``, ``[ipv6]:port`` or ``:port``.
+
+    Returns
+    -------
+    tuple of (str, int)
+
+    Raises
+    ------
+    CommandError
+        When it is none of these.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        raise CommandError(f"SHIM_BIND must be host:port, not {text!r}")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def check_free(host, port):
+    """Make sure that nothing listens on an address yet.
+
+    Raises
+    ------
+    CommandError
+        When something does, or the address is not one of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise CommandError(f"SHIM_BIND names an unknown host {host!r}: {error.strerror}") from error
+    except OSError as error:
+        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror} (SHIM_BIND=host:port chooses)") from error
+
+
+def local_url(host, port):
+    """URL under which a client on this machine reaches what listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(bind, url, database):
+    """Start gunicorn with the shim.
+
+    Parameters
+    ----------
+    bind : str
+        ``host:port``.
+    url : str
+        Root URL of the database, credentials included; it reaches the workers in their environment.
+    database : str
+        Name of the database.
+
+    Returns
+    -------
+    subprocess.Popen
+    """
+    environment = {**os.environ, "SHIM_BIND": bind, "COUCHDB_URL": url, "COUCHDB_DATABASE": database}
+    command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "shim" / "gunicorn_conf.py")]
+    return processes.start(command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL)
+
+
+def wait_until_ready(process, address, limit=START_LIMIT):
+    """Wait until the shim answers a search through the database.
+
+    Raises
+    ------
+    CommandError
+        When the process ends, or gives no good answer in time.
+    """
+    deadline = time.monotonic() + limit
+    last = "nothing answers"
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise CommandError(f"the DICOMweb server ended with code {process.returncode}; its messages are above")
+        try:
+            answer = requests.get(f"{address}/studies", params={"limit": 1}, timeout=5)
+            # A site may ask for a login: that is an answer too.
+            if answer.status_code < 400 or answer.status_code in (401, 403):
+                return
+            last = f"{answer.status_code} {answer.text[:200]}"
+        except requests.RequestException as error:
+            last = type(error).__name__
+        time.sleep(0.05)
+    raise CommandError(f"{address} did not become ready within {limit:.0f} s: {last}")
+
+
+@contextmanager
+def until_signal():
+    """Turn SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`, once; a second one does not disturb the stopping."""
+
+    def handle(_number, _frame):
+        for each in watched:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in watched}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run():
+    """Start everything, say where it is, and wait for a signal or for a part to end.
+
+    Raises
+    ------
+    CommandError
+        When something cannot start, or ends by itself.
+    KeyboardInterrupt
+        When a signal ended it.
+    """
+    bind = os.environ.get("SHIM_BIND") or DEFAULT_BIND
+    host, port = parse_bind(bind)
+    try:
+        prefix = Config.from_environment().prefix
+        importlib.import_module("shim.gunicorn_conf")
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    check_free(host, port)
+    name = database_name()
+    with choose.database(choose.data_dir()) as database:
+        tell(f"database    {database.name}, {name}")
+        changes = push(database.url, name, report=tell)
+        if changes:
+            changed = sorted({change.document for change in changes})
+            tell(f"pushed      {', '.join(changed)}")
+        server = serve(f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
+        try:
+            address = local_url(host, port) + prefix
+            wait_until_ready(server, address)
+            tell(f"DICOMweb    {address}")
+            show_fauxton(database)
+            while server.poll() is None and alive(database.owned):
+                time.sleep(0.2)
+        finally:
+            processes.stop(server, STOP_LIMIT)
+        raise CommandError(f"{'the database' if not alive(database.owned) else 'the DICOMweb server'} ended by itself")
+
+
+def alive(owned):
+    """Tell whether a database that this command started still runs; another's is not ours to watch."""
+    return owned is None or owned.process is None or owned.process.poll() is None
+
+
+def show_fauxton(database):
+    """Print where Fauxton is, when it is there, and how to log in where this command chose the password."""
+    try:
+        found = requests.get(database.fauxton, timeout=5).ok
+    except requests.RequestException:
+        found = False
+    if not found:
+        return
+    tell(f"Fauxton     {database.fauxton}")
+    if database.owned is not None:
+        tell(f"            user and password are in {choose.data_dir() / choose.PASSWORD_FILE}")
+
+
+def tell(line):
+    """Print a line at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def main():
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0 when a signal stopped it, 1 when something failed.
+    """
+    with until_signal():
+        try:
+            run()
+        except KeyboardInterrupt:
+            tell("stopped")
+            return 0
+        except CommandError as error:
+            print(f"run: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""gunicorn's settings: several worker processes of many threads, since requests mostly wait for the database.
+
+gunicorn --config shim/gunicorn_conf.py
+"""
+
+import os
+from pathlib import Path
+
+
+def _number(name, default):
+    text = os.environ.get(name, "").strip()
+    if text and (not text.isdigit() or int(text) < 1):
+        raise ValueError(f"{name} must be a whole number above 0, not {text!r}")
+    return int(text) if text else default
+
+
+wsgi_app = "shim.app:create_app()"
+bind = os.environ.get("SHIM_BIND") or "127.0.0.1:5985"
+worker_class = "gthread"
+workers = _number("WEB_CONCURRENCY", min(8, max(2, os.cpu_count() or 1)))
+threads = _number("SHIM_THREADS", 16)
+# Loaded once, before the workers fork: they start at once and share the memory of pydicom's dictionaries.
+preload_app = True
+# Workers notify the master from a thread of their own: only a hung process is stopped, not a long transfer.
+timeout = 60
+graceful_timeout = 20
+# Viewers fetch hundreds of frames in a row; proxies keep connections open for a minute or so.
+keepalive = 75
+# UID lists make long queries; this is the longest request line that gunicorn takes.
+limit_request_line = 8190
+# Heartbeats are files: in memory, they do not wait for a busy disk.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+loglevel = os.environ.get("SHIM_LOG") or "warning"
+accesslog = "-" if loglevel in ("info", "debug") else None
+errorlog = "-"
+proc_name = "dicouch"
+# No management socket in the home folder: signals are enough.
+control_socket_disable = True
