@@ -8,9 +8,9 @@ from tempfile import SpooledTemporaryFile
 
 from shim.build import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
 from shim.errors import DicomWebError
-from shim.ingest import Outcome
 from shim.multipart import CHUNK, Part, iter_parts
 from shim.negotiate import MalformedMediaType, MediaType, parse_media_type
+from shim.outcome import Outcome
 
 SINGLE = METADATA | {DICOM}
 SPOOL_LIMIT = 1 << 20

@@ -23,9 +23,9 @@ from shim.build.model import (
 from shim.build.pixels import PIXEL_TAGS, holds_frames, number_of_frames
 from shim.dicom_xml import MalformedNativeDicom, xml_to_dataset
 from shim.errors import DicomWebError
-from shim.ingest import Outcome
 from shim.multipart import MalformedMultipart, Part, TooManyParts
 from shim.negotiate import MalformedMediaType, MediaType, parse_media_type
+from shim.outcome import Outcome
 from shim.part10.model import MAX_DEPTH
 
 DICOM, JSON, XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
