@@ -56,6 +56,9 @@ def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]]) -
         if not uids:
             return False
         query.keys[tag] = {"vr": "UI", "values": uids}
+        if one.level == "instance":
+            wanted = set(uids)
+            query.located = [each for each in ids if each.split(":")[2] in wanted]
     return True
 
 

@@ -12,7 +12,8 @@ from shim.search import ALL, Entry, Found, Page, Search, uid_of
 
 # Studies whose series are read at first: a study has many instances.
 FEW = 4
-# So many instances of one study are sorted for a page rather than asked for series by series, and so many UIDs read at once.
+# Up to so many instances of one study are sorted for a page rather than asked for series by series, and up to so many
+# with given UIDs are read before the page is cut out.
 TOGETHER = 500
 
 
@@ -133,7 +134,10 @@ class InstanceSearch:
         uids = query.values(SOP_UID)
         many = len(uids) > TOGETHER
         documents = rewrite.matches_document(query) if many else rewrite.needs_document(query)
-        rows = self._listed(query, Range("instances_by_uid", keys=uids, documents=documents, sort=True), many)
+        if many and query.located is not None and set(query.of_level("instance")) == {SOP_UID}:
+            rows = [{"id": one} for one in query.located]
+        else:
+            rows = self._listed(query, Range("instances_by_uid", keys=uids, documents=documents, sort=True), many)
         place = ":".join(part for part in (study, series) if part)
         rows = [row for row in rows if not place or row["id"].startswith(place + ":")]
         entries = self._under_parents(query, rows, study, series)
