@@ -46,7 +46,22 @@ class InstanceSearch:
         self.search.counts(
             [row["id"] for entry in found.entries for row in (entry.study, entry.series) if row and row["dataset"]]
         )
+        if query.include == "all":
+            self._correct(found.entries)
         return self.search.page(query, found)
+
+    def _correct(self, entries: list[Entry]) -> None:
+        """Give whole data sets the values of their headers, where instances disagree or people fixed them."""
+        corrections: dict[str, list[dict]] = {}
+        for entry in entries:
+            study, series, _instance = entry.row["id"].split(":")
+            if study not in corrections:
+                corrections[study] = [row["value"] for row in self.search.ask(rewrite.corrections(study))["rows"]]
+            for correction in corrections[study]:
+                if correction["series"] in (None, series):
+                    fixes = correction.get("fixes", {})
+                    entry.row["dataset"].update(correction["dataset"])
+                    entry.row["dataset"].update({tag: fix["value"] for tag, fix in fixes.items()})
 
     @staticmethod
     def _parents(query: Query) -> bool:

@@ -102,7 +102,35 @@ function beginnings(values) {
 }
 
 exports.beginnings = beginnings;
+
+function seriesWhen(dataset) {
+  return [first(dataset, '00080021').replace(/\./g, ''), first(dataset, '00080031').replace(/:/g, '')];
+}
+
+// What people fixed in a header, without what is no fix.
+function fixes(doc) {
+  var found = {};
+  Object.keys(isObject(doc.fixes) ? doc.fixes : {}).forEach(function (tag) {
+    var fix = doc.fixes[tag];
+    if (isObject(fix) && isObject(fix.value) && typeof fix.at === 'string') {
+      found[tag] = fix;
+    }
+  });
+  return found;
+}
+
+// Attributes that disagree among a header's instances and that nobody has decided on.
+function disagreeing(doc) {
+  var decided = fixes(doc);
+  return Object.keys(isObject(doc.variants) ? doc.variants : {}).filter(function (tag) {
+    return !decided[tag];
+  });
+}
+
+exports.disagreeing = disagreeing;
 exports.first = first;
+exports.fixes = fixes;
+exports.seriesWhen = seriesWhen;
 exports.names = names;
 exports.modalities = modalities;
 exports.number = number;
