@@ -6,7 +6,7 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from shim import timing
+from shim import extended, timing
 from shim.cache import Cache
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
@@ -64,6 +64,7 @@ def create_app(config: Config | None = None) -> Flask:
     couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
+    app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
 
     for service in SERVICES:
         app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from scripts.push_views import push
+from tests.archive import fill
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,3 +117,10 @@ def server(fresh_database: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Give a server of the test module's own, on each database."""
     with serve(fresh_database, tmp_path_factory.mktemp("server") / "gunicorn.log") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def archive(server: Server) -> Server:
+    """Give a server with the studies 0 to 59 of the synthetic archive, three series of four instances each."""
+    fill(server.database, 0, 60, series=3, instances=4)
+    return server
