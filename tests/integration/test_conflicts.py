@@ -292,7 +292,7 @@ def test_refused(study, body, status, reason):
     assert response.status_code == status, response.text
     assert set(response.json()) == {"error", "reason"}
     assert reason in response.json()["reason"]
-    assert "history" in study.state() and study.state()["history"] == []
+    assert study.state()["history"] == []
 
 
 def test_refused_before_it_is_read(server, study):
