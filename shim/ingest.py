@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from base64 import b64encode
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import BinaryIO
 import orjson
 
 from shim.couch import Couch, CouchError, segment
+from shim.elsewhere import find_elsewhere
 from shim.errors import DicomWebError
 from shim.headers import Headers, Merged
 from shim.levels import ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
@@ -24,17 +26,31 @@ from shim.multipart_writer import (
     read_pieces,
     write_multipart,
 )
-from shim.part10 import Part10, Part10Error, read_part10
+from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
 from shim.store import ATTACHMENT, DATASET, Bytes
 
 # Failure and warning reasons (PS3.18 Table I.2-2, PS3.4 Table GG.4-2, PS3.7 C).
 PROCESSING_FAILURE = 0x0110
-OUT_OF_RESOURCES = 0xA700
 DUPLICATE = 0x0111
+UNSUPPORTED_CLASS = 0x0122
+NOT_AUTHORIZED = 0x0124
+OUT_OF_RESOURCES = 0xA700
 WRONG_STUDY = 0xA901
 COERCED = 0xB000
-DISCARDED = 0xB006
 MISMATCH = 0xB007
+
+# What the database's status means for an instance; anything else is a processing failure.
+FAILURES = {
+    401: NOT_AUTHORIZED,
+    403: NOT_AUTHORIZED,
+    413: OUT_OF_RESOURCES,
+    503: OUT_OF_RESOURCES,
+    507: OUT_OF_RESOURCES,
+}
+# SOP Classes of objects that belong to no study (PS3.4 GG.3, PS3.3 A.3): directories, hanging protocols, palettes, …
+WITHOUT_STUDY = re.compile(
+    r"1\.2\.840\.10008\.(1\.3\.10|5\.1\.4\.(38\.1|39\.1|43\.1|44\.1|45\.1|1\.1\.(200\.[137]|201\.1)))"
+)
 
 # A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
 LARGEST_DATASET = 4_000_000
@@ -59,6 +75,8 @@ class Outcome:
         Whether it passed a limit of size.
     elsewhere : str
         The resource of another instance with the same SOP Instance UID, empty if there is none.
+    refused : int
+        401 or 403 when the database lets the client store nothing.
     replaced : bool
         Whether it took the place of one with other content.
     variants : list of str
@@ -74,8 +92,14 @@ class Outcome:
     comment: str = ""
     too_large: bool = False
     elsewhere: str = ""
+    refused: int = 0
     replaced: bool = False
     variants: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The three UIDs."""
+        return self.study, self.series, self.instance
 
 
 @dataclass
@@ -161,8 +185,7 @@ class Ingest:
         try:
             read = read_part10(file, size)
         except Part10Error as problem:
-            outcome = Outcome(failure=problem.failure_reason, comment=problem.reason)
-            return Received(None, file, size, sha256, outcome, number)
+            return Received(None, file, size, sha256, _unreadable(problem), number)
         outcome = Outcome(read.study_uid, read.series_uid, read.sop_instance_uid, read.sop_class_uid)
         received = Received(read, file, size, sha256, outcome, number)
         if self.study is not None and read.study_uid != self.study:
@@ -204,7 +227,7 @@ class Ingest:
         return [received.outcome for received in batch]
 
     def settle(self, outcomes: list[Outcome]) -> None:
-        """Do once for a request what its instances leave: headers of studies where some were replaced.
+        """Do once for a request what its instances leave: headers of studies where some were replaced, UIDs used twice.
 
         Parameters
         ----------
@@ -213,6 +236,10 @@ class Ingest:
         """
         for study in sorted({outcome.study for outcome in outcomes if outcome.replaced}):
             self.headers.rebuild(study)
+        stored = [outcome for outcome in outcomes if not outcome.failure]
+        elsewhere = find_elsewhere(self.couch, [outcome.place for outcome in stored], self.authorization)
+        for outcome in stored:
+            outcome.elsewhere = elsewhere.get(outcome.place, "")
 
     def _claim(self, received: Received, document_id: str) -> None:
         """Note which part of the request is the last with this UID: its content is what stays."""
@@ -233,8 +260,13 @@ class Ingest:
         try:
             yield
         except (CouchError, DicomWebError) as problem:
-            outcome.failure = OUT_OF_RESOURCES if problem.status in (413, 503, 507) else PROCESSING_FAILURE
+            outcome.failure = FAILURES.get(problem.status, PROCESSING_FAILURE)
             outcome.comment = f"not stored: {problem}"
+            outcome.too_large = problem.status == 413
+            outcome.refused = problem.status if problem.status in (401, 403) else 0
+        except OSError as problem:  # of the folder, such as a full disk
+            outcome.failure = OUT_OF_RESOURCES
+            outcome.comment = f"not stored: {problem.strerror}"
 
     def _write_together(self, ready: list[tuple[Received, dict]]) -> list[tuple[Received, dict]]:
         """Write documents with ``_bulk_docs``; return those that were not, to be written one by one."""
@@ -315,6 +347,19 @@ class Ingest:
             },
             authorization=self.authorization,
         ).read()
+
+
+def _unreadable(problem: Part10Error) -> Outcome:
+    """Return what becomes of a file that cannot be stored, with what could be read of it."""
+    outcome = Outcome(failure=problem.failure_reason, comment=problem.reason)
+    if isinstance(problem, MissingIdentifier):
+        known = problem.identifiers
+        names = ("study_uid", "series_uid", "sop_instance_uid", "sop_class_uid")
+        outcome.study, outcome.series, outcome.instance, outcome.sop_class = (known.get(name, "") for name in names)
+        if not outcome.study and WITHOUT_STUDY.fullmatch(outcome.sop_class):
+            outcome.failure = UNSUPPORTED_CLASS
+            outcome.comment = "objects of this SOP Class belong to no study"
+    return outcome
 
 
 def make_document(read: Part10, size: int, sha256: str) -> dict:

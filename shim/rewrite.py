@@ -186,6 +186,13 @@ def instance_at(study: str, series: str, place: int) -> CouchRequest:
     return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**params, "skip": place, "limit": 1})
 
 
+def instances_with(uids: list[str]) -> CouchRequest:
+    """Return the request for the index rows of all instances with these SOP Instance UIDs, of the index as it is."""
+    return CouchRequest(
+        "POST", f"{DESIGN}/_view/instances_by_uid", {"reduce": "false", "update": "false"}, {"keys": uids}
+    )
+
+
 def corrections(study: str) -> CouchRequest:
     """Return the request for what the headers of a study say otherwise than some of its instances."""
     return CouchRequest("GET", f"{DESIGN}/_view/corrections_by_study", {"key": as_json(study)})

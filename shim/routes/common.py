@@ -14,7 +14,7 @@ from shim.multipart_writer import BodyPart, multipart_content_type, multipart_le
 from shim.negotiate import MalformedMediaType, MediaRange, mixes_dicom_and_rendered, parse_accept
 from shim.retrieve import Retriever
 from shim.store import Bytes
-from shim.uids import uid_problem
+from shim.uids import series_uid_problem, uid_problem
 
 
 def config() -> Config:
@@ -61,7 +61,8 @@ def check_uids(**uids: str | None) -> None:
         400, naming the UID and what is wrong with it.
     """
     for name, uid in uids.items():
-        problem = uid_problem(uid) if uid is not None else None
+        check = series_uid_problem if name == "series" else uid_problem
+        problem = check(uid) if uid is not None else None
         if problem:
             raise DicomWebError(400, f"the {name} UID {uid[:80]!r} {problem}")
 

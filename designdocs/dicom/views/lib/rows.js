@@ -83,6 +83,26 @@ function sounds(dataset, tag) {
   return found;
 }
 
+// Characters, not UTF-16 code units: half a pair is no text.
+var CHARACTERS = /[\ud800-\udbff][\udc00-\udfff]|[\s\S]/g;
+// Longer beginnings are searched among those of this length; shim/plan.py knows it too.
+var LONGEST_BEGINNING = 10;
+
+// Every text that one of the values begins with, each once.
+function beginnings(values) {
+  var found = Object.create(null);
+  values.forEach(function (value) {
+    var text = '';
+    (value.match(CHARACTERS) || []).slice(0, LONGEST_BEGINNING).forEach(function (character) {
+      text += character;
+      found[text] = true;
+    });
+  });
+  return Object.keys(found);
+}
+
+exports.beginnings = beginnings;
+
 function seriesWhen(dataset) {
   return [first(dataset, '00080021').replace(/\./g, ''), first(dataset, '00080031').replace(/:/g, '')];
 }
