@@ -72,6 +72,9 @@ file = {folder}/couchdb.log
 level = warning
 [query_server_config]
 os_process_limit = 100
+[csp]
+# The pages of the design document may send their forms; scripts stay forbidden in them.
+showlist_header_value = sandbox allow-forms allow-same-origin
 [admins]
 {user} = {password}
 """
