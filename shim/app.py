@@ -17,6 +17,7 @@ from shim.proxy import ProxyHeaders
 from shim.routes import (
     bulkdata,
     capabilities,
+    conflicts,
     delete,
     frames,
     metadata,
@@ -24,6 +25,7 @@ from shim.routes import (
     rendered,
     stow,
     thumbnails,
+    ui,
     wado,
     wado_uri,
 )
@@ -41,6 +43,7 @@ SERVICES = (
     delete,
     wado_uri,
     capabilities,
+    conflicts,
 )
 
 
@@ -64,7 +67,9 @@ def create_app(config: Config | None = None) -> Flask:
 
     for service in SERVICES:
         app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)
+    app.register_blueprint(ui.blueprint)
     if config.prefix:
+        app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     app.register_error_handler(DicomWebError, answer_error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import orjson
 
@@ -18,30 +19,39 @@ ATTEMPTS = 64
 REMEMBERED = 4096
 
 
+@dataclass
+class Known:
+    """What is known of one header: revision, digests of what was merged into it, attributes that disagree."""
+
+    revision: str
+    digests: set[bytes]
+    variants: list[str]
+
+
 class Merged:
     """Which attributes each header is known to hold, at which revision; shared by the requests of a process."""
 
     def __init__(self, size: int = REMEMBERED):
         self._size = size
-        self._known: OrderedDict[str, tuple[str, dict[bytes, list[str]]]] = OrderedDict()
+        self._known: OrderedDict[str, Known] = OrderedDict()
         self._lock = threading.Lock()
 
     def find(self, document_id: str, revision: str | None, digest: bytes) -> list[str] | None:
-        """Return the variants of a merge that need not be repeated, or None."""
+        """Return the variants of a header into which a merge need not be repeated, or None."""
         with self._lock:
             known = self._known.get(document_id)
-            if known is None or known[0] != revision:
+            if known is None or known.revision != revision or digest not in known.digests:
                 return None
             self._known.move_to_end(document_id)
-            return known[1].get(digest)
+            return known.variants
 
     def remember(self, document_id: str, before: str | None, revision: str, digest: bytes, variants: list[str]) -> None:
         """Note that the header at `revision`, which followed `before`, holds the attributes with this digest."""
         with self._lock:
             known = self._known.get(document_id)
-            digests = known[1] if known is not None and known[0] in (before, revision) else {}
-            digests[digest] = variants
-            self._known[document_id] = (revision, digests)
+            digests = known.digests if known is not None and known.revision in (before, revision) else set()
+            digests.add(digest)
+            self._known[document_id] = Known(revision, digests, variants)
             self._known.move_to_end(document_id)
             while len(self._known) > self._size:
                 self._known.popitem(last=False)

@@ -230,6 +230,38 @@ def rebuilt_headers(study: str) -> CouchRequest:
 def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
     """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
     params = {"include_docs": "true", "base": base, **ids(study, series, instance)}
-    if corrected:
-        params["corrections"] = as_json(corrected)
-    return CouchRequest("GET", f"{DESIGN}/_list/metadata/_all_docs", params)
+    return with_corrections(f"{DESIGN}/_list/metadata/_all_docs", params, corrected)
+
+
+def modifications(study: str, series: str | None, instance: str | None, corrected: list) -> CouchRequest:
+    """Return the request for the attributes of each instance that people fixed; see ``lists/modifications.js``."""
+    params = {"include_docs": "true", **ids(study, series, instance)}
+    return with_corrections(f"{DESIGN}/_list/modifications/_all_docs", params, corrected)
+
+
+def with_corrections(path: str, params: dict, corrected: list) -> CouchRequest:
+    """Return a list request that is told `corrected`, values of ``corrections_by_study``."""
+    if not corrected:
+        return CouchRequest("GET", path, params)
+    text = as_json(corrected)
+    if len(text) > LONGEST_QUERY:
+        return CouchRequest("POST", path, params, {"corrections": corrected})
+    return CouchRequest("GET", path, {**params, "corrections": text})
+
+
+def conflicts(state: str, start: list | None, size: int) -> CouchRequest:
+    """Return the request for headers that disagree (``open``) or that people fixed (``fixed``), newest first."""
+    params = {"include_docs": "true", "reduce": "false", "descending": "true", "size": str(size), "state": state}
+    params["startkey"] = as_json(start or [state, HIGH])
+    return CouchRequest("GET", f"{DESIGN}/_list/conflicts/conflicts_by_date", {**params, "endkey": as_json([state])})
+
+
+def conflict(study: str) -> CouchRequest:
+    """Return the request for what the instances of one study say of the attributes that disagree."""
+    return CouchRequest("GET", f"{DESIGN}/_list/conflict/_all_docs", {"include_docs": "true", **ids(study)})
+
+
+def patient_studies(patient: str) -> CouchRequest:
+    """Return the request for the studies with a Patient ID."""
+    params = {**between([patient], [patient]), "reduce": "false"}
+    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_patient_id", params)

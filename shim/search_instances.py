@@ -12,6 +12,8 @@ from shim.search import ALL, Entry, Found, Page, Search, uid_of
 
 # Studies whose series are read at first: a study has many instances.
 FEW = 4
+# Instances of one study that are sorted for a page rather than asked for series by series.
+TOGETHER = 500
 
 
 class InstanceSearch:
@@ -43,7 +45,22 @@ class InstanceSearch:
         self.search.counts(
             [row["id"] for entry in found.entries for row in (entry.study, entry.series) if row and row["dataset"]]
         )
+        if query.include == "all":
+            self._correct(found.entries)
         return self.search.page(query, found)
+
+    def _correct(self, entries: list[Entry]) -> None:
+        """Give whole data sets the values of their headers, where instances disagree or people fixed them."""
+        corrections: dict[str, list[dict]] = {}
+        for entry in entries:
+            study, series, _instance = entry.row["id"].split(":")
+            if study not in corrections:
+                corrections[study] = [row["value"] for row in self.search.ask(rewrite.corrections(study))["rows"]]
+            for correction in corrections[study]:
+                if correction["series"] in (None, series):
+                    fixes = correction.get("fixes", {})
+                    entry.row["dataset"].update(correction["dataset"])
+                    entry.row["dataset"].update({tag: fix["value"] for tag, fix in fixes.items()})
 
     @staticmethod
     def _parents(query: Query) -> bool:
@@ -78,9 +95,9 @@ class InstanceSearch:
             paging = Paging(0, ALL, among=among)
             found = self.search.series_rows(above, among, paging, series is not None)["rows"]
             shown = [row["id"] for row in found] + [row["id"] for row in studies if row["dataset"]]
-            counted = self.search.counts(shown) if everything else {}
-            for row in found:
-                held = counted[row["id"]][1] if everything else 0
+            counted = self.search.counts(shown)
+            for below in self._groups(found, counted):
+                held = sum(counted[row["id"]][1] for row in below)
                 if everything and (seen + held <= query.offset or seen >= end):
                     seen += held
                     continue
@@ -88,12 +105,37 @@ class InstanceSearch:
                     break
                 first = max(query.offset - seen, 0)
                 paging = Paging(first, max(end - seen - first, 0), not (everything or query.limit_given))
-                some = self._of_series(query, uid_of(row), uid_of(row, 1), paging)
-                entries += [Entry(entry.row, parents[uid_of(row)], row) for entry in some.entries]
+                some = self._of_group(query, below, paging)
+                rows = {uid_of(row, 1): row for row in below}
+                for entry in some.entries:
+                    uid = uid_of(entry.row)
+                    entries.append(Entry(entry.row, parents[uid], rows[uid_of(entry.row, 1)]))
                 seen += held if everything else some.matched
             if seen >= end and query.limit_given:
                 break
         return Found(entries, seen)
+
+    @staticmethod
+    def _groups(found: list[dict], counted: dict[str, list[int]]) -> list[list[dict]]:
+        """Put the series of each study together that one request may read as a whole."""
+        studies: dict[str, list[dict]] = {}
+        for row in found:
+            studies.setdefault(uid_of(row), []).append(row)
+        groups: list[list[dict]] = []
+        for below in studies.values():
+            together = sum(counted[row["id"]][1] for row in below) <= TOGETHER
+            groups += [below] if together else [[row] for row in below]
+        return groups
+
+    def _of_group(self, query: Query, series: list[dict], paging: Paging) -> Found:
+        """Instances of some series of one study, in order of the series."""
+        study, uids = uid_of(series[0]), [uid_of(row, 1) for row in series]
+        if len(uids) == 1:
+            return self._of_series(query, study, uids[0], paging)
+        chosen = rewrite.instance_range(study, None, query)
+        fields = self._fields(query, self.search.base)
+        answer = self.search.list("instance", query, chosen, replace(paging, among=uids), fields=fields)
+        return Found([Entry(row) for row in answer["rows"]], answer["matched"])
 
     @staticmethod
     def _everything(query: Query) -> bool:

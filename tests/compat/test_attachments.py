@@ -67,7 +67,10 @@ def test_multipart_put_stores_document_and_bytes(couch, stored):
 def test_multipart_put_of_several_parts(couch, chunked):
     name = fresh_id()
     tricky = b"\r\n--b0undar\r\n--\r\n" * 500 + b"\r\n--b0undary-not"
-    doc = {"_id": name, "_attachments": {"object.dcm": follows(len(tricky)), "dataset.json": follows(0), "z": follows(3)}}
+    doc = {
+        "_id": name,
+        "_attachments": {"object.dcm": follows(len(tricky)), "dataset.json": follows(0), "z": follows(3)},
+    }
     # A body without a closing line break, and one with bytes after the end, as RFC 2046 allows.
     body, headers = multipart(doc, tricky, b"", b"abc", boundary="other-b0undary")
     answer = couch.put(name, data=chunks(body, 777) if chunked else body, headers=headers)
@@ -145,7 +148,10 @@ def test_attachment_etag_and_head(couch, stored):
 
 def test_missing_attachments(couch, stored):
     answer = couch.get(f"{stored}/none")
-    assert (answer.status_code, answer.json()) == (404, {"error": "not_found", "reason": "Document is missing attachment"})
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {"error": "not_found", "reason": "Document is missing attachment"},
+    )
     assert couch.get(f"{fresh_id()}/none").status_code == 404
     assert couch.request("HEAD", f"{stored}/none").status_code == 404
 
@@ -156,7 +162,9 @@ def test_put_attachment_names_the_revision(couch):
     first = couch.put(f"{name}/folder/x.dcm", data=b"one", headers=headers)
     assert first.status_code == 201
     assert couch.put(f"{name}/folder/x.dcm", data=b"two", headers=headers).status_code == 409
-    second = couch.put(f"{name}/folder/x.dcm", data=chunks(b"two", 1), headers=headers, params={"rev": first.json()["rev"]})
+    second = couch.put(
+        f"{name}/folder/x.dcm", data=chunks(b"two", 1), headers=headers, params={"rev": first.json()["rev"]}
+    )
     assert second.status_code == 201
     third = couch.put(f"{name}/y", data=b"y", headers={**headers, "If-Match": second.json()["rev"]})
     assert third.status_code == 201
@@ -171,7 +179,11 @@ def test_put_attachment_names_the_revision(couch):
 
 def test_attachments_inside_documents(couch):
     name = fresh_id()
-    doc = {"_attachments": {"in": {"content_type": "application/dicom", "data": base64.b64encode(b"inline bytes").decode()}}}
+    doc = {
+        "_attachments": {
+            "in": {"content_type": "application/dicom", "data": base64.b64encode(b"inline bytes").decode()}
+        }
+    }
     assert couch.put(name, json=doc).status_code == 201
     assert couch.get(f"{name}/in").content == b"inline bytes"
     assert couch.get(f"{name}/in", headers={"Range": "bytes=2-4"}).content == b"lin"

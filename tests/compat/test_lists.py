@@ -85,7 +85,9 @@ def test_rows_of_a_view(couch):
     assert answer.headers["Content-Type"] == "application/dicom+json"
     assert answer.headers["X-Own"] == "yes"
     rows = answer.json()["rows"]
-    assert [(row["id"], row["key"], row["value"]) for row in rows] == [(f"doc:000{n}", n, f"Name{n}") for n in (3, 4, 5)]
+    assert [(row["id"], row["key"], row["value"]) for row in rows] == [
+        (f"doc:000{n}", n, f"Name{n}") for n in (3, 4, 5)
+    ]
     assert answer.json()["head"]["total_rows"] == 1000
 
 
@@ -118,13 +120,19 @@ def test_include_docs(couch):
 
 
 def test_all_docs_with_posted_keys(couch):
-    answer = couch.post("_design/d/_list/rows/_all_docs", params={"include_docs": "true"}, json={"keys": ["doc:0009", "none", "doc:0002"]})
+    answer = couch.post(
+        "_design/d/_list/rows/_all_docs",
+        params={"include_docs": "true"},
+        json={"keys": ["doc:0009", "none", "doc:0002"]},
+    )
     rows = answer.json()["rows"]
     assert [row.get("doc", {}).get("n") for row in rows] == [9, None, 2]
 
 
 def test_all_docs_by_range(couch):
-    rows = listed(couch, "rows/_all_docs", startkey='"doc:0100"', endkey='"doc:0102"', include_docs="true").json()["rows"]
+    rows = listed(couch, "rows/_all_docs", startkey='"doc:0100"', endkey='"doc:0102"', include_docs="true").json()[
+        "rows"
+    ]
     assert [row["doc"]["n"] for row in rows] == [100, 101, 102]
     assert listed(couch, "count/_all_docs", startkey='"doc:"', endkey='"doc:~"').text == "1000"
 
@@ -146,7 +154,16 @@ def test_the_view_of_another_design_document(couch):
 
 
 def test_query_values_are_strings(couch):
-    sent = {"PatientID": "1.2", "a": "007", "b": "true", "c": "null", "d": '"q"', "e": "", "startkey": '"a"', "descending": "true"}
+    sent = {
+        "PatientID": "1.2",
+        "a": "007",
+        "b": "true",
+        "c": "null",
+        "d": '"q"',
+        "e": "",
+        "startkey": '"a"',
+        "descending": "true",
+    }
     assert listed(couch, "query/by_n", **sent).json() == {**sent, "startkey": "a", "descending": True}
 
 
@@ -199,7 +216,10 @@ def test_what_is_missing(couch, path):
 def test_bad_options_of_a_list(couch):
     assert listed(couch, "count/by_n", startkey="{").status_code == 400
     assert listed(couch, "count/by_n", group="true").status_code == 400
-    assert couch.post("_design/d/_list/count/by_n", data="{", headers={"Content-Type": "application/json"}).status_code == 400
+    assert (
+        couch.post("_design/d/_list/count/by_n", data="{", headers={"Content-Type": "application/json"}).status_code
+        == 400
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,7 +237,9 @@ def test_provides_follows_the_accept_header(couch, accept, body, kind):
 
 
 def test_own_types(couch):
-    answer = couch.get("_design/d/_list/owntype/by_n", params={"limit": "0"}, headers={"Accept": "application/dicom+json"})
+    answer = couch.get(
+        "_design/d/_list/owntype/by_n", params={"limit": "0"}, headers={"Accept": "application/dicom+json"}
+    )
     assert (answer.text, answer.headers["Content-Type"]) == ("[]", "application/dicom+json")
     assert couch.get("_design/d/_list/owntype/by_n", headers={"Accept": "image/png"}).status_code == 406
 

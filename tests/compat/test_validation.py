@@ -116,6 +116,8 @@ def test_users_and_members(database, fresh_database):
     refused = requests.put(f"{mine}/_design/own", json={}, timeout=30)
     assert refused.status_code in (401, 403)
     session = requests.Session()
-    logged_in = session.post(f"{scheme}://{address.rsplit('/', 1)[0]}/_session", json={"name": name, "password": "secret"}, timeout=30)
+    logged_in = session.post(
+        f"{scheme}://{address.rsplit('/', 1)[0]}/_session", json={"name": name, "password": "secret"}, timeout=30
+    )
     assert logged_in.status_code == 200
     assert session.get(f"{scheme}://{address}/_all_docs", timeout=30).status_code == 200

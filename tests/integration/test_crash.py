@@ -1,4 +1,4 @@
-"""kill -9 at a random moment of a running upload: what was answered as stored is there, whole, and nothing is half there.
+"""kill -9 at a random moment of an upload: what was answered as stored is there, and nothing is half there.
 
 ``CRASH_ROUNDS`` sets how many rounds each victim gets (1 by default).
 """

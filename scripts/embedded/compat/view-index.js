@@ -8,7 +8,7 @@
 
 const { Level } = require('./level');
 
-const BATCH = 100;
+const BATCH = 50;
 const STATE = Buffer.from('s');
 
 function rowPrefix(view) {
