@@ -60,6 +60,7 @@ def create_app(config: Config | None = None) -> Flask:
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
 
+    app.before_request(remember_client)
     for service in SERVICES:
         app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)
     if config.prefix:
@@ -71,7 +72,6 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(PixelError, answer_pixels)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
-    app.before_request(remember_client)
     app.after_request(add_cors)
     return app
 

@@ -13,6 +13,7 @@ from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary
 from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
 from shim.pixels.errors import PixelError
 from shim.pixels.formats import FORMATS
+from shim.pixels.image import integer
 from shim.pixels.parameters import Rendering, parse_rendering
 from shim.pixels.render import representative
 from shim.rendering import Shot, animation, kind_of_document, representative_instance, shots, stream_type
@@ -83,8 +84,11 @@ def one(
     if kind == "video":
         return as_stored(ranges, stream_type(document), *reader.frame(document, 1))
     if kind == "document":
+        document = reader.whole(document)
         size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
-        return as_stored(ranges, document_type(reader.whole(document)), size, pieces)
+        # The length without the pad byte (PS3.3 C.24.2).
+        size = min(size, integer(document["dataset"], "00420015") or size)
+        return as_stored(ranges, document_type(document), size, lambda: pieces(0, size))
     if kind == "report":
         return report(ranges, reader, document)
     if kind != "image":

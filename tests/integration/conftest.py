@@ -110,3 +110,11 @@ def server(fresh_database: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Give a server of the test module's own, on each database."""
     with serve(fresh_database, tmp_path_factory.mktemp("server") / "gunicorn.log") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def archive(server: Server):
+    """Give a server with files of every kind in it."""
+    from tests.integration.archive import fill
+
+    return fill(server)
