@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ UNCOMPRESSED_FRAMES = "1.2.840.10008.1.2.1.98"
 
 # Lossy JPEG is stored as YBR and shown as RGB; an uncompressed copy of it is RGB everywhere.
 _LOSSY_JPEG = frozenset(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"))
+
+
+# What a plugin says of a damaged frame is told to the client; pydicom would log its traceback each time.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ PICTURES = [parse_media_type(name) for name in FORMATS]
 MULTIPART = [parse_media_type(f'multipart/related; type="{name}"') for name in FORMATS]
 GIF = parse_media_type("image/gif")
 REPORTS = {"text/html": as_html, "text/plain": as_text}
-# Instances of one rendered study or series.
-MOST_INSTANCES = 10_000
+# Instances of one animation: all their documents are in memory.
+MOST_INSTANCES = 1000
 
 
 @blueprint.get("/studies/<study>/rendered")
@@ -119,8 +119,8 @@ def several(study: str, series: str | None = None) -> Response:
         document = representative_instance(reader, study, series, None)
         shot = representative_shot(reader, document)
         return picture(chosen, shot.encode(chosen.essence, rendering))
-    if len(found) > MOST_INSTANCES:
-        raise DicomWebError(413, f"{len(found)} instances are more than are rendered in one answer")
+    if chosen == GIF and len(found) > MOST_INSTANCES:
+        raise DicomWebError(413, f"{len(found)} instances are too many for one animation")
     documents = (reader.document(*stored.id.split(":")) for stored in found)
     images = (document for document in documents if kind_of_document(document) == "image")
     frames = (shot for document in images for shot in shots(reader, document))
