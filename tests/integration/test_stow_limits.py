@@ -8,9 +8,9 @@ import pytest
 import requests
 
 from tests.awkward_files import proper
-from tests.integration.conftest import serve
 from tests.integration.test_stow_losses import END, FAILED, OTHER, items, part, post, unique
 from tests.requests_made import Made, body, content_type, image, metadata
+from tests.server import serve
 from tests.unit.made_part10 import element, item, sequence
 
 
