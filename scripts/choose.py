@@ -77,7 +77,7 @@ def database(folder, *, running=False):
             _remember(folder, owned.url)
             try:
                 place = redact(owned.url)
-                yield Database(owned.url, f"{owned.name} at {place}, data in {folder}", redact(owned.fauxton), owned)
+                yield Database(owned.url, f"{owned.name} at {place}, data in {folder}", owned.fauxton, owned)
             finally:
                 (folder / URL_FILE).unlink(missing_ok=True)
 

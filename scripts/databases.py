@@ -39,7 +39,8 @@ VM_ARGS = """\
 +Bd -noinput
 -os_mon start_cpu_sup false
 -os_mon start_memsup false
--os_mon start_disksup false
+-os_mon disk_space_check_interval 5
+-os_mon disk_almost_full_threshold 1.0
 """
 
 INI = """\
@@ -130,7 +131,12 @@ def _settings(folder: Path) -> dict:
     path = folder / "private.json"
     if path.exists():
         return json.loads(path.read_text())
-    settings = {"user": "admin", "password": secrets.token_urlsafe(24), "uuid": uuid.uuid4().hex, "secret": secrets.token_hex(32)}
+    settings = {
+        "user": "admin",
+        "password": secrets.token_urlsafe(24),
+        "uuid": uuid.uuid4().hex,
+        "secret": secrets.token_hex(32),
+    }
     _write_private(path, json.dumps(settings))
     return settings
 
@@ -214,7 +220,12 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         url = json.loads(line)["url"]
         version = json.loads((EMBEDDED_HOST / "node_modules" / "pouchdb-core" / "package.json").read_text())["version"]
         yield Database(
-            _with_credentials(url, user, password), f"Embedded PouchDB {version}", f"{url}/_utils/", user, password, process
+            _with_credentials(url, user, password),
+            f"Embedded PouchDB {version}",
+            f"{url}/_utils/",
+            user,
+            password,
+            process,
         )
 
 
@@ -296,7 +307,12 @@ def private_couchdb(
         user, password = settings["user"], settings["password"]
         welcome = _wait(process, base, (user, password), log)
         yield Database(
-            _with_credentials(base, user, password), f"Apache CouchDB {welcome['version']}", f"{base}/_utils/", user, password, process
+            _with_credentials(base, user, password),
+            f"Apache CouchDB {welcome['version']}",
+            f"{base}/_utils/",
+            user,
+            password,
+            process,
         )
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Summary:
 
     Attributes
     ----------
+    folder : pathlib.Path
     outcomes : list of stow.Outcome
     skipped : int
         Files that are no DICOM instances.
@@ -41,6 +43,7 @@ class Summary:
     seconds : float
     """
 
+    folder: Path
     outcomes: list = field(default_factory=list)
     skipped: int = 0
     size: int = 0
@@ -65,7 +68,7 @@ class Summary:
             yield f"{'already there':<14}{self.count(stow.ALREADY):>8}"
         yield f"{'refused':<14}{len(self.refused):>8}"
         for outcome in self.refused[:shown]:
-            yield f"  {outcome.path}: {outcome.reason}"
+            yield f"  {os.path.relpath(outcome.path, self.folder)}: {outcome.reason}"
         if len(self.refused) > shown:
             yield f"  and {len(self.refused) - shown} more (--report FILE lists them all)"
         yield f"{'skipped':<14}{self.skipped:>8}   (not DICOM instances)"
@@ -148,7 +151,8 @@ def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False):
     hidden = True if quiet else None
     with tqdm(desc="looking for DICOM files", unit=" files", file=sys.stderr, disable=hidden, leave=False) as bar:
         found = dicomfiles.find(folder, bar.update)
-    summary = Summary([stow.Outcome(path, stow.REFUSED, why) for path, why in found.unreadable], found.skipped)
+    summary = Summary(folder if folder.is_dir() else folder.parent, skipped=found.skipped)
+    summary.outcomes += [stow.Outcome(path, stow.REFUSED, why) for path, why in found.unreadable]
     started = time.monotonic()
     with tqdm(total=found.size, desc="storing", unit="B", unit_scale=True, file=sys.stderr, disable=hidden) as bar:
         summary.outcomes += _send(found.files, url, workers, bar.update)
@@ -214,6 +218,8 @@ def main(arguments=None):
     parser.add_argument("--workers", type=_workers, default=DEFAULT_WORKERS, help="requests at a time (1 to 64)")
     parser.add_argument("--report", type=Path, help="write the refused files and the reasons to this CSV file")
     options = parser.parse_args(arguments)
+    # What is odd in a file is for the server to say.
+    warnings.filterwarnings("ignore", module="pydicom")
     try:
         summary = upload(options.folder, options.url, workers=options.workers)
         if options.report:

@@ -136,13 +136,15 @@ def push(url, database=None, *, folder=designdocs.FOLDER, dry_run=False, wait=DE
             stored = store.get(document["_id"]) if store is not None else None
             changed = differences(document, stored)
             changes += changed
-            if changed and not dry_run:
-                _write(store, document, stored, wait=wait, report=report)
+            if not dry_run:
+                if changed:
+                    _write(store, document, stored, wait=wait, report=report)
+                _remove_scratch(store, document)
         return changes
     except couchdb.http.Unauthorized as error:
         raise CommandError(f"{redact(url)} refuses to change {database}: {_said(error)}") from error
-    except couchdb.http.ResourceConflict as error:
-        raise CommandError(f"someone else changed a design document of {database} meanwhile: push again") from error
+    except (couchdb.http.ResourceConflict, couchdb.http.ResourceNotFound) as error:
+        raise CommandError(f"someone else pushes to {redact(url)}/{database} at this moment: push again") from error
     except couchdb.http.HTTPError as error:
         raise CommandError(f"{redact(url)}/{database}: {_said(error)}") from error
     except (OSError, ValueError) as error:
@@ -180,8 +182,9 @@ def _write(store, document, stored, *, wait, report):
         report(f"{document['_id']}: building the indexes while the old ones serve")
         warm(store, scratch, wait=wait)
         store.save(document)
-        del store[scratch["_id"]]
-        store.cleanup()
+        # Only an index that the new document has used stays open when the scratch document goes: without this, a
+        # query at that moment fails.
+        warm(store, document, wait=wait)
     else:
         store.save(document)
 
@@ -196,6 +199,14 @@ def _put_scratch(store, document):
     if stored is None or differences(scratch, stored):
         store.save(scratch)
     return store[scratch["_id"]]
+
+
+def _remove_scratch(store, document):
+    """Remove the scratch document, of this push or of one that was given up, and the indexes that nothing uses now."""
+    scratch = store.get(document["_id"] + SCRATCH)
+    if scratch is not None:
+        store.delete(scratch)
+        store.cleanup()
 
 
 def _holds_documents(store):

@@ -6,12 +6,42 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from shim import timing
+from shim.cache import Cache
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
 from shim.errors import DicomWebError
+from shim.headers import Merged
+from shim.pixels.errors import BadParameter, PixelError, TooLarge
 from shim.proxy import ProxyHeaders
-from shim.routes import frames, qido, stow, wado
+from shim.routes import (
+    bulkdata,
+    capabilities,
+    delete,
+    frames,
+    metadata,
+    qido,
+    rendered,
+    stow,
+    thumbnails,
+    wado,
+    wado_uri,
+)
 from shim.store import Bytes
+
+SERVICES = (
+    qido,
+    wado,
+    metadata,
+    frames,
+    bulkdata,
+    rendered,
+    thumbnails,
+    stow,
+    delete,
+    wado_uri,
+    capabilities,
+)
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -28,16 +58,25 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.wsgi_app = ProxyHeaders(app.wsgi_app)
     couch = Couch(config.couchdb_url, config.couchdb_database)
-    app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": Bytes(couch, config.bytes)}
+    couch.observe = timing.observe
+    store = Bytes(couch, config.bytes)
+    app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
 
-    for blueprint in (qido.blueprint, wado.blueprint, frames.blueprint, stow.blueprint):
-        app.register_blueprint(blueprint, url_prefix=config.prefix or None)
+    for service in SERVICES:
+        app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)
+    if config.prefix:
+        # The URI service answers at the root of the server, too.
+        app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     app.register_error_handler(DicomWebError, answer_error)
     app.register_error_handler(CouchError, lambda problem: answer_error(told(problem)))
+    app.register_error_handler(BadParameter, lambda problem: answer_error(DicomWebError(400, str(problem))))
+    app.register_error_handler(PixelError, answer_pixels)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
+    app.before_request(timing.begin)
     app.before_request(remember_client)
     app.after_request(add_cors)
+    app.after_request(timing.add_header)
     return app
 
 
@@ -51,6 +90,11 @@ def remember_client() -> None:
 def answer_error(problem: DicomWebError) -> Response:
     """Answer a request that cannot be served."""
     return Response(orjson.dumps(problem.body), problem.status, problem.headers, content_type="application/json")
+
+
+def answer_pixels(problem: PixelError) -> Response:
+    """Answer that pixels cannot be had in the form that was asked for."""
+    return answer_error(DicomWebError(413 if isinstance(problem, TooLarge) else 406, str(problem)))
 
 
 def answer_http_exception(problem: HTTPException) -> Response:

@@ -25,6 +25,16 @@ class Config:
         Folder for parts of a request that are too large for memory; the system's own when None.
     search_limit : int
         Most rows in one search answer (PS3.18 8.3.4.4.1).
+    max_request_size, max_instance_size : int
+        Most bytes of a store request, and of one instance.
+    max_instances : int
+        Most instances in a store request.
+    min_free_space : int
+        Bytes that must stay free on the disk that spools uploads.
+    duplicates : str
+        What happens to an instance whose UID is stored with other content: ``overwrite`` or ``reject``.
+    allow_delete : str
+        ``yes`` or ``no``.
     """
 
     couchdb_url: str = "http://127.0.0.1:5984"
@@ -33,6 +43,12 @@ class Config:
     bytes: str = "attachment"
     spool_dir: str | None = None
     search_limit: int = 1000
+    max_request_size: int = 64 << 30
+    max_instance_size: int = 16 << 30
+    max_instances: int = 100_000
+    min_free_space: int = 64 << 20
+    duplicates: str = "overwrite"
+    allow_delete: str = "yes"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:
@@ -48,10 +64,14 @@ class Config:
             text = environment.get(name.upper(), "").strip()
             if text:
                 values[name] = text
-        if "search_limit" in values:
-            if not values["search_limit"].isdigit() or int(values["search_limit"]) < 1:
-                raise ValueError(f"SEARCH_LIMIT must be a whole number above 0, not {values['search_limit']!r}")
-            values["search_limit"] = int(values["search_limit"])
+        for name, given in cls.__dataclass_fields__.items():
+            if name in values and isinstance(given.default, int):
+                if not (values[name].isascii() and values[name].isdigit()) or int(values[name]) < 1:
+                    raise ValueError(f"{name.upper()} must be a whole number above 0, not {values[name]!r}")
+                values[name] = int(values[name])
+        for name, choices in (("duplicates", ("overwrite", "reject")), ("allow_delete", ("yes", "no"))):
+            if values.get(name, choices[0]) not in choices:
+                raise ValueError(f"{name.upper()} must be {' or '.join(choices)}, not {values[name]!r}")
         if "prefix" in values:
             values["prefix"] = "/" + values["prefix"].strip("/") if values["prefix"].strip("/") else ""
         place = values.get("bytes", "attachment")

@@ -9,6 +9,9 @@ from shim.errors import DicomWebError
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
+# Native syntaxes whose pixel data are big endian: the retired one, and GE's private one.
+PIXELS_BIG = frozenset((EXPLICIT_BIG, "1.2.840.113619.5.2"))
+
 # Transfer syntax UID to the media type of its compressed frames (PS3.18 Table 8.7.3-5).
 COMPRESSED = {
     "1.2.840.10008.1.2.5": "image/dicom-rle",
@@ -29,7 +32,9 @@ COMPRESSED = {
     "1.2.840.10008.1.2.4.202": "image/jphc",
     "1.2.840.10008.1.2.4.203": "image/jphc",
 }
-NATIVE = {"1.2.840.10008.1.2", EXPLICIT_LITTLE, EXPLICIT_BIG, "1.2.840.10008.1.2.1.99"}
+OCTETS = "application/octet-stream"
+# Encapsulated, yet of no media type of its own: uncompressed frames, and deflated ones (PS3.5 A.4.11, A.4.13).
+_ENCAPSULATED = frozenset(("1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"))
 
 
 def media_type(transfer_syntax: str) -> str:
@@ -40,12 +45,12 @@ def media_type(transfer_syntax: str) -> str:
         return "video/mp4"
     if re.match(r"1\.2\.840\.10008\.1\.2\.4\.[5-7]\d$", transfer_syntax):
         return "image/jpeg"
-    return "application/octet-stream"
+    return OCTETS
 
 
 def is_native(transfer_syntax: str) -> bool:
     """Return whether pixel data in a transfer syntax is not encapsulated (PS3.5 A.4)."""
-    return media_type(transfer_syntax) == "application/octet-stream"
+    return media_type(transfer_syntax) == OCTETS and transfer_syntax not in _ENCAPSULATED
 
 
 def frame_list(text: str) -> list[int]:

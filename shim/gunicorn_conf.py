@@ -1,6 +1,6 @@
 """gunicorn's settings: several worker processes of many threads, since requests mostly wait for the database.
 
-    gunicorn --config shim/gunicorn_conf.py
+gunicorn --config shim/gunicorn_conf.py
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Study and series headers: asking the design document to merge what instances bring, and to rebuild from what is left."""
+"""Study and series headers: having the design document merge what instances bring, and rebuild from what is left."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from shim.multipart_writer import (
     write_multipart,
 )
 from shim.part10 import Part10, Part10Error, read_part10
-from shim.store import ATTACHMENT, Bytes
+from shim.store import ATTACHMENT, DATASET, Bytes
 
 # Failure and warning reasons (PS3.18 Table I.2-2, PS3.4 Table GG.4-2, PS3.7 C).
 PROCESSING_FAILURE = 0x0110
@@ -91,6 +92,8 @@ class Received:
     sha256 : str
         Hexadecimal.
     outcome : Outcome
+    number : int
+        Position in the request.
     """
 
     read: Part10 | None
@@ -98,6 +101,7 @@ class Received:
     size: int
     sha256: str
     outcome: Outcome
+    number: int = 0
 
 
 class Ingest:
@@ -132,8 +136,10 @@ class Ingest:
         self.replace = replace
         self.authorization = authorization
         self.headers = Headers(couch, merged, authorization)
+        self._last: dict[str, tuple[int, str]] = {}
+        self._lock = threading.Lock()
 
-    def read(self, file: BinaryIO, size: int, sha256: str) -> Received:
+    def read(self, file: BinaryIO, size: int, sha256: str, number: int = 0) -> Received:
         """Read one Part 10 file.
 
         Parameters
@@ -144,6 +150,8 @@ class Ingest:
             Bytes.
         sha256 : str
             Hexadecimal digest of the bytes.
+        number : int
+            Position in the request: of several with the same UID the last one stays.
 
         Returns
         -------
@@ -154,9 +162,9 @@ class Ingest:
             read = read_part10(file, size)
         except Part10Error as problem:
             outcome = Outcome(failure=problem.failure_reason, comment=problem.reason)
-            return Received(None, file, size, sha256, outcome)
+            return Received(None, file, size, sha256, outcome, number)
         outcome = Outcome(read.study_uid, read.series_uid, read.sop_instance_uid, read.sop_class_uid)
-        received = Received(read, file, size, sha256, outcome)
+        received = Received(read, file, size, sha256, outcome, number)
         if self.study is not None and read.study_uid != self.study:
             outcome.failure = WRONG_STUDY
             outcome.comment = f"the instance belongs to study {read.study_uid}"
@@ -185,6 +193,7 @@ class Ingest:
                 read = received.read
                 received.outcome.variants = self.headers.merge(read.study_uid, read.series_uid, read.dataset)
                 document = make_document(read, received.size, received.sha256)
+                self._claim(received, document["_id"])
                 if self.bytes.folder is not None:
                     document["file"]["store"] = self.bytes.folder.put(received.file, received.sha256)
                 ready.append((received, document))
@@ -193,6 +202,30 @@ class Ingest:
             with self._telling(received.outcome):
                 self._put(received, document)
         return [received.outcome for received in batch]
+
+    def settle(self, outcomes: list[Outcome]) -> None:
+        """Do once for a request what its instances leave: headers of studies where some were replaced.
+
+        Parameters
+        ----------
+        outcomes : list of Outcome
+            All of the request.
+        """
+        for study in sorted({outcome.study for outcome in outcomes if outcome.replaced}):
+            self.headers.rebuild(study)
+
+    def _claim(self, received: Received, document_id: str) -> None:
+        """Note which part of the request is the last with this UID: its content is what stays."""
+        with self._lock:
+            number, _digest = self._last.get(document_id, (-1, ""))
+            if received.number > number:
+                self._last[document_id] = (received.number, received.sha256)
+
+    def _overtaken(self, received: Received, document_id: str, stored: str) -> bool:
+        """Return whether what is stored comes from a later part of the same request."""
+        with self._lock:
+            number, digest = self._last.get(document_id, (-1, ""))
+        return received.number < number and stored == digest
 
     @contextmanager
     def _telling(self, outcome: Outcome):
@@ -210,7 +243,10 @@ class Ingest:
             if self.bytes.folder is None:
                 received.file.seek(0)
                 data = b64encode(received.file.read()).decode("ascii")
-                document = {**document, "_attachments": {ATTACHMENT: {"content_type": "application/dicom", "data": data}}}
+                document = {
+                    **document,
+                    "_attachments": {ATTACHMENT: {"content_type": "application/dicom", "data": data}},
+                }
             docs.append(document)
         try:
             answer = self.couch.json("POST", "_bulk_docs", body={"docs": docs}, authorization=self.authorization)
@@ -234,7 +270,12 @@ class Ingest:
             if stored is None:
                 document.pop("_rev", None)
             elif stored["file"]["sha256"] == received.sha256:
-                return  # the same bytes again
+                outcome.comment = "already stored, the same bytes"
+                return
+            elif self._overtaken(received, document["_id"], stored["file"]["sha256"]):
+                outcome.warning = COERCED
+                outcome.comment = "a later instance of the request has the same UID and took its place"
+                return
             elif not self.replace:
                 outcome.failure, outcome.warning = DUPLICATE, 0
                 outcome.comment = "an instance with this UID and other content is stored"
@@ -252,7 +293,7 @@ class Ingest:
         text = orjson.dumps(document)
         if len(text) > LARGEST_DATASET:
             document, dataset = without_dataset(document)
-            files.append(("dataset.json", "application/json", BytesIO(dataset), len(dataset)))
+            files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
         if files:
             described = {
                 name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files

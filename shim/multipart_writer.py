@@ -168,7 +168,8 @@ def couch_multipart(
         The document as JSON. Its ``_attachments`` name each attachment with ``"follows": true``, ``content_type`` and
         ``length``, in the order of `attachments`.
     attachments : sequence of (file, size)
-        Open binary files, sent from their start, and their sizes in bytes. They stay open.
+        Open binary files, sent from their start, and their sizes in bytes. They stay open. At least one, and as many as
+        the document names: for any more that it names CouchDB waits until the connection breaks.
 
     Returns
     -------
@@ -179,6 +180,8 @@ def couch_multipart(
     body : iterator of bytes
         To be made anew (by another call) when the request is sent again.
     """
+    if not attachments:
+        raise ValueError("a document without attachments is sent as JSON: CouchDB never answers a multipart one")
     boundary = new_boundary()
     parts = [BodyPart({"Content-Type": "application/json"}, document)]
     parts += (BodyPart({}, read_pieces(file, size), size) for file, size in attachments)

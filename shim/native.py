@@ -36,6 +36,13 @@ def swap(pieces: Iterable[bytes], word: int) -> Iterator[bytes]:
         yield rest
 
 
-def word_size(vr: str, bits_allocated: int) -> int:
-    """Return how many bytes swap as one in big-endian pixel data (PS3.5 7.3, 8.1.2): OW is words of 16 bits or more."""
-    return max({"OW": 2, "OF": 4, "OD": 8}.get(vr, 1), bits_allocated // 8 if vr != "OB" else 1)
+_WORDS = {
+    **dict.fromkeys(("OW", "US", "SS"), 2),
+    **dict.fromkeys(("OF", "OL", "FL", "SL", "UL"), 4),
+    **dict.fromkeys(("OD", "OV", "FD", "SV", "UV"), 8),
+}
+
+
+def word_size(vr: str, bits_allocated: int = 8) -> int:
+    """Return how many bytes swap as one in a big-endian value (PS3.5 7.3, 8.1.2): OW is words of 16 bits or more."""
+    return max(_WORDS.get(vr, 1), bits_allocated // 8 if vr != "OB" else 1)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from os import SEEK_END
+from typing import BinaryIO
+
+import orjson
 
 from shim import rewrite
-from shim.couch import Couch
+from shim.couch import CHUNK, Couch, segment
 from shim.errors import DicomWebError
-from shim.frames import EXPLICIT_BIG, frame_ranges
+from shim.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
 from shim.native import cut_bits, swap, word_size
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
-from shim.store import Bytes
-
-# What the metadata list sends in place of an instance whose data set is an attachment; see ``lib/metadata.js``.
-ELSEWHERE = b'{"datasetAttachment":"'
+from shim.store import DATASET, Bytes, cut_out
 
 
 def describe(study: str, series: str | None = None, instance: str | None = None) -> str:
@@ -29,10 +30,14 @@ def describe(study: str, series: str | None = None, instance: str | None = None)
 def word_of(document: dict) -> int:
     """Return the bytes of a word of an instance's pixel data."""
     allocated = (document["dataset"].get("00280100", {}).get("Value") or [8])[0]
-    for tag in ("7FE00010", "7FE00008", "7FE00009"):
-        if tag in document["file"]["bulk"]:
-            return word_size(document["file"]["bulk"][tag]["vr"], allocated)
-    return 1
+    path = pixel_path(document)
+    return word_size(document["file"]["bulk"][path]["vr"], allocated) if path else 1
+
+
+def pixel_path(document: dict) -> str | None:
+    """Return the path of the bulk value that holds the pixels of an instance, None when there is none."""
+    bulk = document["file"].get("bulk", {})
+    return next((tag for tag in ("7FE00010", "7FE00008", "7FE00009") if tag in bulk), None)
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,17 @@ class Retriever:
         self.couch = couch
         self.store = store
         self.authorization = authorization
+        self._inflated: tuple[tuple | None, BinaryIO | None] = (None, None)
 
     def ask(self, request: CouchRequest):
         """Send a request; the answer's body is unread."""
         return self.couch.request(request.method, request.path, params=request.params, authorization=self.authorization)
+
+    def rows(self, request: CouchRequest) -> list[dict]:
+        """Return the rows that answer a request."""
+        return self.couch.json(
+            request.method, request.path, params=request.params, body=request.body, authorization=self.authorization
+        )["rows"]
 
     def document(self, study: str, series: str, instance: str) -> dict:
         """Return an instance document.
@@ -90,6 +102,17 @@ class Retriever:
             raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
         return found
 
+    def whole(self, document: dict) -> dict:
+        """Return an instance document with its whole data set, which may be in an attachment."""
+        if not document["file"].get("datasetAttachment"):
+            return document
+        return {**document, "dataset": orjson.loads(self.dataset(document["_id"]))}
+
+    def dataset(self, document_id: str) -> bytes:
+        """Return the data set (DICOM JSON Model) that is an attachment of an instance document."""
+        path = f"{segment(document_id)}/{DATASET}"
+        return self.couch.request("GET", path, authorization=self.authorization).read()
+
     def instances(self, study: str, series: str | None, instance: str | None) -> list[Stored]:
         """Return the instances of a resource, in order of their numbers.
 
@@ -101,11 +124,10 @@ class Retriever:
         if series and instance:
             document = self.document(study, series, instance)
             return [Stored(document["_id"], document["file"])]
-        request = rewrite.instances(study, series)
-        answer = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)
-        if not answer["rows"]:
+        rows = self.rows(rewrite.instances(study, series))
+        if not rows:
             raise DicomWebError(404, f"there is no {describe(study, series)}")
-        return [Stored(row["id"], row["value"]["file"]) for row in answer["rows"]]
+        return [Stored(row["id"], row["value"]["file"]) for row in rows]
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""
@@ -115,10 +137,30 @@ class Retriever:
         """Yield an instance's bytes from `start` up to `end`, which count in the inflated stream of a deflated one."""
         file = document["file"]
         if file.get("deflated"):
-            with open_inflated(self.store.open(document["_id"], file, 0, None, self.authorization)) as inflated:
-                inflated.seek(start)
-                return iter((inflated.read(end - start),))
+            return self._inflated_pieces(document, start, end)
         return self.store.open(document["_id"], file, start, end, self.authorization)
+
+    def _inflated_pieces(self, document: dict, start: int, end: int) -> Iterator[bytes]:
+        key = (document["_id"], document["file"]["sha256"])
+        if self._inflated[0] != key:
+            # One inflated file is kept for the rest of the request: its frames are read one by one.
+            whole = self.store.open(document["_id"], document["file"], 0, None, self.authorization)
+            self._inflated = (key, open_inflated(whole))
+        inflated = self._inflated[1]
+        while start < end:
+            inflated.seek(start)
+            piece = inflated.read(min(CHUNK, end - start))
+            if not piece:
+                return
+            start += len(piece)
+            yield piece
+
+    def inflated_size(self, document: dict) -> int:
+        """Return the size (bytes) of the stream in which the ranges of an instance count."""
+        if not document["file"].get("deflated"):
+            return document["file"]["size"]
+        next(self._inflated_pieces(document, 0, 1), None)
+        return self._inflated[1].seek(0, SEEK_END)
 
     def frame(self, document: dict, number: int) -> tuple[int, Callable[[], Iterator[bytes]]]:
         """Return the size of frame `number` (from 1) and what yields its bytes.
@@ -132,39 +174,41 @@ class Retriever:
         """
         file = document["file"]
         frames = file.get("frames") or {}
-        if "bits" in frames and number <= frames["count"]:
+        ranges = [] if "bits" in frames and number <= frames["count"] else frame_ranges(frames, number)
+        if "fragments" in frames:
+            size = sum(end - start for start, end in ranges)
+            return size, lambda: chain.from_iterable(self.read(document, *one) for one in ranges)
+        value = file["bulk"][pixel_path(document)]
+        pieces = self.bulk(document, value)[1]
+        if not ranges:
             first, last = (number - 1) * frames["bits"], number * frames["bits"]
-            start, end = frames["offset"] + first // 8, frames["offset"] + (last + 7) // 8
-            whole = b"".join(self.read(document, start, end))
-            value = cut_bits(whole, first % 8, frames["bits"])
-            return len(value), lambda: iter((value,))
-        ranges = frame_ranges(frames, number)
-        size = sum(end - start for start, end in ranges)
-        if file["transferSyntax"] == EXPLICIT_BIG:
-            word = word_of(document)
-            return size, lambda: swap(chain.from_iterable(self.read(document, *one) for one in ranges), word)
-        return size, lambda: chain.from_iterable(self.read(document, *one) for one in ranges)
+            cut = cut_bits(b"".join(pieces(first // 8, (last + 7) // 8)), first % 8, frames["bits"])
+            return len(cut), lambda: iter((cut,))
+        start, end = (position - value["offset"] for position in ranges[0])
+        return end - start, lambda: pieces(start, end)
 
     def bulk(self, document: dict, value: dict) -> tuple[int, Callable[..., Iterator[bytes]]]:
-        """Return the size of a bulk value and what yields its bytes, or those from a start up to an end."""
+        """Return the size of a bulk value and what yields its bytes, or those from a start up to an end.
+
+        The bytes are in little-endian order (PS3.18 8.7.3.5.2).
+        """
         offset, size = value["offset"], value["length"]
+        word = self._word(document, value)
 
         def pieces(start: int = 0, end: int = size) -> Iterator[bytes]:
-            return self.read(document, offset + start, offset + end)
+            if word == 1:
+                return self.read(document, offset + start, offset + end)
+            low, high = start - start % word, min(end + -end % word, size)
+            whole = swap(self.read(document, offset + low, offset + high), word)
+            return cut_out(whole, start - low, end - low)
 
         return size, pieces
 
-    def metadata(self, study: str, series: str | None, instance: str | None, base: str) -> Iterator[bytes]:
-        """Yield the JSON array of data sets piece by piece.
-
-        Parameters
-        ----------
-        base : str
-            Absolute URL of the DICOMweb root, for BulkDataURIs.
-        """
-        request = rewrite.corrections(study)
-        rows = self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
-            "rows"
-        ]
-        corrected = [row["value"] for row in rows]
-        yield from self.ask(rewrite.metadata(study, series, instance, base, corrected)).chunks()
+    @staticmethod
+    def _word(document: dict, value: dict) -> int:
+        """Return how many bytes of a bulk value swap as one; 1 when it is in little-endian order already."""
+        syntax = document["file"]["transferSyntax"]
+        pixels = document["file"]["bulk"].get(pixel_path(document)) is value
+        if value.get("encapsulated") or syntax != EXPLICIT_BIG and not (syntax in PIXELS_BIG and pixels):
+            return 1
+        return word_of(document) if pixels else word_size(value["vr"])

@@ -11,6 +11,8 @@ from shim.couch import CHUNK, Couch, CouchError, segment
 from shim.errors import DicomWebError
 
 ATTACHMENT = "object.dcm"
+# The attachment with the data set of an instance whose document would be too large.
+DATASET = "dataset.json"
 
 
 class Store(Protocol):
@@ -55,7 +57,7 @@ class AttachmentStore:
                 raise DicomWebError(404, f"{document_id} has no bytes in the database") from problem
             raise
         if "Range" in headers and answer.status != 206:
-            return _cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
+            return cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
         return answer.chunks()
 
 
@@ -107,6 +109,12 @@ class FolderStore:
             raise DicomWebError(404, f"the file {file['store']} is not in the folder of this site")
         return path
 
+    def discard(self, file: dict) -> None:
+        """Remove the file of an instance; files outside the root are left alone."""
+        path = (self.root / file["store"].removeprefix("folder:")).resolve()
+        if path.is_relative_to(self.root.resolve()):
+            path.unlink(missing_ok=True)
+
     def open(self, document_id, file, start=0, end=None):
         """Yield bytes of a file; see `Store`."""
         return _file_chunks(self.locate(file), start, file["size"] if end is None else end)
@@ -121,7 +129,8 @@ def _file_chunks(path: Path, start: int, end: int) -> Iterator[bytes]:
             yield piece
 
 
-def _cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+def cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes of `chunks` from `start` up to `end`."""
     position = 0
     for piece in chunks:
         low, high = max(start - position, 0), min(end - position, len(piece))
@@ -154,6 +163,11 @@ class Bytes:
     def __init__(self, couch: Couch, place: str):
         self.attachments = AttachmentStore(couch)
         self.folder = FolderStore(place.removeprefix("folder:")) if place.startswith("folder:") else None
+
+    def discard(self, file: dict) -> None:
+        """Drop the bytes of an instance whose document is gone; an attachment went with it."""
+        if file["store"].startswith("folder:") and self.folder is not None:
+            self.folder.discard(file)
 
     def open(
         self, document_id: str, file: dict, start: int = 0, end: int | None = None, authorization: str | None = None

@@ -108,14 +108,14 @@ class Elements:
             self._count(length)
             return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
         # Only in items: an element of the top level belongs to its reader alone.
-        cached = length <= _CACHED_LENGTH and "/" in path
+        cached = length <= _CACHED_LENGTH and "/" in path and tag not in _LUT_DESCRIPTORS
         if cached:
             element = context.cache.get((vr, raw))
             if element is not None:
                 return element
         self._count(length)
         element = self.convert(tag, vr, raw, context)
-        if cached and tag not in _LUT_DESCRIPTORS and not context.problem and len(context.cache) < _CACHED_ELEMENTS:
+        if cached and not context.problem and len(context.cache) < _CACHED_ELEMENTS:
             context.cache[vr, raw] = element
         return element
 

@@ -284,8 +284,9 @@ class Walk:
         """Leave an element that is US or SS until the whole file is read."""
         if not length or length > model.INLINE_BINARY_LIMIT:
             return self.elements.make(tag, "US", start, length, context, path)
-        self._undecided.append((chain, tag, self.window.read(start, length), context))
-        return {"vr": "US"}
+        raw = self.window.read(start, length)
+        self._undecided.append((chain, tag, raw, context))
+        return self.elements.convert(tag, "US", raw, context)
 
     def _odd_header(self, tag: int, code: bytes, position: int, end: int, little: bool) -> tuple[str | None, int, int]:
         """Read the header of an element in Explicit VR whose VR is none: return VR, start and length of the value."""

@@ -10,8 +10,9 @@ from flask import Response, current_app, g, request
 from shim.config import Config
 from shim.couch import Couch
 from shim.errors import DicomWebError
-from shim.negotiate import MalformedMediaType, MediaRange, parse_accept
 from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
+from shim.negotiate import MalformedMediaType, MediaRange, mixes_dicom_and_rendered, parse_accept
+from shim.retrieve import Retriever
 from shim.store import Bytes
 from shim.uids import uid_problem
 
@@ -29,6 +30,26 @@ def couch() -> Couch:
 def store() -> Bytes:
     """Return the byte store of the running application."""
     return current_app.extensions["dicouch"]["bytes"]
+
+
+def reader() -> Retriever:
+    """Return what reads the database for this request."""
+    return Retriever(couch(), store(), authorization())
+
+
+def with_validator(response: Response, tag: str) -> Response:
+    """Add the entity tag of a representation that depends on the request's Accept headers and on the client's rights.
+
+    Parameters
+    ----------
+    response : Response
+    tag : str
+        Without quotes.
+    """
+    response.set_etag(tag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.vary.update(("Accept", "Accept-Encoding", "Authorization"))
+    return response
 
 
 def check_uids(**uids: str | None) -> None:
@@ -59,6 +80,20 @@ def accepted() -> list[MediaRange]:
         raise DicomWebError(400, f"Accept: {problem}") from problem
 
 
+def retrieval_accepted() -> list[MediaRange]:
+    """Return what the client accepts of what can be DICOM or rendered.
+
+    Raises
+    ------
+    DicomWebError
+        400 for a media range that cannot be read, and for DICOM and rendered ones together (PS3.18 8.7.5).
+    """
+    ranges = accepted()
+    if mixes_dicom_and_rendered(ranges):
+        raise DicomWebError(400, "Accept names DICOM and rendered media types together (PS3.18 8.7.5)")
+    return ranges
+
+
 def not_acceptable(offered: list[str]) -> DicomWebError:
     """Return the 406 that says what there is."""
     return DicomWebError(406, f"none of the accepted media types is available; there is {', '.join(offered)}")
@@ -67,6 +102,13 @@ def not_acceptable(offered: list[str]) -> DicomWebError:
 def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
     """Return `value` as JSON; the media type has no charset parameter (PS3.18 F.2)."""
     return Response(orjson.dumps(value), status, content_type=media_type)
+
+
+def warn(response: Response, text: str) -> None:
+    """Add a ``Warning`` header with code 299 (RFC 7234 5.5, PS3.18 8.3.4.4.1)."""
+    text = "".join(character if " " <= character <= "~" else "?" for character in text)
+    text = text.replace("\\", "/").replace('"', "'")[:2000]
+    response.headers.add("Warning", f'299 {request.host} "{text}"')
 
 
 def multipart_answer(
@@ -90,6 +132,44 @@ def multipart_answer(
     body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
     response.content_length = length
+    return response
+
+
+def part_alone(part: tuple[dict[str, str], int, Callable[[], Iterable[bytes]]]) -> Response:
+    """Return an answer that is one part, without its packaging."""
+    headers, size, opener = part
+    response = Response(opener(), headers=headers)
+    response.content_length = size
+    return response
+
+
+def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str) -> Response:
+    """Return a value, or the part of it that ``Range`` asks for (RFC 9110 14).
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the whole value.
+    pieces : callable
+        From a start and an end (exclusive) to the pieces of bytes in between.
+    kind : str
+        Content type.
+
+    Raises
+    ------
+    DicomWebError
+        416 for a range outside the value.
+    """
+    asked = request.range if request.method == "GET" else None
+    span = asked.range_for_length(size) if asked and len(asked.ranges) == 1 else None
+    if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
+        raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
+    start, end = span or (0, size)
+    response = Response(pieces(start, end), 206 if span else 200, content_type=kind)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.content_length = end - start
+    if span:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return response
 
 

@@ -1,97 +1,191 @@
-"""WADO-RS: frames and bulk data (PS3.18 10.4.1.1.5, 10.4.1.1.6), read by range from where STOW found them."""
+"""WADO-RS: frames and pixel data (PS3.18 10.4.1.1.6), read by range from where STOW found them."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import chain
+
+from flask import Blueprint, Response
 
 from shim.errors import DicomWebError
-from shim.frames import EXPLICIT_LITTLE, frame_list, is_native, media_type
-from shim.negotiate import choose, parse_media_type
+from shim.frames import EXPLICIT_LITTLE, OCTETS, frame_list, is_native, media_type
+from shim.imaging import image_of
+from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
+from shim.pixels.decode import can_decode, decode, native_bytes
+from shim.pixels.encode import ENCODED, can_encode, encode
+from shim.pixels.errors import PixelError, Unsupported
 from shim.retrieve import Retriever, describe
 from shim.routes import common
 
 blueprint = Blueprint("frames", __name__)
 
 INSTANCE = "/studies/<study>/series/<series>/instances/<instance>"
+# Headers, size when known, and what yields the bytes.
+Part = tuple[dict[str, str], int | None, Callable[[], Iterable[bytes]]]
 
 
 @blueprint.get(INSTANCE + "/frames/<frames>")
 def retrieve_frames(study, series, instance, frames):
-    """Retrieve frames in the stored encoding."""
+    """Retrieve frames, as stored, decoded, or encoded without loss."""
     common.check_uids(study=study, series=series, instance=instance)
     numbers = frame_list(frames)
-    reader = retriever()
+    reader = common.reader()
     document = reader.document(study, series, instance)
-    stored = document["file"]["transferSyntax"]
-    syntax = EXPLICIT_LITTLE if is_native(stored) else stored
-    kind = media_type(stored)
-    alone = negotiate(kind, syntax, single=len(numbers) == 1)
-    found = [reader.frame(document, number) for number in numbers]
-    label = f"{kind}; transfer-syntax={syntax}"
-    if alone:
-        size, pieces = found[0]
-        response = Response(pieces(), content_type=label)
-        response.content_length = size
-        return response
-    base = common.base_url() + f"/studies/{study}/series/{series}/instances/{instance}/frames/"
-    parts = [
-        ({"Content-Type": label, "Content-Location": f"{base}{number}"}, size, pieces)
-        for number, (size, pieces) in zip(numbers, found, strict=True)
-    ]
-    return common.multipart_answer(kind, parts, transfer_syntax=syntax)
+    chosen = choose_frames(reader, document, common.retrieval_accepted(), single=len(numbers) == 1)
+    syntax = chosen.transfer_syntax
+    parts = frame_parts(reader, document, numbers, syntax)
+    if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
+        return common.multipart_answer(media_type(syntax), list(parts), syntax)
+    first = next(parts)
+    return stream([first], parts, chosen) if chosen.is_multipart else common.part_alone(first)
 
 
-@blueprint.get(INSTANCE + "/bulkdata/<path:path>")
-def retrieve_bulkdata(study, series, instance, path):
-    """Retrieve one bulk value, as a part or alone, whole or by range."""
+@blueprint.get(INSTANCE + "/pixeldata")
+def instance_pixels(study, series, instance):
+    """Retrieve all frames of an instance (PS3.18 10.4.1.1.6)."""
+    return pixels(study, series, instance)
+
+
+@blueprint.get("/studies/<study>/series/<series>/pixeldata")
+def series_pixels(study, series):
+    """Retrieve all frames of a series."""
+    return pixels(study, series)
+
+
+@blueprint.get("/studies/<study>/pixeldata")
+def study_pixels(study):
+    """Retrieve all frames of a study."""
+    return pixels(study)
+
+
+def pixels(study: str, series: str | None = None, instance: str | None = None) -> Response:
+    """Answer with all frames of all images of a resource; instances of other kinds have no part in it."""
     common.check_uids(study=study, series=series, instance=instance)
-    reader = retriever()
-    document = reader.document(study, series, instance)
-    value = document["file"].get("bulk", {}).get(path.upper())
-    if value is None:
-        raise DicomWebError(404, f"{describe(study, series, instance)} has no bulk data {path[:80]!r}")
-    kind = "application/octet-stream"
-    alone = negotiate(kind, EXPLICIT_LITTLE, single=True)
-    size, pieces = reader.bulk(document, value)
-    if alone:
-        return ranged(size, pieces, kind)
-    location = f"{common.base_url()}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}"
-    return common.multipart_answer(kind, [({"Content-Type": kind, "Content-Location": location}, size, pieces)])
+    ranges = common.retrieval_accepted()
+    reader = common.reader()
+    documents = (reader.document(*one.id.split(":")) for one in reader.instances(study, series, instance))
+    images = (document for document in documents if document["file"].get("frames"))
+    document = next(images, None)
+    if document is None:
+        raise DicomWebError(404, f"there are no pixel data in {describe(study, series, instance)}")
+    chosen = choose_frames(reader, document, ranges, single=False)
+    parts = all_frames(reader, document, chosen.transfer_syntax)
+    first = next(parts)
+
+    def more() -> Iterator[Part]:
+        yield from parts
+        for following in images:
+            try:
+                choice = choose_frames(reader, following, ranges, single=False)
+                yield from all_frames(reader, following, choice.transfer_syntax)
+            except (DicomWebError, PixelError):
+                continue  # not to be had in an acceptable form
+
+    return stream([first], more(), chosen, one_syntax=instance is not None)
 
 
-def retriever() -> Retriever:
-    """Return the reader of the database for this request."""
-    return Retriever(common.couch(), common.store(), common.authorization())
+def all_frames(reader: Retriever, document: dict, syntax: str) -> Iterator[Part]:
+    """Yield all frames of an instance."""
+    return frame_parts(reader, document, list(range(1, document["file"]["frames"]["count"] + 1)), syntax)
 
 
-def negotiate(kind: str, syntax: str, *, single: bool) -> bool:
-    """Return whether the value goes alone (True) or as parts (False).
+def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool) -> MediaType:
+    """Return the media type, with transfer syntax, in which frames are sent (PS3.18 8.7.3.3).
 
     Raises
     ------
     DicomWebError
-        406 if the client accepts neither; the reason names what there is.
+        404 without pixel data; 406 if nothing acceptable can be had, naming what can.
     """
-    multipart = parse_media_type(f'multipart/related; type="{kind}"; transfer-syntax={syntax}')
-    octets = parse_media_type(f'multipart/related; type="application/octet-stream"; transfer-syntax={syntax}')
-    alone = parse_media_type(f"{kind}; transfer-syntax={syntax}")
-    offered = [multipart, octets, alone] if single else [multipart, octets]
-    chosen = choose(common.accepted(), offered)
+    file = document["file"]
+    if not file.get("frames"):
+        raise DicomWebError(404, "the instance has no pixel data")
+    stored = plain_syntax(file["transferSyntax"])
+    offered = forms(media_type(stored), stored, single)
+    for syntax in other_syntaxes(reader, document):
+        offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
+    chosen = choose(ranges, offered)
     if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in (offered if kind == octets else [multipart, alone])])
-    return chosen is alone
+        raise common.not_acceptable(list(dict.fromkeys(str(offer) for offer in offered if is_honest(offer))))
+    return chosen
 
 
-def ranged(size: int, pieces, kind: str) -> Response:
-    """Answer with a value, or with the part of it that ``Range`` asks for (RFC 9110 14)."""
-    asked = request.range
-    span = asked.range_for_length(size) if asked and len(asked.ranges) == 1 else None
-    if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
-        raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
-    start, end = span or (0, size)
-    response = Response(pieces(start, end), 206 if span else 200, content_type=kind)
-    response.headers["Accept-Ranges"] = "bytes"
-    response.content_length = end - start
-    if span:
-        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return response
+def plain_syntax(stored: str) -> str:
+    """Return the transfer syntax of frames as they are sent without being converted."""
+    return EXPLICIT_LITTLE if is_native(stored) else stored
+
+
+def is_honest(offer: MediaType) -> bool:
+    """Return whether an offer names the parts as what they are, not as octets."""
+    return offer.item_type == media_type(offer.transfer_syntax)
+
+
+def forms(kind: str, syntax: str, single: bool) -> list[MediaType]:
+    """Return the media types of frames in one transfer syntax: of their own kind, and as octets."""
+    return list(_forms(kind, syntax, single))
+
+
+@lru_cache(64)
+def _forms(kind: str, syntax: str, single: bool) -> tuple[MediaType, ...]:
+    multipart = [f'multipart/related; type="{kind}"; transfer-syntax={syntax}']
+    if kind != OCTETS:
+        # Viewers ask for octets in any transfer syntax, and look at the parts.
+        multipart.append(f'multipart/related; type="{OCTETS}"; transfer-syntax={syntax}')
+    alone = [f"{kind}; transfer-syntax={syntax}"] if single else []
+    return tuple(parse_media_type(text) for text in [*multipart, *alone])
+
+
+def other_syntaxes(reader: Retriever, document: dict) -> list[str]:
+    """Return the transfer syntaxes that frames can be converted to."""
+    stored = document["file"]["transferSyntax"]
+    if not is_native(stored) and not can_decode(stored):
+        return []
+    found = [] if is_native(stored) else [EXPLICIT_LITTLE]
+    try:
+        image = image_of(reader, document)
+        found += [syntax for syntax in ENCODED if syntax != stored and can_encode(image, syntax)]
+    except Unsupported:
+        pass  # an image that does not say what it is goes as it is
+    return found
+
+
+def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: str) -> Iterator[Part]:
+    """Yield frames in a transfer syntax; the first is decoded when it is asked for, before the answer begins.
+
+    Raises
+    ------
+    DicomWebError
+        404 for a frame that is not there.
+    PixelError
+        It cannot be decoded.
+    """
+    count = document["file"]["frames"]["count"]
+    if numbers[-1] > count:
+        raise DicomWebError(404, f"there is no frame {numbers[-1]}: the instance has {count}")
+    stored = document["file"]["transferSyntax"]
+    location = "/studies/{}/series/{}/instances/{}/frames/".format(*document["_id"].split(":"))
+    kind = OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax)
+    label = f"{kind}; transfer-syntax={syntax}"
+    as_stored = syntax == plain_syntax(stored)
+    image = None if as_stored else image_of(reader, reader.whole(document))
+    for number in numbers:
+        headers = {"Content-Type": label, "Content-Location": f"{common.base_url()}{location}{number}"}
+        if as_stored:
+            yield headers, *reader.frame(document, number)
+            continue
+        if syntax == EXPLICIT_LITTLE:
+            made = native_bytes(image, decode(image, number))
+        else:
+            made = encode(image, number, syntax)[0]
+        yield headers, len(made), lambda made=made: (made,)
+
+
+def stream(first: list[Part], rest: Iterator[Part], chosen: MediaType, *, one_syntax: bool = True) -> Response:
+    """Answer with parts that are made while they are sent."""
+    boundary = new_boundary()
+    parts = (BodyPart(headers, pieces(), size) for headers, size, pieces in chain(first, rest))
+    kind = parse_media_type(first[0][0]["Content-Type"]).essence
+    content_type = multipart_content_type(kind, boundary, chosen.transfer_syntax if one_syntax else None)
+    return Response(write_multipart(parts, boundary), content_type=content_type)

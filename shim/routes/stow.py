@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 
+from shim import stow_body
 from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
-from shim.ingest import Ingest, Outcome
-from shim.multipart import MalformedMultipart, Part, iter_parts
-from shim.negotiate import MalformedMediaType, choose, parse_media_type
+from shim.ingest import OUT_OF_RESOURCES, Ingest, Outcome, Received
+from shim.multipart import MalformedMultipart, Part
+from shim.negotiate import choose, parse_media_type
 from shim.routes import common
+from shim.stow_answer import response_dataset, status_of, warnings
 
 blueprint = Blueprint("stow", __name__)
 
@@ -22,8 +24,10 @@ PLAIN_JSON = parse_media_type("application/json")
 XML = parse_media_type("application/dicom+xml")
 OFFERED = [JSON, PLAIN_JSON, XML]
 
-# Instances of one request on their way to CouchDB at a time.
+# Writes of one request on their way to CouchDB at a time, and small instances that go in one write.
 IN_FLIGHT = 4
+SMALL = 16 * 1024
+BATCH = 32
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
 
 
@@ -40,117 +44,123 @@ def store_study(study):
     return store(study)
 
 
+class Upload:
+    """The instances of one request on their way into the database, in order of their answers.
+
+    Parameters
+    ----------
+    ingest : Ingest
+    """
+
+    def __init__(self, ingest: Ingest):
+        self.ingest = ingest
+        self.outcomes: list[Outcome] = []
+        self._running: deque[Future] = deque()
+        self._small: list[Part] = []
+
+    def add(self, part: Part) -> None:
+        """Take a part; waits while enough others are under way."""
+        if part.too_large:
+            part.close()
+            comment = f"the instance of {part.size} bytes is larger than this server takes"
+            self._submit(lambda: [Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)])
+        elif part.size < SMALL:
+            self._small.append(part)
+            if len(self._small) >= BATCH:
+                self._flush()
+        else:
+            self._submit(self._store, [part])
+
+    def finish(self) -> list[Outcome]:
+        """Wait for all; return what became of each instance."""
+        self._flush()
+        while self._running:
+            self.outcomes += self._running.popleft().result()
+        return self.outcomes
+
+    def _flush(self) -> None:
+        if self._small:
+            parts, self._small = self._small, []
+            self._submit(self._store, parts)
+
+    def _submit(self, job, *arguments) -> None:
+        while len(self._running) >= IN_FLIGHT:
+            self.outcomes += self._running.popleft().result()
+        self._running.append(POOL.submit(job, *arguments))
+
+    def _store(self, parts: list[Part]) -> list[Outcome]:
+        received: list[Received] = []
+        try:
+            received = [self.ingest.read(part.file, part.size, part.sha256, part.number) for part in parts]
+            return self.ingest.store_batch(received)
+        finally:
+            for part in parts:
+                part.close()
+
+
 def store(study: str | None) -> Response:
-    """Store every part of the request that can be, and say what became of each."""
+    """Store every instance of the request that can be, and say what became of each."""
     chosen = choose(common.accepted(), OFFERED)
     if chosen is None:
         raise common.not_acceptable([str(offer) for offer in OFFERED])
-    ingest = Ingest(common.couch(), common.store(), study, common.authorization())
-    outcomes: list[Outcome] = []
-    running: deque[Future] = deque()
-    complaint = ""
-    try:
-        for part in parts():
-            running.append(POOL.submit(store_part, ingest, part))
-            if len(running) >= IN_FLIGHT:
-                outcomes.append(running.popleft().result())
-    except MalformedMultipart as problem:
-        complaint = str(problem)
-    outcomes += [future.result() for future in running]
+    outcomes, complaint = receive(study)
     if not outcomes:
         raise DicomWebError(400, f"the request holds no instance: {complaint or 'it has no part'}")
     dataset = response_dataset(outcomes, study, common.base_url())
-    response = Response(status=status_of(outcomes, complaint))
+    status = status_of(outcomes, complaint)
     if chosen is XML:
-        response.data = dataset_to_xml(dataset)
-        response.content_type = "application/dicom+xml"
+        response = Response(dataset_to_xml(dataset), status, content_type="application/dicom+xml")
     else:
-        response = common.json_answer(dataset, response.status_code, str(chosen))
+        response = common.json_answer(dataset, status, str(chosen))
+    if status == 503:
+        response.headers["Retry-After"] = "10"
     for text in warnings(outcomes, complaint):
-        response.headers.add("Warning", f'299 {request.host} "{text}"')
+        common.warn(response, text)
     return response
 
 
-def parts() -> Iterator[Part]:
-    """Yield the instances of the request body.
+def receive(study: str | None) -> tuple[list[Outcome], str]:
+    """Read and store the instances of the request body.
 
-    Raises
-    ------
-    DicomWebError
-        415 for a body that is not DICOM, 400 for a body that is none.
+    Returns
+    -------
+    outcomes : list of Outcome
+        In the order of the parts.
+    complaint : str
+        What broke the body off; empty if it was whole.
     """
-    text = request.headers.get("Content-Type", "")
+    settings = common.config()
+    if (request.content_length or 0) > settings.max_request_size:
+        raise DicomWebError(413, f"the request is longer than the {settings.max_request_size} bytes this server takes")
+    stow_body.content_type(request.headers.get("Content-Type", ""))
+    check_space(settings)
+    merged = current_app.extensions["dicouch"]["merged"]
+    replace = settings.duplicates == "overwrite"
+    ingest = Ingest(common.couch(), common.store(), merged, study, replace, common.authorization())
+    upload = Upload(ingest)
+    complaint = ""
     try:
-        media = parse_media_type(text)
-    except MalformedMediaType as problem:
-        raise DicomWebError(415, f"Content-Type: {problem}") from problem
-    if media.essence != "multipart/related":
-        raise DicomWebError(415, f"a request to store has the media type multipart/related, not {text[:80]!r}")
-    inner = media.params.get("type", "application/dicom").lower()
-    if inner != "application/dicom":
-        raise DicomWebError(415, f"parts of type {inner[:80]!r} cannot be stored; application/dicom can")
-    try:
-        yield from iter_parts(request.stream, text, directory=common.config().spool_dir)
-    except MalformedMultipart:
-        raise
+        for part in stow_body.instances(
+            stow_body.Limited(request.stream, settings.max_request_size),
+            request.headers.get("Content-Type", ""),
+            max_size=settings.max_instance_size,
+            max_parts=settings.max_instances,
+            folder=settings.spool_dir,
+        ):
+            upload.add(part)
+    except MalformedMultipart as problem:
+        complaint = problem.reason
+    except DicomWebError as problem:
+        if not upload.finish():
+            raise
+        complaint = problem.reason
+    outcomes = upload.finish()
+    ingest.settle(outcomes)
+    return outcomes, complaint
 
 
-def store_part(ingest: Ingest, part: Part) -> Outcome:
-    """Store one part and drop its spooled bytes."""
-    with part:
-        return ingest.store(part.file, part.size, part.sha256)
-
-
-def status_of(outcomes: list[Outcome], complaint: str) -> int:
-    """Return the status of the answer (PS3.18 Table 10.5.3-1)."""
-    failed = sum(1 for outcome in outcomes if outcome.failure)
-    if failed == len(outcomes):
-        return 409
-    return 202 if failed or complaint or any(outcome.warning for outcome in outcomes) else 200
-
-
-def response_dataset(outcomes: list[Outcome], study: str | None, base: str) -> dict:
-    """Return the Store Instances Response Module (PS3.18 Annex I) in the DICOM JSON Model."""
-    stored = [outcome for outcome in outcomes if not outcome.failure]
-    failed = [outcome for outcome in outcomes if outcome.failure and outcome.instance]
-    unread = [outcome for outcome in outcomes if outcome.failure and not outcome.instance]
-    dataset = {}
-    studies = {outcome.study for outcome in stored} | ({study} if study and stored else set())
-    if len(studies) == 1:
-        dataset["00081190"] = {"vr": "UR", "Value": [f"{base}/studies/{studies.pop()}"]}
-    if failed:
-        dataset["00081198"] = {"vr": "SQ", "Value": [_item(outcome) for outcome in failed]}
-    if stored:
-        dataset["00081199"] = {"vr": "SQ", "Value": [_item(outcome, base) for outcome in stored]}
-    if unread:
-        dataset["0008119A"] = {"vr": "SQ", "Value": [_item(outcome) for outcome in unread]}
-    return dataset
-
-
-def _item(outcome: Outcome, base: str = "") -> dict:
-    item = {}
-    if outcome.comment:
-        item["00000902"] = {"vr": "LO", "Value": [outcome.comment[:64]]}
-    if outcome.instance:
-        if outcome.sop_class:
-            item["00081150"] = {"vr": "UI", "Value": [outcome.sop_class]}
-        item["00081155"] = {"vr": "UI", "Value": [outcome.instance]}
-    if outcome.failure:
-        item["00081197"] = {"vr": "US", "Value": [outcome.failure]}
-        return item
-    url = f"{base}/studies/{outcome.study}/series/{outcome.series}/instances/{outcome.instance}"
-    item["00081190"] = {"vr": "UR", "Value": [url]}
-    if outcome.warning:
-        item["00081196"] = {"vr": "US", "Value": [outcome.warning]}
-    return item
-
-
-def warnings(outcomes: list[Outcome], complaint: str) -> list[str]:
-    """Return the texts of the answer's ``Warning`` headers."""
-    texts = []
-    if complaint:
-        texts.append(f"The request ended early: {complaint}".replace('"', "'"))
-    differing = sorted({tag for outcome in outcomes for tag in outcome.variants})
-    if differing:
-        texts.append("Values differ within a study or series: " + ", ".join(differing))
-    return texts
+def check_space(settings) -> None:
+    """Refuse a request while the disk for spooled parts is nearly full; DicomWebError 503."""
+    free = shutil.disk_usage(settings.spool_dir or "/tmp").free
+    if free < settings.min_free_space + (request.content_length or 0):
+        raise DicomWebError(503, f"only {free} bytes are free on the disk of this server", {"Retry-After": "600"})

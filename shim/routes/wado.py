@@ -1,4 +1,4 @@
-"""WADO-RS: retrieve instances and their metadata (PS3.18 10.4)."""
+"""WADO-RS: retrieve studies, series and instances as Part 10 files (PS3.18 10.4.1.1.1)."""
 
 from __future__ import annotations
 
@@ -6,95 +6,124 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response
 
-from shim import retrieve
+from shim import instances as files
 from shim.errors import DicomWebError
-from shim.negotiate import choose, parse_media_type
+from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.negotiate import MediaRange, choose, parse_media_type
+from shim.retrieve import Retriever, Stored
 from shim.routes import common
+from shim.zip_stream import write_zip
 
 blueprint = Blueprint("wado", __name__)
 
-JSON = parse_media_type("application/dicom+json")
-PLAIN_JSON = parse_media_type("application/json")
-SINGLE = parse_media_type("application/dicom")
-MULTIPART = parse_media_type('multipart/related; type="application/dicom"')
+MULTIPART = parse_media_type('multipart/related; type="application/dicom"; transfer-syntax=*')
+SINGLE = parse_media_type("application/dicom; transfer-syntax=*")
+ZIP = parse_media_type("application/zip")
 
 
 @blueprint.get("/studies/<study>")
 def study(study):
     """Retrieve a study."""
-    return instances(study)
+    return retrieve(study)
 
 
 @blueprint.get("/studies/<study>/series/<series>")
 def series(study, series):
     """Retrieve a series."""
-    return instances(study, series)
+    return retrieve(study, series)
 
 
 @blueprint.get("/studies/<study>/series/<series>/instances/<instance>")
 def instance(study, series, instance):
     """Retrieve an instance, as multipart or alone."""
-    return instances(study, series, instance)
+    return retrieve(study, series, instance)
 
 
-@blueprint.get("/studies/<study>/metadata")
-def study_metadata(study):
-    """Retrieve the metadata of a study."""
-    return metadata(study)
-
-
-@blueprint.get("/studies/<study>/series/<series>/metadata")
-def series_metadata(study, series):
-    """Retrieve the metadata of a series."""
-    return metadata(study, series)
-
-
-@blueprint.get("/studies/<study>/series/<series>/instances/<instance>/metadata")
-def instance_metadata(study, series, instance):
-    """Retrieve the metadata of an instance."""
-    return metadata(study, series, instance)
-
-
-def retriever() -> retrieve.Retriever:
-    """Return the reader of the database for this request."""
-    return retrieve.Retriever(common.couch(), common.store(), common.authorization())
-
-
-def instances(study: str, series: str | None = None, instance: str | None = None) -> Response:
+def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with whole instances, streamed."""
     common.check_uids(study=study, series=series, instance=instance)
-    offered = [MULTIPART, SINGLE] if instance else [MULTIPART]
-    chosen = choose(common.accepted(), offered)
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in offered])
-    reader = retriever()
+    ranges = common.retrieval_accepted()
+    reader = common.reader()
     found = reader.instances(study, series, instance)
-    if chosen is SINGLE:
-        one = found[0]
-        response = Response(reader.open(one), content_type="application/dicom")
-        response.content_length = one.file["size"]
-        return response
-    parts = []
-    for one in found:
-        kind = f"application/dicom; transfer-syntax={one.file['transferSyntax']}"
-        headers = {"Content-Type": kind, "Content-Location": common.base_url() + one.path}
-        parts.append((headers, one.file["size"], lambda one=one: reader.open(one)))
-    return common.multipart_answer("application/dicom", parts)
-
-
-def metadata(study: str, series: str | None = None, instance: str | None = None) -> Response:
-    """Answer with the data sets without bulk data, in the DICOM JSON Model."""
-    common.check_uids(study=study, series=series, instance=instance)
-    chosen = choose(common.accepted(), [JSON, PLAIN_JSON])
+    syntaxes = list(dict.fromkeys(one.file["transferSyntax"] for one in found))
+    kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
+    if instance:
+        kinds += files.offers(syntaxes[0], multipart=False)
+    chosen = choose(ranges, [*kinds, ZIP])
     if chosen is None:
-        raise common.not_acceptable([str(JSON), str(PLAIN_JSON)])
-    chunks = retriever().metadata(study, series, instance, common.base_url())
-    first = next(chunks, b"")
-    if first.strip() in (b"", b"[]"):
-        raise DicomWebError(404, f"there is no {retrieve.describe(study, series, instance)}")
-    return Response(_chain(first, chunks), content_type=str(chosen))
+        raise common.not_acceptable([str(kind) for kind in [*kinds, ZIP]])
+    if chosen is ZIP:
+        return zipped(reader, found, ":".join(uid for uid in (study, series, instance) if uid))
+    if not chosen.is_multipart:
+        return alone(reader, found[0], chosen.transfer_syntax)
+    return multipart(reader, found, ranges)
 
 
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
+    """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
+    if syntax == stored.file["transferSyntax"]:
+        size = stored.file["size"]
+        return common.ranged(
+            size, lambda start, end: reader.open(stored, start, end), f"{files.DICOM}; transfer-syntax={syntax}"
+        )
+    sent = files.deliver(reader, stored, syntax)
+    response = Response(sent.open(), content_type=sent.content_type)
+    response.content_length = sent.size
+    return response
+
+
+def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:
+    """Answer with instances as parts; those that no acceptable transfer syntax can hold are left out, and that is told.
+
+    (PS3.18 Table 10.4.3-1: 206 when the acceptable media types fit some of the instances only.)
+    """
+    chooser = files.Chooser(ranges)
+    chosen = [(one, syntax) for one in found if (syntax := chooser(one.file["transferSyntax"]))]
+    as_stored = all(one.file["transferSyntax"] == syntax for one, syntax in chosen)
+    base = common.base_url()
+    if as_stored:
+        parts = []
+        for one, syntax in chosen:
+            headers = {"Content-Type": f"{files.DICOM}; transfer-syntax={syntax}", "Content-Location": base + one.path}
+            parts.append((headers, one.file["size"], lambda one=one: reader.open(one)))
+        common_syntax = {syntax for _one, syntax in chosen}
+        response = common.multipart_answer(files.DICOM, parts, common_syntax.pop() if len(common_syntax) == 1 else None)
+    else:
+        response = converted(reader, chosen, base)
+    if len(chosen) < len(found):
+        response.status_code = 206
+        missing = len(found) - len(chosen)
+        common.warn(response, f"{missing} instances cannot be had in an acceptable transfer syntax and are left out")
+    return response
+
+
+def converted(reader: Retriever, chosen: list[tuple[Stored, str]], base: str) -> Response:
+    """Answer with parts that are made while they are sent."""
+    if len(chosen) == 1:
+        # Alone it can still be refused.
+        deliveries: Iterator[files.Delivery] = iter([files.deliver(reader, *chosen[0])])
+    else:
+        deliveries = files.deliver_all(reader, chosen)
+
+    def parts() -> Iterator[BodyPart]:
+        for sent in deliveries:
+            headers = {"Content-Type": sent.content_type, "Content-Location": base + sent.stored.path}
+            yield BodyPart(headers, sent.open(), sent.size)
+
+    boundary = new_boundary()
+    return Response(write_multipart(parts(), boundary), content_type=multipart_content_type(files.DICOM, boundary))
+
+
+def zipped(reader: Retriever, found: list[Stored], name: str) -> Response:
+    """Answer with the files as they are stored, one folder a series."""
+    if not found:
+        raise DicomWebError(404, "there is no instance")
+
+    def entries() -> Iterator[tuple[str, Iterator[bytes]]]:
+        for one in found:
+            yield "/".join(one.id.split(":")) + ".dcm", reader.open(one)
+
+    response = Response(write_zip(entries()), content_type=str(ZIP))
+    safe = "".join(character if character.isalnum() or character in ".-" else "_" for character in name)
+    response.headers["Content-Disposition"] = f'attachment; filename="{safe}.zip"'
+    return response

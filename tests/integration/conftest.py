@@ -44,6 +44,12 @@ class Server:
         """Send a GET below the DICOMweb root."""
         return requests.get(self.url + path, timeout=60, **options)
 
+    def document(self, document_id: str) -> dict:
+        """Return a document of the database."""
+        response = requests.get(f"{self.database}/{document_id}", timeout=30)
+        response.raise_for_status()
+        return response.json()
+
     def store(self, *files: bytes, study: str = "", accept: str = "application/dicom+json") -> requests.Response:
         """Store Part 10 files in one request."""
         boundary = secrets.token_hex(12)

@@ -167,6 +167,11 @@ def test_document_with_attachments_for_couchdb():
     assert not files[0].closed
 
 
+def test_a_document_without_attachments_is_not_sent_as_multipart():
+    with pytest.raises(ValueError, match="without attachments"):
+        couch_multipart(b"{}", [])
+
+
 def test_a_file_shorter_than_announced_breaks_off():
     with pytest.raises(WrongLength, match="5 bytes ended after 3"):
         list(read_pieces(io.BytesIO(b"abc"), 5))

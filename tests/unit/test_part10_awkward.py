@@ -9,7 +9,9 @@ from tempfile import SpooledTemporaryFile, TemporaryFile
 
 import orjson
 import pytest
-from made_part10 import (
+
+from shim.part10 import MissingIdentifier, Part10Error, Unreadable, model, read_part10
+from tests.unit.made_part10 import (
     BIG,
     EXPLICIT,
     IMPLICIT,
@@ -26,8 +28,6 @@ from made_part10 import (
     read,
     sequence,
 )
-
-from shim.part10 import MissingIdentifier, Part10Error, Unreadable, model, read_part10
 
 NAME = {"vr": "PN", "Value": [{"Alphabetic": "Doe"}]}
 UIDS = {"study_uid": "1.2.3", "series_uid": "1.2.3.4", "sop_instance_uid": "1.2.3.4.5"}

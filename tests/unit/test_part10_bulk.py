@@ -11,9 +11,9 @@ import zlib
 from pathlib import Path
 
 import pytest
-from made_part10 import DEFLATED, IMPLICIT, deflate, element, image, item, made, meta, read, sequence
 
 from shim.part10 import Part10, Unreadable, model, read_part10
+from tests.unit.made_part10 import DEFLATED, IMPLICIT, deflate, element, image, item, made, meta, read, sequence
 
 
 def ranges(content: bytes, result: Part10) -> dict[str, bytes]:

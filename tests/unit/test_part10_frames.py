@@ -4,7 +4,10 @@ import struct
 import time
 
 import pytest
-from made_part10 import (
+from pydicom.encaps import generate_frames
+
+from shim.part10 import Part10, read_part10
+from tests.unit.made_part10 import (
     BIG,
     DEFLATED,
     IMPLICIT,
@@ -19,9 +22,6 @@ from made_part10 import (
     made,
     read,
 )
-from pydicom.encaps import generate_frames
-
-from shim.part10 import Part10, read_part10
 
 A, B, C = b"\xff\xd8\xff\xe0AAAA\xff\xd9", b"\xff\xd8\xff\xe0BBBBBB\xff\xd9", b"\xff\xd8\xff\xe0CC\xff\xd9"
 

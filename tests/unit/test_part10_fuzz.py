@@ -6,7 +6,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from made_part10 import (
+
+from shim.part10 import MissingIdentifier, Part10, Part10Error, Unreadable
+from shim.uids import series_uid_problem, uid_problem
+from tests.unit.made_part10 import (
     BIG,
     DEFLATED,
     EXPLICIT,
@@ -24,9 +27,6 @@ from made_part10 import (
     read,
     sequence,
 )
-
-from shim.part10 import MissingIdentifier, Part10, Part10Error, Unreadable
-from shim.uids import series_uid_problem, uid_problem
 
 CODE = item(element(0x00080100, "SH", "T-1"), element(0x00091001, "UN", "private"))
 RICH = [

@@ -6,9 +6,9 @@ import struct
 
 import orjson
 import pytest
-from made_part10 import BIG, IMPLICIT, UNDEFINED, element, item, made, read, sequence
 
 from shim.part10 import Part10
+from tests.unit.made_part10 import BIG, IMPLICIT, UNDEFINED, element, item, made, read, sequence
 
 
 def one(vr: str, value: bytes | str, tag: int = 0x00091001, *others: bytes) -> tuple[dict, Part10]:
@@ -159,6 +159,7 @@ def test_big_endian_values() -> None:
         ("\\ISO 2022 IR 58", b"\x1b$)A\xcd\xf5^\x1b$)A\xd0\xa1\xb6\xab", "王^小东"),
         ("ISO 2022 IR 100\\ISO 2022 IR 144", b"Fran\xe7ois \x1b-L\xbb\xee", "François Лю"),
         ("\\ISO 2022 IR 87\\ISO 2022 IR 159", b"\x1b$(D\x30\x21\x1b(B", "丂"),
+        ("ISO 2022 IR 100\\ISO 2022 IR 144", b"\x1b-L\xbb\xee^\xe9", "Лю^é"),
         ("ISO IR 100", b"\xe9", "é"),
         ("ISO-IR 100", b"\xe9", "é"),
         ("iso_ir 192", "é".encode(), "é"),
@@ -314,3 +315,42 @@ def test_top_level_elements_are_not_shared() -> None:
     dataset = read(content).dataset
     assert dataset["00081030"] == dataset["0008103E"]
     assert dataset["00081030"] is not dataset["0008103E"]
+
+
+def test_equal_values_in_items_are_converted_for_their_own_attribute() -> None:
+    """Equal elements of items are shared, but not what depends on the attribute."""
+    table, number = element(0x00283002, "SS", b"\0\x80\1\0\x10\0"), element(0x00186016, "SS", b"\0\x80\1\0\x10\0")
+    items = [item(number, table), item(number, table), item(table)]
+    result = read(made(sequence(0x00283010, *items)))
+    assert [inner["00283002"]["Value"][0] for inner in result.dataset["00283010"]["Value"]] == [32768] * 3
+    assert result.dataset["00283010"]["Value"][1]["00186016"]["Value"][0] == -32768
+    wrong = item(element(0x00180050, "DS", "x"), element(0x00180088, "DS", "x"))
+    assert len(read(made(sequence(0x00283010, wrong))).warnings) == 2
+
+
+@pytest.mark.parametrize(("entries", "vr"), [(1, "US"), (2, "OW"), (None, "OW")])
+def test_lut_data_of_one_entry_is_a_number(entries: int | None, vr: str) -> None:
+    """PS3.3 C.11.1.1.1."""
+    lut = [element(0x00283002, None, struct.pack("<3H", entries, 0, 16))] if entries else []
+    lut.append(element(0x00283006, None, struct.pack("<H", 7)))
+    found = read(made(sequence(0x00283010, item(*lut), vr=None), syntax=IMPLICIT)).dataset["00283010"]["Value"][0]
+    assert found["00283006"]["vr"] == vr
+
+
+@pytest.mark.parametrize(("bits", "vr"), [(8, "OB"), (16, "OW"), (None, "OW")])
+def test_un_of_pixel_data_and_waveforms(bits: int | None, vr: str) -> None:
+    """PS3.5 A.2: above eight bits they are words."""
+    image = [element(0x00280100, "US", struct.pack("<H", bits))] if bits else []
+    wave = [element(0x54001004, "US", struct.pack("<H", bits))] if bits else []
+    wave.append(element(0x54001010, "UN", b"abcd"))
+    dataset = read(made(*image, sequence(0x54000100, item(*wave)), element(0x7FE00010, "UN", b"abcd"))).dataset
+    assert dataset["7FE00010"]["vr"] == vr
+    assert dataset["54000100"]["Value"][0]["54001010"]["vr"] == vr
+
+
+def test_items_of_un_are_in_implicit_vr_by_right() -> None:
+    """PS3.5 6.2.2, note 2: nothing to warn about."""
+    inner = item(element(0x00100010, None, "Doe"), element(0x00100020, None, "id"))
+    result = read(made(element(0x00081140, "UN", inner)))
+    assert result.dataset["00081140"]["Value"][0]["00100020"]["Value"] == ["id"]
+    assert result.warnings == []

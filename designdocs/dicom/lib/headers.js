@@ -5,8 +5,21 @@ function isEmpty(attribute) {
   return !attribute || !(attribute.Value && attribute.Value.length || attribute.InlineBinary || attribute.BulkDataURI);
 }
 
+// The same text for equal values, whatever the order of their members.
+function canonical(value) {
+  if (Array.isArray(value)) {
+    return '[' + value.map(canonical).join(',') + ']';
+  }
+  if (value !== null && typeof value === 'object') {
+    return '{' + Object.keys(value).sort().map(function (key) {
+      return JSON.stringify(key) + ':' + canonical(value[key]);
+    }).join(',') + '}';
+  }
+  return JSON.stringify(value);
+}
+
 function same(a, b) {
-  return JSON.stringify(a) === JSON.stringify(b);
+  return canonical(a) === canonical(b);
 }
 
 function text(dataset, tag) {
@@ -109,26 +122,13 @@ function pick(dataset, tags) {
   return picked;
 }
 
-// The same text for equal values, whatever the order of their members.
-function canonical(value) {
-  if (Array.isArray(value)) {
-    return '[' + value.map(canonical).join(',') + ']';
-  }
-  if (value !== null && typeof value === 'object') {
-    return '{' + Object.keys(value).sort().map(function (key) {
-      return JSON.stringify(key) + ':' + canonical(value[key]);
-    }).join(',') + '}';
-  }
-  return JSON.stringify(value);
-}
-
 // A header from all that its instances bring. What `stored` says now stays the current value while any of them brings it.
 function rebuild(type, id, stored, updates) {
   var current = stored ? stored.dataset : {};
   var first = {};
   Object.keys(current).forEach(function (tag) {
     var kept = updates.some(function (update) {
-      return update.attributes[tag] && canonical(update.attributes[tag]) === canonical(current[tag]);
+      return update.attributes[tag] && same(update.attributes[tag], current[tag]);
     });
     if (kept) {
       first[tag] = current[tag];
@@ -183,7 +183,7 @@ exports.rebuilder = function () {
           return updates[id][key];
         });
         var header = rebuild(/:study$/.test(id) ? 'study' : 'series', id, stored[id], all);
-        if (!stored[id] || canonical(header) !== canonical(stored[id])) {
+        if (!stored[id] || !same(header, stored[id])) {
           docs.push(header);
         }
       });

@@ -14,17 +14,27 @@ function overlay(dataset, values) {
   return result;
 }
 
+// A data set as text with absolute BulkDataURIs. id: of the instance's document.
+exports.absolute = function (text, base, id) {
+  var uids = id.split(':');
+  var url = base + '/studies/' + uids[0] + '/series/' + uids[1] + '/instances/' + uids[2];
+  return text.replace(RELATIVE, function () {
+    return '"BulkDataURI":"' + url + '/bulkdata/';
+  });
+};
+
 // base: the absolute URL of the DICOMweb root; corrections: rows of corrections_by_study, the study's own first.
 exports.render = function (doc, base, corrections) {
   var uids = doc._id.split(':');
-  var url = base + '/studies/' + uids[0] + '/series/' + uids[1] + '/instances/' + uids[2];
+  if (doc.file && doc.file.datasetAttachment) {
+    // A list cannot read attachments: the shim puts the data set in this place; see shim/metadata.py.
+    return JSON.stringify({ datasetAttachment: doc._id });
+  }
   var dataset = doc.dataset;
   corrections.forEach(function (correction) {
     if (correction.series === null || correction.series === uids[1]) {
       dataset = overlay(dataset, correction.dataset);
     }
   });
-  return JSON.stringify(dataset).replace(RELATIVE, function () {
-    return '"BulkDataURI":"' + url + '/bulkdata/';
-  });
+  return exports.absolute(JSON.stringify(dataset), base, doc._id);
 };

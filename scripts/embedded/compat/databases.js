@@ -43,6 +43,8 @@ function prepare({ app, PouchDB, designs, folders, locationOf }) {
       return;
     }
     req.couchQuery = queryOf(req);
+    // The slash of a design document's id may be percent-encoded too.
+    req.url = req.url.replace(/^(\/[^/?]+\/)_(design|local)%2F/i, '$1_$2/');
     req.checkDesign = checkDesign;
     req.loadDatabase = async () => {
       if (!req.couchLocation) {

@@ -26,7 +26,8 @@ class Design {
     return this.group;
   }
 
-  // One function of the design document with a realm of its own, so that `api` (getRow, send, ...) is the caller's.
+  // One function of the design document with a realm of its own: {run, limited, api}. `api` is what getRow, send and the others
+  // are for the next run, `limited` runs what such a run handed out.
   function(field, name) {
     const source = name === undefined ? this.doc[field] : (this.doc[field] || {})[name];
     if (typeof source !== 'string') {
@@ -39,7 +40,9 @@ class Design {
       const relay = Object.fromEntries(['start', 'send', 'getRow', 'provides', 'registerType']
         .map(one => [one, (...args) => api[one](...args)]));
       const sandbox = new Sandbox(this.doc._id, this.doc, relay);
-      this.functions.set(key, { run: sandbox.evaluate(source, key), api });
+      const fn = sandbox.evaluate(source, key);
+      const limited = task => sandbox.limited(task);
+      this.functions.set(key, { api, limited, run: (...args) => limited(() => fn.apply(this.doc, args)) });
     }
     return this.functions.get(key);
   }
@@ -54,7 +57,7 @@ class Designs {
   // What is known of the database at `location`.
   at(location) {
     if (!this.databases.has(location)) {
-      this.databases.set(location, { designs: new Map(), validators: null, indexes: new Map(), timer: null, warming: null });
+      this.databases.set(location, { designs: new Map(), validators: null, indexes: new Map(), timer: null, closed: false });
     }
     return this.databases.get(location);
   }
@@ -109,6 +112,9 @@ class Designs {
 
   async index(location, group) {
     const known = this.at(location);
+    if (known.closed) {
+      throw new HttpError(404, 'not_found', 'Database does not exist.');
+    }
     if (!known.indexes.has(group.signature)) {
       const place = path.join(location + '.views', group.signature);
       const opening = Promise.resolve(this.memory ? undefined : fs.promises.mkdir(place, { recursive: true }))
@@ -129,9 +135,11 @@ class Designs {
     if (known.db && !known.timer && !known.closed) {
       known.timer = setTimeout(() => {
         known.timer = null;
-        known.warming = this.warm(location).catch(error => {
-          process.stderr.write(`warming the views of ${location}: ${error.stack}\n`);
-        }).then(() => { known.warming = null; });
+        this.warm(location).catch(error => {
+          if (!known.closed) {
+            process.stderr.write(`warming the views of ${location}: ${error.stack}\n`);
+          }
+        });
       }, WARM_AFTER);
       known.timer.unref();
     }
@@ -187,7 +195,6 @@ class Designs {
       clearTimeout(known.timer);
       const indexes = await Promise.all([...known.indexes.entries()].map(async ([signature, one]) => [signature, await one]));
       await Promise.all(indexes.map(([, index]) => index.close()));
-      await known.warming;
       if (destroy && this.memory) {
         await Promise.all(indexes.map(([, index]) => Level.destroy(index.location, true)));
       }

@@ -69,7 +69,8 @@ async function get(req, res, id) {
       return;
     }
   }
-  sendJSON(res, 200, doc);
+  // The id first, for people who read it.
+  sendJSON(res, 200, Array.isArray(doc) ? doc : Object.assign({ _id: doc._id, _rev: doc._rev }, doc));
 }
 
 async function remove(req, res, id) {
@@ -109,12 +110,13 @@ async function copy(req, res, id) {
   sendWritten(req, res, await write(req, doc));
 }
 
-// Each for a plain id, `_design/<name>` and `_local/<name>`; an id with a slash arrives percent-encoded.
+// Each for a plain id, `_design/<name>` and `_local/<name>`; an id with a slash arrives percent-encoded. Repetition is written
+// {0,} in these paths: express reads `*` in its own way.
 function install(router) {
   const paths = [
     ['/:db/_design/:name', req => '_design/' + req.params.name],
     ['/:db/_local/:name', req => '_local/' + req.params.name],
-    ['/:db/:id([^_/][^/]*)', req => req.params.id]
+    ['/:db/:id([^_/][^/]{0,})', req => req.params.id]
   ];
   router.post('/:db', route(post));
   for (const [path, id] of paths) {

@@ -31,10 +31,11 @@ function run({ fn, design, head, request, req }, rows, ended) {
       chunks.push(typeof chunk === 'string' ? chunk : String(chunk));
     },
     getRow: () => {
-      if (short || (at === rows.length && !ended)) {
+      if (at === rows.length && !ended && !short) {
         short = true;
         throw MORE;
       }
+      // Should the function go on after that, it finds the end.
       if (at === rows.length) {
         return null;
       }
@@ -46,11 +47,11 @@ function run({ fn, design, head, request, req }, rows, ended) {
   let answer;
   let contentType;
   try {
-    answer = fn.run.call(design.doc, head, request);
+    answer = fn.run(head, request);
     if (provider.used) {
       let make;
       [make, contentType] = provider.choose();
-      answer = make.call(design.doc);
+      answer = fn.limited(() => make.call(design.doc));
     }
   } catch (error) {
     if (!short) {
@@ -96,6 +97,10 @@ function install(router, { designs }) {
       : await openView(designs, req, viewDesign, viewName, options);
     try {
       const request = await requestObject(req, res);
+      if (body) {
+        // A list gets the parsed body, unlike shows and updates.
+        request.body = body;
+      }
       const { answer, contentType } = await render({ fn, design, head: source.head, request, req }, source);
       respond(res, answer, { contentType });
     } finally {

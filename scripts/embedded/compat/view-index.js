@@ -27,6 +27,8 @@ class ViewIndex {
     this.level = new Level(location, memory);
     this.closed = false;
     this.running = null;
+    // A destroyed database never answers: closing must not wait for it.
+    this.aborted = new Promise(resolve => { this.abort = resolve; });
   }
 
   async open() {
@@ -40,6 +42,7 @@ class ViewIndex {
 
   async close() {
     this.closed = true;
+    this.abort();
     if (this.running) {
       // Its own caller hears of a failure.
       await this.running.catch(() => undefined);
@@ -62,10 +65,18 @@ class ViewIndex {
   }
 
   async step(target) {
-    const changes = await this.db.changes({ since: this.seq, limit: BATCH, include_docs: true, style: 'all_docs' });
+    const feed = this.db.changes({ since: this.seq, limit: BATCH, include_docs: true, style: 'all_docs' });
+    const changes = await Promise.race([feed, this.aborted]);
+    if (this.closed) {
+      return;
+    }
     const operations = [];
     const totals = this.totals.slice();
-    await Promise.all(changes.results.map(change => this.index(change, operations, totals)));
+    const mapped = changes.results.filter(change => !change.deleted && this.isIndexed(change));
+    const emitted = this.group.map(mapped.map(change => change.doc));
+    const rows = new Map(mapped.map((change, i) => [change.id, emitted[i]]));
+    await Promise.all(changes.results.filter(change => this.isIndexed(change))
+      .map(change => this.index(change, rows.get(change.id) || [], operations, totals)));
     // Fewer than a batch means that nothing is left; sequences of overwritten revisions never appear in the feed.
     const seq = changes.results.length < BATCH ? Math.max(changes.last_seq, target) : changes.last_seq;
     operations.push({ type: 'put', key: STATE, value: JSON.stringify({ seq, totals }) });
@@ -74,11 +85,11 @@ class ViewIndex {
     this.totals = totals;
   }
 
-  async index(change, operations, totals) {
-    const isDesign = change.id.startsWith('_design/');
-    if (isDesign && !this.group.includeDesign) {
-      return;
-    }
+  isIndexed(change) {
+    return this.group.includeDesign || !change.id.startsWith('_design/');
+  }
+
+  async index(change, emitted, operations, totals) {
     const key = documentKey(change.id);
     // The first revision of a document has left no rows.
     const first = change.changes.length === 1 && change.changes[0].rev.startsWith('1-');
@@ -89,7 +100,6 @@ class ViewIndex {
         totals[number] -= 1;
       }
     }
-    const emitted = change.deleted ? [] : this.group.map(change.doc);
     const kept = [];
     emitted.forEach((rows, number) => {
       const prefix = rowPrefix(this.group.views[number]);

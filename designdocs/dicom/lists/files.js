@@ -1,0 +1,12 @@
+function (head, req) {
+  // Over documents: id, revision and file of each instance, without its data set.
+  var rows = [];
+  var row;
+  start({ headers: { 'Content-Type': 'application/json' } });
+  while ((row = getRow())) {
+    if (row.doc && row.doc.type === 'instance') {
+      rows.push({ id: row.doc._id, rev: row.doc._rev, file: row.doc.file });
+    }
+  }
+  send(JSON.stringify({ rows: rows }));
+}

@@ -1,0 +1,172 @@
+"""WADO-RS: bulk data, one value or all of a resource (PS3.18 10.4.1.1.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from pydicom.encaps import generate_frames
+
+from shim.errors import DicomWebError
+from shim.frames import EXPLICIT_LITTLE, OCTETS, media_type
+from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
+from shim.pixels.errors import PixelError
+from shim.pixels.image import SMALL, text
+from shim.retrieve import Retriever, describe, pixel_path
+from shim.routes import common
+from shim.routes.frames import INSTANCE, Part, all_frames, choose_frames, stream
+
+blueprint = Blueprint("bulkdata", __name__)
+
+DOCUMENT = "00420011"  # Encapsulated Document
+MIME_TYPE = "00420012"
+
+
+@blueprint.get(INSTANCE + "/bulkdata/<path:path>")
+def retrieve_bulkdata(study, series, instance, path):
+    """Retrieve one bulk value, as a part or alone, whole or by range."""
+    common.check_uids(study=study, series=series, instance=instance)
+    ranges = common.retrieval_accepted()
+    reader = common.reader()
+    document = reader.document(study, series, instance)
+    path = path.upper()
+    value = document["file"].get("bulk", {}).get(path)
+    if value is None:
+        raise DicomWebError(404, f"{describe(study, series, instance)} has no bulk data {path[:80]!r}")
+    if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
+        return compressed_pixels(reader, document, ranges)
+    kind = kind_of(document, path, value)
+    chosen = choose(ranges, offers(kind))
+    if chosen is None:
+        raise common.not_acceptable([str(offer) for offer in offers(kind)])
+    if value.get("encapsulated"):
+        headers, size, opener = icon(reader, document, path, value)
+        return (
+            common.multipart_answer(kind, [(headers, size, opener)])
+            if chosen.is_multipart
+            else common.part_alone((headers, size, opener))
+        )
+    size, pieces = reader.bulk(document, value)
+    if not chosen.is_multipart:
+        return common.ranged(size, pieces, kind)
+    headers = {"Content-Type": kind, "Content-Location": location(document, path)}
+    return common.multipart_answer(kind, [(headers, size, pieces)])
+
+
+@blueprint.get("/studies/<study>/bulkdata")
+def study_bulkdata(study):
+    """Retrieve all bulk data of a study."""
+    return all_bulkdata(study)
+
+
+@blueprint.get("/studies/<study>/series/<series>/bulkdata")
+def series_bulkdata(study, series):
+    """Retrieve all bulk data of a series."""
+    return all_bulkdata(study, series)
+
+
+@blueprint.get(INSTANCE + "/bulkdata")
+def instance_bulkdata(study, series, instance):
+    """Retrieve all bulk data of an instance."""
+    return all_bulkdata(study, series, instance)
+
+
+def all_bulkdata(study: str, series: str | None = None, instance: str | None = None) -> Response:
+    """Answer with every bulk value of a resource as parts; compressed pixel data go frame by frame."""
+    common.check_uids(study=study, series=series, instance=instance)
+    ranges = common.retrieval_accepted()
+    reader = common.reader()
+    found = reader.instances(study, series, instance)
+    documents = (reader.document(*one.id.split(":")) for one in found)
+    parts = (part for document in documents for part in values(reader, document, ranges))
+    first = next(parts, None)
+    if first is None:
+        raise DicomWebError(
+            404 if not ranges else 406,
+            f"there are no bulk data in an acceptable form in {describe(study, series, instance)}",
+        )
+    kind = parse_media_type(first[0]["Content-Type"]).essence
+    return stream([first], parts, parse_media_type(f'multipart/related; type="{kind}"'), one_syntax=False)
+
+
+def values(reader: Retriever, document: dict, ranges: list[MediaRange]) -> Iterator[Part]:
+    """Yield the bulk values of an instance for which there is an acceptable form."""
+    for path, value in document["file"].get("bulk", {}).items():
+        if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
+            try:
+                chosen = choose_frames(reader, document, ranges, single=False)
+                yield from all_frames(reader, document, chosen.transfer_syntax)
+            except (DicomWebError, PixelError):
+                continue  # not to be had in an acceptable form
+            continue
+        kind = kind_of(document, path, value)
+        if choose(ranges, offers(kind)[:1]) is None:
+            continue
+        if value.get("encapsulated"):
+            try:
+                yield icon(reader, document, path, value)
+            except PixelError:
+                continue
+            continue
+        size, pieces = reader.bulk(document, value)
+        yield {"Content-Type": kind, "Content-Location": location(document, path)}, size, pieces
+
+
+def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange]) -> Response:
+    """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
+    count = document["file"]["frames"]["count"]
+    chosen = choose_frames(reader, document, ranges, single=count == 1)
+    parts = all_frames(reader, document, chosen.transfer_syntax)
+    first = next(parts)
+    return stream([first], parts, chosen) if chosen.is_multipart else common.part_alone(first)
+
+
+def kind_of(document: dict, path: str, value: dict) -> str:
+    """Return the media type of a bulk value (PS3.18 8.7.3.3)."""
+    if value.get("encapsulated"):
+        return media_type(document["file"]["transferSyntax"])
+    if path == DOCUMENT:
+        return document_type(document)
+    return OCTETS
+
+
+def document_type(document: dict) -> str:
+    """Return the media type of an encapsulated document, as the instance names it (0042,0012)."""
+    named = text(document["dataset"], MIME_TYPE).lower()
+    try:
+        return parse_media_type(named).essence
+    except ValueError:
+        return OCTETS
+
+
+def offers(kind: str) -> list[MediaType]:
+    """Return the media types of a bulk value: as a part and alone, of its own kind and as octets."""
+    found = [kind, OCTETS] if kind != OCTETS else [OCTETS]
+    syntax = f"; transfer-syntax={EXPLICIT_LITTLE}"
+    multipart = [f'multipart/related; type="{one}"{syntax if one == OCTETS else ""}' for one in found]
+    alone = [f"{one}{syntax if one == OCTETS else ''}" for one in found]
+    return [parse_media_type(name) for name in (*multipart, *alone)]
+
+
+def icon(reader: Retriever, document: dict, path: str, value: dict) -> Part:
+    """Return a small compressed image inside the data set, such as an icon, without its item headers."""
+    size, pieces = reader.bulk(document, value)
+    if size > SMALL:
+        raise PixelError(f"the value {path} has {size} bytes, too many for an icon")
+    # Whether the item that ends the fragments is part of the value or not: generate_frames stops at either.
+    try:
+        frame = next(generate_frames(b"".join(pieces()), number_of_frames=1))
+    except (ValueError, StopIteration) as problem:
+        raise PixelError(f"the value {path} has no whole frame: {problem}") from problem
+    syntax = document["file"]["transferSyntax"]
+    headers = {
+        "Content-Type": f"{media_type(syntax)}; transfer-syntax={syntax}",
+        "Content-Location": location(document, path),
+    }
+    return headers, len(frame), lambda: (frame,)
+
+
+def location(document: dict, path: str) -> str:
+    """Return the absolute URL of a bulk value."""
+    study, series, instance = document["_id"].split(":")
+    return f"{common.base_url()}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}"

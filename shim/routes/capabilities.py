@@ -1,0 +1,43 @@
+"""Retrieve Capabilities: OPTIONS at every resource (PS3.18 8.9)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from shim import wadl
+from shim.errors import DicomWebError
+from shim.negotiate import choose, parse_media_type
+from shim.routes import common
+
+blueprint = Blueprint("capabilities", __name__)
+
+XML = parse_media_type(wadl.WADL)
+PLAIN_XML = parse_media_type("application/xml")
+JSON = parse_media_type(wadl.WADL_JSON)
+DICOM_JSON = parse_media_type("application/dicom+json")
+OFFERED = [XML, JSON, PLAIN_XML, DICOM_JSON]
+
+
+@blueprint.before_app_request
+def capabilities() -> Response | None:
+    """Tell what can be done with a resource and those below it; other methods go on to their routes."""
+    if request.method != "OPTIONS":
+        return None
+    prefix = common.config().prefix
+    path = request.path.rstrip("/")
+    resources = (
+        wadl.find(path.removeprefix(prefix).strip("/")) if path in ("", prefix) or path.startswith(prefix) else None
+    )
+    if resources is None:
+        raise DicomWebError(404, f"there is no resource {request.path[:200]}")
+    delete = common.config().allow_delete == "yes"
+    methods = wadl.allowed(resources, delete=delete)
+    if "Access-Control-Request-Method" in request.headers:
+        # A browser's question before a request of another origin; `add_cors` answers it.
+        return Response(status=204, headers={"Allow": ", ".join(methods)})
+    chosen = choose(common.accepted(), OFFERED)
+    if chosen is None:
+        raise common.not_acceptable([str(offer) for offer in OFFERED])
+    write = wadl.as_json if chosen in (JSON, DICOM_JSON) else wadl.as_xml
+    body = write(common.base_url(), resources, delete=delete)
+    return Response(body, content_type=chosen.essence, headers={"Allow": ", ".join(methods)})

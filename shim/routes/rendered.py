@@ -1,0 +1,199 @@
+"""WADO-RS: rendered resources and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from flask import Blueprint, Response, request
+
+from shim.errors import DicomWebError
+from shim.frames import frame_list
+from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
+from shim.pixels.errors import PixelError
+from shim.pixels.formats import FORMATS
+from shim.pixels.parameters import Rendering, parse_rendering
+from shim.pixels.render import representative
+from shim.rendering import Shot, animation, kind_of_document, representative_instance, shots, stream_type
+from shim.report import as_html, as_text
+from shim.retrieve import Retriever, describe
+from shim.routes import common
+from shim.routes.bulkdata import DOCUMENT, document_type
+
+blueprint = Blueprint("rendered", __name__)
+
+INSTANCE = "/studies/<study>/series/<series>/instances/<instance>"
+PICTURES = [parse_media_type(name) for name in FORMATS]
+MULTIPART = [parse_media_type(f'multipart/related; type="{name}"') for name in FORMATS]
+GIF = parse_media_type("image/gif")
+REPORTS = {"text/html": as_html, "text/plain": as_text}
+# Instances of one rendered study or series.
+MOST_INSTANCES = 10_000
+
+
+@blueprint.get("/studies/<study>/rendered")
+def study_rendered(study):
+    """Render a study."""
+    return several(study)
+
+
+@blueprint.get("/studies/<study>/series/<series>/rendered")
+def series_rendered(study, series):
+    """Render a series."""
+    return several(study, series)
+
+
+@blueprint.get(INSTANCE + "/rendered")
+def instance_rendered(study, series, instance):
+    """Render an instance: an image, or a video, document or report in its own media type."""
+    common.check_uids(study=study, series=series, instance=instance)
+    reader = common.reader()
+    rendering = parse_rendering(request.args)
+    return one(reader, reader.document(study, series, instance), None, common.retrieval_accepted(), rendering)
+
+
+@blueprint.get(INSTANCE + "/frames/<frames>/rendered")
+def frames_rendered(study, series, instance, frames):
+    """Render frames."""
+    common.check_uids(study=study, series=series, instance=instance)
+    reader = common.reader()
+    numbers = frame_list(frames)
+    rendering = parse_rendering(request.args)
+    return one(reader, reader.document(study, series, instance), numbers, common.retrieval_accepted(), rendering)
+
+
+def one(
+    reader: Retriever, document: dict, numbers: list[int] | None, ranges: list[MediaRange], rendering: Rendering
+) -> Response:
+    """Answer with one instance, or frames of it.
+
+    Parameters
+    ----------
+    reader : Retriever
+    document : dict
+        Instance document.
+    numbers : list of int or None
+        Frame numbers, from 1; None for the instance.
+    ranges : list of MediaRange
+        What the client accepts.
+    rendering : Rendering
+    """
+    kind = kind_of_document(document)
+    if kind == "video":
+        return as_stored(ranges, stream_type(document), *reader.frame(document, 1))
+    if kind == "document":
+        size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
+        return as_stored(ranges, document_type(reader.whole(document)), size, pieces)
+    if kind == "report":
+        return report(ranges, reader, document)
+    if kind != "image":
+        raise DicomWebError(406, f"{describe(*document['_id'].split(':'))} has nothing that can be rendered")
+    found = shots(reader, document, numbers)
+    if len(found) == 1:
+        chosen = negotiate(ranges, [*PICTURES, *MULTIPART])
+        made = found[0].encode(chosen.item_type, rendering)
+        return parts(chosen, [(found[0], made)]) if chosen.is_multipart else picture(chosen, made)
+    # One picture of many frames is the representative one, unless the frames were named.
+    chosen = negotiate(ranges, [*PICTURES, *MULTIPART] if numbers is None else [*MULTIPART, *PICTURES])
+    if chosen == GIF:
+        return picture(chosen, animation(found, rendering))
+    if not chosen.is_multipart and numbers is None:
+        shot = found[representative(found[0].image) - 1]
+        return picture(chosen, shot.encode(chosen.essence, rendering))
+    return rendered_parts(chosen, found[0], iter(found[1:]), rendering)
+
+
+def several(study: str, series: str | None = None) -> Response:
+    """Answer with all images of a study or series."""
+    common.check_uids(study=study, series=series)
+    rendering = parse_rendering(request.args)
+    reader = common.reader()
+    chosen = negotiate(common.retrieval_accepted(), [*MULTIPART, *PICTURES])
+    found = reader.instances(study, series, None)
+    if not chosen.is_multipart and chosen != GIF:
+        document = representative_instance(reader, study, series, None)
+        shot = representative_shot(reader, document)
+        return picture(chosen, shot.encode(chosen.essence, rendering))
+    if len(found) > MOST_INSTANCES:
+        raise DicomWebError(413, f"{len(found)} instances are more than are rendered in one answer")
+    documents = (reader.document(*stored.id.split(":")) for stored in found)
+    images = (document for document in documents if kind_of_document(document) == "image")
+    frames = (shot for document in images for shot in shots(reader, document))
+    if chosen == GIF:
+        return picture(chosen, animation(list(frames), rendering))
+    first = next(frames, None)
+    if first is None:
+        raise DicomWebError(406, f"{describe(study, series)} has no image that can be rendered")
+    return rendered_parts(chosen, first, frames, rendering)
+
+
+def representative_shot(reader: Retriever, document: dict) -> Shot:
+    """Return the frame that stands for an instance."""
+    found = shots(reader, document)
+    return found[representative(found[0].image) - 1]
+
+
+def negotiate(ranges: list[MediaRange], offered: list[MediaType]) -> MediaType:
+    """Return the media type of the answer.
+
+    Raises
+    ------
+    DicomWebError
+        406 if none is acceptable.
+    """
+    chosen = choose(ranges, offered)
+    if chosen is None:
+        raise common.not_acceptable([str(offer) for offer in offered])
+    return chosen
+
+
+def picture(kind: MediaType, made: bytes) -> Response:
+    """Answer with one picture."""
+    return Response(made, content_type=kind.essence)
+
+
+def rendered_parts(chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering) -> Response:
+    """Answer with pictures as parts; the first is made before the answer begins, and a damaged one later left out."""
+    kind = chosen.item_type
+    begun = (first, first.encode(kind, rendering))
+
+    def more() -> Iterator[tuple[Shot, bytes]]:
+        for shot in rest:
+            try:
+                yield shot, shot.encode(kind, rendering)
+            except PixelError:
+                continue
+
+    return parts(chosen, chain([begun], more()))
+
+
+def parts(chosen: MediaType, pictures) -> Response:
+    """Answer with pictures as ``multipart/related``."""
+    kind = chosen.item_type
+    base = common.base_url()
+
+    def bodies() -> Iterator[BodyPart]:
+        for shot, made in pictures:
+            place = "/studies/{}/series/{}/instances/{}".format(*shot.document["_id"].split(":"))
+            location = f"{base}{place}/frames/{shot.number}/rendered"
+            yield BodyPart({"Content-Type": kind, "Content-Location": location}, made)
+
+    boundary = new_boundary()
+    return Response(write_multipart(bodies(), boundary), content_type=multipart_content_type(kind, boundary))
+
+
+def as_stored(ranges: list[MediaRange], kind: str, size: int, pieces: Callable[..., Iterator[bytes]]) -> Response:
+    """Answer with a video or a document as it is."""
+    chosen = negotiate(ranges, [parse_media_type(kind), parse_media_type(f'multipart/related; type="{kind}"')])
+    headers = {"Content-Type": kind}
+    if chosen.is_multipart:
+        return common.multipart_answer(kind, [(headers, size, pieces)])
+    return common.part_alone((headers, size, pieces))
+
+
+def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
+    """Answer with a structured report as text."""
+    chosen = negotiate(ranges, [parse_media_type(name) for name in REPORTS])
+    made = REPORTS[chosen.essence](reader.whole(document)["dataset"])
+    return Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")

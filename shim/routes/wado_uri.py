@@ -1,0 +1,145 @@
+"""WADO-URI: one instance by query parameters, as DICOM or rendered (PS3.18 9)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask import Blueprint, request
+
+from shim.errors import DicomWebError
+from shim.instances import DICOM, offers
+from shim.negotiate import (
+    MalformedMediaType,
+    MediaRange,
+    MediaType,
+    accepts_utf8,
+    choose,
+    mixes_dicom_and_rendered,
+    parse_accept,
+    parse_media_type,
+)
+from shim.pixels.formats import FORMATS
+from shim.pixels.parameters import parse_uri_rendering
+from shim.rendering import kind_of_document, stream_type
+from shim.retrieve import Stored
+from shim.routes import common
+from shim.routes.bulkdata import document_type
+from shim.routes.rendered import REPORTS, one
+from shim.routes.wado import alone
+
+blueprint = Blueprint("wado_uri", __name__)
+
+# What this service cannot do, and must not pretend to have done (PS3.18 9.4.1.2, 9.5.1.2).
+REFUSED = {
+    "anonymize": "instances are not anonymised by this server: ask without anonymize",
+    "presentationUID": "presentation states are not applied by this server: ask without presentationUID",
+    "presentationSeriesUID": "presentation states are not applied by this server: ask without presentationSeriesUID",
+    "annotations": "the parameter is called annotation",
+}
+
+
+@blueprint.get("/")
+def wado_uri():
+    """Retrieve an instance by the URI service."""
+    query = request.args
+    if query.get("requestType", "").upper() != "WADO":
+        raise DicomWebError(
+            404 if "requestType" not in query else 400,
+            "this is the root of DICOMweb: resources are below /studies, and the URI service asks for requestType=WADO",
+        )
+    uids = {name: query.get(f"{name}UID", "").strip() for name in ("study", "series", "object")}
+    for name, uid in uids.items():
+        if not uid:
+            raise DicomWebError(400, f"the parameter {name}UID is missing")
+    common.check_uids(**uids)
+    for name, reason in REFUSED.items():
+        if query.get(name, "no").lower() not in ("no", ""):
+            raise DicomWebError(400, reason)
+    try:
+        accepts_utf8(request.headers.getlist("Accept-Charset"), query.getlist("charset"))
+    except MalformedMediaType as problem:
+        raise DicomWebError(400, f"charset: {problem}") from problem
+    rendering = parse_uri_rendering(query)
+    reader = common.reader()
+    document = reader.document(*uids.values())
+    kind = kind_of_document(document)
+    chosen = negotiate(acceptable(query.get("transferSyntax")), offered(document, kind, query.get("transferSyntax")))
+    if chosen.essence == DICOM:
+        return alone(reader, Stored(document["_id"], document["file"]), chosen.transfer_syntax)
+    numbers = frame_number(document, kind)
+    return one(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
+
+
+def acceptable(syntax: str | None) -> list[MediaRange]:
+    """Return what the client accepts: ``contentType``, else ``Accept``, else a DICOM file (PS3.18 9.1.2.2).
+
+    Parameters
+    ----------
+    syntax : str or None
+        The transfer syntax asked for; it goes for every range of ``application/dicom`` that names none.
+
+    Raises
+    ------
+    DicomWebError
+        400 for what cannot be read.
+    """
+    named = request.args.getlist("contentType")
+    try:
+        ranges = parse_accept(named)
+    except MalformedMediaType as problem:
+        raise DicomWebError(400, f"contentType: {problem}") from problem
+    ranges = ranges or common.accepted() or [MediaRange("application", "dicom")]
+    if all(one.essence == "*/*" for one in ranges):
+        ranges = [MediaRange("application", "dicom")]
+    if mixes_dicom_and_rendered(ranges):
+        raise DicomWebError(400, "contentType names DICOM and rendered media types together (PS3.18 8.7.5)")
+    if not syntax:
+        return ranges
+    return [
+        replace(one, params={"transfer-syntax": syntax, **one.params}) if one.essence == DICOM else one
+        for one in ranges
+    ]
+
+
+def offered(document: dict, kind: str, syntax: str | None) -> list[MediaType]:
+    """Return the media types in which an instance can be had; with a transfer syntax, DICOM in that one only."""
+    files = offers(document["file"]["transferSyntax"], multipart=False)
+    files = [offer for offer in files if syntax in (None, "*", offer.transfer_syntax)]
+    rendered = {
+        "image": list(FORMATS),
+        "video": [stream_type(document)] if kind == "video" else [],
+        "document": [document_type(document)],
+        "report": list(REPORTS),
+    }.get(kind, [])
+    return [*files, *(parse_media_type(name) for name in rendered)]
+
+
+def negotiate(ranges: list[MediaRange], found: list[MediaType]) -> MediaType:
+    """Return the media type of the answer.
+
+    Raises
+    ------
+    DicomWebError
+        406 if none is acceptable.
+    """
+    chosen = choose(ranges, found)
+    if chosen is None:
+        raise common.not_acceptable([str(offer) for offer in found])
+    return chosen
+
+
+def frame_number(document: dict, kind: str) -> list[int] | None:
+    """Return the frame that ``frameNumber`` names (PS3.18 9.5.1.2), None without one.
+
+    Raises
+    ------
+    DicomWebError
+        400 when there is no such frame.
+    """
+    value = request.args.get("frameNumber")
+    if value is None:
+        return None
+    count = (document["file"].get("frames") or {}).get("count", 0)
+    if kind != "image" or not (value.isascii() and value.isdigit()) or not 1 <= int(value[:9]) <= count:
+        raise DicomWebError(400, f"frameNumber is from 1 to {count}, not {value[:80]!r}")
+    return [int(value)]

@@ -1,0 +1,49 @@
+"""A zip file written while it is sent (``application/zip``): entries are stored, not compressed, and of any size."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Iterable, Iterator
+
+
+class _Outlet:
+    """What `zipfile` writes to: it cannot be sought in, and gives what it got."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data) -> int:
+        """Take a piece."""
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: what was written is there."""
+
+    def take(self) -> bytes:
+        """Return what was written since the last time."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        return data
+
+
+def write_zip(entries: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+    """Yield a zip file piece by piece.
+
+    Parameters
+    ----------
+    entries : iterable of (name, pieces)
+        May be a generator: an entry is asked for when the one before is sent.
+    """
+    outlet = _Outlet()
+    now = time.gmtime()[:6]
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:
+        for name, pieces in entries:
+            # Sizes are told behind the data: they are not known yet, and may pass 4 GB.
+            with archive.open(zipfile.ZipInfo(name, max(now, (1980, 1, 1, 0, 0, 0))), "w", force_zip64=True) as entry:
+                for piece in pieces:
+                    entry.write(piece)
+                    yield outlet.take()
+            yield outlet.take()
+    yield outlet.take()

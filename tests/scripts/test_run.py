@@ -1,0 +1,225 @@
+"""`make run`: what it starts, says and stops."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from scripts import run
+from scripts.connection import CommandError
+from scripts.databases import find_couchdb
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("COUCHDB_URL", "COUCHDB_DATABASE", "DATA_DIR", "SHIM_BIND", "BYTES", "PREFIX", "WEB_CONCURRENCY")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(**values):
+    return {**{key: value for key, value in os.environ.items() if key not in OURS}, **values}
+
+
+class Running:
+    """`python -m scripts.run` and what it has printed so far."""
+
+    def __init__(self, log, **values):
+        self.log = log
+        self.values = values
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/dicom-web"
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scripts.run"],
+                cwd=ROOT,
+                env=environment(SHIM_BIND=f"127.0.0.1:{self.port}", **values),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def text(self):
+        return self.log.read_text()
+
+    def wait_for(self, text, limit=60):
+        deadline = time.monotonic() + limit
+        while text not in self.text:
+            assert self.process.poll() is None, self.text
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.02)
+        return self
+
+    def family(self):
+        """The command and all that it started, wherever it has moved to."""
+        me = psutil.Process(self.process.pid)
+        return [me, *me.children(recursive=True)]
+
+    def stop(self, number, limit=40):
+        """Send a signal, and return the exit code and what is left of the family."""
+        family = self.family()
+        self.process.send_signal(number)
+        code = self.process.wait(limit)
+        _, left = psutil.wait_procs(family, 20)
+        return code, left
+
+
+@pytest.fixture(params=["embedded", "couchdb"])
+def values(request, tmp_path):
+    """Environment of a run on each kind of database that it can start by itself."""
+    if request.param == "couchdb" and not find_couchdb():
+        pytest.skip("no couchdb here")
+    chosen = {"COUCHDB_URL": "embedded"} if request.param == "embedded" else {}
+    return {"DATA_DIR": str(tmp_path / "data"), **chosen}
+
+
+@pytest.fixture
+def start(tmp_path, values):
+    """Start the command; whatever it leaves is ended."""
+    started = []
+
+    def begin():
+        running = Running(tmp_path / f"run-{len(started)}.log", **values)
+        started.append(running)
+        return running
+
+    yield begin
+    for running in started:
+        if running.process.poll() is None:
+            running.process.terminate()
+            running.process.wait(60)
+
+
+def test_it_serves_and_finds_its_data_again(start):
+    running = start().wait_for("Fauxton ")
+    answer = requests.get(f"{running.url}/studies", timeout=30)
+    assert answer.status_code in (200, 204)
+    fauxton = re.search(r"Fauxton +(\S+)", running.text)[1]
+    assert "Fauxton" in requests.get(fauxton, timeout=30).text
+    private = Path(re.search(r"user and password are in (\S+)", running.text)[1])
+    secret = re.search('"password": "(.*?)"', private.read_text())[1]
+    assert secret not in running.text
+    assert private.stat().st_mode & 0o077 == 0
+    url_file = Path(running.values["DATA_DIR"]) / "database.url"
+    assert url_file.stat().st_mode & 0o077 == 0
+    database = f"{url_file.read_text()}/dicom"
+    requests.put(f"{database}/_local/mark", json={"mine": True}, timeout=30).raise_for_status()
+
+    # Another command works on the database that runs; another server does not start on the same folder.
+    command = [sys.executable, "-m", "scripts.push_views", "--dry-run"]
+    pushed = subprocess.run(command, cwd=ROOT, env=environment(**running.values), capture_output=True, text=True)
+    assert (pushed.returncode, pushed.stderr) == (0, "")
+    second = start()
+    assert second.process.wait(60) == 1
+    assert re.fullmatch(r"run: another server works on .*\n", second.text)
+
+    assert running.stop(signal.SIGTERM) == (0, [])
+    assert running.text.endswith("stopped\n")
+    assert not url_file.exists()
+
+    began = time.monotonic()
+    again = start().wait_for("DICOMweb ")
+    assert time.monotonic() - began < 15
+    assert "pushed" not in again.text
+    mark = requests.get(f"{url_file.read_text()}/dicom/_local/mark", timeout=30)
+    assert mark.json()["mine"] is True
+    assert again.stop(signal.SIGINT) == (0, [])
+
+
+def test_the_demonstration_works_on_it(start):
+    running = start().wait_for("DICOMweb ")
+    command = [sys.executable, "-m", "scripts.demo", "--url", running.url]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n$ curl ") == 3
+    assert re.search(r"00100010 PatientName +PN .*CompressedSamples\^", done.stdout)
+    assert done.stdout.endswith("39206 bytes, bit for bit the file that was stored\n")
+
+
+def test_nothing_lingers_when_it_is_killed(start):
+    running = start().wait_for("DICOMweb ")
+    assert running.stop(signal.SIGKILL) == (-signal.SIGKILL, [])
+    # What was locked is free again.
+    start().wait_for("DICOMweb ")
+
+
+def test_it_ends_when_a_part_of_it_ends(start):
+    running = start().wait_for("DICOMweb ")
+    family = running.family()
+    server = next(p for p in psutil.Process(running.process.pid).children() if "gunicorn" in " ".join(p.cmdline()))
+    server.kill()
+    assert running.process.wait(60) == 1
+    assert psutil.wait_procs(family, 20)[1] == []
+    assert running.text.endswith("run: the DICOMweb server ended by itself\n")
+
+
+def test_stopping_while_it_starts_leaves_nothing(start):
+    running = start().wait_for("database ")
+    assert running.stop(signal.SIGTERM) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"SHIM_BIND": "nonsense"}, "run: SHIM_BIND must be host:port, not 'nonsense'"),
+        ({"COUCHDB_URL": "http://127.0.0.1:1"}, "run: cannot reach a database at http://127.0.0.1:1: connection"),
+        ({"COUCHDB_URL": "http://me:secret@127.0.0.1:1"}, "run: cannot reach a database at http://127.0.0.1:1"),
+        ({"BYTES": "folder"}, "run: BYTES must be"),
+        ({"WEB_CONCURRENCY": "none"}, "run: WEB_CONCURRENCY must be a whole number above 0"),
+        ({"DATA_DIR": "/proc/no/folder"}, "run: cannot use the data folder /proc/no/folder"),
+        ({"COUCHDB_URL": "embedded", "PATH": "/nowhere"}, "run: node is missing"),
+    ],
+)
+def test_what_cannot_start_is_one_line(tmp_path, given, message):
+    values = {"SHIM_BIND": f"127.0.0.1:{free_port()}", "DATA_DIR": str(tmp_path), "COUCHDB_DATABASE": "dicom", **given}
+    command = [sys.executable, "-m", "scripts.run"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(**values), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert done.stderr.startswith(message)
+    assert "secret" not in done.stderr
+
+
+def test_a_port_in_use_is_noticed_before_anything_starts(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        values = {"SHIM_BIND": place, "DATA_DIR": str(tmp_path / "data"), "COUCHDB_URL": "embedded"}
+        command = [sys.executable, "-m", "scripts.run"]
+        done = subprocess.run(command, cwd=ROOT, env=environment(**values), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == f"run: cannot listen on {place}: Address already in use (SHIM_BIND=host:port chooses)\n"
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed", "url"),
+    [
+        ("127.0.0.1:5985", ("127.0.0.1", 5985), "http://127.0.0.1:5985"),
+        (":80", ("0.0.0.0", 80), "http://127.0.0.1:80"),
+        ("[::1]:5985", ("::1", 5985), "http://[::1]:5985"),
+        ("[::]:5985", ("::", 5985), "http://[::1]:5985"),
+        ("pacs.example:1", ("pacs.example", 1), "http://pacs.example:1"),
+    ],
+)
+def test_bind(text, parsed, url):
+    assert run.parse_bind(text) == parsed
+    assert run.local_url(*parsed) == url
+
+
+@pytest.mark.parametrize("text", ["", "5985", "host:", "host:0", "host:65536", "host:http"])
+def test_bad_bind(text):
+    with pytest.raises(CommandError, match="SHIM_BIND"):
+        run.parse_bind(text)

@@ -1,0 +1,78 @@
+"""Files in memory as the services see them: documents, images, and files to be transcoded."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+from pydicom.data import get_testdata_file
+
+from shim.imaging import image_of, stored_of
+from shim.ingest import make_document
+from shim.part10 import Part10Error, read_part10
+from shim.pixels.image import Image
+from shim.pixels.transcode import Stored
+from shim.retrieve import Retriever
+
+
+class Memory:
+    """A byte store of one file."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+
+    def open(self, _id, _file, start: int = 0, end: int | None = None, _authorization=None) -> Iterator[bytes]:
+        """Yield bytes in pieces of an odd size."""
+        part = self.data[start:end]
+        for position in range(0, len(part), 99_991):
+            yield part[position : position + 99_991]
+
+
+def document_of(data: bytes) -> dict:
+    """Return the instance document that STOW would make of a file."""
+    return make_document(read_part10(io.BytesIO(data), len(data)), len(data), str(hash(data)))
+
+
+def reader_of(data: bytes) -> Retriever:
+    """Return a reader of one file."""
+    return Retriever(None, Memory(data))
+
+
+def open_image(data: bytes) -> Image:
+    """Return the image in a Part 10 file."""
+    return image_of(reader_of(data), document_of(data))
+
+
+def open_stored(data: bytes) -> Stored:
+    """Return a Part 10 file for transcoding."""
+    return stored_of(reader_of(data), document_of(data))
+
+
+def sample(name: str) -> bytes:
+    """Return one of pydicom's test files, as a Part 10 file."""
+    return Path(get_testdata_file(name, download=False)).read_bytes()
+
+
+@functools.cache
+def image_files() -> list[Path]:
+    """Return the test files of pydicom and pydicom-data that hold pixels which pydicom reads."""
+    import data_store
+
+    folders = [Path(pydicom.__file__).parent / "data", Path(data_store.__file__).parent]
+    found = []
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix in ("", ".dcm", ".DCM") and _readable(path):
+                found.append(path)
+    return found
+
+
+def _readable(path: Path) -> bool:
+    data = path.read_bytes()
+    try:
+        return bool(document_of(data)["file"].get("frames"))
+    except Part10Error:
+        return False
