@@ -35,6 +35,10 @@ VM_ARGS = """\
 # No node name: Erlang then opens no distribution port and needs no epmd, so several instances run side by side.
 -kernel error_logger silent
 -sasl sasl_error_logger false
+# Schedulers that wait busily take the cores from CouchDB's JavaScript processes and from the shim: a third of the CPU.
++sbwt none
++sbwtdcpu none
++sbwtdio none
 +SDio 16
 +Bd -noinput
 -os_mon start_cpu_sup false
@@ -68,6 +72,9 @@ file = {folder}/couchdb.log
 level = warning
 [query_server_config]
 os_process_limit = 100
+[csp]
+# The pages of the design document may send their forms; scripts stay forbidden in them.
+showlist_header_value = sandbox allow-forms allow-same-origin
 [admins]
 {user} = {password}
 """
@@ -131,7 +138,12 @@ def _settings(folder: Path) -> dict:
     path = folder / "private.json"
     if path.exists():
         return json.loads(path.read_text())
-    settings = {"user": "admin", "password": secrets.token_urlsafe(24), "uuid": uuid.uuid4().hex, "secret": secrets.token_hex(32)}
+    settings = {
+        "user": "admin",
+        "password": secrets.token_urlsafe(24),
+        "uuid": uuid.uuid4().hex,
+        "secret": secrets.token_hex(32),
+    }
     _write_private(path, json.dumps(settings))
     return settings
 
@@ -215,7 +227,12 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         url = json.loads(line)["url"]
         version = json.loads((EMBEDDED_HOST / "node_modules" / "pouchdb-core" / "package.json").read_text())["version"]
         yield Database(
-            _with_credentials(url, user, password), f"Embedded PouchDB {version}", f"{url}/_utils/", user, password, process
+            _with_credentials(url, user, password),
+            f"Embedded PouchDB {version}",
+            f"{url}/_utils/",
+            user,
+            password,
+            process,
         )
 
 
@@ -297,7 +314,12 @@ def private_couchdb(
         user, password = settings["user"], settings["password"]
         welcome = _wait(process, base, (user, password), log)
         yield Database(
-            _with_credentials(base, user, password), f"Apache CouchDB {welcome['version']}", f"{base}/_utils/", user, password, process
+            _with_credentials(base, user, password),
+            f"Apache CouchDB {welcome['version']}",
+            f"{base}/_utils/",
+            user,
+            password,
+            process,
         )
 
 

@@ -21,7 +21,7 @@ from scripts.load import DEFAULT_URL, upload
 FILES = Path(pydicom.data.__file__).parent / "test_files"
 EXAMPLE = FILES / "CT_small.dcm"
 SHOWN_LINES = 24
-SHOWN_ATTRIBUTES = 8
+SHOWN_ATTRIBUTES = 14
 
 
 def fetch(url, accept, **parameters):
@@ -57,15 +57,16 @@ def fetch(url, accept, **parameters):
 
 
 def shorten(datasets):
-    """Render DICOM JSON for reading: one line an attribute, with its keyword, and only the first of them."""
+    """Render DICOM JSON for reading: one line an attribute, with its keyword, and only the first that have a value."""
     for number, dataset in enumerate(datasets):
         yield "{" if number == 0 else "}, {"
-        for tag, attribute in sorted(dataset.items())[:SHOWN_ATTRIBUTES]:
+        filled = [(tag, attribute) for tag, attribute in sorted(dataset.items()) if len(attribute) > 1]
+        for tag, attribute in filled[:SHOWN_ATTRIBUTES]:
             keyword = pydicom.datadict.keyword_for_tag(tag) or "private"
             value = json.dumps(attribute.get("Value", attribute.get("BulkDataURI")), ensure_ascii=False)
             yield f"  {tag} {keyword:<28} {attribute['vr']} {value[:60]}"
-        if len(dataset) > SHOWN_ATTRIBUTES:
-            yield f"  … {len(dataset) - SHOWN_ATTRIBUTES} more attributes"
+        if len(filled) > SHOWN_ATTRIBUTES:
+            yield f"  … {len(filled) - SHOWN_ATTRIBUTES} more attributes"
     yield "}"
 
 
@@ -94,7 +95,7 @@ def demo(url):
     instance = f"{study}/series/{example.SeriesInstanceUID}/instances/{example.SOPInstanceUID}"
 
     print("\n1. Which studies has a patient whose name starts with CompressedSamples? (QIDO-RS)", end="")
-    show(shorten(fetch(f"{url}/studies", "application/dicom+json", PatientName="CompressedSamples*", limit=2).json()))
+    show(shorten(fetch(f"{url}/studies", "application/dicom+json", PatientName="CompressedSamples*", limit=1).json()))
 
     print("\n2. What is in this study? (WADO-RS metadata)", end="")
     show(shorten(fetch(f"{study}/metadata", "application/dicom+json").json()))

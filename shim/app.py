@@ -6,6 +6,7 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from shim import extended, timing
 from shim.cache import Cache
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
@@ -16,6 +17,7 @@ from shim.proxy import ProxyHeaders
 from shim.routes import (
     bulkdata,
     capabilities,
+    conflicts,
     delete,
     frames,
     metadata,
@@ -23,6 +25,7 @@ from shim.routes import (
     rendered,
     stow,
     thumbnails,
+    ui,
     wado,
     wado_uri,
 )
@@ -40,6 +43,7 @@ SERVICES = (
     delete,
     wado_uri,
     capabilities,
+    conflicts,
 )
 
 
@@ -57,13 +61,18 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.wsgi_app = ProxyHeaders(app.wsgi_app)
     couch = Couch(config.couchdb_url, config.couchdb_database)
+    couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
+    app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
 
+    app.before_request(timing.begin)
     app.before_request(remember_client)
     for service in SERVICES:
         app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)
+    app.register_blueprint(ui.blueprint)
     if config.prefix:
+        app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     app.register_error_handler(DicomWebError, answer_error)
@@ -73,6 +82,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
     app.after_request(add_cors)
+    app.after_request(timing.add_header)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from couchdb.http import ConnectionPool, basic_auth, extract_credentials
 from shim.errors import DicomWebError
 
 CHUNK = 256 * 1024
+LOG = logging.getLogger(__name__)
 
 
 class CouchError(Exception):
@@ -36,18 +38,26 @@ class CouchError(Exception):
 class Answer:
     """A response whose body has not been read yet. Use it as a context manager, or call `close`."""
 
-    def __init__(self, response: http.client.HTTPResponse, release: Callable[[bool], None]):
+    def __init__(
+        self,
+        response: http.client.HTTPResponse,
+        release: Callable[[bool], None],
+        observe: Callable[[float], None] = lambda seconds: None,
+    ):
         self._response = response
         self._release = release
+        self._observe = observe
         self._open = True
         self.status = response.status
         self.headers = response.headers
 
     def read(self) -> bytes:
         """Return the rest of the body and give the connection back."""
+        started = time.perf_counter()
         try:
             return self._response.read()
         finally:
+            self._observe(time.perf_counter() - started)
             self.close()
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
@@ -89,8 +99,8 @@ class Couch:
         self.database = database
         self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
         self._pool = ConnectionPool(timeout)
-        # The timer of a request (`Server-Timing`); set per request by the application.
-        self.observe: Callable[[str, float], None] | None = None
+        # Told method and target of each request and the seconds it took, in pieces (`Server-Timing`).
+        self.observe: Callable[[str, float], None] = lambda request, seconds: None
 
     def request(
         self,
@@ -145,9 +155,13 @@ class Couch:
             raise DicomWebError(
                 503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
             ) from problem
-        if self.observe:
-            self.observe(f"{method} {target}", time.perf_counter() - started)
-        answer = Answer(response, lambda clean: self._give_back(connection, clean))
+        name = f"{method} {target}"
+        self.observe(name, time.perf_counter() - started)
+        answer = Answer(
+            response,
+            lambda clean: self._give_back(connection, clean),
+            lambda seconds: self.observe(name, seconds),
+        )
         if method == "HEAD" or response.status in (204, 304):
             response.read()
         if response.status >= 400:
@@ -234,7 +248,9 @@ def told(problem: CouchError) -> DicomWebError:
         )
     if problem.status == 413:
         return DicomWebError(413, f"the database refuses the size: {problem.reason}")
-    return DicomWebError(502, f"the database answered {problem}")
+    # A function of the design document that failed: the trace is for the log, not for the client.
+    LOG.error("the database answered %s", problem)
+    return DicomWebError(502, f"the database answered {problem.status} {problem.error}; the log says more")
 
 
 def segment(text: str) -> str:

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import orjson
 
-SOURCE = Path(__file__).resolve().parent.parent / "designdocs" / "dicom" / "views" / "lib" / "attributes.js"
+FOLDER = Path(__file__).resolve().parent.parent / "designdocs" / "dicom" / "views" / "lib"
 
 
-def _read() -> dict[str, list[str]]:
-    text = SOURCE.read_text(encoding="utf-8")
-    return orjson.loads(text[text.index("{") : text.rindex("}") + 1])
+def read_table(name: str) -> dict:
+    """Return a table of the design document: a module that is JSON behind ``module.exports =``."""
+    text = (FOLDER / f"{name}.js").read_text(encoding="utf-8").partition("module.exports =")[2]
+    return orjson.loads(text.strip().removesuffix(";"))
 
 
-_LEVELS = _read()
+_LEVELS = read_table("attributes")
 STUDY_TAGS = frozenset(_LEVELS["study"])
 SERIES_TAGS = frozenset(_LEVELS["series"])
 # What an instance's index row carries besides its transfer syntax; everything else needs the document.

@@ -6,24 +6,35 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from shim.errors import DicomWebError
 from shim.levels import SERIES_TAGS, STUDY_TAGS
+from shim.values import BINARY, MULTIPLE, check, is_universal, same_form, split_values, vr_of
 
 # Answers that are computed, not stored: they can be asked for but not matched.
-COMPUTED = {"00081190", "00080056", "00201206", "00201208", "00201209", "00201200", "00201202", "00201204"}
-
-DATE = r"\d{4}\.?\d{2}\.?\d{2}"
-TIME = r"\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,6})?)?)?"
-DATETIME = r"\d{4}(?:\d{2}(?:\d{2}(?:\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?)?)?(?:[+-]\d{4})?"
-TEMPORAL = {
-    vr: re.compile(rf"(?:{one}|{one}-|-{one}|{one}-{one})")
-    for vr, one in (("DA", DATE), ("TM", TIME), ("DT", DATETIME))
+COMPUTED = frozenset(
+    {"00080005", "00081190", "00080056", "00201206", "00201208", "00201209", "00201200", "00201202", "00201204"}
+)
+LEVELS = ("patient", "study", "series", "instance")
+STUDY_UID, SERIES_UID, SOP_UID = "0020000D", "0020000E", "00080018"
+PATIENT_TAGS = frozenset(tag for tag in STUDY_TAGS if tag.startswith("0010"))
+FLAGS = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+NOT_KEYS = frozenset({"accept", "charset", "explain", *FLAGS})
+EMPTY = '""'  # the value that finds what has none (PS3.4 C.2.2.2.7)
+MOST_PARAMETERS = 500
+DEEPEST_PATH = 10
+# Dates with the times that make one range of moments with them (PS3.4 C.2.2.2.5.4).
+MOMENTS = {
+    "00080012": "00080013",  # Instance Creation
+    "00080020": "00080030",  # Study
+    "00080021": "00080031",  # Series
+    "00080022": "00080032",  # Acquisition
+    "00080023": "00080033",  # Content
+    "00400002": "00400003",  # Scheduled Procedure Step Start
+    "00400244": "00400245",  # Performed Procedure Step Start
+    "00400250": "00400251",  # Performed Procedure Step End
 }
-UID = re.compile(r"[0-9A-Za-z._-]{1,64}")
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-NUMERIC = {"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"}
 
 
 @dataclass
@@ -34,23 +45,74 @@ class Query:
     ----------
     keys : dict
         The matching keys as the tree ``lib/match.js`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
-    include : list of str or str
-        Tags asked for besides the required ones, or ``"all"``.
+    include : dict or str
+        What is asked for besides the required attributes: ``{tag: True}``, or a tree of a sequence's attributes, or
+        ``"all"``.
     limit, offset : int
-    fuzzy : bool
     unknown : list of str
         Parameters that mean nothing here; they are ignored and named in a ``Warning`` (PS3.18 8.3).
     limit_given : bool
-        False when the server's own maximum stands in for a missing ``limit``.
+        False when the server's own maximum stands in for a missing or larger ``limit``.
+    names : dict of str
+        How the client named each matching key.
+    located : list of str or None
+        Document ids of the instances that an index has found already (`shim.search_extended`).
     """
 
     keys: dict = field(default_factory=dict)
-    include: list[str] | str = field(default_factory=list)
+    include: dict | str = field(default_factory=dict)
     limit: int = 0
     offset: int = 0
-    fuzzy: bool = False
     unknown: list[str] = field(default_factory=list)
     limit_given: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    located: list[str] | None = None
+
+    def values(self, tag: str) -> list[str]:
+        """Return the values of a key that narrow the search, none when there is no such key or any value will do."""
+        key = self.keys.get(tag, {})
+        values = key.get("values", [])
+        return [] if key.get("empty") or any(map(is_universal, values)) else values
+
+    def of_level(self, level: str) -> dict:
+        """Return those matching keys that are decided at `level`: ``study``, ``series`` or ``instance``."""
+        return {tag: key for tag, key in self.keys.items() if level_of(tag) == level}
+
+    def include_of(self, level: str) -> dict | str:
+        """Return what is asked for of `level`, matched attributes too (PS3.18 8.3.4.3)."""
+        if self.include == "all":
+            return "all"
+        asked = {tag: wanted for tag, wanted in self.include.items() if level_of(tag) == level}
+        return {**dict.fromkeys(self.of_level(level), True), **asked}
+
+    def fields(self, level: str, only: bool = False) -> dict:
+        """Return what rows of `level` have, as ``lib/fields.js`` reads it.
+
+        Parameters
+        ----------
+        level : str
+        only : bool
+            For a parent that the path names: nothing but what ``includefield`` names.
+        """
+        if not only:
+            return {"include": self.include_of(level)}
+        named = {} if self.include == "all" else self.include
+        return {"include": {tag: wanted for tag, wanted in named.items() if level_of(tag) == level}, "only": True}
+
+    def drop_below(self, level: str) -> None:
+        """Ignore the keys that `level` does not have, and remember their names.
+
+        Parameters
+        ----------
+        level : str
+            ``patient``, ``study``, ``series`` or ``instance``.
+        """
+        for tag in list(self.keys):
+            if level == "patient" and tag in PATIENT_TAGS:
+                continue
+            if level == "patient" or LEVELS.index(level_of(tag)) > LEVELS.index(level):
+                del self.keys[tag]
+                self.unknown.append(self.names.get(tag, tag))
 
 
 def attribute_path(name: str) -> list[str] | None:
@@ -62,7 +124,7 @@ def attribute_path(name: str) -> list[str] | None:
         A keyword, eight hexadecimal digits, or a dotted path of these (PS3.18 8.3.4.1, `attributeID`).
     """
     path = []
-    for part in name.split("."):
+    for part in name.split(".", DEEPEST_PATH + 1):
         if re.fullmatch(r"[0-9A-Fa-f]{8}", part):
             path.append(part.upper())
         else:
@@ -70,45 +132,7 @@ def attribute_path(name: str) -> list[str] | None:
             if tag is None:
                 return None
             path.append(f"{tag:08X}")
-    return path
-
-
-def vr_of(tag: str) -> str:
-    """Return the VR of a tag from the data dictionary (PS3.6), ``LO`` for what it does not know."""
-    try:
-        vr = dictionary_VR(int(tag, 16))
-    except KeyError:
-        return "LO"
-    return vr.split(" or ")[0]
-
-
-def split_values(vr: str, text: str) -> list[str]:
-    """Split a parameter's value into the values any of which may match (PS3.4 C.2.2.2.2, PS3.18 8.3.4.1)."""
-    if vr == "UI":
-        return [value.strip() for value in re.split(r"[,\\]", text)]
-    return text.split("\\") if vr not in ("LT", "ST", "UT", "UR") else [text]
-
-
-def check_value(name: str, vr: str, value: str) -> None:
-    """Refuse a value that its VR cannot have.
-
-    Raises
-    ------
-    DicomWebError
-        400, naming the parameter and the value.
-    """
-    if value == "" or vr == "PN":
-        return
-    shown = value if len(value) <= 80 else value[:77] + "..."
-    if any(ord(character) < 32 for character in value):
-        raise DicomWebError(400, f"{name}: the value holds control characters")
-    if vr in TEMPORAL and not TEMPORAL[vr].fullmatch(value.strip()):
-        kind = {"DA": "a date YYYYMMDD", "TM": "a time HHMMSS.FFFFFF", "DT": "a date-time YYYYMMDDHHMMSS"}[vr]
-        raise DicomWebError(400, f"{name}: {shown!r} is not {kind} or a range of two")
-    if vr == "UI" and not UID.fullmatch(value):
-        raise DicomWebError(400, f"{name}: {shown!r} is not a UID")
-    if vr in NUMERIC and not NUMBER.fullmatch(value.strip()):
-        raise DicomWebError(400, f"{name}: {shown!r} is not a number")
+    return path if len(path) <= DEEPEST_PATH else None
 
 
 def whole_number(name: str, text: str) -> int:
@@ -139,70 +163,93 @@ def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
     """
     query = Query(limit=maximum)
     pairs = [(name, value) for name, value in pairs if name != ""]  # Weasis sends "?&includefield=…"
-    if len(pairs) > 500:
-        raise DicomWebError(400, f"{len(pairs)} query parameters are more than the 500 that are read")
+    if len(pairs) > MOST_PARAMETERS:
+        raise DicomWebError(400, f"{len(pairs)} query parameters are more than the {MOST_PARAMETERS} that are read")
+    flags = {name: _flag(name, value) for name, value in pairs if name in FLAGS}
     for name, value in pairs:
         if name == "limit":
             number = whole_number(name, value)
             query.limit, query.limit_given = min(number, maximum), number <= maximum
         elif name == "offset":
             query.offset = whole_number(name, value)
-        elif name == "fuzzymatching":
-            if value not in ("true", "false"):
-                raise DicomWebError(400, f"fuzzymatching must be true or false, not {value[:80]!r}")
-            query.fuzzy = value == "true"
         elif name == "includefield":
             _include(query, value)
-        elif name not in ("accept", "charset"):
-            _key(query, name, value)
-    if query.fuzzy:
-        _mark_fuzzy(query.keys)
+        elif name not in NOT_KEYS:
+            _key(query, name, value, flags)
+    _finish(query.keys, flags)
     return query
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise DicomWebError(400, f"{name} must be true or false, not {value[:80]!r}")
+    return value == "true"
 
 
 def _include(query: Query, value: str) -> None:
     for name in value.split(","):
         name = name.strip()
+        path = attribute_path(name)
         if name == "all":
             query.include = "all"
-        elif name and (path := attribute_path(name)) is None:
+        elif name and path is None:
             query.unknown.append(f"includefield={name}")
-        elif name and query.include != "all" and path[0] not in query.include:
-            query.include.append(path[0])
+        elif name and query.include != "all":
+            _add_path(query.include, path)
 
 
-def _key(query: Query, name: str, value: str) -> None:
+def _add_path(tree: dict, path: list[str]) -> None:
+    """Add a wanted attribute, and the Private Creator of a private one (PS3.18 10.6.3.3)."""
+    tag, *rest = path
+    if int(tag[:4], 16) % 2 and tag[4:6] != "00":
+        tree.setdefault(f"{tag[:4]}00{tag[4:6]}", True)
+    if not rest:
+        tree[tag] = True
+    elif tree.setdefault(tag, {}) is not True:
+        _add_path(tree[tag], rest)
+
+
+def _key(query: Query, name: str, value: str, flags: dict[str, bool]) -> None:
     path = attribute_path(name)
-    if path is None or path[0] in COMPUTED:
+    vr = vr_of(path[-1]) if path else ""
+    if not path or path[0] in COMPUTED or vr in BINARY:
         query.unknown.append(name)
         return
-    vr = vr_of(path[-1])
-    values = split_values(vr, value)
-    for one in values:
-        check_value(name, vr, one)
+    query.names.setdefault(path[0], name)
     level = query.keys
     for tag in path[:-1]:
-        level = level.setdefault(tag, {"vr": "SQ", "items": {}}).setdefault("items", {})
-    if vr == "SQ":
-        level.setdefault(path[-1], {"vr": "SQ", "items": {}})
-        return
-    known = level.setdefault(path[-1], {"vr": vr, "values": []})
-    if "values" not in known:
-        raise DicomWebError(400, f"{name} is asked for both as a sequence and as a value")
-    known["values"] += [one for one in values if one not in known["values"]]
+        above = level.setdefault(tag, {"vr": "SQ", "items": {}})
+        if "items" not in above:
+            raise DicomWebError(400, f"{name[:200]} is asked for both as a sequence and as a value")
+        level = above["items"]
+    empty = flags.get("emptyvaluematching") and value == EMPTY
+    key = level.setdefault(path[-1], {"vr": vr, "items": {}} if vr == "SQ" else {"vr": vr, "values": []})
+    if empty:
+        key["empty"] = True
+    elif "values" in key:
+        values = split_values(vr, value)
+        check(name[:200], vr, values)
+        # A dictionary keeps the order and asks once for what is given twice.
+        key["values"] = list(dict.fromkeys([*key["values"], *values]))
+    elif vr != "SQ":
+        raise DicomWebError(400, f"{name[:200]} is asked for both as a sequence and as a value")
+    elif value != "":
+        query.unknown.append(f"{name}={value}")
 
 
-def _mark_fuzzy(keys: dict) -> None:
-    for key in keys.values():
+def _finish(keys: dict, flags: dict[str, bool]) -> None:
+    """Mark what the flags and other keys change about each key."""
+    for tag, key in keys.items():
+        values = key.get("values", [])
         if "items" in key:
-            _mark_fuzzy(key["items"])
-        elif key["vr"] == "PN":
+            _finish(key["items"], flags)
+        elif key["vr"] == "PN" and flags.get("fuzzymatching"):
             key["fuzzy"] = True
-
-
-def keys_of_level(keys: dict, level: str) -> dict:
-    """Return those matching keys that are decided at `level`: ``study``, ``series`` or ``instance``."""
-    return {tag: key for tag, key in keys.items() if level_of(tag) == level}
+        if flags.get("multiplevaluematching") and key["vr"] in MULTIPLE | {"UN"} and len(values) > 1:
+            key["every"] = True
+        times = keys.get(MOMENTS.get(tag, ""), {}).get("values", [])
+        if len(values) == len(times) == 1 and not key.get("empty") and same_form(values[0], times[0]):
+            key["time"] = MOMENTS[tag]
 
 
 def level_of(tag: str) -> str:

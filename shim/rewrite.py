@@ -1,23 +1,23 @@
 """DICOMweb request in, CouchDB request out. Pure functions, no I/O.
 
-A key that a view emits is an array of strings (raw collation: byte order), so a range ends in `HIGH`. Where a request
-asks for something that an index orders, the key range is chosen here; all matching is the list function's.
+`shim.plan` chooses the index of a search for studies; all matching is the list function's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import orjson
 
-from shim import normalise
 from shim.levels import ROW_TAGS
-from shim.query import Query, keys_of_level
+from shim.plan import HIGH, Range, between
+from shim.query import Query
 
-HIGH = "\ufff0"
 DESIGN = "_design/dicom"
+LISTS = {"study": "studies", "series": "series", "instance": "instances"}
 # A request line longer than this goes as a POST: CouchDB refuses request targets over 8 KB.
-LONGEST_QUERY = 4000
+LONGEST_QUERY = 6000
 
 
 @dataclass(frozen=True)
@@ -41,172 +41,140 @@ class CouchRequest:
     body: object = None
 
 
-@dataclass(frozen=True)
-class Range:
-    """A part of an index.
-
-    Attributes
-    ----------
-    view : str
-    params : dict
-        ``startkey`` and ``endkey``, or nothing.
-    keys : list or None
-        Keys to look up one by one instead.
-    covered : frozenset of str
-        Tags of matching keys that the range alone decides.
-    sort : bool
-        True when the rows do not come newest study first.
-    """
-
-    view: str
-    params: dict
-    keys: list | None = None
-    covered: frozenset[str] = frozenset()
-    sort: bool = False
-
-
 def as_json(value: object) -> str:
     """Return `value` as JSON text, as CouchDB wants keys in a URL."""
     return orjson.dumps(value).decode("utf-8")
 
 
-def is_wild(value: str) -> bool:
-    """Return whether `value` holds a wild card (PS3.4 C.2.2.2.4)."""
-    return "*" in value or "?" in value
+@dataclass(frozen=True)
+class Paging:
+    """Which rows of a list are wanted.
 
-
-def literal_prefix(value: str) -> str:
-    """Return what stands before the first wild card."""
-    for position, character in enumerate(value):
-        if character in "*?":
-            return value[:position]
-    return value
-
-
-def after(prefix: str) -> str:
-    """Return the first string behind all that begin with `prefix`, in byte order as in UTF-16 order.
-
-    The two orders differ only above U+D7FF; a prefix that ends there is shortened, and the wider range filtered.
+    Attributes
+    ----------
+    offset, limit : int
+    rest : bool
+        Whether to go on counting behind the page.
+    among : list of str or None
+        UIDs of the studies (for series) or series (for instances) whose rows are wanted, in order.
     """
-    prefix = prefix.rstrip("".join(sorted({character for character in prefix if ord(character) >= 0xD7FF})))
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else HIGH
+
+    offset: int
+    limit: int
+    rest: bool = False
+    among: list[str] | None = None
 
 
-def between(low: list, high: list, *, descending: bool = False) -> dict:
-    """Return the parameters of a key range; `high` is a prefix of the last keys."""
-    start, end = low, [*high, HIGH]
-    if descending:
-        return {"startkey": end, "endkey": start, "descending": True}
-    return {"startkey": start, "endkey": end}
+def list_request(name: str, chosen: Range, query: dict, *, limit: int | None = None, skip: int = 0) -> CouchRequest:
+    """Return the request that runs the list `name` over a range of an index.
 
-
-def study_range(query: Query) -> Range:
-    """Choose the index of studies that narrows the search most (PS3.18 Table 10.6.1-5).
-
-    Returns
-    -------
-    Range
-        Newest study first unless ``sort`` says otherwise.
+    Parameters
+    ----------
+    name : str
+    chosen : Range
+    query : dict
+        What the list function reads; see ``lib/search.js``.
+    limit, skip : int
+        Of the view's rows, where the range decides which studies match.
     """
-    keys = query.keys
-
-    def values(tag: str) -> list[str]:
-        found = keys.get(tag, {}).get("values", [])
-        return [] if "" in found else found
-
-    uids = values("0020000D")
-    if uids:
-        return Range("studies_by_uid", {}, keys=uids, covered=frozenset(["0020000D"]), sort=len(uids) > 1)
-    for tag, view in (("00080050", "studies_by_accession_number"), ("00100020", "studies_by_patient_id")):
-        found = values(tag)
-        if len(found) == 1 and not is_wild(found[0]):
-            exact = found[0].strip(" ")
-            return Range(view, between([exact], [exact], descending=True), covered=frozenset([tag]))
-    for tag, view in (
-        ("00080050", "studies_by_accession_number"),
-        ("00100020", "studies_by_patient_id"),
-        ("00100010", "studies_by_patient_name"),
-    ):
-        found = values(tag)
-        if len(found) != 1 or keys[tag].get("fuzzy") or "=" in found[0]:
-            continue
-        prefix = literal_prefix(found[0])
-        prefix = normalise.name(prefix) if tag == "00100010" else prefix.lstrip(" ")
-        if prefix:
-            return Range(view, {"startkey": [prefix], "endkey": [after(prefix)], "inclusive_end": False}, sort=True)
-    dates = values("00080020")
-    low, high = date_span(dates[0]) if len(dates) == 1 else ("", HIGH)
-    found = values("00080061")
-    if len(found) == 1 and not is_wild(found[0]):
-        exact = found[0].strip(" ")
-        covered = frozenset(["00080061", "00080020"] if dates else ["00080061"])
-        return Range("studies_by_modality", between([exact, low], [exact, high], descending=True), covered=covered)
-    covered = frozenset(["00080020"] if len(dates) == 1 else [])
-    return Range("studies_by_date", between([low], [high], descending=True), covered=covered)
-
-
-def date_span(value: str) -> tuple[str, str]:
-    """Return the lowest and the highest date of a DA matching key (PS3.4 C.2.2.2.5)."""
-    low, hyphen, high = value.strip().replace(".", "").partition("-")
-    # A study without a date has the key "" and is not in any range.
-    return low or "0", (high or "9") if hyphen else low
-
-
-def list_request(name: str, chosen: Range, query: dict) -> CouchRequest:
-    """Return the request that runs the list `name` over a range of an index."""
     path = f"{DESIGN}/_list/{name}/{chosen.view}"
     params = {"reduce": "false", **chosen.params}
-    text = as_json(query)
+    if chosen.view == "_all_docs":
+        del params["reduce"]
+    if chosen.documents:
+        params["include_docs"] = "true"
+    if limit is not None:
+        params.update(limit=limit, skip=skip)
     if chosen.keys is not None:
         return CouchRequest("POST", path, params, {"keys": chosen.keys, "query": query})
-    if len(text) > LONGEST_QUERY:
+    q = as_json(query)
+    if len(urlencode({"q": q})) > LONGEST_QUERY:
         return CouchRequest("POST", path, params, {"query": query})
-    return CouchRequest("GET", path, {**params, "q": text})
+    return CouchRequest("GET", path, {**params, "q": q})
 
 
-def wanted(query: Query, level: str) -> list[str] | str:
-    """Return what the rows of `level` shall have: what was asked for and what was matched on (PS3.18 8.3.4.3)."""
-    return "all" if query.include == "all" else [*query.include, *keys_of_level(query.keys, level)]
+def residual(query: Query, chosen: Range, level: str) -> dict:
+    """Return the matching keys of `level` that the range does not decide."""
+    return {tag: key for tag, key in query.of_level(level).items() if tag not in chosen.covered}
 
 
-def page_of(query: Query, chosen: Range, level: str, offset: int, limit: int) -> dict:
-    """Return the list function's query; see ``lib/search.js``."""
-    keys = {tag: key for tag, key in keys_of_level(query.keys, level).items() if tag not in chosen.covered}
-    page = {"match": keys, "include": wanted(query, level), "offset": offset, "limit": limit, "sort": chosen.sort}
-    return {**page, "rest": not query.limit_given}
+def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> CouchRequest:
+    """Return the request for one page of studies, series or instances.
+
+    Parameters
+    ----------
+    level : str
+        ``study``, ``series`` or ``instance``.
+    query : Query
+    chosen : Range
+    paging : Paging
+    fields : dict or None
+        What the rows have, as ``lib/fields.js`` reads it; None for ids alone.
+    """
+    match = residual(query, chosen, level)
+    page = {"match": match, "fields": fields, "offset": paging.offset, "limit": paging.limit, "sort": chosen.sort}
+    if paging.among is not None:
+        page["among"] = paging.among
+    name = LISTS[level]
+    if decides(query, chosen, level) and paging.among is None:
+        # The view itself counts the rows off: the database reads no more than the page.
+        return list_request(name, chosen, {**page, "offset": 0}, limit=paging.limit, skip=paging.offset)
+    return list_request(name, chosen, {**page, "rest": paging.rest})
 
 
-def study_search(query: Query, offset: int, limit: int) -> CouchRequest:
-    """Return the request for one page of studies (PS3.18 10.6.1.1, Table 10.6.1-1)."""
-    chosen = study_range(query)
-    return list_request("studies", chosen, page_of(query, chosen, "study", offset, limit))
+def decides(query: Query, chosen: Range, level: str) -> bool:
+    """Return whether the rows of a range are those of the answer, in its order."""
+    match = residual(query, chosen, level)
+    everything = all("values" in key and not key.get("empty") and not query.values(tag) for tag, key in match.items())
+    return everything and not chosen.sort and chosen.keys is None
 
 
-def series_search(studies: list[str], query: Query, offset: int, limit: int) -> CouchRequest:
-    """Return the request for series of the one study, or of series by their UIDs."""
-    uids = query.keys.get("0020000E", {}).get("values", [])
-    if studies:
-        chosen = Range("series_by_study", between([studies[0]], [studies[0]]))
-    else:
-        chosen = Range("series_by_uid", {}, keys=uids)
-    return list_request("series", chosen, page_of(query, chosen, "series", offset, limit))
+def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
+    """Return the request for one page of patients; see ``lib/patients.js``."""
+    match = {tag: key for tag, key in query.keys.items() if tag not in chosen.covered}
+    include = query.include if query.include == "all" else {**dict.fromkeys(query.keys, True), **query.include}
+    page = {"match": match, "fields": {"include": include}, "offset": paging.offset, "limit": paging.limit}
+    return list_request("patients", chosen, {**page, "sort": chosen.sort, "rest": paging.rest})
 
 
-def instance_search(study: str, series: str | None, query: Query, offset: int, limit: int) -> CouchRequest:
-    """Return the request for the instances of a study or series."""
+def indexed_members(design: str, chosen: Range, depth: int, leaf: dict) -> CouchRequest:
+    """Return the request for what an index of another design document has in a range; see ``lib/members.js``."""
+    path = f"{DESIGN}/_list/members/{design.removeprefix('_design/')}/{chosen.view}"
+    query = as_json({"depth": depth, "leaf": leaf})
+    return CouchRequest("GET", path, {"reduce": "true", "group_level": depth + 1, **chosen.params, "q": query})
+
+
+def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequest:
+    """Return the request for the ids of what matches, found by reading the documents; see ``lib/members.js``."""
+    query = {"depth": depth, "type": carrier, "match": match}
+    return list_request("members", Range("_all_docs", ids_range, documents=True), query)
+
+
+def series_range(studies: list[str]) -> Range:
+    """Return the index rows of the series of some studies."""
+    return Range("series_by_study", keys=studies, sort=True)
+
+
+def instance_range(study: str, series: str | None, query: Query) -> Range:
+    """Return the index rows of the instances of a series, or of a study in order of series UIDs."""
     place = [study, series] if series else [study]
-    chosen = Range("instances_by_series", between(place, place))
-    page = page_of(query, chosen, "instance", offset, limit)
-    request = list_request("instances", chosen, page)
-    if needs_document(query):
-        return CouchRequest(request.method, request.path, {**request.params, "include_docs": "true"}, request.body)
-    return request
+    return Range("instances_by_series", between(place, place), documents=needs_document(query), sort=series is None)
+
+
+def matches_document(query: Query) -> bool:
+    """Return whether an instance search decides by more than the index rows carry."""
+    return any(tag not in ROW_TAGS for tag in query.of_level("instance"))
 
 
 def needs_document(query: Query) -> bool:
     """Return whether an instance search asks for more than the index rows carry."""
-    asked = wanted(query, "instance")
+    asked = query.include_of("instance")
     return asked == "all" or any(tag not in ROW_TAGS for tag in asked)
+
+
+def count(chosen: Range) -> CouchRequest:
+    """Return the request that counts the rows of a range, with the view's ``_count``."""
+    return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", {"reduce": "true", **chosen.params})
 
 
 def counts(ids: list[str]) -> CouchRequest:
@@ -234,6 +202,13 @@ def instance_at(study: str, series: str, place: int) -> CouchRequest:
     """Return the request for the document of the instance at a place (from 0) in the order of a series."""
     params = {**between([study, series], [study, series]), "reduce": "false", "include_docs": "true"}
     return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**params, "skip": place, "limit": 1})
+
+
+def instances_with(uids: list[str]) -> CouchRequest:
+    """Return the request for the index rows of all instances with these SOP Instance UIDs, of the index as it is."""
+    return CouchRequest(
+        "POST", f"{DESIGN}/_view/instances_by_uid", {"reduce": "false", "update": "false"}, {"keys": uids}
+    )
 
 
 def corrections(study: str) -> CouchRequest:
@@ -273,6 +248,38 @@ def rebuilt_headers(study: str) -> CouchRequest:
 def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
     """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
     params = {"include_docs": "true", "base": base, **ids(study, series, instance)}
-    if corrected:
-        params["corrections"] = as_json(corrected)
-    return CouchRequest("GET", f"{DESIGN}/_list/metadata/_all_docs", params)
+    return with_corrections(f"{DESIGN}/_list/metadata/_all_docs", params, corrected)
+
+
+def modifications(study: str, series: str | None, instance: str | None, corrected: list) -> CouchRequest:
+    """Return the request for the attributes of each instance that people fixed; see ``lists/modifications.js``."""
+    params = {"include_docs": "true", **ids(study, series, instance)}
+    return with_corrections(f"{DESIGN}/_list/modifications/_all_docs", params, corrected)
+
+
+def with_corrections(path: str, params: dict, corrected: list) -> CouchRequest:
+    """Return a list request that is told `corrected`, values of ``corrections_by_study``."""
+    if not corrected:
+        return CouchRequest("GET", path, params)
+    text = as_json(corrected)
+    if len(text) > LONGEST_QUERY:
+        return CouchRequest("POST", path, params, {"corrections": corrected})
+    return CouchRequest("GET", path, {**params, "corrections": text})
+
+
+def conflicts(state: str, start: list | None, size: int) -> CouchRequest:
+    """Return the request for headers that disagree (``open``) or that people fixed (``fixed``), newest first."""
+    params = {"include_docs": "true", "reduce": "false", "descending": "true", "size": str(size), "state": state}
+    params["startkey"] = as_json(start or [state, HIGH])
+    return CouchRequest("GET", f"{DESIGN}/_list/conflicts/conflicts_by_date", {**params, "endkey": as_json([state])})
+
+
+def conflict(study: str) -> CouchRequest:
+    """Return the request for what the instances of one study say of the attributes that disagree."""
+    return CouchRequest("GET", f"{DESIGN}/_list/conflict/_all_docs", {"include_docs": "true", **ids(study)})
+
+
+def patient_studies(patient: str) -> CouchRequest:
+    """Return the request for the studies with a Patient ID."""
+    params = {**between([patient], [patient]), "reduce": "false"}
+    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_patient_id", params)

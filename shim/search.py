@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from shim import rewrite
+from shim import plan, rewrite
 from shim.couch import Couch
-from shim.query import Query, keys_of_level
-from shim.rewrite import CouchRequest
+from shim.plan import Range
+from shim.query import SERIES_UID, STUDY_UID, Query
+from shim.rewrite import CouchRequest, Paging
 
-# How many studies or series a search below them walks through at a time.
-STEP = 50
+# How many studies a search below them walks through at a time: at first, and at most.
+FEWEST, MOST = 25, 1000
+# More rows than any study, or any list of UIDs in one request, has series.
+ALL = 1_000_000
 
 
 @dataclass
@@ -29,8 +34,38 @@ class Page:
     remaining: int = 0
 
 
+@dataclass
+class Entry:
+    """One row of an answer with what its parents add to it.
+
+    Attributes
+    ----------
+    row : dict
+        ``{"id", "dataset"}`` as the list function gives it.
+    study, series : dict or None
+        The rows of its parents, where the answer shows their attributes.
+    """
+
+    row: dict
+    study: dict | None = None
+    series: dict | None = None
+
+
+@dataclass
+class Found:
+    """What a search found: entries from `offset` on, and how many there are in all as far as it looked."""
+
+    entries: list[Entry]
+    matched: int
+
+
+def uid_of(row: dict, place: int = 0) -> str:
+    """Return the Study (0), Series (1) or SOP (2) Instance UID in a row's document id."""
+    return row["id"].split(":")[place]
+
+
 class Search:
-    """Searches on one database.
+    """Searches on one database, for one request.
 
     Parameters
     ----------
@@ -39,141 +74,211 @@ class Search:
         Absolute URL of the DICOMweb root, for RetrieveURL.
     authorization : str or None
         The client's own credentials.
+
+    Attributes
+    ----------
+    steps : list of dict
+        What CouchDB was asked.
+    notes : list of str
+        What the client shall be told in a ``Warning``.
     """
 
     def __init__(self, couch: Couch, base: str, authorization: str | None = None):
         self.couch = couch
         self.base = base
         self.authorization = authorization
+        self.steps: list[dict] = []
+        self.notes: list[str] = []
+        self._counted: dict[str, list[int]] = {}
 
     def ask(self, request: CouchRequest) -> dict:
-        """Send a request and return the decoded answer."""
-        return self.couch.json(
+        """Send a request and return the decoded answer; `steps` remembers both for ``?explain``."""
+        started = time.perf_counter()
+        answer = self.couch.json(
             request.method, request.path, params=request.params, body=request.body, authorization=self.authorization
         )
+        step = {"method": request.method, "path": request.path, "params": request.params, "body": request.body}
+        step["milliseconds"] = round((time.perf_counter() - started) * 1000, 2)
+        read = {"scanned": answer.get("scanned"), "matched": answer.get("matched"), "rows": len(answer["rows"])}
+        self.steps.append({**step, **{name: number for name, number in read.items() if number is not None}})
+        return answer
+
+    def list(self, level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> dict:
+        """Run the list of a level; see `rewrite.search`."""
+        return self.ask(rewrite.search(level, query, chosen, paging, fields=fields))
+
+    def count(self, chosen: Range) -> int:
+        """Return how many rows a range of an index has."""
+        rows = self.ask(rewrite.count(chosen))["rows"]
+        return rows[0]["value"] if rows else 0
+
+    def counts(self, ids: list[str]) -> dict[str, list[int]]:
+        """Return ``[series, instances]`` of studies and series by document id; each is asked for once a request."""
+        missing = [one for one in dict.fromkeys(ids) if one not in self._counted]
+        if missing:
+            rows = self.ask(rewrite.counts(missing))["rows"]
+            self._counted.update({one: [0, 0] for one in missing})
+            self._counted.update({row["key"]: row["value"] for row in rows})
+        return self._counted
+
+    # -- studies ------------------------------------------------------------------------------------------------------
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
-        answer = self.ask(rewrite.study_search(query, query.offset, query.limit))
-        rows = self._finish_studies(answer["rows"])
-        return Page(rows, _cut(query, answer["matched"]))
+        chosen = plan.study_range(query)
+        found = self.complete(query, lambda offset, limit: self._study_entries(query, chosen, offset, limit))
+        return self.page(query, found)
+
+    def _study_entries(self, query: Query, chosen: Range, offset: int, limit: int) -> Found:
+        rest = not query.limit_given
+        if rest and limit == 0 and rewrite.decides(query, chosen, "study"):
+            return Found([], self.count(chosen))
+        paging = Paging(offset, limit, rest)
+        answer = self.list("study", query, chosen, paging, fields=query.fields("study"))
+        matched = answer["matched"]
+        if rewrite.decides(query, chosen, "study"):
+            # The list saw no more than the page.
+            matched = self.count(chosen) if rest and matched == limit else offset + matched
+        return Found([Entry(row) for row in answer["rows"]], matched)
+
+    def study_chunks(self, query: Query, study: str | None, rows: int, first: int = FEWEST) -> Iterator[list[dict]]:
+        """Yield the rows of the studies that match, some at a time, newest first.
+
+        Parameters
+        ----------
+        query : Query
+            Of the level below.
+        study : str or None
+            The one study of the path.
+        rows : int
+            How many rows the page needs; a study has one at least.
+        first : int
+            Most studies in the first chunk; each further one has twice as many.
+        """
+        fields = query.fields("study", study is not None)
+        above = plan.narrowed_by_series(query)
+        if study is not None:
+            if not above.of_level("study") and not fields["include"]:
+                yield [{"id": f"{study}:study", "dataset": {}}]
+                return
+            above.keys[STUDY_UID] = {"vr": "UI", "values": [study]}
+        chosen = plan.study_range(above)
+        size = ALL if chosen.sort or chosen.keys else min(max(rows, 1), first)
+        offset = 0
+        while True:
+            answer = self.list("study", above, chosen, Paging(offset, size), fields=fields)
+            if answer["rows"]:
+                yield answer["rows"]
+            if len(answer["rows"]) < size:
+                return
+            offset += size
+            size = min(size * 2, MOST)
+
+    # -- series -------------------------------------------------------------------------------------------------------
 
     def series(self, query: Query, study: str | None = None) -> Page:
         """Search for series, in one study or in all; rows of all carry their study's attributes (Table 10.6.3-4)."""
-        if study and not self._needs_parents(query, "study"):
-            answer = self.ask(rewrite.series_search([study], query, query.offset, query.limit))
-            return Page(self._finish_series(answer["rows"]), _cut(query, answer["matched"]))
-        return self._below_studies(query, study, self._series_of)
+        if not query.keys and study is None and not query.limit_given:
+            total = self.count(Range("series_by_uid"))
+            known = Query(include=query.include, limit=query.limit, offset=query.offset, limit_given=True)
+            page = self.series(known)
+            return Page(page.rows, max(0, total - query.offset - query.limit))
+        run = self._series_by_uid if query.values(SERIES_UID) and study is None else self._series_entries
+        return self.page(query, self.complete(query, lambda offset, limit: run(query, study, offset, limit)))
 
-    def instances(self, query: Query, study: str | None = None, series: str | None = None) -> Page:
-        """Search for instances, in a series, a study or everywhere."""
-        if study and series and not self._needs_parents(query, "study") and not self._needs_parents(query, "series"):
-            answer = self.ask(rewrite.instance_search(study, series, query, query.offset, query.limit))
-            return Page(self._finish_instances(answer["rows"]), _cut(query, answer["matched"]))
-        return self._below_studies(query, study, lambda *step: self._instances_of(*step, series))
+    def series_rows(self, query: Query, studies: list[str], paging: Paging, only: bool = False) -> dict:
+        """Return the rows of the series of some studies, in order of the studies."""
+        chosen = rewrite.series_range(studies)
+        return self.list("series", query, chosen, paging, fields=query.fields("series", only))
+
+    def _series_entries(self, query: Query, study: str | None, offset: int, limit: int) -> Found:
+        entries, seen, end = [], 0, offset + limit
+        for studies in self.study_chunks(query, study, end):
+            uids = [uid_of(row) for row in studies]
+            first = max(offset - seen, 0)
+            paging = Paging(first, max(end - seen - first, 0), among=uids)
+            answer = self.series_rows(query, uids, paging)
+            above = {uid_of(row): row for row in studies}
+            entries += [Entry(row, above[uid_of(row)]) for row in answer["rows"]]
+            seen += answer["matched"]
+            if seen >= end and query.limit_given:
+                break
+        return Found(entries, seen)
+
+    def _series_by_uid(self, query: Query, _study: None, offset: int, limit: int) -> Found:
+        chosen = Range("series_by_uid", keys=query.values(SERIES_UID), sort=True)
+        rows = self.list("series", query, chosen, Paging(0, ALL), fields=query.fields("series"))["rows"]
+        entries = self.under_studies(query, rows)
+        return Found(entries[offset : offset + limit], len(entries))
+
+    def under_studies(self, query: Query, rows: list[dict], only: bool = False) -> list[Entry]:
+        """Return series or instances under those of their studies that match, in order of the studies."""
+        if not rows:
+            return []
+        above = Query(keys=dict(query.of_level("study")), include=query.include, limit_given=True)
+        wanted = above.values(STUDY_UID)
+        uids = [uid for uid in dict.fromkeys(map(uid_of, rows)) if not wanted or uid in wanted]
+        above.keys[STUDY_UID] = {"vr": "UI", "values": uids}
+        chosen = Range("studies_by_uid", keys=uids, sort=True, covered=frozenset([STUDY_UID]))
+        studies = self.list("study", above, chosen, Paging(0, ALL), fields=query.fields("study", only))["rows"]
+        below: dict[str, list[dict]] = {}
+        for row in rows:
+            below.setdefault(uid_of(row), []).append(row)
+        return [Entry(row, study) for study in studies for row in below[uid_of(study)]]
+
+    # -- what all levels share ----------------------------------------------------------------------------------------
+
+    def complete(self, query: Query, fetch: Callable[[int, int], Found]) -> Found:
+        """Fetch a page without studies and series that have no instance (yet), filled up with the next ones."""
+        found = fetch(query.offset, query.limit)
+        kept = self._stored(found.entries)
+        last, size = found, query.limit
+        while len(kept) < query.limit and len(last.entries) == size and size:
+            size = query.limit - len(kept)
+            last = fetch(query.offset + len(found.entries), size)
+            found = Found(found.entries + last.entries, last.matched)
+            kept += self._stored(last.entries)
+        return Found(kept, found.matched)
+
+    def _stored(self, entries: list[Entry]) -> list[Entry]:
+        shown = [row["id"] for entry in entries for row in (entry.row, entry.study, entry.series) if self._counts(row)]
+        counted = self.counts(shown)
+        return [entry for entry in entries if counted[entry.row["id"]][1]]
 
     @staticmethod
-    def _needs_parents(query: Query, level: str) -> bool:
-        return bool(keys_of_level(query.keys, level))
+    def _counts(row: dict | None) -> bool:
+        """Whether the row of a study or series shall say how much is below it."""
+        return row is not None and row["id"].count(":") == 1 and bool(row["dataset"])
 
-    def _below_studies(self, query: Query, study: str | None, rows_of) -> Page:
-        """Walk through the studies that match, newest first, until the page is full."""
-        above = Query(keys=dict(query.keys), include=query.include, fuzzy=query.fuzzy, limit_given=True)
-        if study:
-            above.keys["0020000D"] = {"vr": "UI", "values": [study]}
-        page = Page()
-        seen = 0
-        offset = 0
-        while True:
-            answer = self.ask(rewrite.study_search(above, offset, STEP))
-            for parent in self._finish_studies(answer["rows"]):
-                missing = query.offset + query.limit - seen
-                if missing <= 0 and query.limit_given:
-                    return page
-                rows, matched = rows_of(query, parent, max(query.offset - seen, 0), max(missing, 0))
-                page.rows += rows
-                seen += matched
-            offset += STEP
-            if len(answer["rows"]) < STEP:
-                break
-        page.remaining = _cut(query, seen)
-        return page
+    def page(self, query: Query, found: Found) -> Page:
+        """Return the rows of the answer, each with what its parents and the server add to it."""
+        remaining = 0 if query.limit_given else max(0, found.matched - query.offset - query.limit)
+        return Page([self._finish(entry) for entry in found.entries], remaining)
 
-    def _series_of(self, query: Query, parent: dict, offset: int, end: int) -> tuple[list[dict], int]:
-        """Series of one study: its rows from `offset` on up to `end`, and how many there are."""
-        uid = parent["0020000D"]["Value"][0]
-        answer = self.ask(rewrite.series_search([uid], query, 0, max(end, 1)))
-        rows = self._finish_series(answer["rows"][offset:end])
-        return [_under(parent, row) for row in rows], answer["matched"]
-
-    def _instances_of(self, query: Query, parent: dict, offset: int, end: int, series: str | None):
-        """Instances of one study, series by series."""
-        uid = parent["0020000D"]["Value"][0]
-        above = Query(keys=dict(query.keys), include=query.include, fuzzy=query.fuzzy, limit_given=False)
-        if series:
-            above.keys["0020000E"] = {"vr": "UI", "values": [series]}
-        found, seen = [], 0
-        for middle in self._finish_series(self.ask(rewrite.series_search([uid], above, 0, 1_000_000))["rows"]):
-            answer = self.ask(
-                rewrite.instance_search(uid, middle["0020000E"]["Value"][0], query, 0, max(end - seen, 1))
-            )
-            rows = answer["rows"][max(offset - seen, 0) : max(end - seen, 0)]
-            found += [_under(parent, _under(middle, row)) for row in self._finish_instances(rows)]
-            seen += answer["matched"]
-            if seen > end and query.limit_given:
-                break
-        return found, seen
-
-    def _counts(self, ids: list[str]) -> dict[str, list[int]]:
-        if not ids:
-            return {}
-        return {row["key"]: row["value"] for row in self.ask(rewrite.counts(ids))["rows"]}
-
-    def _finish_studies(self, rows: list[dict]) -> list[dict]:
-        counted = self._counts([row["id"] for row in rows])
-        finished = []
-        for row in rows:
-            series, instances = counted.get(row["id"], (0, 0))
-            if not instances:
-                continue  # a header whose first instance has not arrived yet
-            study = row["id"].partition(":")[0]
-            dataset = self._add(row["dataset"], f"/studies/{study}")
-            dataset["00201206"] = {"vr": "IS", "Value": [series]}
-            dataset["00201208"] = {"vr": "IS", "Value": [instances]}
-            finished.append(dataset)
-        return finished
-
-    def _finish_series(self, rows: list[dict]) -> list[dict]:
-        counted = self._counts([row["id"] for row in rows])
-        finished = []
-        for row in rows:
-            _, instances = counted.get(row["id"], (0, 0))
-            if not instances:
-                continue
-            study, series = row["id"].split(":")
-            dataset = self._add(row["dataset"], f"/studies/{study}/series/{series}")
-            dataset["00201209"] = {"vr": "IS", "Value": [instances]}
-            finished.append(dataset)
-        return finished
-
-    def _finish_instances(self, rows: list[dict]) -> list[dict]:
-        finished = []
-        for row in rows:
-            study, series, instance = row["id"].split(":")
-            finished.append(self._add(row["dataset"], f"/studies/{study}/series/{series}/instances/{instance}"))
-        return finished
-
-    def _add(self, dataset: dict, path: str) -> dict:
+    def _finish(self, entry: Entry) -> dict:
+        dataset: dict = {}
+        for row in (entry.study, entry.series, entry.row):
+            if row is not None:
+                dataset.update(row["dataset"])
+                self._add_counts(dataset, row)
+        names = ("studies", "series", "instances")
+        path = "".join(f"/{name}/{uid}" for name, uid in zip(names, own_uids(entry.row), strict=False))
         dataset["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
         dataset["00081190"] = {"vr": "UR", "Value": [self.base + path]}
-        return dataset
+        return dict(sorted(dataset.items()))
+
+    def _add_counts(self, dataset: dict, row: dict) -> None:
+        counted = self._counted.get(row["id"])
+        if not counted or "00080005" not in row["dataset"]:
+            return  # only what was asked for by name is shown of this parent
+        series, instances = counted
+        if row["id"].endswith(":study"):
+            dataset["00201206"] = {"vr": "IS", "Value": [series]}
+            dataset["00201208"] = {"vr": "IS", "Value": [instances]}
+        elif row["id"].count(":") == 1:
+            dataset["00201209"] = {"vr": "IS", "Value": [instances]}
 
 
-def _cut(query: Query, matched: int) -> int:
-    """Return how many rows the server's own limit kept back (PS3.18 8.3.4.4.1)."""
-    return 0 if query.limit_given else max(0, matched - query.offset - query.limit)
-
-
-def _under(parent: dict, row: dict) -> dict:
-    """Return a row with its parent's attributes, its own first where both have one."""
-    return {**parent, **row}
+def own_uids(row: dict) -> list[str]:
+    """Return the UIDs in a row's document id, from the study down."""
+    return row["id"].removesuffix(":study").split(":")

@@ -32,7 +32,9 @@ def _given(url: str) -> Database:
     """Describe a running CouchDB that the environment names."""
     welcome = requests.get(url, timeout=10)
     welcome.raise_for_status()
-    return Database(url.rstrip("/"), f"Apache CouchDB {welcome.json()['version']}", f"{url.rstrip('/')}/_utils/", "", "")
+    return Database(
+        url.rstrip("/"), f"Apache CouchDB {welcome.json()['version']}", f"{url.rstrip('/')}/_utils/", "", ""
+    )
 
 
 @pytest.fixture(scope="session", params=["embedded", "couchdb"])

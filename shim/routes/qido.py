@@ -1,14 +1,19 @@
-"""QIDO-RS: search for studies, series and instances (PS3.18 10.6)."""
+"""QIDO-RS: search for studies, series and instances (PS3.18 10.6), for patients, and how many there are."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response, request
 
-from shim import query
+from shim import query, search_extended
 from shim.dicom_xml import dataset_to_xml
 from shim.negotiate import choose, parse_media_type
+from shim.query import SERIES_UID, STUDY_UID, Query
 from shim.routes import common
 from shim.search import Page, Search
+from shim.search_instances import InstanceSearch
+from shim.search_patients import patients
 
 blueprint = Blueprint("qido", __name__)
 
@@ -17,57 +22,77 @@ PLAIN_JSON = parse_media_type("application/json")
 XML = parse_media_type('multipart/related; type="application/dicom+xml"')
 OFFERED = [JSON, PLAIN_JSON, XML]
 
-
-@blueprint.get("/studies")
-def studies():
-    """Search for studies (PS3.18 10.6.1.1)."""
-    return answer(lambda search, asked: search.studies(asked))
-
-
-@blueprint.get("/series")
-def series():
-    """Search for series of all studies."""
-    return answer(lambda search, asked: search.series(asked))
+RESOURCES = {
+    "/patients": "patient",
+    "/studies": "study",
+    "/series": "series",
+    "/instances": "instance",
+    "/studies/<study>/series": "series",
+    "/studies/<study>/instances": "instance",
+    "/studies/<study>/series/<series>/instances": "instance",
+}
 
 
-@blueprint.get("/instances")
-def instances():
-    """Search for instances of all studies."""
-    return answer(lambda search, asked: search.instances(asked))
-
-
-@blueprint.get("/studies/<study>/series")
-def study_series(study):
-    """Search for series of a study."""
-    common.check_uids(study=study)
-    return answer(lambda search, asked: search.series(asked, study))
-
-
-@blueprint.get("/studies/<study>/instances")
-def study_instances(study):
-    """Search for instances of a study."""
-    common.check_uids(study=study)
-    return answer(lambda search, asked: search.instances(asked, study))
-
-
-@blueprint.get("/studies/<study>/series/<series>/instances")
-def series_instances(study, series):
-    """Search for instances of a series."""
-    common.check_uids(study=study, series=series)
-    return answer(lambda search, asked: search.instances(asked, study, series))
-
-
-def answer(run) -> Response:
-    """Negotiate, search, and answer with the rows in the chosen representation."""
+def search(level: str, study: str | None = None, series: str | None = None) -> Response:
+    """Search for patients, studies, series or instances (PS3.18 10.6.1, Table 10.6.1-1)."""
     chosen = choose(common.accepted(), OFFERED)
     if chosen is None:
         raise common.not_acceptable([str(offer) for offer in OFFERED])
-    asked = query.parse(request.args.items(multi=True), common.config().search_limit)
-    page = run(Search(common.couch(), common.base_url(), common.authorization()), asked)
-    response = render(page, chosen)
-    for text in warnings(asked, page):
-        common.warn(response, text)
-    return response
+    asked = read(study, series)
+    searching = Search(common.couch(), common.base_url(), common.authorization())
+    page = run(searching, level, asked, study, series)
+    answer = explained(searching, asked, page) if "explain" in request.args else render(page, chosen)
+    for text in warnings(asked, page) + searching.notes:
+        common.warn(answer, text)
+    return answer
+
+
+def count(level: str, study: str | None = None, series: str | None = None) -> Response:
+    """Answer how many patients, studies, series or instances match: ``{"count": 3}``, as dcm4chee does."""
+    if choose(common.accepted(), [PLAIN_JSON, JSON]) is None:
+        raise common.not_acceptable([str(PLAIN_JSON)])
+    asked = read(study, series)
+    searching = Search(common.couch(), common.base_url(), common.authorization())
+    page = run(searching, level, replace(asked, limit=0, offset=0, limit_given=False), study, series)
+    answer = common.json_answer({"count": page.remaining}, media_type=str(PLAIN_JSON))
+    for text in warnings(asked, Page()) + searching.notes:
+        common.warn(answer, text)
+    return answer
+
+
+for path, of_level in RESOURCES.items():
+    blueprint.add_url_rule(path, f"search{path}", search, defaults={"level": of_level})
+    blueprint.add_url_rule(f"{path}/count", f"count{path}", count, defaults={"level": of_level})
+
+
+def read(study: str | None, series: str | None) -> Query:
+    """Return the request's query; DicomWebError 400 for what is malformed in the path or the parameters."""
+    uids = {name: uid for name, uid in (("study", study), ("series", series)) if uid is not None}
+    common.check_uids(**uids)
+    return query.parse(request.args.items(multi=True), common.config().search_limit)
+
+
+def run(searching: Search, level: str, asked: Query, study: str | None, series: str | None) -> Page:
+    """Search at a level, below what the path names."""
+    listed = search_extended.split(asked, level, common.extended())
+    asked.drop_below(level)
+    path = {tag: uid for tag, uid in ((STUDY_UID, study), (SERIES_UID, series)) if uid is not None}
+    for tag, uid in path.items():
+        wanted = asked.values(tag) or [uid]
+        if uid not in wanted or asked.keys.get(tag, {}).get("empty"):
+            return Page()  # the path and the key contradict each other
+        asked.keys[tag] = {"vr": "UI", "values": [uid]}
+    if not search_extended.resolve(searching, asked, listed):
+        return Page()
+    for tag in path:
+        del asked.keys[tag]
+    if level == "patient":
+        return patients(searching, asked)
+    if level == "study":
+        return searching.studies(asked)
+    if level == "series":
+        return searching.series(asked, study)
+    return InstanceSearch(searching).run(asked, study, series)
 
 
 def render(page: Page, chosen) -> Response:
@@ -79,7 +104,15 @@ def render(page: Page, chosen) -> Response:
     return common.json_answer(page.rows, media_type=str(chosen))
 
 
-def warnings(asked: query.Query, page: Page) -> list[str]:
+def explained(searching: Search, asked: Query, page: Page) -> Response:
+    """Return how the search was run instead of what it found: what CouchDB was asked, and what it read for it."""
+    keys = {f"{query.describe(tag)}": key for tag, key in asked.keys.items()}
+    told = {"keys": keys, "include": asked.include, "offset": asked.offset, "limit": asked.limit}
+    found = {"rows": len(page.rows), "remaining": page.remaining, "ignored": asked.unknown}
+    return common.json_answer({**told, "requests": searching.steps, **found}, media_type=str(PLAIN_JSON))
+
+
+def warnings(asked: Query, page: Page) -> list[str]:
     """Return the texts of the answer's ``Warning`` headers (PS3.18 8.3, 8.3.4.4.1)."""
     texts = []
     if page.remaining:

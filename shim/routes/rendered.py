@@ -7,6 +7,7 @@ from itertools import chain
 
 from flask import Blueprint, Response, request
 
+from shim import metadata
 from shim.errors import DicomWebError
 from shim.frames import frame_list
 from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
@@ -199,5 +200,7 @@ def as_stored(ranges: list[MediaRange], kind: str, size: int, pieces: Callable[.
 def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
     """Answer with a structured report as text."""
     chosen = negotiate(ranges, [parse_media_type(name) for name in REPORTS])
-    made = REPORTS[chosen.essence](reader.whole(document)["dataset"])
+    # As the metadata have it: with what people corrected.
+    pieces = metadata.render(reader, *document["_id"].split(":"), common.base_url())
+    made = REPORTS[chosen.essence](next(metadata.split(pieces)))
     return Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")

@@ -56,7 +56,9 @@ class Couch:
     def view(self, path: str, **options) -> dict:
         """Query a view ``design/view``; options are JSON-encoded."""
         design, name = path.split("/")
-        answer = self.get(f"_design/{design}/_view/{name}", params={key: json.dumps(value) for key, value in options.items()})
+        answer = self.get(
+            f"_design/{design}/_view/{name}", params={key: json.dumps(value) for key, value in options.items()}
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()
 

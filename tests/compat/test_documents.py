@@ -57,7 +57,10 @@ def test_an_update_must_name_the_revision(couch):
     third = couch.put(name, json={}, headers={"If-Match": second.json()["rev"]})
     assert third.status_code == 201
     conflict = couch.put(name, json={"_rev": first})
-    assert (conflict.status_code, conflict.json()) == (409, {"error": "conflict", "reason": "Document update conflict."})
+    assert (conflict.status_code, conflict.json()) == (
+        409,
+        {"error": "conflict", "reason": "Document update conflict."},
+    )
 
 
 def test_delete_without_a_revision_is_a_conflict(couch):
@@ -123,13 +126,19 @@ def test_local_documents(couch):
 
 def test_all_docs_by_range_and_keys(couch):
     couch.save(*({"_id": f"range:{i}", "i": i} for i in range(5)))
-    ranged = couch.get("_all_docs", params={"startkey": '"range:1"', "endkey": '"range:3"', "include_docs": "true"}).json()
+    ranged = couch.get(
+        "_all_docs", params={"startkey": '"range:1"', "endkey": '"range:3"', "include_docs": "true"}
+    ).json()
     assert [row["doc"]["i"] for row in ranged["rows"]] == [1, 2, 3]
-    down = couch.get("_all_docs", params={"startkey": '"range:3"', "endkey": '"range:"', "descending": "true", "limit": 2, "skip": 1})
+    down = couch.get(
+        "_all_docs", params={"startkey": '"range:3"', "endkey": '"range:"', "descending": "true", "limit": 2, "skip": 1}
+    )
     assert [row["id"] for row in down.json()["rows"]] == ["range:2", "range:1"]
     rev = couch.get("range:4").json()["_rev"]
     couch.delete("range:4", params={"rev": rev})
-    rows = couch.post("_all_docs", params={"include_docs": "true"}, json={"keys": ["range:2", "none", "range:4", "range:0"]}).json()["rows"]
+    rows = couch.post(
+        "_all_docs", params={"include_docs": "true"}, json={"keys": ["range:2", "none", "range:4", "range:0"]}
+    ).json()["rows"]
     assert rows[0]["doc"]["i"] == 2
     assert rows[1] == {"key": "none", "error": "not_found"}
     assert rows[2]["value"]["deleted"] is True
@@ -145,7 +154,9 @@ def test_all_docs_in_many_pages(couch):
 
 def test_bulk_docs_answers_in_order(couch):
     present = couch.save({"_id": "bulk:1"})[0]
-    answer = couch.post("_bulk_docs", json={"docs": [{"_id": "bulk:0"}, {"_id": "bulk:1"}, {"_id": "bulk:1", "_rev": present["rev"]}]})
+    answer = couch.post(
+        "_bulk_docs", json={"docs": [{"_id": "bulk:0"}, {"_id": "bulk:1"}, {"_id": "bulk:1", "_rev": present["rev"]}]}
+    )
     assert answer.status_code == 201
     first, second, third = answer.json()
     assert first["ok"] is True
@@ -176,7 +187,10 @@ def test_databases(database):
     assert requests.get(url, timeout=30).status_code == 404
     assert requests.get(f"{url}/doc", timeout=30).json() == {"error": "not_found", "reason": "Database does not exist."}
     assert requests.put(url, timeout=30).status_code == 201
-    assert (requests.put(url, timeout=30).status_code, requests.put(url, timeout=30).json()["error"]) == (412, "file_exists")
+    assert (requests.put(url, timeout=30).status_code, requests.put(url, timeout=30).json()["error"]) == (
+        412,
+        "file_exists",
+    )
     assert requests.put(f"{url}/doc", json={}, timeout=30).status_code == 201
     info = requests.get(url, timeout=30).json()
     assert (info["db_name"], info["doc_count"]) == (name, 1)

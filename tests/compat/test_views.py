@@ -59,7 +59,9 @@ def design(couch):
         {"_id": "link:1", "link": "a:1"},
         {"_id": "link:2", "link": "gone"},
     )
-    couch.save(*({"_id": f"path:{s}:{i}", "path": ["study", s, i], "n": i} for s in ("s1", "s2", "s3") for i in range(4)))
+    couch.save(
+        *({"_id": f"path:{s}:{i}", "path": ["study", s, i], "n": i} for s in ("s1", "s2", "s3") for i in range(4))
+    )
     shuffled = sorted(enumerate(RAW_ORDER), key=lambda pair: repr(pair[1])[::-1])
     couch.save(*({"_id": f"key:{order}", "key": key, "order": order} for order, key in shuffled))
 
@@ -117,7 +119,9 @@ def test_sum_count_stats(couch):
     assert couch.view("v/counted", group=True, limit=2, skip=1)["rows"] == [
         {"key": ["study", "s1", 1], "value": 1}, {"key": ["study", "s1", 2], "value": 1}
     ]  # fmt: skip
-    assert couch.view("v/counted", startkey=["study", "s2"], endkey=["study", "s2", {}])["rows"] == [{"key": None, "value": 4}]
+    assert couch.view("v/counted", startkey=["study", "s2"], endkey=["study", "s2", {}])["rows"] == [
+        {"key": None, "value": 4}
+    ]
     assert couch.view("v/counted", startkey=["zzz"])["rows"] in ([], [{"key": None, "value": 0}])
     assert couch.view("v/stats", group_level=1)["rows"] == [
         {"key": ["study"], "value": {"sum": 18, "count": 12, "min": 0, "max": 3, "sumsqr": 42}}
@@ -138,12 +142,16 @@ def test_posted_keys_of_a_reduced_view(couch):
 
 
 def test_options_in_a_posted_body(couch):
-    rows = couch.post("_design/v/_view/by_name", json={"reduce": False, "startkey": "b", "include_docs": True}).json()["rows"]
+    rows = couch.post("_design/v/_view/by_name", json={"reduce": False, "startkey": "b", "include_docs": True}).json()[
+        "rows"
+    ]
     assert [(row["id"], row["doc"]["name"]) for row in rows] == [("b:1", "Bob")]
 
 
 def test_several_queries_at_once(couch):
-    answer = couch.post("_design/v/_view/by_name/queries", json={"queries": [{"group": True}, {"reduce": False, "key": "bob"}]})
+    answer = couch.post(
+        "_design/v/_view/by_name/queries", json={"queries": [{"group": True}, {"reduce": False, "key": "bob"}]}
+    )
     first, second = answer.json()["results"]
     assert first["rows"] == [{"key": "ann", "value": 3}, {"key": "bob", "value": 4}]
     assert [row["id"] for row in second["rows"]] == ["b:1"]
@@ -157,7 +165,9 @@ def test_linked_documents(couch):
 
 def test_rows_of_one_document(couch):
     rows = couch.view("v/twice", key="x")["rows"]
-    assert sorted((row["id"], row["value"]) for row in rows) == sorted((i, v) for i in ("a:1", "a:2", "b:1") for v in (1, 2))
+    assert sorted((row["id"], row["value"]) for row in rows) == sorted(
+        (i, v) for i in ("a:1", "a:2", "b:1") for v in (1, 2)
+    )
     assert [row["value"] for row in couch.view("v/twice", key="y")["rows"]] == [None] * 3
 
 

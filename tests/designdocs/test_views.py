@@ -13,7 +13,11 @@ HOSTILE = [
     {"type": "study"},
     {"type": "study", "dataset": None, "series": None},
     {"type": "study", "dataset": [], "series": []},
-    {"type": "study", "dataset": {"00100010": 3, "00080020": None, "00100020": {"Value": [None, {}]}}, "series": {"x": 3}},
+    {
+        "type": "study",
+        "dataset": {"00100010": 3, "00080020": None, "00100020": {"Value": [None, {}]}},
+        "series": {"x": 3},
+    },
     {"type": "study", "dataset": {"00100010": {"Value": [None, "x", {"Alphabetic": 3}, []]}}, "series": {}},
     {"type": "series", "dataset": {"00200011": {"Value": ["NaN"]}}},
     {"type": "instance", "dataset": {"00200013": {"Value": [{}]}}, "file": []},

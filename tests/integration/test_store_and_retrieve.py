@@ -106,7 +106,8 @@ def test_frames_as_stored(server, stored, name):
     path = get_testdata_file(name)
     dataset = dcmread(path)
     server.store(Path(path).read_bytes())  # other files have its UIDs, too
-    base = f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}/instances/{dataset.SOPInstanceUID}/frames/"
+    place = f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+    base = f"{place}/instances/{dataset.SOPInstanceUID}/frames/"
     accept = "multipart/related; type=application/octet-stream; transfer-syntax=*"
     count = int(dataset.get("NumberOfFrames", 1))
     listed = ",".join(str(number) for number in range(1, min(count, 3) + 1))

@@ -7,7 +7,7 @@ from dicomweb_client import DICOMwebClient
 from pydicom.encaps import generate_frames
 from pydicom.pixels import pack_bits
 
-from tests.integration.archive import IMAGES, parts_of
+from tests.integration.gallery import IMAGES, parts_of
 from tests.made_objects import PDF
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -45,11 +45,11 @@ def native(dataset) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", [*IMAGES, "seg-binary", "seg-fractional", "seg-labelmap", "seg-rle"])
-def test_decoded_frames_equal_pydicoms(archive, name):
-    dataset = archive.datasets[name]
+def test_decoded_frames_equal_pydicoms(gallery, name):
+    dataset = gallery.datasets[name]
     expected = native(dataset)
     listed = list(range(1, len(expected) + 1))[:4]
-    response = archive.get(name, "/frames/" + ",".join(map(str, listed)), accept=OCTETS)
+    response = gallery.get(name, "/frames/" + ",".join(map(str, listed)), accept=OCTETS)
     assert response.status_code == 200, response.text
     parts = parts_of(response)
     assert [kind for kind, _body, _location in parts] == [
@@ -57,8 +57,8 @@ def test_decoded_frames_equal_pydicoms(archive, name):
     ] * len(listed)
     for number, (_kind, body, location) in zip(listed, parts, strict=True):
         assert body == expected[number - 1], number
-        assert location == f"{archive.server.url}{archive.path(name)}/frames/{number}"
-    alone = archive.get(name, f"/frames/{listed[-1]}", accept="application/octet-stream")
+        assert location == f"{gallery.server.url}{gallery.path(name)}/frames/{number}"
+    alone = gallery.get(name, f"/frames/{listed[-1]}", accept="application/octet-stream")
     assert alone.status_code == 200
     assert alone.content == expected[listed[-1] - 1]
 
@@ -67,10 +67,10 @@ def test_decoded_frames_equal_pydicoms(archive, name):
     "accept", [OHIF, 'multipart/related; type="application/octet-stream"; transfer-syntax="*"', "*/*"]
 )
 @pytest.mark.parametrize("name", [name for name in IMAGES if name != "image_dfl.dcm"])
-def test_frames_as_they_are_stored_are_labelled_as_what_they_are(archive, name, accept):
-    dataset = archive.datasets[name]
+def test_frames_as_they_are_stored_are_labelled_as_what_they_are(gallery, name, accept):
+    dataset = gallery.datasets[name]
     syntax = dataset.file_meta.TransferSyntaxUID
-    (part,) = parts_of(archive.get(name, "/frames/1", accept=accept))
+    (part,) = parts_of(gallery.get(name, "/frames/1", accept=accept))
     if not syntax.is_compressed:
         assert part[0] == f"application/octet-stream; transfer-syntax={EXPLICIT}"
         assert part[1] == native(dataset)[0]
@@ -83,22 +83,22 @@ def test_frames_as_they_are_stored_are_labelled_as_what_they_are(archive, name, 
 @pytest.mark.parametrize(
     "name", ["MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpeg_ls_lossless.dcm"]
 )
-def test_frames_by_their_own_media_type(archive, name):
-    kind = KINDS[archive.datasets[name].file_meta.TransferSyntaxUID]
-    multipart = archive.get(name, "/frames/1", accept=f'multipart/related; type="{kind}"')
+def test_frames_by_their_own_media_type(gallery, name):
+    kind = KINDS[gallery.datasets[name].file_meta.TransferSyntaxUID]
+    multipart = gallery.get(name, "/frames/1", accept=f'multipart/related; type="{kind}"')
     assert multipart.status_code == 200
-    alone = archive.get(name, "/frames/1", accept=kind)
+    alone = gallery.get(name, "/frames/1", accept=kind)
     assert alone.headers["Content-Type"].startswith(kind)
     assert parts_of(multipart)[0][1] == alone.content
-    assert archive.get(name, "/frames/1", accept='multipart/related; type="image/jphc"').status_code == 406
+    assert gallery.get(name, "/frames/1", accept='multipart/related; type="image/jphc"').status_code == 406
 
 
-def test_a_native_frame_is_encoded_when_asked(archive):
+def test_a_native_frame_is_encoded_when_asked(gallery):
     from pydicom.encaps import encapsulate
     from pydicom.pixels import get_decoder
 
-    dataset = archive.datasets["image_dfl.dcm"]
-    response = archive.get("image_dfl.dcm", "/frames/1", accept="image/jls")
+    dataset = gallery.datasets["image_dfl.dcm"]
+    response = gallery.get("image_dfl.dcm", "/frames/1", accept="image/jls")
     assert response.headers["Content-Type"] == "image/jls; transfer-syntax=1.2.840.10008.1.2.4.80"
     decoded, _ = get_decoder("1.2.840.10008.1.2.4.80").as_array(
         encapsulate([response.content]),
@@ -116,34 +116,34 @@ def test_a_native_frame_is_encoded_when_asked(archive):
     assert np.array_equal(decoded, dataset.pixel_array)
 
 
-def test_ohifs_list_of_media_types(archive):
+def test_ohifs_list_of_media_types(gallery):
     accept = "application/dicom+json, multipart/related; type=application/octet-stream; transfer-syntax=*"
-    assert archive.get("JPEG2000.dcm", "/frames/1", accept=accept).status_code == 200
+    assert gallery.get("JPEG2000.dcm", "/frames/1", accept=accept).status_code == 200
 
 
 @pytest.mark.parametrize(("frames", "status"), [("0", 400), ("2,1", 400), ("1,1", 400), ("x", 400), ("999999", 404)])
-def test_frames_that_are_not_there(archive, frames, status):
-    response = archive.get("color3d_jpeg_baseline.dcm", f"/frames/{frames}")
+def test_frames_that_are_not_there(gallery, frames, status):
+    response = gallery.get("color3d_jpeg_baseline.dcm", f"/frames/{frames}")
     assert response.status_code == status
     if status == 404:
         assert "120" in response.json()["reason"]
 
 
-def test_an_instance_without_pixels_has_no_frames(archive):
-    assert archive.get("report", "/frames/1").status_code == 404
-    assert archive.get("report", "/pixeldata").status_code == 404
+def test_an_instance_without_pixels_has_no_frames(gallery):
+    assert gallery.get("report", "/frames/1").status_code == 404
+    assert gallery.get("report", "/pixeldata").status_code == 404
 
 
-def test_pixel_data_are_all_frames(archive):
-    parts = parts_of(archive.get("rtdose_rle.dcm", "/pixeldata", accept=OCTETS))
-    assert [body for _kind, body, _location in parts] == native(archive.datasets["rtdose_rle.dcm"])
-    both = parts_of(archive.get("CT_small.dcm", "/pixeldata", accept=OCTETS, level="study"))
+def test_pixel_data_are_all_frames(gallery):
+    parts = parts_of(gallery.get("rtdose_rle.dcm", "/pixeldata", accept=OCTETS))
+    assert [body for _kind, body, _location in parts] == native(gallery.datasets["rtdose_rle.dcm"])
+    both = parts_of(gallery.get("CT_small.dcm", "/pixeldata", accept=OCTETS, level="study"))
     assert len(both) == 2
 
 
-def test_dicomweb_client_reads_frames(archive):
-    client = DICOMwebClient(archive.server.url)
-    dataset = archive.datasets["emri_small_jpeg_ls_lossless.dcm"]
+def test_dicomweb_client_reads_frames(gallery):
+    client = DICOMwebClient(gallery.server.url)
+    dataset = gallery.datasets["emri_small_jpeg_ls_lossless.dcm"]
     uids = dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID
     octets = (("application/octet-stream", EXPLICIT),)
     frames = client.retrieve_instance_frames(*uids, frame_numbers=[2, 5], media_types=octets)
@@ -162,10 +162,10 @@ def bulk_uris(dataset: dict):
             yield from bulk_uris(item)
 
 
-def test_every_bulk_data_uri_answers(archive):
+def test_every_bulk_data_uri_answers(gallery):
     checked = 0
-    for name in archive.files:
-        (metadata,) = archive.get(name, "/metadata", accept="application/dicom+json").json()
+    for name in gallery.files:
+        (metadata,) = gallery.get(name, "/metadata", accept="application/dicom+json").json()
         for uri in bulk_uris(metadata):
             response = requests.get(uri, headers={"Accept": "*/*"}, timeout=60)
             assert response.status_code == 200, (name, uri, response.text)
@@ -174,11 +174,11 @@ def test_every_bulk_data_uri_answers(archive):
     assert checked > len(IMAGES)
 
 
-def test_big_endian_bulk_data_come_in_little_endian_order(archive):
-    dataset = archive.datasets["MR_small_bigendian.dcm"]
-    whole = archive.get("MR_small_bigendian.dcm", "/bulkdata/7FE00010", accept="application/octet-stream")
+def test_big_endian_bulk_data_come_in_little_endian_order(gallery):
+    dataset = gallery.datasets["MR_small_bigendian.dcm"]
+    whole = gallery.get("MR_small_bigendian.dcm", "/bulkdata/7FE00010", accept="application/octet-stream")
     assert whole.content == native(dataset)[0]
-    part = archive.get(
+    part = gallery.get(
         "MR_small_bigendian.dcm",
         "/bulkdata/7FE00010",
         accept="application/octet-stream",
@@ -186,7 +186,7 @@ def test_big_endian_bulk_data_come_in_little_endian_order(archive):
     )
     assert part.status_code == 206
     assert part.content == whole.content[3:9]
-    beyond = archive.get(
+    beyond = gallery.get(
         "MR_small_bigendian.dcm",
         "/bulkdata/7FE00010",
         accept="*/*;q=0.1, application/octet-stream",
@@ -196,30 +196,30 @@ def test_big_endian_bulk_data_come_in_little_endian_order(archive):
     assert beyond.headers["Content-Range"] == f"bytes */{len(whole.content)}"
 
 
-def test_compressed_pixel_data_as_bulk_data_are_frames(archive):
-    response = archive.get("SC_rgb_rle_2frame.dcm", "/bulkdata/7FE00010")
+def test_compressed_pixel_data_as_bulk_data_are_frames(gallery):
+    response = gallery.get("SC_rgb_rle_2frame.dcm", "/bulkdata/7FE00010")
     parts = parts_of(response)
     assert [kind.split(";")[0] for kind, _body, _location in parts] == ["image/dicom-rle"] * 2
-    decoded = parts_of(archive.get("SC_rgb_rle_2frame.dcm", "/bulkdata/7FE00010", accept=OCTETS))
-    assert [body for _kind, body, _location in decoded] == native(archive.datasets["SC_rgb_rle_2frame.dcm"])
+    decoded = parts_of(gallery.get("SC_rgb_rle_2frame.dcm", "/bulkdata/7FE00010", accept=OCTETS))
+    assert [body for _kind, body, _location in decoded] == native(gallery.datasets["SC_rgb_rle_2frame.dcm"])
 
 
 @pytest.mark.parametrize("level", ["instance", "series", "study"])
-def test_all_bulk_data_of_a_resource(archive, level):
-    parts = parts_of(archive.get("pdf", "/bulkdata", level="instance"))
+def test_all_bulk_data_of_a_resource(gallery, level):
+    parts = parts_of(gallery.get("pdf", "/bulkdata", level="instance"))
     assert [(kind, body.rstrip(b"\0")) for kind, body, _location in parts] == [("application/pdf", PDF)]
-    parts = parts_of(archive.get("CT_small.dcm", "/bulkdata", level=level))
+    parts = parts_of(gallery.get("CT_small.dcm", "/bulkdata", level=level))
     bodies = {body for _kind, body, _location in parts}
-    assert archive.datasets["CT_small.dcm"].PixelData in bodies
-    assert all(location.startswith(archive.server.url) for _kind, _body, location in parts)
-    assert archive.get("CT_small.dcm", "/bulkdata", accept="video/mp4", level=level).status_code == 406
+    assert gallery.datasets["CT_small.dcm"].PixelData in bodies
+    assert all(location.startswith(gallery.server.url) for _kind, _body, location in parts)
+    assert gallery.get("CT_small.dcm", "/bulkdata", accept="video/mp4", level=level).status_code == 406
 
 
-def test_an_encapsulated_document_in_its_own_type(archive):
+def test_an_encapsulated_document_in_its_own_type(gallery):
     for accept in ("*/*", "application/pdf"):
-        response = archive.get("pdf", "/rendered", accept=accept)
+        response = gallery.get("pdf", "/rendered", accept=accept)
         assert response.headers["Content-Type"] == "application/pdf"
         assert response.content == PDF
-    assert archive.get("pdf", "/rendered", accept="image/png").status_code == 406
-    assert archive.get("pdf", "/bulkdata/00420011", accept="application/pdf").content.rstrip(b"\0") == PDF
-    assert archive.get("pdf", "/bulkdata/00420012").status_code == 404
+    assert gallery.get("pdf", "/rendered", accept="image/png").status_code == 406
+    assert gallery.get("pdf", "/bulkdata/00420011", accept="application/pdf").content.rstrip(b"\0") == PDF
+    assert gallery.get("pdf", "/bulkdata/00420012").status_code == 404

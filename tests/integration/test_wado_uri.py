@@ -11,8 +11,8 @@ from pydicom import dcmread
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
-def ask(archive, name: str, root: str = "", **query) -> requests.Response:
-    dataset = archive.datasets[name]
+def ask(gallery, name: str, root: str = "", **query) -> requests.Response:
+    dataset = gallery.datasets[name]
     params = {
         "requestType": "WADO",
         "studyUID": dataset.StudyInstanceUID,
@@ -21,58 +21,58 @@ def ask(archive, name: str, root: str = "", **query) -> requests.Response:
         **query,
     }
     params = {key: value for key, value in params.items() if value is not None}
-    return requests.get(root or archive.server.url, params=params, timeout=60)
+    return requests.get(root or gallery.server.url, params=params, timeout=60)
 
 
-def test_a_dicom_file_is_the_default(archive):
-    roots = archive.server.url, archive.server.url + "/", archive.server.url.removesuffix("dicom-web")
+def test_a_dicom_file_is_the_default(gallery):
+    roots = gallery.server.url, gallery.server.url + "/", gallery.server.url.removesuffix("dicom-web")
     for root in roots:
-        response = ask(archive, "CT_small.dcm", root)
+        response = ask(gallery, "CT_small.dcm", root)
         assert response.status_code == 200, response.text
         assert response.headers["Content-Type"].startswith("application/dicom")
-        assert response.content == archive.files["CT_small.dcm"]
-    response = ask(archive, "JPEG2000.dcm", contentType="application/dicom")
+        assert response.content == gallery.files["CT_small.dcm"]
+    response = ask(gallery, "JPEG2000.dcm", contentType="application/dicom")
     dataset = dcmread(BytesIO(response.content))
     assert dataset.file_meta.TransferSyntaxUID == EXPLICIT
-    assert np.array_equal(dataset.pixel_array, archive.datasets["JPEG2000.dcm"].pixel_array)
+    assert np.array_equal(dataset.pixel_array, gallery.datasets["JPEG2000.dcm"].pixel_array)
 
 
-def test_the_transfer_syntax_asked_for(archive):
+def test_the_transfer_syntax_asked_for(gallery):
     for syntax in ("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.5", EXPLICIT):
-        response = ask(archive, "JPEG2000.dcm", contentType="application/dicom", transferSyntax=syntax)
+        response = ask(gallery, "JPEG2000.dcm", contentType="application/dicom", transferSyntax=syntax)
         assert dcmread(BytesIO(response.content)).file_meta.TransferSyntaxUID == syntax
-    assert ask(archive, "JPEG2000.dcm", transferSyntax="*").content == archive.files["JPEG2000.dcm"]
-    refused = ask(archive, "JPEG2000.dcm", contentType="application/dicom", transferSyntax="1.2.3")
+    assert ask(gallery, "JPEG2000.dcm", transferSyntax="*").content == gallery.files["JPEG2000.dcm"]
+    refused = ask(gallery, "JPEG2000.dcm", contentType="application/dicom", transferSyntax="1.2.3")
     assert refused.status_code == 406
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/gif", "image/jp2"])
-def test_pictures(archive, kind):
-    response = ask(archive, "CT_small.dcm", contentType=kind, rows="64", columns="200")
+def test_pictures(gallery, kind):
+    response = ask(gallery, "CT_small.dcm", contentType=kind, rows="64", columns="200")
     assert response.headers["Content-Type"] == kind
     assert Image.open(BytesIO(response.content)).size == (64, 64)
 
 
-def test_window_region_and_frame(archive):
+def test_window_region_and_frame(gallery):
     response = ask(
-        archive, "CT_small.dcm", contentType="image/png", windowCenter="40", windowWidth="400", region="0.25,0.5,0.5,1"
+        gallery, "CT_small.dcm", contentType="image/png", windowCenter="40", windowWidth="400", region="0.25,0.5,0.5,1"
     )
-    dataset = archive.datasets["CT_small.dcm"]
+    dataset = gallery.datasets["CT_small.dcm"]
     values = dataset.pixel_array.astype(float) * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
     expected = np.rint(np.clip((values - 39.5) / 399 + 0.5, 0, 1) * 255)[64:, 32:64]
     assert np.array_equal(np.asarray(Image.open(BytesIO(response.content))), expected)
     frames = [
-        ask(archive, "emri_small_jpeg_ls_lossless.dcm", contentType="image/png", frameNumber=n).content for n in (1, 10)
+        ask(gallery, "emri_small_jpeg_ls_lossless.dcm", contentType="image/png", frameNumber=n).content for n in (1, 10)
     ]
     assert frames[0] != frames[1]
 
 
-def test_other_kinds(archive):
-    assert "Müller" in ask(archive, "report", contentType="text/html").content.decode()
-    assert ask(archive, "pdf", contentType="application/pdf").content.startswith(b"%PDF")
-    assert ask(archive, "report", contentType="image/jpeg").status_code == 406
+def test_other_kinds(gallery):
+    assert "Müller" in ask(gallery, "report", contentType="text/html").content.decode()
+    assert ask(gallery, "pdf", contentType="application/pdf").content.startswith(b"%PDF")
+    assert ask(gallery, "report", contentType="image/jpeg").status_code == 406
     assert (
-        ask(archive, "CT_small.dcm", contentType="image/svg+xml, image/png;q=0.5").headers["Content-Type"]
+        ask(gallery, "CT_small.dcm", contentType="image/svg+xml, image/png;q=0.5").headers["Content-Type"]
         == "image/png"
     )
 
@@ -101,11 +101,11 @@ def test_other_kinds(archive):
         ({"contentType": "video/mp4"}, 406, "application/dicom"),
     ],
 )
-def test_what_is_refused_and_why(archive, query, status, named):
-    response = ask(archive, "CT_small.dcm", **query)
+def test_what_is_refused_and_why(gallery, query, status, named):
+    response = ask(gallery, "CT_small.dcm", **query)
     assert response.status_code == status, response.text
     assert named in response.json()["reason"]
 
 
-def test_harmless_parameters(archive):
-    assert ask(archive, "CT_small.dcm", anonymize="no", charset="utf-8").status_code == 200
+def test_harmless_parameters(gallery):
+    assert ask(gallery, "CT_small.dcm", anonymize="no", charset="utf-8").status_code == 200

@@ -61,6 +61,7 @@ const COUCHAPP = {
   'no-restricted-globals': ['error', 'Intl', 'console', 'setTimeout', 'Promise', 'Symbol', 'Map', 'Set'],
   'no-restricted-properties': [
     'error',
+    { property: 'normalize', message: "CouchDB's QuickJS does not have it." },
     { property: 'localeCompare', message: 'The order must be the same on every engine.' },
     { property: 'toLocaleLowerCase', message: 'The result must be the same on every engine.' },
     { property: 'toLocaleUpperCase', message: 'The result must be the same on every engine.' }

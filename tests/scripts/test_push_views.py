@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from scripts import connection, push_views
+from scripts import connection, push_views, warm
 from scripts.connection import CommandError
 
 MAP = "function (doc) {\n  emit(doc.n, null);\n}\n"
@@ -120,10 +120,9 @@ def test_a_changed_view_is_built_before_it_replaces_the_old_one(target, folder, 
     fill(target)
     assert keys(target) == [0, 1, 2, 3, 4]
     seen = {}
-    warm = push_views.warm
 
     def watch(store, document, **options):
-        warm(store, document, **options)
+        warm.warm(store, document, **options)
         if not document["_id"].endswith("-new"):
             return
         rows = get(target, "_design/things-new/_view/by_n", reduce="false")["rows"]
@@ -157,7 +156,7 @@ def test_a_push_that_gives_up_leaves_the_old_views_and_can_be_repeated(target, f
     before = get(target, "_design/things")
     folder[1]("things/views/by_n/map.js", "function (doc) { emit(-doc.n, null); }")
     with monkeypatch.context() as patch:
-        patch.setattr("scripts.warm._ready", lambda *_args: False)
+        patch.setattr(warm, "_ready", lambda *_args: False)
         with pytest.raises(CommandError, match="not ready within 0 s"):
             push_views.push(*target, folder=folder[0], wait=0.01)
     assert get(target, "_design/things") == before
@@ -172,7 +171,7 @@ def test_what_a_given_up_push_left_goes_away_when_the_change_is_taken_back(targe
     fill(target)
     folder[1]("things/views/by_n/map.js", "function (doc) { emit(-doc.n, null); }")
     with monkeypatch.context() as patch:
-        patch.setattr("scripts.warm._ready", lambda *_args: False)
+        patch.setattr(warm, "_ready", lambda *_args: False)
         with pytest.raises(CommandError):
             push_views.push(*target, folder=folder[0], wait=0)
     folder[1]("things/views/by_n/map.js", MAP)
@@ -269,3 +268,23 @@ def test_credentials_with_any_character_reach_the_server():
     url = connection.with_credentials("http://h:1/p", ("a@b", "c:d/e@f"))
     assert connection.split_credentials(url) == ("http://h:1/p", ("a@b", "c:d/e@f"))
     assert urlsplit(url).hostname == "h"
+
+
+def test_an_index_that_takes_its_time_is_waited_for(target, folder, monkeypatch):
+    slow = "function (doc) {\n  var i;\n  for (i = 0; i < 20000; i += 1) { Math.sqrt(i); }\n  emit(doc.n, null);\n}\n"
+    requests.put(f"{target[0]}/{target[1]}", timeout=60)
+    fill(target, 2000)
+    folder[1]("things/views/by_n/map.js", slow)
+    monkeypatch.setattr(warm, "PATIENCE", 0.1)
+    asked = []
+    ready = warm._ready
+
+    def count(*arguments):
+        asked.append(ready(*arguments))
+        return asked[-1]
+
+    monkeypatch.setattr(warm, "_ready", count)
+    push_views.push(*target, folder=folder[0])
+    assert False in asked
+    assert asked[-1] is True
+    assert len(keys(target)) == 2000

@@ -137,6 +137,16 @@ def test_it_serves_and_finds_its_data_again(start):
     assert again.stop(signal.SIGINT) == (0, [])
 
 
+def test_the_demonstration_works_on_it(start):
+    running = start().wait_for("DICOMweb ")
+    command = [sys.executable, "-m", "scripts.demo", "--url", running.url]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n$ curl ") == 3
+    assert re.search(r"00100010 PatientName +PN .*CompressedSamples\^", done.stdout)
+    assert done.stdout.endswith("39206 bytes, bit for bit the file that was stored\n")
+
+
 def test_nothing_lingers_when_it_is_killed(start):
     running = start().wait_for("DICOMweb ")
     assert running.stop(signal.SIGKILL) == (-signal.SIGKILL, [])

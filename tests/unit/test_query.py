@@ -30,7 +30,7 @@ def test_a_comma_is_part_of_other_values():
 
 def test_include_fields_repeated_and_in_lists():
     asked = read(("includefield", "00081030,PatientAge"), ("includefield", "StudyDescription"))
-    assert asked.include == ["00081030", "00101010"]
+    assert asked.include == {"00081030": True, "00101010": True}
     assert read(("includefield", "StudyDescription,all")).include == "all"
 
 
@@ -65,6 +65,21 @@ def test_what_is_not_known_is_kept_to_be_named():
         ("StudyInstanceUID", "1 2"),
         ("SeriesNumber", "one"),
         ("PatientID", "a\x00b"),
+        ("PatientName", "a\nb"),
+        ("00091001", "a\x7fb"),
+        ("StudyDate", "20201301"),
+        ("StudyDate", "20210229"),
+        ("StudyDate", "-"),
+        ("StudyDate", "0000"),
+        ("StudyTime", "24"),
+        ("StudyTime", "1060"),
+        ("AcquisitionDateTime", "2020-01-02"),
+        ("AcquisitionDateTime", "2020022810+9999"),
+        ("FrameIncrementPointer", "1063"),
+        ("multiplevaluematching", ""),
+        ("emptyvaluematching", "1"),
+        ("PatientID", "\\".join("abc" * 50)),
+        ("ReferencedStudySequence.StudyDate", "x"),
     ],
 )
 def test_malformed_values_are_named(name, value):
@@ -79,3 +94,99 @@ def test_paths():
     assert attribute_path("00091001") == ["00091001"]
     for name in ("", "0010001", "0010 0020", "PatientNames", "__proto__", "00100020.", "Pätient"):
         assert attribute_path(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("StudyDate", "20200229"),
+        ("StudyDate", "2020.02.29-"),
+        ("StudyDate", "*"),
+        ("StudyTime", "10:30-"),
+        ("StudyTime", "235960"),
+        ("AcquisitionDateTime", "2020-2021"),
+        ("AcquisitionDateTime", "20200101-0500-20200102-0500"),
+        ("AcquisitionDateTime", "-2020"),
+        ("SeriesNumber", "+7"),
+        ("SeriesNumber", "-1.5e3"),
+        ("StudyInstanceUID", "1.2.A_b"),
+        ("FrameIncrementPointer", "0018106a"),
+    ],
+)
+def test_values_that_are_well_formed(name, value):
+    assert read((name, value)).keys
+
+
+def test_private_attributes_are_matched_as_they_are_stored():
+    assert read(("00091001", "1,2\\3")).keys == {"00091001": {"vr": "UN", "values": ["1,2", "3"]}}
+    assert read(("SmallestImagePixelValue", "7")).keys["00280106"]["vr"] == "UN"
+
+
+def test_binary_values_cannot_be_matched():
+    assert read(("PixelData", "x"), ("EncapsulatedDocument", "y")).unknown == ["PixelData", "EncapsulatedDocument"]
+
+
+def test_private_attributes_come_with_their_creator():
+    assert read(("includefield", "00091001")).include == {"00090010": True, "00091001": True}
+
+
+def test_paths_of_included_attributes():
+    one = ("includefield", "RequestAttributesSequence.00400009")
+    asked = read(one, ("includefield", "00400275.00401001,00081140.00081150"))
+    assert asked.include == {
+        "00400275": {"00400009": True, "00401001": True},
+        "00081140": {"00081150": True},
+    }
+    assert read(("includefield", "00400275,00400275.00400009")).include == {"00400275": True}
+
+
+def test_a_path_is_no_deeper_than_it_need_be():
+    assert attribute_path(".".join(["00400275"] * 10))
+    assert attribute_path(".".join(["00400275"] * 11)) is None
+    assert attribute_path(".".join(["00400275"] * 100_000)) is None
+
+
+def test_ranges_of_date_and_time_are_one_when_they_are_of_one_form():
+    keys = read(("StudyDate", "20200101-20200102"), ("StudyTime", "10-11")).keys
+    assert keys["00080020"]["time"] == "00080030"
+    for date, time in (("20200101", "10-11"), ("20200101-", "10-11"), ("20200101-", "-10"), ("20200101-20200102", "")):
+        assert "time" not in read(("StudyDate", date), ("StudyTime", time)).keys["00080020"]
+    nested = read(("00400100.00400002", "20200101-"), ("00400100.00400003", "10-")).keys["00400100"]["items"]
+    assert nested["00400002"]["time"] == "00400003"
+
+
+def test_empty_and_multiple_values():
+    keys = read(("PatientID", '""'), ("emptyvaluematching", "true")).keys
+    assert keys == {"00100020": {"vr": "LO", "values": [], "empty": True}}
+    assert read(("PatientID", '""')).keys["00100020"]["values"] == ['""']
+    keys = read(("ModalitiesInStudy", "CT\\PT"), ("multiplevaluematching", "true")).keys
+    assert keys == {"00080061": {"vr": "CS", "values": ["CT", "PT"], "every": True}}
+    uids = read(("StudyInstanceUID", "1.2,1.3"), ("multiplevaluematching", "true")).keys
+    assert "every" not in uids["0020000D"]
+
+
+def test_keys_below_the_level_are_ignored_and_named():
+    asked = read(("Modality", "CT"), ("00200013", "1"), ("PatientID", "1"))
+    asked.drop_below("study")
+    assert (list(asked.keys), asked.unknown) == (["00100020"], ["Modality", "00200013"])
+    asked = read(("StudyDate", "20200101"), ("PatientSex", "F"))
+    asked.drop_below("patient")
+    assert (list(asked.keys), asked.unknown) == (["00100040"], ["StudyDate"])
+
+
+def test_a_key_is_a_sequence_or_a_value():
+    for pairs in ([("00081110.00081150", "1"), ("00081150.00081110", "1")],):
+        assert read(*pairs).keys
+    with pytest.raises(DicomWebError, match="sequence"):
+        read(("PatientID", "1"), ("00100020.PatientName", "x"))
+
+
+def test_many_parameters():
+    with pytest.raises(DicomWebError, match="501 query parameters"):
+        read(*[("PatientID", str(n)) for n in range(501)])
+
+
+def test_hostile_names():
+    names = ["__proto__", "constructor", "a" * 100_000, "0010\u0000", "<script>", "'; DROP TABLE", "\U0001f600", "*"]
+    asked = read(*[(name, "1") for name in names])
+    assert asked.unknown == names

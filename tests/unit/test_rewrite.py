@@ -1,69 +1,104 @@
-"""``shim/rewrite.py`` as a table: which index and which keys a search reads."""
+"""``shim/rewrite.py``: what CouchDB is asked."""
 
 from urllib.parse import parse_qsl
 
 import pytest
 
+from shim.plan import Range, study_range
 from shim.query import parse
-from shim.rewrite import HIGH, after, counts, list_request, metadata, study_range
-
-TABLE = [
-    ("", "studies_by_date", {"startkey": [HIGH, HIGH], "endkey": [""], "descending": True}, False),
-    ("StudyDate=20200101-20200131", "studies_by_date", {"startkey": ["20200131", HIGH], "endkey": ["20200101"]}, False),
-    ("StudyDate=20200101-", "studies_by_date", {"startkey": ["9", HIGH], "endkey": ["20200101"]}, False),
-    ("StudyDate=-20200101", "studies_by_date", {"startkey": ["20200101", HIGH], "endkey": ["0"]}, False),
-    ("PatientID=12", "studies_by_patient_id", {"startkey": ["12", HIGH], "endkey": ["12"]}, False),
-    ("PatientID=12*", "studies_by_patient_id", {"startkey": ["12"], "endkey": ["13"], "inclusive_end": False}, True),
-    ("PatientID=*12", "studies_by_date", {"endkey": [""]}, False),
-    ("PatientName=D%C3%96E^J*", "studies_by_patient_name", {"startkey": ["doe j"], "endkey": ["doe k"]}, True),
-    ("PatientName=*J*", "studies_by_date", {}, False),
-    ("PatientName=Doe&fuzzymatching=true", "studies_by_date", {}, False),
-    ("AccessionNumber=A1&PatientID=12", "studies_by_accession_number", {"startkey": ["A1", HIGH]}, False),
-    ("ModalitiesInStudy=CT", "studies_by_modality", {"startkey": ["CT", HIGH, HIGH], "endkey": ["CT", ""]}, False),
-    (
-        "ModalitiesInStudy=CT&StudyDate=20200101",
-        "studies_by_modality",
-        {"startkey": ["CT", "20200101", HIGH], "endkey": ["CT", "20200101"]},
-        False,
-    ),
-    ("StudyInstanceUID=1.2,1.3", "studies_by_uid", {}, True),
-    ("PatientID=", "studies_by_date", {"endkey": [""]}, False),
-]
+from shim.rewrite import (
+    Paging,
+    count,
+    counts,
+    decides,
+    instance_range,
+    list_request,
+    metadata,
+    needs_document,
+    patients,
+    search,
+    series_range,
+)
 
 
-def pairs(text):
-    return parse_qsl(text, keep_blank_values=True)
+def asked(text):
+    return parse(parse_qsl(text, keep_blank_values=True), 1000)
 
 
-@pytest.mark.parametrize(("text", "view", "params", "sort"), TABLE)
-def test_the_index_of_a_search_for_studies(text, view, params, sort):
-    chosen = study_range(parse(pairs(text), 1000))
-    assert chosen.view == view
-    assert {name: chosen.params.get(name) for name in params} == params
-    assert chosen.sort is sort
+def studies(text, paging):
+    query = asked(text)
+    return search("study", query, study_range(query), paging, fields=query.fields("study"))
 
 
-@pytest.mark.parametrize("prefix", ["doe", "a", "z\ud7fe", "\ud7ff", "x\uffff", "x\U0010ffff", "\U0001f600"])
-def test_what_comes_after_a_prefix_in_both_orders(prefix):
-    longer = [prefix, prefix + "a", prefix + "\ufffd", prefix + "\U0001f600"]
-    end = after(prefix)
-    for text in longer:
-        assert text.encode() < end.encode() or end == HIGH
-        assert text.encode("utf-16-be") < end.encode("utf-16-be") or end == HIGH
+def test_a_page_that_the_range_decides_is_counted_off_by_the_view():
+    request = studies("PatientID=1&PatientName=", Paging(50, 25, rest=True))
+    assert request.path == "_design/dicom/_list/studies/studies_by_patient_id"
+    assert (request.params["skip"], request.params["limit"]) == (50, 25)
+    assert '"offset":0,"limit":25' in request.params["q"]
+    assert '"rest"' not in request.params["q"]
+
+
+@pytest.mark.parametrize("text", ["PatientSex=F", "PatientID=1?", "StudyInstanceUID=1,2", "PatientID=1&StudyTime=10"])
+def test_other_pages_are_counted_off_by_the_list(text):
+    request = studies(text, Paging(50, 25))
+    assert "skip" not in request.params
+    assert "limit" not in request.params
 
 
 def test_a_long_query_goes_as_a_body():
-    chosen = study_range(parse(pairs("PatientID=*"), 10))
+    chosen = Range("studies_by_date")
     short = list_request("studies", chosen, {"match": {}})
-    long = list_request("studies", chosen, {"match": {"00100020": {"vr": "LO", "values": ["x" * 5000]}}})
+    for value in ("x" * 6000, "é" * 1200):
+        long = list_request("studies", chosen, {"match": {"00100020": {"vr": "LO", "values": [value]}}})
+        assert long.method == "POST"
+        assert "q" not in long.params
+        assert long.body["query"]["match"]
     assert short.method == "GET"
     assert "q" in short.params
-    assert long.method == "POST"
-    assert "q" not in long.params
 
 
-def test_counts_are_asked_for_in_one_request():
+def test_keys_go_as_a_body():
+    paging = Paging(0, 10, among=["1", "2"])
+    request = search("series", asked("Modality=CT"), series_range(["1", "2"]), paging, fields=None)
+    assert request.method == "POST"
+    assert request.body["keys"] == ["1", "2"]
+    assert request.body["query"]["match"] == {"00080060": {"vr": "CS", "values": ["CT"]}}
+    assert request.body["query"]["among"] == ["1", "2"]
+
+
+def test_what_decides():
+    query = asked("SOPInstanceUID=")
+    assert decides(query, instance_range("1", "2", query), "instance")
+    assert not decides(asked("InstanceNumber=1"), instance_range("1", "2", query), "instance")
+    assert not decides(query, instance_range("1", None, query), "instance")
+
+
+@pytest.mark.parametrize(
+    ("text", "document"),
+    [
+        ("", False),
+        ("InstanceNumber=1&includefield=Rows", False),
+        ("includefield=SliceThickness", True),
+        ("SliceThickness=1", True),
+        ("includefield=all", True),
+        ("includefield=StudyDescription", False),
+        ("AvailableTransferSyntaxUID=1.2", False),
+    ],
+)
+def test_documents_are_read_only_for_what_no_index_row_has(text, document):
+    assert needs_document(asked(text)) is document
+
+
+def test_counts():
     assert counts(["1:study", "2:study"]).body == {"keys": ["1:study", "2:study"]}
+    assert count(Range("studies_by_uid", {"startkey": "1"})).params == {"reduce": "true", "startkey": "1"}
+
+
+def test_patients_match_by_their_own_attributes():
+    query = asked("PatientName=Doe*&includefield=PatientAge")
+    request = patients(query, Range("studies_by_patient_name", sort=True), Paging(0, 10))
+    assert request.path == "_design/dicom/_list/patients/studies_by_patient_name"
+    assert '"include":{"00100010":true,"00101010":true}' in request.params["q"]
 
 
 def test_metadata_reads_one_range_of_ids():

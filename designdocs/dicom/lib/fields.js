@@ -1,7 +1,10 @@
 // Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5).
+var attributes = require('views/lib/attributes');
+var metadata = require('lib/metadata');
 
 // Present in every row, empty where the value is unknown.
 var REQUIRED = {
+  patient: { '00100010': 'PN', '00100020': 'LO', '00100030': 'DA', '00100040': 'CS' },
   study: {
     '00080020': 'DA', '00080030': 'TM', '00080050': 'SH', '00080061': 'CS', '00080090': 'PN', '00100010': 'PN',
     '00100020': 'LO', '00100030': 'DA', '00100040': 'CS', '0020000D': 'UI', '00200010': 'SH'
@@ -10,35 +13,88 @@ var REQUIRED = {
   instance: { '00080016': 'UI', '00080018': 'UI', '00200013': 'IS' }
 };
 
-// Present where the data set has them.
+// Present where the data set has them: true, or for a sequence what its items show.
 var CONDITIONAL = {
-  study: ['00080201'],
-  series: ['00080201', '0008103E', '00400244', '00400245', '00400275'],
-  instance: ['00080201', '00083002', '00280008', '00280010', '00280011', '00280100']
+  patient: { '00100021': true },
+  study: { '00080201': true },
+  series: {
+    '00080201': true, '0008103E': true, '00400244': true, '00400245': true, '00400275': { '00400009': true, '00401001': true }
+  },
+  instance: {
+    '00080201': true, '00083002': true, '00280008': true, '00280010': true, '00280011': true, '00280100': true
+  }
 };
 
-// A renderer of rows; `include` is 'all' or a list of tags that are wanted besides.
-exports.renderer = function (level, include) {
-  var required = REQUIRED[level];
-  var wanted = Object.keys(required).concat(CONDITIONAL[level]);
-  if (Array.isArray(include)) {
-    include.forEach(function (tag) {
-      if (wanted.indexOf(tag) < 0) {
-        wanted.push(tag);
-      }
-    });
+// An attribute with no more than the wanted attributes of its items.
+function pick(attribute, fields) {
+  if (fields === true || !Array.isArray(attribute.Value)) {
+    return attribute;
   }
-  return function (dataset) {
+  return {
+    vr: attribute.vr,
+    Value: attribute.Value.map(function (item) {
+      var some = {};
+      Object.keys(fields).forEach(function (tag) {
+        if (item && item[tag]) {
+          some[tag] = pick(item[tag], fields[tag]);
+        }
+      });
+      return some;
+    })
+  };
+}
+
+// What both want: all of an attribute, or the attributes that either wants of its items.
+function joined(a, b) {
+  if (!a || !b || a === true || b === true) {
+    return a === true || b === true || a || b;
+  }
+  var both = {};
+  Object.keys(a).concat(Object.keys(b)).forEach(function (tag) {
+    both[tag] = joined(a[tag], b[tag]);
+  });
+  return both;
+}
+
+function wantedOf(level, include, only) {
+  var wanted = {};
+  [only ? {} : REQUIRED[level], only ? {} : CONDITIONAL[level], include === 'all' ? {} : include].forEach(function (some) {
+    Object.keys(some).forEach(function (tag) {
+      wanted[tag] = joined(wanted[tag], typeof some[tag] === 'string' ? true : some[tag]);
+    });
+  });
+  return wanted;
+}
+
+// A renderer of rows. include: 'all', or a tree of what is wanted besides: { tag: true or a tree }; only: nothing else.
+// base: the absolute URL of the DICOMweb root, for bulk data. 'all' of an instance leaves out what its parents have.
+exports.renderer = function (level, options) {
+  var required = options.only ? {} : REQUIRED[level];
+  var include = options.include || {};
+  var wanted = wantedOf(level, include, options.only);
+  var outside = {};
+  (level === 'instance' ? attributes.study.concat(attributes.series) : []).forEach(function (tag) {
+    outside[tag] = true;
+  });
+  // record: what a row says; id: of its document.
+  return function (record, id) {
+    var dataset = record.dataset;
     var row = {};
-    (include === 'all' ? wanted.concat(Object.keys(dataset)) : wanted).sort().forEach(function (tag) {
+    var others = include === 'all' ? Object.keys(dataset).filter(function (tag) {
+      return !wanted[tag] && !outside[tag];
+    }) : [];
+    Object.keys(wanted).concat(others).sort().forEach(function (tag) {
       if (dataset[tag]) {
-        row[tag] = dataset[tag];
+        row[tag] = include === 'all' ? dataset[tag] : pick(dataset[tag], wanted[tag]);
       } else if (required[tag]) {
         row[tag] = { vr: required[tag] };
       }
     });
     // The answer is UTF-8 whatever the file was (PS3.18 F.2).
-    row['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] };
-    return row;
+    if (!options.only) {
+      row['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] };
+    }
+    var text = JSON.stringify(row);
+    return level === 'instance' && options.base ? metadata.absolute(text, options.base, id) : text;
   };
 };

@@ -1,27 +1,31 @@
-// fuzzymatching=true (PS3.18 8.3.4.2): every word of the query begins some word of the name, in any order.
+// fuzzymatching=true (PS3.18 8.3.4.2): every word of the query finds some word of the name, in any order and in any component
+// group. A word finds those that it begins; words of four letters and more also find those that sound alike.
 var normalise = require('views/lib/normalise');
+var sound = require('views/lib/sound');
 
-function words(text) {
-  return normalise.name(text).split(/[ .'-]+/).filter(function (word) {
-    return word !== '';
-  });
+var LONG = 4;
+
+// What a word sounds like; null where that would say too little.
+function code(word) {
+  var text = word.length >= LONG ? sound.code(word) : '';
+  return text.length > 1 ? text : null;
 }
 
 exports.compile = function (value) {
-  var wanted = words(value);
+  var wanted = sound.words(normalise.name(value)).map(function (word) {
+    return { word: word, code: code(word) };
+  });
   return function (stored) {
-    if (stored === null || typeof stored !== 'object') {
-      return false;
-    }
     var present = [];
     ['Alphabetic', 'Ideographic', 'Phonetic'].forEach(function (group) {
       if (typeof stored[group] === 'string') {
-        present = present.concat(words(stored[group]));
+        present = present.concat(sound.words(normalise.name(stored[group])));
       }
     });
-    return wanted.every(function (prefix) {
+    return wanted.every(function (each) {
       return present.some(function (word) {
-        return word.indexOf(prefix) === 0;
+        return word.indexOf(each.word) === 0 ||
+          (each.code !== null && code(word) === each.code);
       });
     });
   };

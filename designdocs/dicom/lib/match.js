@@ -1,113 +1,110 @@
 // Attribute matching (PS3.4 C.2.2.2, PS3.18 8.3.4.1). A query is a tree: { tag: { vr, values } } for an attribute and
-// { tag: { vr: 'SQ', items: {…} } } for a sequence, one of whose items must match all of its keys.
-var normalise = require('views/lib/normalise');
-var wildcard = require('lib/wildcard');
+// { tag: { vr: 'SQ', items: {…} } } for a sequence, one of whose items must match all of its keys. Besides:
+//   vr 'UN'   the VR is the stored one (private attributes, and those that may have one of several)
+//   fuzzy     names by word and sound            every   all values must be found, not any (C.2.2.2.8)
+//   empty     no value matches too (C.2.2.2.7)   time    tag of the TM that makes one range with this DA (C.2.2.2.5.4)
+var values = require('lib/values');
 var temporal = require('lib/temporal');
-var fuzzy = require('lib/fuzzy');
 
-// Wild cards have a meaning only in these (PS3.4 C.2.2.2.4).
-var WILD = { AE: 1, CS: 1, LO: 1, LT: 1, PN: 1, SH: 1, ST: 1, UC: 1, UR: 1, UT: 1 };
-var NUMBER = { DS: 1, FD: 1, FL: 1, IS: 1, SL: 1, SS: 1, SV: 1, UL: 1, US: 1, UV: 1 };
-
-function trim(value) {
-  return value.replace(/^[ \u0000]+|[ \u0000]+$/g, '');
+function stored(attribute) {
+  return attribute && Array.isArray(attribute.Value) ? attribute.Value : [];
 }
 
-// Text VRs keep leading blanks as significant (PS3.5 6.2), the others do not.
-function clean(vr, value) {
-  return vr === 'LT' || vr === 'ST' || vr === 'UT' ? value.replace(/[ \u0000]+$/, '') : trim(value);
+function zone(dataset) {
+  var offset = stored(dataset['00080201'])[0];
+  return typeof offset === 'string' && /^[+-]\d{4}$/.test(offset) ? offset : '';
 }
 
-function nameMatcher(value, isFuzzy) {
-  if (isFuzzy && !wildcard.isWild(value)) {
-    return fuzzy.compile(value);
-  }
-  // "DOE^JOHN" and "Doe, John" are one name; the delimiters around a wild card are matched by what it stands for.
-  var groups = value.split('=').map(normalise.name);
-  var tests = groups.map(function (group) {
-    return wildcard.isWild(group) ? wildcard.compile(group) : function (text) {
-      return text === group;
-    };
-  });
-  return function (stored) {
-    if (stored === null || typeof stored !== 'object') {
-      return false;
+// Any of the wanted values: those compared as they are in one look-up, the others one by one.
+function anyTest(vr, wanted, isFuzzy) {
+  var plain = Object.create(null);
+  var tests = [];
+  wanted.forEach(function (value) {
+    if (values.isPlain(vr, value)) {
+      plain[values.clean(vr, value)] = true;
+    } else {
+      tests.push(values.compile(vr, value, isFuzzy));
     }
-    return ['Alphabetic', 'Ideographic', 'Phonetic'].some(function (key) {
-      var text = typeof stored[key] === 'string' ? normalise.name(stored[key]) : '';
-      return text !== '' && tests.some(function (test, index) {
-        return groups[index] !== '' && test(text);
-      });
-    });
-  };
-}
-
-function matcher(vr, value, isFuzzy) {
-  var wanted = clean(vr, value);
-  if (vr === 'PN') {
-    return nameMatcher(value, isFuzzy);
-  }
-  if (vr === 'DA' || vr === 'TM' || vr === 'DT') {
-    return temporal.compile(vr, wanted);
-  }
-  if (NUMBER[vr]) {
-    var number = Number(wanted);
-    return function (stored) {
-      return stored === wanted || (stored !== '' && Number(stored) === number);
-    };
-  }
-  if (WILD[vr] && wildcard.isWild(wanted)) {
-    var test = wildcard.compile(wanted);
-    return function (stored) {
-      return typeof stored === 'string' && test(clean(vr, stored));
-    };
-  }
-  return function (stored) {
-    return typeof stored === 'string' && clean(vr, stored) === wanted;
-  };
-}
-
-function attributeTest(key) {
-  var tests = key.values.map(function (value) {
-    return matcher(key.vr, value, key.fuzzy);
   });
-  return function (attribute) {
-    var stored = attribute && Array.isArray(attribute.Value) ? attribute.Value : [];
-    return stored.some(function (value) {
-      return value !== null && tests.some(function (test) {
-        return test(value);
+  return function (value, offset) {
+    return (typeof value === 'string' && plain[values.clean(vr, value)] === true) || tests.some(function (test) {
+      return test(value, offset);
+    });
+  };
+}
+
+function valueTests(key, vr) {
+  // A UID may be in a list with commas too (PS3.18 8.3.4.1); of an unknown attribute that shows here.
+  var wanted = key.vr === 'UN' && vr === 'UI' ? key.values.join(',').split(',') : key.values;
+  return (key.every ? wanted.map(function (value) {
+    return [value];
+  }) : [wanted]).map(function (some) {
+    return anyTest(vr, some, key.fuzzy);
+  });
+}
+
+function attributeTest(key, tag) {
+  var ready = Object.create(null);
+  return function (dataset) {
+    var attribute = dataset[tag];
+    var found = stored(attribute).filter(function (value) {
+      return !values.isEmpty(value);
+    });
+    if (found.length === 0) {
+      return key.empty === true;
+    }
+    var vr = key.vr === 'UN' ? String(attribute.vr) : key.vr;
+    var tests = (ready[vr] = ready[vr] || valueTests(key, vr));
+    var offset = vr === 'DT' ? zone(dataset) : '';
+    return key.values.length > 0 && tests.every(function (test) {
+      return found.some(function (value) {
+        return test(value, offset);
       });
     });
   };
 }
 
-// '*' alone is universal matching as much as an empty value is (PS3.4 C.2.2.2.3, C.2.2.2.4).
+function combinedTest(key, tag, times) {
+  var test = temporal.combined(key.values[0], times.values[0]);
+  return function (dataset) {
+    return test(stored(dataset[tag])[0], stored(dataset[key.time])[0]);
+  };
+}
+
+function sequenceTest(key, tag) {
+  var inner = compile(key.items);
+  return function (dataset) {
+    var items = stored(dataset[tag]).filter(function (item) {
+      return item !== null && typeof item === 'object';
+    });
+    return (key.empty === true && items.length === 0) || items.some(inner);
+  };
+}
+
 function isUniversal(key) {
-  return key.values.length === 0 || key.values.some(function (value) {
-    return value === '' || (WILD[key.vr] && /^\*+$/.test(value));
-  });
+  if (key.empty) {
+    return false;
+  }
+  return key.items ? compile(key.items).all : key.values.some(values.isUniversal) || key.values.length === 0;
 }
 
 function compile(tree) {
   var tests = [];
+  var combined = {};
+  Object.keys(tree).forEach(function (tag) {
+    if (tree[tag].time) {
+      combined[tree[tag].time] = true;
+    }
+  });
   Object.keys(tree).forEach(function (tag) {
     var key = tree[tag];
-    if (key.items) {
-      var inner = compile(key.items);
-      if (inner.all) {
-        return;
-      }
-      tests.push(function (dataset) {
-        var attribute = dataset[tag];
-        return !!attribute && Array.isArray(attribute.Value) && attribute.Value.some(function (item) {
-          return item !== null && typeof item === 'object' && inner(item);
-        });
-      });
-    } else if (!isUniversal(key)) {
-      var test = attributeTest(key);
-      tests.push(function (dataset) {
-        return test(dataset[tag]);
-      });
+    if (combined[tag] || isUniversal(key)) {
+      return;
+    }
+    if (key.time) {
+      tests.push(combinedTest(key, tag, tree[key.time]));
+    } else {
+      tests.push(key.items ? sequenceTest(key, tag) : attributeTest(key, tag));
     }
   });
   function matches(dataset) {

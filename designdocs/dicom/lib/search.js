@@ -1,68 +1,103 @@
 // The search lists: rows of an index in, one page of a QIDO-RS answer out (PS3.18 10.6).
 var match = require('lib/match');
 var fields = require('lib/fields');
+var rows = require('views/lib/rows');
+
+var HEADER = { study: 'isStudy', series: 'isSeries', instance: 'isInstance' };
 
 // The query is JSON in the parameter `q`, or in the body where it is too long for a request line.
-function read(req) {
+exports.read = function (req) {
   if (typeof req.query.q === 'string') {
     return JSON.parse(req.query.q);
   }
   // CouchDB has decoded a JSON body already, the embedded database has not.
   return (typeof req.body === 'string' ? JSON.parse(req.body) : req.body).query;
+};
+
+// What a row says of a study, series or instance: its value, or with include_docs the whole document. null for a key that
+// found nothing and for a document of another kind.
+exports.record = function (level, row) {
+  if (!row.doc) {
+    return row.value && row.value.dataset ? row.value : null;
+  }
+  if (!rows[HEADER[level]](row.doc)) {
+    return null;
+  }
+  return level === 'instance' ? rows.whole(row.doc) : rows[level](row.doc);
+};
+
+function place(list) {
+  var places = Object.create(null);
+  (list || []).forEach(function (uid, index) {
+    places[uid] = index;
+  });
+  return places;
 }
 
-function newestFirst(a, b) {
-  return a.order < b.order ? 1 : a.order > b.order ? -1 : 0;
+function compare(a, b) {
+  for (var i = 0; i < a.length; i += 1) {
+    if (a[i] !== b[i]) {
+      return a[i] < b[i] ? -1 : 1;
+    }
+  }
+  return 0;
 }
 
-function text(dataset, tag) {
-  var attribute = dataset[tag];
-  var value = attribute && attribute.Value ? attribute.Value[0] : '';
-  return typeof value === 'string' ? value : '';
+// Studies come newest first; series and instances in order of their parents (`among`), then by number, then by UID.
+var ORDER = {
+  study: function (a, b) {
+    return compare(b.order, a.order);
+  },
+  series: function (a, b) {
+    return compare(a.order, b.order);
+  }
+};
+ORDER.instance = ORDER.series;
+
+function orderOf(level, id, dataset, places) {
+  var uids = id.split(':');
+  if (level === 'study') {
+    return rows.when(dataset).concat([uids[0]]);
+  }
+  return level === 'series' ? [places[uids[0]] || 0, rows.number(dataset, '00200011'), uids[1]] :
+    [places[uids[1]] || 0, rows.number(dataset, '00200013'), uids[2]];
 }
 
-function order(dataset) {
-  return text(dataset, '00080020') + ' ' + text(dataset, '00080030') + ' ' + text(dataset, '0020000D');
-}
-
-// query: match (tree), include ('all' or tags), offset, limit, sort (rows are not in order of the answer),
-//        rest (go on counting behind the page).
+// query: match   keys as a tree (lib/match)            fields  what rows have (lib/fields); null for ids alone
+//        offset, limit                                 sort    rows do not come in the order of the answer
+//        rest    go on counting behind the page        among   UIDs of the parents whose rows are wanted, in order
 exports.run = function (level, req, getRow, send) {
-  var query = read(req);
+  var query = exports.read(req);
   var matches = match.compile(query.match || {});
-  var render = fields.renderer(level, query.include || []);
+  var render = query.fields ? fields.renderer(level, query.fields) : null;
+  var places = place(query.among);
   var end = query.offset + query.limit;
-  var seen = {};
+  var seen = Object.create(null);
   var found = [];
   var matched = 0;
   var scanned = 0;
-  var row = getRow();
+  var row = end > query.offset || query.sort || query.rest ? getRow() : null;
   while (row) {
     scanned += 1;
-    // A row that POSTed keys did not find is { error: 'not_found' }; include_docs makes the document the record.
-    var record = row.error ? null : row.doc || row.value;
-    if (record && !seen[row.id] && matches(record.dataset)) {
+    var record = row.error || seen[row.id] ? null : exports.record(level, row);
+    if (record && query.among && places[row.id.split(':')[level === 'series' ? 0 : 1]] === undefined) {
+      record = null;
+    }
+    if (record && matches(record.dataset)) {
       seen[row.id] = true;
       if (query.sort) {
-        found.push({ id: row.id, record: record, order: order(record.dataset) });
+        found.push({ id: row.id, record: record, order: orderOf(level, row.id, record.dataset, places) });
       } else if (matched >= query.offset && matched < end) {
         found.push({ id: row.id, record: record });
       }
       matched += 1;
-      if (matched > end && !query.sort && !query.rest) {
-        break;
-      }
     }
-    row = getRow();
+    row = matched >= end && !query.sort && !query.rest ? null : getRow();
   }
   if (query.sort) {
-    found = found.sort(newestFirst).slice(query.offset, end);
+    found = found.sort(ORDER[level]).slice(query.offset, end);
   }
-  send(JSON.stringify({
-    rows: found.map(function (entry) {
-      return { id: entry.id, dataset: render(entry.record.dataset) };
-    }),
-    matched: matched,
-    scanned: scanned
-  }));
+  send('{"rows":[' + found.map(function (entry) {
+    return '{"id":' + JSON.stringify(entry.id) + (render ? ',"dataset":' + render(entry.record, entry.id) : '') + '}';
+  }).join(',\n') + '],"matched":' + matched + ',"scanned":' + scanned + '}\n');
 };

@@ -1,71 +1,130 @@
-// Dates, times and date-times (PS3.4 C.2.2.2.5, PS3.5 6.2). A value names a span: "1030" is 10:30:00.000000 to
+// Dates, times and date-times (PS3.4 C.2.2.2.1, C.2.2.2.5, PS3.5 6.2). A value names a span: "1030" is 10:30:00.000000 to
 // 10:30:59.999999. A stored value matches when its beginning lies in the span that the query names.
+// Spans are strings of digits of one length, so they compare as text.
 
-function digits(text) {
-  return text.replace(/[.:-]/g, '');
+// An offset from UTC ends where no further digit follows; what cannot be one ("-2020") is the hyphen of a range.
+var OFFSET = '[+-](?:0\\d|1[0-4])[0-5]\\d(?!\\d)';
+var DATETIME = '(\\d{4}(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\.\\d{1,6})?)?)?)?)?)?)(' + OFFSET + ')?';
+var ONE = new RegExp('^' + DATETIME + '$');
+var RANGE = new RegExp('^(?:' + DATETIME + ')?-(?:' + DATETIME + ')?$');
+
+function filled(text, model) {
+  return text + model.slice(text.length);
 }
 
 // A DA as eight digits, also from the old form 1999.12.31; '' when it is none.
 function date(text) {
-  var plain = digits(text);
+  var plain = text.replace(/\./g, '');
   return /^\d{8}$/.test(plain) ? plain : '';
 }
 
-// A TM of any precision filled up to HHMMSSFFFFFF with the lowest or highest digits; '' when it is none.
+// A TM of any precision filled up to HHMMSSFFFFFF with the lowest or the highest digits; '' when it is none.
 function time(text, high) {
-  var match = /^(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?$/.exec(text);
-  if (!match) {
+  var plain = text.replace(/:/g, '');
+  if (!/^\d\d(?:\d\d(?:\d\d(?:\.\d{1,6})?)?)?$/.test(plain)) {
     return '';
   }
-  var fraction = match[4] || '';
-  while (fraction.length < 6) {
-    fraction += high ? '9' : '0';
-  }
-  return match[1] + (match[2] || (high ? '59' : '00')) + (match[3] || (high ? '60' : '00')) + fraction;
+  // 60 is the second of a leap second.
+  return filled(plain.replace('.', ''), high ? '235960999999' : '000000000000');
 }
 
-// A DT without its offset from UTC, filled up to YYYYMMDDHHMMSSFFFFFF; '' when it is none.
-function datetime(text, high) {
-  var match = /^(\d{4})(\d\d)?(\d\d)?(\d\d(?:\d\d(?:\d\d(?:\.\d{1,6})?)?)?)?(?:[+-]\d{4})?$/.exec(text);
-  if (!match) {
-    return '';
-  }
-  return match[1] + (match[2] || (high ? '12' : '01')) + (match[3] || (high ? '31' : '01')) +
-    time(match[4] || (high ? '23' : '00'), high);
+// Minutes from UTC of an offset such as "-0530".
+function minutes(offset) {
+  return (offset.charAt(0) === '-' ? -1 : 1) * (Number(offset.slice(1, 3)) * 60 + Number(offset.slice(3, 5)));
 }
 
-var READ = { DA: date, TM: time, DT: datetime };
+// The same moment in UTC, still a text that sorts: days are counted from a year whose leap day comes last.
+function universal(clock, offset) {
+  var year = Number(clock.slice(0, 4));
+  var month = Number(clock.slice(4, 6));
+  var shifted = month > 2 ? year : year - 1;
+  var days = 365 * shifted + Math.floor(shifted / 4) - Math.floor(shifted / 100) + Math.floor(shifted / 400) +
+    Math.floor((153 * ((month + 9) % 12) + 2) / 5) + Number(clock.slice(6, 8));
+  var count = (days * 24 + Number(clock.slice(8, 10))) * 60 + Number(clock.slice(10, 12)) - minutes(offset);
+  // Some constant keeps the count positive, so that all have ten digits.
+  return String(count + 1000000000).slice(-10) + clock.slice(12);
+}
 
-// Where the hyphen of a range stands; -1 for a single value. In a DT a hyphen may also begin an offset from UTC.
-function hyphen(vr, text) {
-  if (vr !== 'DT') {
-    return text.indexOf('-');
+function moment(text, offset, high) {
+  return { clock: filled(text.replace('.', ''), high ? '99991231235960999999' : '00000101000000000000'), offset: offset || '' };
+}
+
+// Offsets count where both sides have one (PS3.4 C.2.2.2.5.3); else the clocks are compared as they are.
+function before(a, b) {
+  return a.offset && b.offset ? universal(a.clock, a.offset) <= universal(b.clock, b.offset) : a.clock <= b.clock;
+}
+
+function datetimes(value) {
+  var match = ONE.exec(value);
+  if (match) {
+    return { low: moment(match[1], match[2], false), high: moment(match[1], match[2], true) };
   }
-  var at = -1;
-  for (var i = 0; i < text.length; i += 1) {
-    if (text.charAt(i) === '-' && !/^\d{4}(?:-|$)/.test(text.slice(i + 1)) || (text.charAt(i) === '-' && i === 0)) {
-      at = i;
-      break;
+  match = RANGE.exec(value);
+  return match && {
+    low: match[1] ? moment(match[1], match[2], false) : null,
+    high: match[3] ? moment(match[3], match[4], true) : null
+  };
+}
+
+// zone: the data set's Timezone Offset From UTC (0008,0201), for stored values without an offset of their own.
+function datetimeTest(value) {
+  var wanted = datetimes(value);
+  return function (stored, zone) {
+    var match = ONE.exec(stored);
+    if (!wanted || !match) {
+      return false;
     }
-    if (text.charAt(i) === '-' && /^\d{4}$/.test(text.slice(i + 1)) && text.length <= 9) {
-      at = i;
-      break;
-    }
-  }
-  return at;
+    var begin = moment(match[1], match[2] || zone, false);
+    return (!wanted.low || before(wanted.low, begin)) && (!wanted.high || before(begin, wanted.high));
+  };
 }
 
+// Two ends of a DA or TM key, '' for an open one.
+function ends(value) {
+  var at = value.indexOf('-');
+  return at < 0 ? [value, value] : [value.slice(0, at), value.slice(at + 1)];
+}
+
+function span(value, read) {
+  var pair = ends(value);
+  return {
+    low: pair[0] === '' ? '' : read(pair[0], false) || '\uffff',
+    high: pair[1] === '' ? '\uffff' : read(pair[1], true)
+  };
+}
+
+function within(text, wanted) {
+  return text !== '' && text >= wanted.low && text <= wanted.high;
+}
+
+function trimmed(stored) {
+  return typeof stored === 'string' ? stored.replace(/^ +| +$/g, '') : '';
+}
+
+// A test for one wanted value: function (stored value, zone).
 exports.compile = function (vr, value) {
-  var read = READ[vr];
-  var at = hyphen(vr, value);
-  var from = at < 0 ? value : value.slice(0, at);
-  var to = at < 0 ? value : value.slice(at + 1);
-  var low = from === '' ? '' : read(from, false);
-  var high = to === '' ? '\uffff' : read(to, true);
+  if (vr === 'DT') {
+    var test = datetimeTest(value);
+    return function (stored, zone) {
+      return test(trimmed(stored), zone);
+    };
+  }
+  var read = vr === 'DA' ? date : time;
+  var wanted = span(value, read);
   return function (stored) {
-    var begin = typeof stored === 'string' ? read(stored.replace(/^ +| +$/g, ''), false) : '';
-    return begin !== '' && begin >= low && begin <= high;
+    return within(read(trimmed(stored), false), wanted);
   };
 };
 
-exports.hyphen = hyphen;
+// A date range and a time range of the same form are one range of moments (combined datetime matching, PS3.4 C.2.2.2.5.4).
+// A study without a time counts as one of midnight.
+exports.combined = function (dates, times) {
+  var date0 = ends(dates);
+  var time0 = ends(times);
+  var low = date0[0] === '' ? '' : date(date0[0]) + time(time0[0], false);
+  var high = date0[1] === '' ? '\uffff' : date(date0[1]) + time(time0[1], true);
+  return function (storedDate, storedTime) {
+    var day = date(trimmed(storedDate));
+    return day !== '' && within(day + (time(trimmed(storedTime), false) || '000000000000'), { low: low, high: high });
+  };
+};

@@ -12,8 +12,13 @@ exports.isWild = function (pattern) {
 
 exports.compile = function (source) {
   var pattern = characters(source.replace(/\*+/g, '*'));
+  var least = pattern.length - source.replace(/\*+/g, '*').split('*').length + 1;
   return function (value) {
     var text = characters(value);
+    // A pattern that wants more characters than there are costs nothing, however long it is.
+    if (text.length < least) {
+      return false;
+    }
     var t = 0;
     var p = 0;
     var star = -1;

@@ -22,6 +22,7 @@ class AttachmentFolder {
     this.incoming = path.join(directory, 'incoming');
     this.pins = new Map();
     this.serial = 0;
+    this.made = new Set();
     // What a crash left half received.
     fs.rmSync(this.incoming, { recursive: true, force: true });
   }
@@ -31,9 +32,16 @@ class AttachmentFolder {
     return path.join(this.directory, name.slice(0, 2), name);
   }
 
+  async makeFolder(folder) {
+    if (!this.made.has(folder)) {
+      await fs.promises.mkdir(folder, { recursive: true });
+      this.made.add(folder);
+    }
+  }
+
   // Receives a stream into a file; the answer is pinned until release() says that its document is written.
   async receive(stream) {
-    await fs.promises.mkdir(this.incoming, { recursive: true });
+    await this.makeFolder(this.incoming);
     const temporary = path.join(this.incoming, String(++this.serial));
     const md5 = crypto.createHash('md5');
     let length = 0;
@@ -49,7 +57,7 @@ class AttachmentFolder {
       const digest = 'md5-' + md5.digest('base64');
       const target = this.file(digest);
       this.pins.set(digest, (this.pins.get(digest) || 0) + 1);
-      await fs.promises.mkdir(path.dirname(target), { recursive: true });
+      await this.makeFolder(path.dirname(target));
       await fs.promises.rename(temporary, target);
       return { digest, length };
     } catch (error) {

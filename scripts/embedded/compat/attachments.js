@@ -8,7 +8,7 @@ const { HttpError, route, sendJSON } = require('./http');
 const { refused, revisionOf, sendWritten, write } = require('./write');
 
 // One byte range as CouchDB serves it: [first, last], or null for the whole; throws a 416 when it starts past the end.
-// Malformed ranges, several ranges and `0-` mean the whole.
+// Malformed ranges, several ranges and `0-` mean the whole; a range that ends before it starts is a 416 too.
 function rangeOf(header, length) {
   const found = /^bytes=(\d*)-(\d*)$/.exec((header || '').trim());
   if (!found || (!found[1] && !found[2])) {
@@ -21,11 +21,8 @@ function rangeOf(header, length) {
   } else {
     first = Number(found[1]);
     last = found[2] ? Math.min(Number(found[2]), last) : last;
-    if (found[2] && Number(found[2]) < first) {
-      return null;
-    }
   }
-  if (first >= length) {
+  if (first > last) {
     throw new HttpError(416, 'requested_range_not_satisfiable', 'Requested range not satisfiable');
   }
   return first === 0 && last === length - 1 && !found[2] ? null : [first, last];

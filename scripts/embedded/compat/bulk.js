@@ -9,7 +9,9 @@ const { readDocuments } = require('./read-documents');
 const { sendRows } = require('./send-rows');
 const { context, refused } = require('./write');
 
+// Rows read at a time, and rows with documents, which may be large.
 const PAGE = 500;
+const DOCUMENTS = 50;
 
 async function bulkDocs(req, res) {
   const body = await readObject(req, res);
@@ -111,8 +113,8 @@ async function rowsOf(db, keys, { include_docs, conflicts, attachments }) {
 
 async function allDocs(req, res) {
   const body = req.method === 'POST' ? await readObject(req, res) : undefined;
-  const source = await queryAllDocs(req.db, queryOptions(req.couchQuery, body));
-  await sendRows(res, source, PAGE);
+  const options = queryOptions(req.couchQuery, body);
+  await sendRows(res, await queryAllDocs(req.db, options), options.include_docs ? DOCUMENTS : PAGE);
 }
 
 function install(router) {

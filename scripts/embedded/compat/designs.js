@@ -26,7 +26,8 @@ class Design {
     return this.group;
   }
 
-  // One function of the design document with a realm of its own, so that `api` (getRow, send, ...) is the caller's.
+  // One function of the design document with a realm of its own: {run, limited, api}. `api` is what getRow, send and the others
+  // are for the next run, `limited` runs what such a run handed out.
   function(field, name) {
     const source = name === undefined ? this.doc[field] : (this.doc[field] || {})[name];
     if (typeof source !== 'string') {
@@ -39,7 +40,9 @@ class Design {
       const relay = Object.fromEntries(['start', 'send', 'getRow', 'provides', 'registerType']
         .map(one => [one, (...args) => api[one](...args)]));
       const sandbox = new Sandbox(this.doc._id, this.doc, relay);
-      this.functions.set(key, { run: sandbox.evaluate(source, key), api });
+      const fn = sandbox.evaluate(source, key);
+      const limited = task => sandbox.limited(task);
+      this.functions.set(key, { api, limited, run: (...args) => limited(() => fn.apply(this.doc, args)) });
     }
     return this.functions.get(key);
   }

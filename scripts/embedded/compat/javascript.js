@@ -18,6 +18,10 @@ const STATUS = {
   method_not_allowed: 405, conflict: 409, file_exists: 412
 };
 
+// CouchDB's os_process_timeout: a function that runs longer is stopped.
+const TIME_LIMIT = 5000;
+const CALL = new vm.Script('__call()');
+
 class Sandbox {
   // `root` is what require() sees; `api` are extra globals, for example `emit`.
   constructor(name, root, api) {
@@ -29,6 +33,18 @@ class Sandbox {
       require: path => this.require(path, [])
     }, api));
     vm.runInContext(HELPERS, this.context);
+    Object.defineProperty(this.context, '__call', { value: () => this.task(), enumerable: false });
+  }
+
+  // Runs `task`, which calls functions of this sandbox, under the time limit.
+  limited(task) {
+    this.task = task;
+    try {
+      return CALL.runInContext(this.context, { timeout: TIME_LIMIT });
+    } catch (error) {
+      throw timedOut(error)
+        ? new HttpError(500, 'timeout', `A function of ${this.name} ran longer than ${TIME_LIMIT / 1000} s`) : error;
+    }
   }
 
   // The function that `source` is. `field` names it in errors and stack traces.
@@ -85,6 +101,10 @@ class Sandbox {
   }
 }
 
+function timedOut(error) {
+  return Boolean(error) && error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
+}
+
 // What a function threw, as the answer CouchDB gives for it.
 function thrown(error) {
   if (error instanceof HttpError) {
@@ -117,4 +137,4 @@ function freeze(value) {
   return value;
 }
 
-module.exports = { Sandbox, freeze, thrown };
+module.exports = { Sandbox, TIME_LIMIT, freeze, thrown };

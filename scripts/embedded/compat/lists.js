@@ -1,7 +1,7 @@
 'use strict';
 
 // `_list` over a view or over `_all_docs`. getRow() answers at once while leveldb answers later, so rows are read ahead: a
-// function that asks for more than is there is run anew with four times as many. What it sent before is dropped, so only the
+// function that asks for more than is there is run anew with eight times as many. What it sent before is dropped, so only the
 // last run counts; a function that stops early never costs the rest of the view.
 
 const { HttpError, readBody, readObject, route } = require('./http');
@@ -14,7 +14,9 @@ const { complete, respond } = require('./respond');
 const { openView } = require('./views');
 
 const FIRST_PAGE = 100;
-const GROWTH = 4;
+const GROWTH = 8;
+// A list that says how many rows it wants, by `limit` or `keys`, gets them all at once up to this many.
+const AT_ONCE = 1000;
 const MORE = Symbol('more rows are needed');
 
 // One run over the rows at hand: {answer, contentType}, or MORE.
@@ -31,10 +33,11 @@ function run({ fn, design, head, request, req }, rows, ended) {
       chunks.push(typeof chunk === 'string' ? chunk : String(chunk));
     },
     getRow: () => {
-      if (short || (at === rows.length && !ended)) {
+      if (at === rows.length && !ended && !short) {
         short = true;
         throw MORE;
       }
+      // Should the function go on after that, it finds the end.
       if (at === rows.length) {
         return null;
       }
@@ -46,11 +49,11 @@ function run({ fn, design, head, request, req }, rows, ended) {
   let answer;
   let contentType;
   try {
-    answer = fn.run.call(design.doc, head, request);
+    answer = fn.run(head, request);
     if (provider.used) {
       let make;
       [make, contentType] = provider.choose();
-      answer = make.call(design.doc);
+      answer = fn.limited(() => make.call(design.doc));
     }
   } catch (error) {
     if (!short) {
@@ -68,9 +71,12 @@ function run({ fn, design, head, request, req }, rows, ended) {
   return { answer: response, contentType };
 }
 
-async function render(call, source) {
-  let rows = await source.read(FIRST_PAGE);
-  let ended = rows.length < FIRST_PAGE;
+async function render(call, source, { limit = Infinity, keys }) {
+  const known = Math.min(limit, keys ? keys.length : Infinity);
+  // One more than there can be, so that the end shows.
+  const first = known <= AT_ONCE ? known + 1 : FIRST_PAGE;
+  let rows = await source.read(first);
+  let ended = rows.length < first;
   for (;;) {
     const result = run(call, rows, ended);
     if (result !== MORE) {
@@ -96,7 +102,11 @@ function install(router, { designs }) {
       : await openView(designs, req, viewDesign, viewName, options);
     try {
       const request = await requestObject(req, res);
-      const { answer, contentType } = await render({ fn, design, head: source.head, request, req }, source);
+      if (body) {
+        // A list gets the parsed body, unlike shows and updates.
+        request.body = body;
+      }
+      const { answer, contentType } = await render({ fn, design, head: source.head, request, req }, source, options);
       respond(res, answer, { contentType });
     } finally {
       await source.close();

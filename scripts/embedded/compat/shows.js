@@ -31,7 +31,7 @@ function install(router, { designs }) {
   const show = route(async (req, res) => {
     const id = idOf(req);
     const design = await designs.get(req.couchLocation, req.params.design);
-    const { run, api } = design.function('shows', req.params.name);
+    const { run, limited, api } = design.function('shows', req.params.name);
     const doc = await find(req, id);
     const etag = '"' + crypto.createHash('md5').update(JSON.stringify([
       design.doc._rev, doc && doc._rev, req.get('Accept'), req.originalUrl, req.couchSession.userCtx
@@ -47,11 +47,11 @@ function install(router, { designs }) {
     let answer;
     let contentType;
     try {
-      answer = run.call(design.doc, doc && freeze(doc), request);
+      answer = run(doc && freeze(doc), request);
       if (provider.used) {
         let make;
         [make, contentType] = provider.choose();
-        answer = make.call(design.doc);
+        answer = limited(() => make.call(design.doc));
       }
     } catch (error) {
       throw thrown(error);
@@ -70,7 +70,7 @@ function install(router, { designs }) {
     const doc = await find(req, id);
     let result;
     try {
-      result = run.call(design.doc, doc, request);
+      result = run(doc, request);
     } catch (error) {
       throw thrown(error);
     }

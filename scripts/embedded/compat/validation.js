@@ -15,7 +15,7 @@ async function validate(db, doc, validators, context) {
   for (const design of validators) {
     const { run } = design.function('validate_doc_update');
     try {
-      run.call(design.doc, JSON.parse(shown), old, context.userCtx || ADMIN, context.secObj || {});
+      run(JSON.parse(shown), old, context.userCtx || ADMIN, context.secObj || {});
     } catch (error) {
       throw thrown(error);
     }

@@ -6,7 +6,7 @@
 const crypto = require('crypto');
 const { encodeKey } = require('./collation');
 const { HttpError } = require('./http');
-const { Sandbox, freeze } = require('./javascript');
+const { Sandbox, TIME_LIMIT, freeze } = require('./javascript');
 const { reducer } = require('./reduce');
 
 function namesOf(designDocument) {
@@ -59,20 +59,46 @@ class ViewGroup {
     this.rows.push([encodeKey(typeof key === 'object' ? JSON.parse(row)[0] : key, this.raw), row]);
   }
 
-  // What a document emits: for each view the list of [encoded key, JSON of [key, value]].
-  map(doc) {
-    freeze(doc);
+  // What documents emit: for each of them, for each view, the list of [encoded key, JSON of [key, value]].
+  map(docs) {
+    const emitted = [];
+    while (emitted.length < docs.length) {
+      const doc = docs[emitted.length];
+      let begun = Date.now();
+      try {
+        this.sandbox.limited(() => {
+          while (emitted.length < docs.length) {
+            begun = Date.now();
+            emitted.push(this.mapOne(freeze(docs[emitted.length])));
+          }
+        });
+      } catch (error) {
+        // The limit is for one document, not for all of them together.
+        if (Date.now() - begun >= TIME_LIMIT * 0.9) {
+          this.complain(docs[emitted.length] || doc, error);
+          emitted.push(this.views.map(() => []));
+        }
+      }
+    }
+    return emitted;
+  }
+
+  mapOne(doc) {
     return this.views.map(view => {
       this.rows = [];
       this.raw = view.raw;
       try {
         view.map(doc);
       } catch (error) {
-        process.stderr.write(`${this.id}: view ${view.name} failed on ${doc._id}: ${error && error.stack || error}\n`);
+        this.complain(doc, error, view);
         return [];
       }
       return this.rows;
     });
+  }
+
+  complain(doc, error, view) {
+    process.stderr.write(`${this.id}${view ? ': view ' + view.name : ''} failed on ${doc._id}: ${error && error.stack || error}\n`);
   }
 }
 

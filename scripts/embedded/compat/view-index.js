@@ -8,7 +8,7 @@
 
 const { Level } = require('./level');
 
-const BATCH = 100;
+const BATCH = 50;
 const STATE = Buffer.from('s');
 
 function rowPrefix(view) {
@@ -72,7 +72,11 @@ class ViewIndex {
     }
     const operations = [];
     const totals = this.totals.slice();
-    await Promise.all(changes.results.map(change => this.index(change, operations, totals)));
+    const mapped = changes.results.filter(change => !change.deleted && this.isIndexed(change));
+    const emitted = this.group.map(mapped.map(change => change.doc));
+    const rows = new Map(mapped.map((change, i) => [change.id, emitted[i]]));
+    await Promise.all(changes.results.filter(change => this.isIndexed(change))
+      .map(change => this.index(change, rows.get(change.id) || [], operations, totals)));
     // Fewer than a batch means that nothing is left; sequences of overwritten revisions never appear in the feed.
     const seq = changes.results.length < BATCH ? Math.max(changes.last_seq, target) : changes.last_seq;
     operations.push({ type: 'put', key: STATE, value: JSON.stringify({ seq, totals }) });
@@ -81,11 +85,11 @@ class ViewIndex {
     this.totals = totals;
   }
 
-  async index(change, operations, totals) {
-    const isDesign = change.id.startsWith('_design/');
-    if (isDesign && !this.group.includeDesign) {
-      return;
-    }
+  isIndexed(change) {
+    return this.group.includeDesign || !change.id.startsWith('_design/');
+  }
+
+  async index(change, emitted, operations, totals) {
     const key = documentKey(change.id);
     // The first revision of a document has left no rows.
     const first = change.changes.length === 1 && change.changes[0].rev.startsWith('1-');
@@ -96,7 +100,6 @@ class ViewIndex {
         totals[number] -= 1;
       }
     }
-    const emitted = change.deleted ? [] : this.group.map(change.doc);
     const kept = [];
     emitted.forEach((rows, number) => {
       const prefix = rowPrefix(this.group.views[number]);

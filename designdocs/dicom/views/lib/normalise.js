@@ -1,22 +1,30 @@
-// One normalisation of text for stored keys and for query values (PS3.4 C.2.2.2.1, C.2.2.2.4 leave PN matching
-// insensitive to case and accents to the server). shim/normalise.py is its twin: tests/fixtures/normalise.json holds both.
+// One normalisation of text for stored keys and for query values (PS3.4 C.2.2.2.1 leaves matching of PN insensitive to
+// case and accents to the server). shim/normalise.py is its twin; tests/fixtures/normalise.json holds both.
+var letters = require('views/lib/letters');
 
-// Letters that Unicode does not decompose, as people type them.
-var LETTERS = {
-  '\u00df': 'ss', '\u00e6': 'ae', '\u00f8': 'o', '\u0111': 'd', '\u00f0': 'd', '\u0142': 'l', '\u0153': 'oe',
-  '\u0131': 'i', '\u00fe': 'th', '\u0127': 'h', '\u0167': 't', '\u03c2': '\u03c3'
-};
+// Kana with a voicing mark of its own, as half-width text has it: U+304B U+3099 is U+304C.
+function voiced(pair) {
+  var base = pair.charCodeAt(0);
+  var mark = pair.charCodeAt(1) - 0x3098;
+  if (base === 0x3046 || base === 0x30a6) {
+    return mark === 1 ? String.fromCharCode(base + 0x4e) : pair;
+  }
+  return String.fromCharCode(base + mark);
+}
+
+// The kana that have a voiced form next to them; the second set has a semi-voiced one, too.
+var VOICED = /[\u3046\u304b\u304d\u304f\u3051\u3053\u3055\u3057\u3059\u305b\u305d\u305f\u3061\u3064\u3066\u3068\u306f\u3072\u3075\u3078\u307b\u30a6\u30ab\u30ad\u30af\u30b1\u30b3\u30b5\u30b7\u30b9\u30bb\u30bd\u30bf\u30c1\u30c4\u30c6\u30c8\u30cf\u30d2\u30d5\u30d8\u30db]\u3099|[\u306f\u3072\u3075\u3078\u307b\u30cf\u30d2\u30d5\u30d8\u30db]\u309a/g;
 
 exports.text = function (value) {
   return String(value)
-    .normalize('NFKD')
+    .replace(/[\u00a0-\uffef]/g, function (letter) {
+      return Object.prototype.hasOwnProperty.call(letters, letter) ? letters[letter] : letter;
+    })
     .toLowerCase()
     .replace(/[\u0300-\u036f]/g, '')
-    .replace(/[\u00df\u00e6\u00f8\u0111\u00f0\u0142\u0153\u0131\u00fe\u0127\u0167\u03c2]/g, function (letter) {
-      return LETTERS[letter];
-    })
-    .normalize('NFC')
-    .replace(/[\u0000-\u0020\u007f\u00a0\u3000]+/g, ' ')
+    .replace(/\u03c2/g, '\u03c3')
+    .replace(VOICED, voiced)
+    .replace(/[\u0000-\u0020\u007f]+/g, ' ')
     .replace(/^ | $/g, '');
 };
 

@@ -1,5 +1,6 @@
 // What the index rows of studies, series and instances say: the values that lists match on and render.
 var normalise = require('views/lib/normalise');
+var sound = require('views/lib/sound');
 var attributes = require('views/lib/attributes');
 
 function isObject(value) {
@@ -60,16 +61,81 @@ function uids(doc) {
   return { study: parts[0], series: parts[1], instance: parts[2] };
 }
 
-// A study's sort key: date and time of day as plain digits, newest last, studies without a date first.
+// A study's sort key: date and time of day as plain digits, newest last. What is no date sorts before all dates, so that
+// a range of dates in an index holds what matches it and nothing else.
 function when(dataset) {
-  return [first(dataset, '00080020').replace(/\./g, ''), first(dataset, '00080030').replace(/:/g, '')];
+  var date = first(dataset, '00080020').replace(/\./g, '');
+  var time = first(dataset, '00080030').replace(/:/g, '');
+  return [/^\d{8}$/.test(date) ? date : '', /^\d/.test(time) ? time : ''];
 }
 
+// Every code of the words of a PN attribute (views/lib/sound).
+function sounds(dataset, tag) {
+  var found = [];
+  names(dataset, tag).forEach(function (name) {
+    sound.words(name).forEach(function (word) {
+      var code = sound.code(word);
+      if (found.indexOf(code) < 0) {
+        found.push(code);
+      }
+    });
+  });
+  return found;
+}
+
+// Characters, not UTF-16 code units: half a pair is no text.
+var CHARACTERS = /[\ud800-\udbff][\udc00-\udfff]|[\s\S]/g;
+// Longer beginnings are searched among those of this length; shim/plan.py knows it too.
+var LONGEST_BEGINNING = 10;
+
+// Every text that one of the values begins with, each once.
+function beginnings(values) {
+  var found = Object.create(null);
+  values.forEach(function (value) {
+    var text = '';
+    (value.match(CHARACTERS) || []).slice(0, LONGEST_BEGINNING).forEach(function (character) {
+      text += character;
+      found[text] = true;
+    });
+  });
+  return Object.keys(found);
+}
+
+exports.beginnings = beginnings;
+
+function seriesWhen(dataset) {
+  return [first(dataset, '00080021').replace(/\./g, ''), first(dataset, '00080031').replace(/:/g, '')];
+}
+
+// What people fixed in a header, without what is no fix.
+function fixes(doc) {
+  var found = {};
+  Object.keys(isObject(doc.fixes) ? doc.fixes : {}).forEach(function (tag) {
+    var fix = doc.fixes[tag];
+    if (isObject(fix) && isObject(fix.value) && typeof fix.at === 'string') {
+      found[tag] = fix;
+    }
+  });
+  return found;
+}
+
+// Attributes that disagree among a header's instances and that nobody has decided on.
+function disagreeing(doc) {
+  var decided = fixes(doc);
+  return Object.keys(isObject(doc.variants) ? doc.variants : {}).filter(function (tag) {
+    return !decided[tag];
+  });
+}
+
+exports.disagreeing = disagreeing;
 exports.first = first;
+exports.fixes = fixes;
+exports.seriesWhen = seriesWhen;
 exports.names = names;
 exports.modalities = modalities;
 exports.number = number;
 exports.uids = uids;
+exports.sounds = sounds;
 exports.when = when;
 
 exports.isStudy = function (doc) {
@@ -110,4 +176,11 @@ exports.instance = function (doc) {
     dataset: dataset,
     file: { store: doc.file.store, size: doc.file.size, transferSyntax: doc.file.transferSyntax }
   };
+};
+
+// All that an instance's document has; a transfer syntax is no attribute of the data set (PS3.10 7.1).
+exports.whole = function (doc) {
+  var dataset = copy(doc.dataset);
+  dataset['00083002'] = { vr: 'UI', Value: [doc.file.transferSyntax] };
+  return { dataset: dataset };
 };

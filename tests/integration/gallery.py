@@ -10,8 +10,8 @@ import requests
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 
-from tests.integration.conftest import Server
 from tests.made_objects import as_bytes, document, report, segmentation, segmentations
+from tests.server import Server
 
 # One file at least of every transfer syntax that pydicom's packages hold, and of every kind of pixels.
 IMAGES = (

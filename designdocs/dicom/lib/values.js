@@ -1,0 +1,112 @@
+// One wanted value against one stored value, for each kind of VR (PS3.4 C.2.2.2.1 to C.2.2.2.5).
+var normalise = require('views/lib/normalise');
+var wildcard = require('lib/wildcard');
+var temporal = require('lib/temporal');
+var fuzzy = require('lib/fuzzy');
+
+// Wild cards have a meaning only in these (PS3.4 C.2.2.2.4).
+var WILD = { AE: 1, CS: 1, LO: 1, LT: 1, PN: 1, SH: 1, ST: 1, UC: 1, UR: 1, UT: 1 };
+var NUMBER = { DS: 1, FD: 1, FL: 1, IS: 1, SL: 1, SS: 1, SV: 1, UL: 1, US: 1, UV: 1 };
+var TEXT = { LT: 1, ST: 1, UT: 1 };
+
+// Text VRs keep leading blanks as significant (PS3.5 6.2), the others do not.
+function clean(vr, value) {
+  var text = value.replace(/[ \u0000]+$/, '');
+  return TEXT[vr] ? text : text.replace(/^[ \u0000]+/, '');
+}
+
+// "DOE^JOHN", "Doe, John" and "doe john" are one name; "DOE^*" finds DOE alone as well.
+function nameGroup(group) {
+  if (!wildcard.isWild(group)) {
+    return function (text) {
+      return text === group;
+    };
+  }
+  var test = wildcard.compile(group);
+  var alone = / \*$/.test(group) ? wildcard.compile(group.slice(0, -2)) : null;
+  return function (text) {
+    return test(text) || (alone !== null && alone(text));
+  };
+}
+
+function nameTest(value, isFuzzy) {
+  if (isFuzzy && !wildcard.isWild(value)) {
+    return fuzzy.compile(value);
+  }
+  var tests = value.split('=').map(normalise.name).filter(function (group) {
+    return group !== '';
+  }).map(nameGroup);
+  return function (stored) {
+    return ['Alphabetic', 'Ideographic', 'Phonetic'].some(function (key) {
+      var text = typeof stored[key] === 'string' ? normalise.name(stored[key]) : '';
+      return text !== '' && tests.some(function (test) {
+        return test(text);
+      });
+    });
+  };
+}
+
+function numberTest(wanted) {
+  var number = Number(wanted);
+  return function (stored) {
+    return String(stored) === wanted || (wanted !== '' && stored !== '' && Number(stored) === number);
+  };
+}
+
+function ofStrings(test) {
+  return function (stored, zone) {
+    return typeof stored === 'string' && test(stored, zone);
+  };
+}
+
+// A test for one wanted value: function (stored value, zone) with the data set's offset from UTC.
+exports.compile = function (vr, value, isFuzzy) {
+  if (vr === 'PN') {
+    var name = nameTest(value, isFuzzy);
+    return function (stored) {
+      return stored !== null && typeof stored === 'object' && name(stored);
+    };
+  }
+  var wanted = clean(vr, value);
+  if (NUMBER[vr]) {
+    return numberTest(wanted);
+  }
+  if (vr === 'DA' || vr === 'TM' || vr === 'DT') {
+    return ofStrings(temporal.compile(vr, wanted));
+  }
+  if (WILD[vr] && wildcard.isWild(wanted)) {
+    var wild = wildcard.compile(wanted);
+    return ofStrings(function (stored) {
+      return wild(clean(vr, stored));
+    });
+  }
+  if (vr === 'AT') {
+    wanted = wanted.toUpperCase();
+  }
+  return ofStrings(function (stored) {
+    return clean(vr, stored) === wanted;
+  });
+};
+
+// Values without wild cards or ranges of these VRs are compared as they are: a list of any length costs one look-up.
+exports.isPlain = function (vr, value) {
+  return vr !== 'PN' && !NUMBER[vr] && vr !== 'DA' && vr !== 'TM' && vr !== 'DT' && vr !== 'AT' &&
+    !(WILD[vr] && wildcard.isWild(value));
+};
+
+exports.clean = clean;
+
+// '*' alone is universal matching as much as an empty value is (PS3.4 C.2.2.2.3, C.2.2.2.4).
+exports.isUniversal = function (value) {
+  return value === '' || /^\*+$/.test(value);
+};
+
+// A value that says nothing: PS3.18 F.2.5 writes it as null.
+exports.isEmpty = function (value) {
+  if (value === null || value === undefined || value === '') {
+    return true;
+  }
+  return typeof value === 'object' && !['Alphabetic', 'Ideographic', 'Phonetic'].some(function (group) {
+    return value[group];
+  });
+};

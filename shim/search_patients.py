@@ -1,0 +1,40 @@
+"""Listing patients: not in the standard, offered as other archives do."""
+
+from __future__ import annotations
+
+from shim import plan, rewrite
+from shim.levels import STUDY_TAGS
+from shim.query import PATIENT_TAGS, Query
+from shim.rewrite import Paging
+from shim.search import Page, Search
+
+
+def patients(search: Search, query: Query) -> Page:
+    """Search for patients, in order of their IDs.
+
+    Parameters
+    ----------
+    search : Search
+    query : Query
+        Its keys are of the patient.
+
+    Returns
+    -------
+    Page
+        The attributes of a patient's newest study, and how many studies, series and instances there are.
+    """
+    if query.include == "all":
+        query.include = dict.fromkeys(PATIENT_TAGS, True)
+    query.include = {tag: wanted for tag, wanted in query.include.items() if tag in PATIENT_TAGS & STUDY_TAGS}
+    paging = Paging(query.offset, query.limit, not query.limit_given)
+    answer = search.ask(rewrite.patients(query, plan.patient_range(query), paging))
+    counted = search.counts([study for row in answer["rows"] for study in row["studies"]])
+    rows = []
+    for row in answer["rows"]:
+        stored = [counted[study] for study in row["studies"] if counted[study][1]]
+        if stored:
+            numbers = (len(stored), sum(pair[0] for pair in stored), sum(pair[1] for pair in stored))
+            tags = ("00201200", "00201202", "00201204")
+            added = {tag: {"vr": "IS", "Value": [number]} for tag, number in zip(tags, numbers, strict=True)}
+            rows.append({**row["dataset"], **added})
+    return Page(rows, 0 if query.limit_given else max(0, answer["matched"] - query.offset - query.limit))
