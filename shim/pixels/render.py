@@ -41,7 +41,7 @@ def picture(image: Image, number: int, rendering: Rendering = _PLAIN) -> Pillow.
     """
     shown = render(image, number, decode(image, number, pad=True, rgb=False), rendering.window)
     made = fit(Pillow.fromarray(shown), rendering.viewport)
-    return annotate(made, image, number, rendering.annotation)
+    return annotate(made, image, number, rendering.annotation, rendering.window)
 
 
 def render(image: Image, number: int, pixels: Pixels, window: luts.Window | None = None) -> np.ndarray:
