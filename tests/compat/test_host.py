@@ -67,9 +67,11 @@ def test_it_prints_one_line_and_ends_when_told(start, tmp_path: Path):
 def test_acknowledged_writes_survive_a_kill(start, tmp_path: Path):
     host = start("--data", str(tmp_path))
     requests.put(f"{host.url}/kept", timeout=10).raise_for_status()
-    body = b'--b\r\n\r\n{"_attachments": {"x": {"follows": true, "length": 100000}}}\r\n--b\r\n\r\n' + b"x" * 100000 + b"\r\n--b--"
+    body = b'--b\r\n\r\n{"_attachments": {"x": {"follows": true, "length": 100000}}}\r\n--b\r\n\r\n'
+    body += b"x" * 100000 + b"\r\n--b--"
+    headers = {"Content-Type": "multipart/related; boundary=b"}
     for i in range(20):
-        answer = requests.put(f"{host.url}/kept/{i}", data=body, headers={"Content-Type": "multipart/related; boundary=b"}, timeout=10)
+        answer = requests.put(f"{host.url}/kept/{i}", data=body, headers=headers, timeout=10)
         assert answer.status_code == 201
     host.end(signal.SIGKILL)
     again = start("--data", str(tmp_path))
@@ -94,7 +96,9 @@ def test_a_data_folder_in_use(start, tmp_path: Path):
     assert second.process.stderr.read() == f"the data folder is in use by another process: {tmp_path}\n"
 
 
-@pytest.mark.parametrize("options", [[], ["--data", "/dev/null/x"], ["--memory", "--port", "x"], ["--memory", "--nonsense"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--data", "/dev/null/x"], ["--memory", "--port", "x"], ["--memory", "--nonsense"]]
+)
 def test_bad_options(start, options):
     host = start(*options)
     assert host.process.wait(20) == 2

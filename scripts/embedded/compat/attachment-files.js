@@ -1,15 +1,17 @@
 'use strict';
 
-// Attachments as files. PouchDB keeps an attachment as one value of leveldb, so that reading or writing it holds it in memory
-// several times over. Here the bytes that arrive over HTTP go to `<database>.attachments/`, named by their MD5, and the
-// document refers to them by digest as it does to any attachment. A leveldown in between shows those files to PouchDB as
-// the values it expects (for replication and `attachments=true`), and removes a file when PouchDB drops its last reference.
+// Attachments as files. PouchDB keeps an attachment as one value of leveldb, so that reading or writing it holds it in
+// memory several times over. Here the bytes that arrive over HTTP go to `<database>.attachments/`, named by their MD5,
+// and the document refers to them by digest as it does to any attachment. A leveldown in between shows those files to
+// PouchDB as the values it expects (for replication and `attachments=true`), and removes a file when PouchDB drops its
+// last reference.
 
 const crypto = require('crypto');
 const fs = require('fs');
 const path = require('path');
 const { pipeline } = require('stream/promises');
 const { Transform } = require('stream');
+const { promisify } = require('util');
 
 // The keys under which pouchdb-adapter-leveldb-core files an attachment's references, its bytes, and a design document.
 const REFERENCES = '\xffattach-store\xff';
@@ -87,8 +89,8 @@ class AttachmentFolder {
 }
 
 // A leveldown constructor for PouchDB's `db` option. `folders` maps a database's location to its AttachmentFolder.
-// `onWrite(location, design)` hears of every write, with `design` true for a design document; `onDestroy(location)` is awaited
-// before a database's files go.
+// `onWrite(location, design)` hears of every write, with `design` true for a design document; `onDestroy(location)` is
+// awaited before a database's files go.
 function attachmentLeveldown(leveldown, folders, { sync, onWrite, onDestroy }) {
   function withAttachments(location) {
     const store = leveldown(location);
@@ -96,7 +98,9 @@ function attachmentLeveldown(leveldown, folders, { sync, onWrite, onDestroy }) {
     const get = store._get;
     const batch = store._batch;
     folders.set(location, folder);
-    folder.isReferenced = digest => new Promise(resolve => get.call(store, REFERENCES + digest, {}, error => resolve(!error)));
+    folder.isReferenced = digest => new Promise(resolve => {
+      get.call(store, REFERENCES + digest, {}, error => resolve(!error));
+    });
 
     store._get = function (key, options, callback) {
       get.call(this, key, options, (error, value) => {
@@ -107,7 +111,9 @@ function attachmentLeveldown(leveldown, folders, { sync, onWrite, onDestroy }) {
             callback(missing ? error : null, options.asBuffer === false ? '{"refs":{}}' : Buffer.from('{"refs":{}}'));
           });
         } else if (name.startsWith(BYTES)) {
-          fs.readFile(folder.file(name.slice(BYTES.length)), (missing, bytes) => callback(missing ? error : null, bytes));
+          fs.readFile(folder.file(name.slice(BYTES.length)), (missing, bytes) => {
+            callback(missing ? error : null, bytes);
+          });
         } else {
           callback(error, value);
         }
@@ -122,7 +128,8 @@ function attachmentLeveldown(leveldown, folders, { sync, onWrite, onDestroy }) {
           return;
         }
         onWrite(location, operations.some(one => String(one.key).startsWith(DESIGN)));
-        Promise.all(dropped.map(one => folder.remove(String(one.key).slice(BYTES.length)))).then(() => callback(), callback);
+        Promise.all(dropped.map(one => folder.remove(String(one.key).slice(BYTES.length))))
+          .then(() => callback(), callback);
       });
     };
 
@@ -132,7 +139,7 @@ function attachmentLeveldown(leveldown, folders, { sync, onWrite, onDestroy }) {
   withAttachments.destroy = function (location, callback) {
     Promise.resolve(onDestroy(location))
       .then(() => fs.promises.rm(location + '.attachments', { recursive: true, force: true }))
-      .then(() => new Promise((resolve, reject) => leveldown.destroy(location, error => error ? reject(error) : resolve())))
+      .then(() => promisify(leveldown.destroy)(location))
       .then(() => {
         folders.delete(location);
         callback();
