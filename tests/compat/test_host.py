@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -179,6 +180,20 @@ def test_dropped_attachments_leave_no_files(start, tmp_path: Path):
     assert requests.get(f"{url}/a/x", timeout=10).content == b"three"
     requests.delete(url, timeout=10).raise_for_status()
     assert not folder.exists()
+
+
+def test_large_attachments_inside_documents_become_files(start, tmp_path: Path):
+    host = start("--data", str(tmp_path))
+    url = f"{host.url}/inline"
+    requests.put(url, timeout=10).raise_for_status()
+    large = bytes(range(256)) * 4096
+    data = {"content_type": "application/dicom", "data": base64.b64encode(large).decode()}
+    assert requests.put(f"{url}/a", json={"_attachments": {"x": data}}, timeout=10).status_code == 201
+    stored = [path.stat().st_size for path in (tmp_path / "databases" / "inline.attachments").rglob("*") if path.is_file()]
+    assert stored == [len(large)]
+    assert requests.get(f"{url}/a/x", timeout=10).content == large
+    answer = requests.get(f"{url}/a", params={"attachments": "true"}, timeout=10).json()
+    assert base64.b64decode(answer["_attachments"]["x"]["data"]) == large
 
 
 def test_a_function_that_never_ends_is_stopped(start):

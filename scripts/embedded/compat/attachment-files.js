@@ -18,6 +18,9 @@ const REFERENCES = '\xffattach-store\xff';
 const BYTES = '\xffattach-binary-store\xff';
 const DESIGN = '\xffdocument-store\xff_design/';
 
+// What comes inside a document or by replication goes to a file above this size.
+const LARGE = 64 * 1024;
+
 class AttachmentFolder {
   constructor(directory) {
     this.directory = directory;
@@ -41,10 +44,25 @@ class AttachmentFolder {
     }
   }
 
+  async temporary() {
+    await this.makeFolder(this.incoming);
+    return path.join(this.incoming, String(++this.serial));
+  }
+
+  async place(temporary, target) {
+    await this.makeFolder(path.dirname(target));
+    await fs.promises.rename(temporary, target);
+  }
+
+  async write(digest, bytes) {
+    const temporary = await this.temporary();
+    await fs.promises.writeFile(temporary, bytes, { flush: true });
+    await this.place(temporary, this.file(digest));
+  }
+
   // Receives a stream into a file; the answer is pinned until release() says that its document is written.
   async receive(stream) {
-    await this.makeFolder(this.incoming);
-    const temporary = path.join(this.incoming, String(++this.serial));
+    const temporary = await this.temporary();
     const md5 = crypto.createHash('md5');
     let length = 0;
     const meter = new Transform({
@@ -59,8 +77,7 @@ class AttachmentFolder {
       const digest = 'md5-' + md5.digest('base64');
       const target = this.file(digest);
       this.pins.set(digest, (this.pins.get(digest) || 0) + 1);
-      await this.makeFolder(path.dirname(target));
-      await fs.promises.rename(temporary, target);
+      await this.place(temporary, target);
       return { digest, length };
     } catch (error) {
       await fs.promises.rm(temporary, { force: true });
@@ -121,16 +138,18 @@ function attachmentLeveldown(leveldown, folders, { sync, onWrite, onDestroy }) {
     };
 
     store._batch = function (operations, options, callback) {
-      const dropped = operations.filter(one => one.type === 'del' && String(one.key).startsWith(BYTES));
-      batch.call(this, operations, { sync }, error => {
-        if (error) {
-          callback(error);
-          return;
-        }
-        onWrite(location, operations.some(one => String(one.key).startsWith(DESIGN)));
-        Promise.all(dropped.map(one => folder.remove(String(one.key).slice(BYTES.length))))
-          .then(() => callback(), callback);
-      });
+      const bytes = operations.filter(one => String(one.key).startsWith(BYTES));
+      const dropped = bytes.filter(one => one.type === 'del');
+      const large = new Set(bytes.filter(one => one.type === 'put' && one.value.length > LARGE));
+      const digest = one => String(one.key).slice(BYTES.length);
+      const kept = large.size ? operations.filter(one => !large.has(one)) : operations;
+      Promise.all([...large].map(one => folder.write(digest(one), one.value)))
+        .then(() => new Promise((resolve, reject) => {
+          batch.call(this, kept, { sync }, error => error ? reject(error) : resolve());
+        }))
+        .then(() => onWrite(location, operations.some(one => String(one.key).startsWith(DESIGN))))
+        .then(() => Promise.all(dropped.map(one => folder.remove(digest(one)))))
+        .then(() => callback(), callback);
     };
 
     return store;
