@@ -6,7 +6,7 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from shim import timing
+from shim import extended, timing
 from shim.cache import Cache
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
@@ -64,7 +64,10 @@ def create_app(config: Config | None = None) -> Flask:
     couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
+    app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
 
+    app.before_request(timing.begin)
+    app.before_request(remember_client)
     for service in SERVICES:
         app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)
     app.register_blueprint(ui.blueprint)
@@ -78,8 +81,6 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(PixelError, answer_pixels)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
-    app.before_request(timing.begin)
-    app.before_request(remember_client)
     app.after_request(add_cors)
     app.after_request(timing.add_header)
     return app

@@ -137,6 +137,19 @@ def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
     return list_request("patients", chosen, {**page, "sort": chosen.sort, "rest": paging.rest})
 
 
+def indexed_members(design: str, chosen: Range, depth: int, leaf: dict) -> CouchRequest:
+    """Return the request for what an index of another design document has in a range; see ``lib/members.js``."""
+    path = f"{DESIGN}/_list/members/{design.removeprefix('_design/')}/{chosen.view}"
+    query = as_json({"depth": depth, "leaf": leaf})
+    return CouchRequest("GET", path, {"reduce": "true", "group_level": depth + 1, **chosen.params, "q": query})
+
+
+def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequest:
+    """Return the request for the ids of what matches, found by reading the documents; see ``lib/members.js``."""
+    query = {"depth": depth, "type": carrier, "match": match}
+    return list_request("members", Range("_all_docs", ids_range, documents=True), query)
+
+
 def series_range(studies: list[str]) -> Range:
     """Return the index rows of the series of some studies."""
     return Range("series_by_study", keys=studies, sort=True)
@@ -146,6 +159,11 @@ def instance_range(study: str, series: str | None, query: Query) -> Range:
     """Return the index rows of the instances of a series, or of a study in order of series UIDs."""
     place = [study, series] if series else [study]
     return Range("instances_by_series", between(place, place), documents=needs_document(query), sort=series is None)
+
+
+def matches_document(query: Query) -> bool:
+    """Return whether an instance search decides by more than the index rows carry."""
+    return any(tag not in ROW_TAGS for tag in query.of_level("instance"))
 
 
 def needs_document(query: Query) -> bool:

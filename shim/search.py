@@ -74,6 +74,13 @@ class Search:
         Absolute URL of the DICOMweb root, for RetrieveURL.
     authorization : str or None
         The client's own credentials.
+
+    Attributes
+    ----------
+    steps : list of dict
+        What CouchDB was asked.
+    notes : list of str
+        What the client shall be told in a ``Warning``.
     """
 
     def __init__(self, couch: Couch, base: str, authorization: str | None = None):
@@ -81,6 +88,7 @@ class Search:
         self.base = base
         self.authorization = authorization
         self.steps: list[dict] = []
+        self.notes: list[str] = []
         self._counted: dict[str, list[int]] = {}
 
     def ask(self, request: CouchRequest) -> dict:

@@ -12,7 +12,8 @@ from shim.search import ALL, Entry, Found, Page, Search, uid_of
 
 # Studies whose series are read at first: a study has many instances.
 FEW = 4
-# Instances of one study that are sorted for a page rather than asked for series by series.
+# Up to so many instances of one study are sorted for a page rather than asked for series by series, and up to so many
+# with given UIDs are read before the page is cut out.
 TOGETHER = 500
 
 
@@ -145,19 +146,39 @@ class InstanceSearch:
 
     def _by_uid(self, query: Query, study: str | None, series: str | None) -> Found:
         """Instances by their UIDs, and those of them whose parents match."""
-        documents = rewrite.needs_document(query)
-        chosen = Range("instances_by_uid", keys=query.values(SOP_UID), documents=documents, sort=True)
-        fields = self._fields(query, self.search.base)
-        rows = self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)["rows"]
+        uids = query.values(SOP_UID)
+        many = len(uids) > TOGETHER
+        documents = rewrite.matches_document(query) if many else rewrite.needs_document(query)
+        if many and query.located is not None and set(query.of_level("instance")) == {SOP_UID}:
+            rows = [{"id": one} for one in query.located]
+        else:
+            rows = self._listed(query, Range("instances_by_uid", keys=uids, documents=documents, sort=True), many)
         place = ":".join(part for part in (study, series) if part)
         rows = [row for row in rows if not place or row["id"].startswith(place + ":")]
         entries = self._under_parents(query, rows, study, series)
-        return Found(entries[query.offset : query.offset + query.limit], len(entries))
+        page = entries[query.offset : query.offset + query.limit]
+        if many:
+            found = self._rows(query, [entry.row for entry in page])
+            page = [replace(entry, row=found[entry.row["id"]]) for entry in page if entry.row["id"] in found]
+        return Found(page, len(entries))
+
+    def _listed(self, query: Query, chosen: Range, only_ids: bool) -> list[dict]:
+        fields = None if only_ids else self._fields(query, self.search.base)
+        return self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)["rows"]
+
+    def _rows(self, query: Query, page: list[dict]) -> dict[str, dict]:
+        """Return the rows of the instances on a page by their document ids."""
+        if not page:
+            return {}
+        uids = [uid_of(row, 2) for row in page]
+        chosen = Range("instances_by_uid", keys=uids, documents=rewrite.needs_document(query), sort=True)
+        return {row["id"]: row for row in self._listed(query, chosen, False)}
 
     def _scan(self, query: Query) -> Found:
         """Instances everywhere by attributes that no index orders: every index row is read."""
-        chosen = Range("instances_by_uid", documents=rewrite.needs_document(query))
-        hits = self.search.list("instance", query, chosen, Paging(0, ALL), fields=None)["rows"]
+        names = ", ".join(query.names.get(tag, tag) for tag in query.keys)
+        self.search.notes.append(f"{names} has no index that serves this search: all instances were read")
+        hits = self._listed(query, Range("instances_by_uid", documents=rewrite.matches_document(query)), True)
         studies = list(dict.fromkeys(uid_of(row) for row in hits))
         above = Query(keys={STUDY_UID: {"vr": "UI", "values": studies}}, limit_given=True)
         newest = Range("studies_by_uid", keys=studies, sort=True, covered=frozenset([STUDY_UID]))
@@ -165,12 +186,7 @@ class InstanceSearch:
         place = {uid_of(row): position for position, row in enumerate(ordered)}
         hits = sorted((row for row in hits if uid_of(row) in place), key=lambda row: (place[uid_of(row)], row["id"]))
         page = hits[query.offset : query.offset + query.limit]
-        chosen = Range("instances_by_uid", keys=[uid_of(row, 2) for row in page], documents=chosen.documents, sort=True)
-        found = {}
-        if page:
-            fields = self._fields(query, self.search.base)
-            answer = self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)
-            found = {row["id"]: row for row in answer["rows"]}
+        found = self._rows(query, page)
         rows = [found[row["id"]] for row in page if row["id"] in found]
         return Found(self._under_parents(query, rows, None, None), len(hits))
 

@@ -10,6 +10,7 @@ from flask import Response, current_app, g, request
 from shim.config import Config
 from shim.couch import Couch
 from shim.errors import DicomWebError
+from shim.extended import Extended
 from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
 from shim.negotiate import MalformedMediaType, MediaRange, mixes_dicom_and_rendered, parse_accept
 from shim.retrieve import Retriever
@@ -25,6 +26,11 @@ def config() -> Config:
 def couch() -> Couch:
     """Return the database of the running application."""
     return current_app.extensions["dicouch"]["couch"]
+
+
+def extended() -> list[Extended]:
+    """Return the attributes that the site searches by besides."""
+    return current_app.extensions["dicouch"]["extended"]
 
 
 def store() -> Bytes:

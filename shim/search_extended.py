@@ -1,0 +1,77 @@
+"""Searching by a site's own attributes: each key becomes a list of the UIDs that have it."""
+
+from __future__ import annotations
+
+from shim import rewrite
+from shim.couch import CouchError
+from shim.extended import DESIGN, Extended, scan_range
+from shim.query import LEVELS, SERIES_UID, SOP_UID, STUDY_UID, Query
+from shim.search import Search
+from shim.values import check
+
+OWN_UID = {"study": STUDY_UID, "series": SERIES_UID, "instance": SOP_UID}
+
+
+def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extended, dict]]:
+    """Take the keys out of `query` that a site has listed for `level` or one above.
+
+    Returns
+    -------
+    list of (Extended, dict)
+        Each with its key, as the tree ``lib/match.js`` reads, under the attribute's first tag.
+
+    Raises
+    ------
+    DicomWebError
+        400 for a value that the listed VR cannot have.
+    """
+    found = []
+    for one in listed:
+        key = one.key_of(query)
+        if key is None or LEVELS.index(one.level) > LEVELS.index(level):
+            continue
+        if "values" in key:
+            key["vr"] = one.vr
+            check(query.names[one.path[0]], one.vr, key["values"])
+        found.append((one, {one.path[0]: query.keys.pop(one.path[0])}))
+        if one.carrier == level and query.include != "all":
+            query.include.setdefault(one.path[0], True)
+    return found
+
+
+def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]]) -> bool:
+    """Put lists of UIDs in the place of the extended attributes.
+
+    Returns
+    -------
+    bool
+        False when nothing matches.
+    """
+    for one, tree in wanted:
+        ids = _ids(search, query, one, tree)
+        uids = list(dict.fromkeys(each.split(":")[one.depth - 1] for each in ids))
+        tag = OWN_UID[one.level]
+        known = query.values(tag)
+        uids = [uid for uid in uids if uid in set(known)] if known else uids
+        if not uids:
+            return False
+        query.keys[tag] = {"vr": "UI", "values": uids}
+        if one.level == "instance":
+            wanted = set(uids)
+            query.located = [each for each in ids if each.split(":")[2] in wanted]
+    return True
+
+
+def _ids(search: Search, query: Query, one: Extended, tree: dict) -> list[str]:
+    leaf = tree[one.path[0]]
+    for tag in one.path[1:]:
+        leaf = leaf["items"][tag]
+    chosen = one.range(leaf)
+    if chosen is not None:
+        try:
+            return search.ask(rewrite.indexed_members(DESIGN, chosen, one.depth, leaf))["rows"]
+        except CouchError as problem:
+            if problem.status != 404:
+                raise
+    search.notes.append(f"{one.name} has no index that serves this search: all documents were read")
+    return search.ask(rewrite.members(scan_range(query), one.depth, one.carrier, tree))["rows"]
