@@ -29,6 +29,7 @@ from shim.routes import (
     wado,
     wado_uri,
 )
+from shim.search_extended import Indexes
 from shim.store import Bytes
 
 SERVICES = (
@@ -45,6 +46,9 @@ SERVICES = (
     capabilities,
     conflicts,
 )
+
+# Lists of UIDs make queries long; shim/gunicorn_conf.py lets longer request lines in, so that this one answers.
+LONGEST_QUERY = 128 << 10
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -65,6 +69,7 @@ def create_app(config: Config | None = None) -> Flask:
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
+    app.extensions["dicouch"]["indexes"] = Indexes(couch)
 
     app.before_request(timing.begin)
     app.before_request(remember_client)
@@ -88,6 +93,8 @@ def create_app(config: Config | None = None) -> Flask:
 
 def remember_client() -> None:
     """Keep what every service needs of the request: the DICOMweb root and the client's credentials."""
+    if len(request.query_string) > LONGEST_QUERY:
+        raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
     prefix = current_app.extensions["dicouch"]["config"].prefix
     g.base = f"{request.scheme}://{request.host}{request.root_path}{prefix}"
     g.authorization = request.headers.get("Authorization")

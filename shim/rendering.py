@@ -62,7 +62,7 @@ def kind_of_document(document: dict) -> str:
     """Return what an instance is: ``image``, ``video``, ``document``, ``report`` or nothing of these."""
     if is_video(document):
         return "video"
-    if document["file"].get("frames"):
+    if (document["file"].get("frames") or {}).get("count"):
         return "image"
     if DOCUMENT in document["file"].get("bulk", {}):
         return "document"

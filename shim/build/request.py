@@ -156,7 +156,8 @@ class Assembly:
             raise TooManyParts(f"more than {self.max_instances} instances")
         for location, parts in self._parts.items():
             if not any(bulk.number in self._used for bulk in parts):
-                comment = f"bulk data that no metadata name: {location[-200:]}"
+                # The comment has 64 characters (PS3.5 6.2, LO), and the end of a location tells most.
+                comment = f"no metadata name the bulk data {location if len(location) < 34 else '..' + location[-31:]}"
                 yield Outcome(failure=MISSING_BULK_DATA, comment=comment)
 
     def _media(self, part: Part) -> MediaType:

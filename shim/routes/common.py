@@ -14,6 +14,7 @@ from shim.extended import Extended
 from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
 from shim.negotiate import MalformedMediaType, MediaRange, mixes_dicom_and_rendered, parse_accept
 from shim.retrieve import Retriever
+from shim.search_extended import Indexes
 from shim.store import Bytes
 from shim.uids import series_uid_problem, uid_problem
 
@@ -31,6 +32,11 @@ def couch() -> Couch:
 def extended() -> list[Extended]:
     """Return the attributes that the site searches by besides."""
     return current_app.extensions["dicouch"]["extended"]
+
+
+def indexes() -> Indexes:
+    """Return which of those attributes have an index."""
+    return current_app.extensions["dicouch"]["indexes"]
 
 
 def store() -> Bytes:

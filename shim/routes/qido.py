@@ -82,7 +82,7 @@ def run(searching: Search, level: str, asked: Query, study: str | None, series: 
         if uid not in wanted or asked.keys.get(tag, {}).get("empty"):
             return Page()  # the path and the key contradict each other
         asked.keys[tag] = {"vr": "UI", "values": [uid]}
-    if not search_extended.resolve(searching, asked, listed):
+    if not search_extended.resolve(searching, asked, listed, common.indexes()):
         return Page()
     for tag in path:
         del asked.keys[tag]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -67,9 +68,11 @@ def test_it_prints_one_line_and_ends_when_told(start, tmp_path: Path):
 def test_acknowledged_writes_survive_a_kill(start, tmp_path: Path):
     host = start("--data", str(tmp_path))
     requests.put(f"{host.url}/kept", timeout=10).raise_for_status()
-    body = b'--b\r\n\r\n{"_attachments": {"x": {"follows": true, "length": 100000}}}\r\n--b\r\n\r\n' + b"x" * 100000 + b"\r\n--b--"
+    body = b'--b\r\n\r\n{"_attachments": {"x": {"follows": true, "length": 100000}}}\r\n--b\r\n\r\n'
+    body += b"x" * 100000 + b"\r\n--b--"
+    headers = {"Content-Type": "multipart/related; boundary=b"}
     for i in range(20):
-        answer = requests.put(f"{host.url}/kept/{i}", data=body, headers={"Content-Type": "multipart/related; boundary=b"}, timeout=10)
+        answer = requests.put(f"{host.url}/kept/{i}", data=body, headers=headers, timeout=10)
         assert answer.status_code == 201
     host.end(signal.SIGKILL)
     again = start("--data", str(tmp_path))
@@ -94,7 +97,9 @@ def test_a_data_folder_in_use(start, tmp_path: Path):
     assert second.process.stderr.read() == f"the data folder is in use by another process: {tmp_path}\n"
 
 
-@pytest.mark.parametrize("options", [[], ["--data", "/dev/null/x"], ["--memory", "--port", "x"], ["--memory", "--nonsense"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--data", "/dev/null/x"], ["--memory", "--port", "x"], ["--memory", "--nonsense"]]
+)
 def test_bad_options(start, options):
     host = start(*options)
     assert host.process.wait(20) == 2
@@ -175,6 +180,20 @@ def test_dropped_attachments_leave_no_files(start, tmp_path: Path):
     assert requests.get(f"{url}/a/x", timeout=10).content == b"three"
     requests.delete(url, timeout=10).raise_for_status()
     assert not folder.exists()
+
+
+def test_large_attachments_inside_documents_become_files(start, tmp_path: Path):
+    host = start("--data", str(tmp_path))
+    url = f"{host.url}/inline"
+    requests.put(url, timeout=10).raise_for_status()
+    large = bytes(range(256)) * 4096
+    data = {"content_type": "application/dicom", "data": base64.b64encode(large).decode()}
+    assert requests.put(f"{url}/a", json={"_attachments": {"x": data}}, timeout=10).status_code == 201
+    stored = [path.stat().st_size for path in (tmp_path / "databases" / "inline.attachments").rglob("*") if path.is_file()]
+    assert stored == [len(large)]
+    assert requests.get(f"{url}/a/x", timeout=10).content == large
+    answer = requests.get(f"{url}/a", params={"attachments": "true"}, timeout=10).json()
+    assert base64.b64decode(answer["_attachments"]["x"]["data"]) == large
 
 
 def test_a_function_that_never_ends_is_stopped(start):

@@ -71,7 +71,11 @@ class DesignDocument:
     """
 
     def __init__(self, name="dicom"):
-        self.source = designdocs.load(ROOT / name)
+        self.load(designdocs.load(ROOT / name))
+
+    def load(self, source):
+        """Take another design document, on a fresh engine."""
+        self.source = source
         self.context = quickjs.Context()
         self.context.set_time_limit(20)
         self.context.eval(PRELUDE)

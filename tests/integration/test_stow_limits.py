@@ -81,15 +81,28 @@ def test_limits_of_metadata_and_bulk_data(limited):
 
 
 def test_nothing_is_left_of_refused_requests(limited):
-    answer = limited.store(unique(bytes(30_000)))
-    assert answer.status_code == 413
-    # Spooled files have no name: what would be left are descriptors.
-    open_files = [
-        file.path
-        for process in [psutil.Process(limited.pid), *psutil.Process(limited.pid).children()]
-        for file in process.open_files()
-    ]
-    assert not [path for path in open_files if "(deleted)" in path]
+    """Spooled files have no name: what would be left are descriptors."""
+    master = psutil.Process(limited.pid)
+
+    def descriptors():
+        return sum(process.num_fds() for process in [master, *master.children()])
+
+    def refused():
+        large = image(9, "large", rows=200, columns=100)
+        assert limited.store(unique(bytes(30_000))).status_code == 413
+        assert (
+            post(limited, body(metadata(large), Made(bytes(40_000), location="large")), content_type()).status_code
+            == 413
+        )
+        assert post(limited, body(metadata(large)) * 2, content_type()).status_code == 409
+        assert post(limited, part(bytes(9000))[:-99]).status_code == 400
+
+    for _ in range(8):
+        refused()
+    before = descriptors()
+    for _ in range(12):
+        refused()
+    assert descriptors() <= before + 4  # a connection more or less
 
 
 def test_a_nearly_full_disk(fresh_database, tmp_path):

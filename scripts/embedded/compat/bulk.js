@@ -84,7 +84,8 @@ async function queryAllDocs(db, options) {
         return [];
       }
       // A further page begins at the row before it, which may have been deleted meanwhile.
-      const { rows } = await db.allDocs(Object.assign({}, range, { skip, limit: last === undefined ? limit : limit + 1 }));
+      const wanted = last === undefined ? limit : limit + 1;
+      const { rows } = await db.allDocs(Object.assign({}, range, { skip, limit: wanted }));
       const page = (rows.length && rows[0].id === last ? rows.slice(1) : rows).slice(0, limit);
       left = page.length < limit || range.key !== undefined ? 0 : left - page.length;
       if (page.length) {

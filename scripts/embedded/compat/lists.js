@@ -1,8 +1,8 @@
 'use strict';
 
-// `_list` over a view or over `_all_docs`. getRow() answers at once while leveldb answers later, so rows are read ahead: a
-// function that asks for more than is there is run anew with eight times as many. What it sent before is dropped, so only the
-// last run counts; a function that stops early never costs the rest of the view.
+// `_list` over a view or over `_all_docs`. getRow() answers at once while leveldb answers later, so rows are read
+// ahead: a function that asks for more than is there is run anew with eight times as many. What it sent before is
+// dropped, so only the last run counts; a function that stops early never costs the rest of the view.
 
 const { HttpError, readBody, readObject, route } = require('./http');
 const { thrown } = require('./javascript');

@@ -1,6 +1,7 @@
 'use strict';
 
-// Sends {head, rows} as CouchDB does, page by page: memory does not grow with the answer, and a slow reader slows the reading.
+// Sends {head, rows} as CouchDB does, page by page: memory does not grow with the answer, and a slow reader slows the
+// reading.
 
 // What is collected before it is sent.
 const CHUNK = 256 * 1024;
