@@ -12,10 +12,12 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels import pixel_array
 from pydicom.uid import (
     MPEG4HP41,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
     RLELossless,
     VideoPhotographicImageStorage,
     generate_uid,
@@ -28,6 +30,12 @@ _DEVICE = {
     "software_versions": "1.0",
     "device_serial_number": "1",
 }
+
+
+def pixels_of(dataset: Dataset) -> np.ndarray:
+    """Return what pydicom decodes, with the decoder that is used here where two give lossy JPEG a level apart."""
+    baseline = dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    return pixel_array(dataset, decoding_plugin="pillow" if baseline else "")
 
 
 def as_bytes(dataset: Dataset) -> bytes:
