@@ -12,6 +12,7 @@ from pathlib import Path
 from couchdb.loader import DuplicateKeyError, load_design_doc
 
 from scripts.connection import CommandError
+from shim import extended as attributes
 
 FOLDER = Path(__file__).resolve().parent.parent / "designdocs"
 # What decides the contents of a view index: a change elsewhere leaves the stored index valid.
@@ -88,6 +89,44 @@ def load(folder):
 def load_all(root=FOLDER):
     """Load every design document below `root`, in the order of their names."""
     return [load(folder) for folder in folders(root)]
+
+
+def extended(path, root=FOLDER):
+    """Make the design document that indexes a site's own attributes; `shim.extended` reads the list.
+
+    Parameters
+    ----------
+    path : path or None
+        The file that lists them.
+    root : pathlib.Path
+        Where the design document `dicom` is, whose modules the views use.
+
+    Returns
+    -------
+    dict or None
+        None when nothing is listed.
+
+    Raises
+    ------
+    CommandError
+        When the list makes no sense.
+    """
+    try:
+        listed = attributes.read(path)
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
+    if not listed:
+        return None
+    options = {"options": {"collation": "raw"}, "reduce": "_count"}
+    views = {one.view: {"map": attributes.view_source(one), **options} for one in listed}
+    document = {
+        "_id": attributes.DESIGN,
+        "language": "javascript",
+        "purpose": "indexes of the attributes that this site lists in EXTENDED_ATTRIBUTES; made by push_views",
+        "views": {"lib": load(Path(root) / "dicom")["views"]["lib"], **views},
+    }
+    document["version"] = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
+    return document
 
 
 def index_part(document):

@@ -11,6 +11,7 @@ the index belongs to the view's definition, not to the document's name, so the r
 import argparse
 import difflib
 import json
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -92,7 +93,9 @@ def differences(document, stored):
     ]
 
 
-def push(url, database=None, *, folder=designdocs.FOLDER, dry_run=False, wait=DEFAULT_WAIT, report=None):
+def push(
+    url, database=None, *, folder=designdocs.FOLDER, extended=None, dry_run=False, wait=DEFAULT_WAIT, report=None
+):
     """Bring the design documents of a database up to date.
 
     Parameters
@@ -103,6 +106,9 @@ def push(url, database=None, *, folder=designdocs.FOLDER, dry_run=False, wait=DE
         Name of the database; created when missing. `COUCHDB_DATABASE`, else `dicom`, when left out.
     folder : pathlib.Path
         Holds one folder per design document.
+    extended : path, optional
+        Lists the attributes that the site searches by besides; `EXTENDED_ATTRIBUTES` when left out. Without either,
+        what an earlier push made of such a list stays.
     dry_run : bool
         Only compare.
     wait : float
@@ -128,6 +134,9 @@ def push(url, database=None, *, folder=designdocs.FOLDER, dry_run=False, wait=DE
     if findings:
         raise CommandError("\n".join(str(finding) for finding in findings))
     documents = [designdocs.load(path) for path in paths]
+    listed = designdocs.extended(extended or os.environ.get("EXTENDED_ATTRIBUTES") or None)
+    if listed is not None:
+        documents.append(listed)
     server = connect(url)
     try:
         store = _open(server, database, create=not dry_run, report=report)
@@ -256,6 +265,7 @@ def main(arguments=None):
     parser.add_argument("--url", help="database server; COUCHDB_URL, else the one that make run uses")
     parser.add_argument("--database", default=database_name(), help="database (COUCHDB_DATABASE, default dicom)")
     parser.add_argument("--designdocs", default=designdocs.FOLDER, help="folder of the design documents")
+    parser.add_argument("--extended", help="list of further attributes to index (EXTENDED_ATTRIBUTES)")
     parser.add_argument("--dry-run", action="store_true", help="print the difference; exit code 1 when there is one")
     parser.add_argument("--wait", type=float, default=DEFAULT_WAIT, help="seconds to wait for the indexes")
     options = parser.parse_args(arguments)
@@ -265,6 +275,7 @@ def main(arguments=None):
                 url,
                 options.database,
                 folder=options.designdocs,
+                extended=options.extended,
                 dry_run=options.dry_run,
                 wait=options.wait,
                 report=print,

@@ -6,7 +6,7 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from shim import timing
+from shim import extended, timing
 from shim.cache import Cache
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
@@ -17,6 +17,7 @@ from shim.proxy import ProxyHeaders
 from shim.routes import (
     bulkdata,
     capabilities,
+    conflicts,
     delete,
     frames,
     metadata,
@@ -24,9 +25,11 @@ from shim.routes import (
     rendered,
     stow,
     thumbnails,
+    ui,
     wado,
     wado_uri,
 )
+from shim.search_extended import Indexes
 from shim.store import Bytes
 
 SERVICES = (
@@ -41,7 +44,11 @@ SERVICES = (
     delete,
     wado_uri,
     capabilities,
+    conflicts,
 )
+
+# Lists of UIDs make queries long; shim/gunicorn_conf.py lets longer request lines in, so that this one answers.
+LONGEST_QUERY = 128 << 10
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -61,10 +68,16 @@ def create_app(config: Config | None = None) -> Flask:
     couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
+    app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
+    app.extensions["dicouch"]["indexes"] = Indexes(couch)
 
+    app.before_request(timing.begin)
+    app.before_request(remember_client)
     for service in SERVICES:
         app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)
+    app.register_blueprint(ui.blueprint)
     if config.prefix:
+        app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     app.register_error_handler(DicomWebError, answer_error)
@@ -73,8 +86,6 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(PixelError, answer_pixels)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
-    app.before_request(timing.begin)
-    app.before_request(remember_client)
     app.after_request(add_cors)
     app.after_request(timing.add_header)
     return app
@@ -82,6 +93,8 @@ def create_app(config: Config | None = None) -> Flask:
 
 def remember_client() -> None:
     """Keep what every service needs of the request: the DICOMweb root and the client's credentials."""
+    if len(request.query_string) > LONGEST_QUERY:
+        raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
     prefix = current_app.extensions["dicouch"]["config"].prefix
     g.base = f"{request.scheme}://{request.host}{request.root_path}{prefix}"
     g.authorization = request.headers.get("Authorization")

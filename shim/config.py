@@ -27,6 +27,8 @@ class Config:
         Most rows in one search answer (PS3.18 8.3.4.4.1).
     max_request_size, max_instance_size : int
         Most bytes of a store request, and of one instance.
+    extended_attributes : str or None
+        File that lists further attributes to search by; see `shim.extended`.
     max_instances : int
         Most instances in a store request.
     min_free_space : int
@@ -43,6 +45,7 @@ class Config:
     bytes: str = "attachment"
     spool_dir: str | None = None
     search_limit: int = 1000
+    extended_attributes: str | None = None
     max_request_size: int = 64 << 30
     max_instance_size: int = 16 << 30
     max_instances: int = 100_000

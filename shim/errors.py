@@ -12,6 +12,7 @@ NAMES = {
     409: "conflict",
     411: "length_required",
     413: "too_large",
+    414: "uri_too_long",
     415: "unsupported_media_type",
     416: "requested_range_not_satisfiable",
     500: "internal_server_error",

@@ -6,6 +6,8 @@ gunicorn --config shim/gunicorn_conf.py
 import os
 from pathlib import Path
 
+from gunicorn.http import message
+
 
 def _number(name, default):
     text = os.environ.get(name, "").strip()
@@ -26,8 +28,8 @@ timeout = 60
 graceful_timeout = 20
 # Viewers fetch hundreds of frames in a row; proxies keep connections open for a minute or so.
 keepalive = 75
-# UID lists make long queries; this is the longest request line that gunicorn takes.
-limit_request_line = 8190
+# UID lists make long queries. gunicorn's own bound of 8,190 characters is a constant; shim/app.py has one that answers.
+limit_request_line = message.MAX_REQUEST_LINE = 256 << 10
 # Heartbeats are files: in memory, they do not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 loglevel = os.environ.get("SHIM_LOG") or "warning"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from shim.correct import RangeFile, correct
+from shim.errors import DicomWebError
 from shim.frames import EXPLICIT_LITTLE, is_native
 from shim.imaging import stored_of
 from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
 from shim.pixels.decode import can_decode
 from shim.pixels.encode import ENCODED
 from shim.pixels.errors import PixelError
-from shim.pixels.transcode import transcode
+from shim.pixels.transcode import Stored as Source
+from shim.pixels.transcode import targets, transcode
 from shim.retrieve import Retriever, Stored
 
 DICOM = "application/dicom"
@@ -91,14 +94,35 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
 
     Raises
     ------
-    PixelError
-        It cannot be converted; of a converted one, the first frame is converted at once.
+    DicomWebError
+        406 if it cannot be converted, naming what there is; of a converted one, the first frame is made at once.
     """
     if syntax == stored.file["transferSyntax"]:
-        return Delivery(stored, syntax, stored.file["size"], lambda: reader.open(stored))
+        size, pieces = reader.content(stored)
+        return Delivery(stored, syntax, size, pieces)
     document = reader.whole(reader.document(*stored.id.split(":")))
-    size, pieces = transcode(stored_of(reader, document), syntax)
+    source = stored_of(reader, document)
+    if stored.changes:
+        source = _corrected(source, stored)
+    try:
+        size, pieces = transcode(source, syntax)
+    except PixelError as problem:
+        left = ", ".join(one for one in targets(source) if one != syntax)
+        raise DicomWebError(406, f"{problem}; there are the transfer syntaxes {left}") from problem
     return Delivery(stored, syntax, size, lambda: pieces)
+
+
+def _corrected(source: Source, stored: Stored) -> Source:
+    """Return a file to be transcoded with what people fixed laid over it; frames are read from the stored one."""
+    file = RangeFile(source.read, source.size)
+    corrected = correct(file, source.size, list(stored.changes), ordered=stored.ordered)
+    pixels = source.pixels and {**source.pixels, "offset": corrected.position(source.pixels["offset"])}
+    return replace(
+        source,
+        size=corrected.size,
+        read=lambda start, end: corrected.chunks(source.read, start, end),
+        pixels=pixels,
+    )
 
 
 def deliver_all(reader: Retriever, chosen: Iterable[tuple[Stored, str]]) -> Iterator[Delivery]:
@@ -109,5 +133,7 @@ def deliver_all(reader: Retriever, chosen: Iterable[tuple[Stored, str]]) -> Iter
     for stored, syntax in chosen:
         try:
             yield deliver(reader, stored, syntax)
-        except PixelError:
+        except DicomWebError as problem:
+            if problem.status != 406:
+                raise
             yield deliver(reader, stored, stored.file["transferSyntax"])

@@ -42,7 +42,7 @@ def render(reader: Retriever, study: str, series: str | None, instance: str | No
     base : str
         Absolute URL of the DICOMweb root, for BulkDataURIs.
     """
-    corrected = [row["value"] for row in reader.rows(rewrite.corrections(study))]
+    corrected = reader.corrections(study)
     rest = b""
     for chunk in reader.ask(rewrite.metadata(study, series, instance, base, corrected)).chunks():
         lines, line_end, last = chunk.rpartition(b"\n")
@@ -52,23 +52,25 @@ def render(reader: Retriever, study: str, series: str | None, instance: str | No
         lines, rest = rest + lines + line_end, last
         if ELSEWHERE in lines:
             for line in lines.splitlines(keepends=True):
-                yield _with_dataset(reader, line, base, corrected) if ELSEWHERE in line[:32] else line
+                yield _with_dataset(reader, line, base) if ELSEWHERE in line[:32] else line
         else:
             yield lines
     if rest:
-        yield _with_dataset(reader, rest, base, corrected) if ELSEWHERE in rest[:32] else rest
+        yield _with_dataset(reader, rest, base) if ELSEWHERE in rest[:32] else rest
 
 
-def _with_dataset(reader: Retriever, line: bytes, base: str, corrected: list[dict]) -> bytes:
+def _with_dataset(reader: Retriever, line: bytes, base: str) -> bytes:
     """Put the data set of an attachment in the place of what the list sent for it."""
     start = line.index(b"{")
-    end = line.index(b"}") + 1
-    document_id = orjson.loads(line[start:end])["datasetAttachment"]
+    end = line.rindex(b"}") + 1
+    place = orjson.loads(line[start:end])
+    document_id = place["datasetAttachment"]
     study, series, instance = document_id.split(":")
     dataset = orjson.loads(reader.dataset(document_id))
-    for correction in corrected:
-        if correction["series"] in (None, series):
-            dataset.update(correction["dataset"])
+    dataset.update(place["values"])
+    if place["items"]:
+        told = dataset.get("04000561", {}).get("Value", [])
+        dataset["04000561"] = {"vr": "SQ", "Value": [*told, *place["items"]]}
     dataset = {tag: dataset[tag] for tag in sorted(dataset) if dataset[tag]}
     url = f"{base}/studies/{study}/series/{series}/instances/{instance}/bulkdata/"
     text = orjson.dumps(dataset).replace(b'"BulkDataURI":"bulkdata/', b'"BulkDataURI":' + orjson.dumps(url)[:-1])

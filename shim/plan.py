@@ -1,23 +1,27 @@
 """Which index, and which part of it, a search for studies reads: the choice that makes its cost follow the answer.
 
-A key that a view emits is an array of strings (raw collation: byte order), so a range ends in `HIGH`. The list function
-matches what the range does not decide.
+A key that a view emits is an array of strings and ends in the study's date, time and UID, so the studies that share its
+beginning come newest first. The list function matches what the range does not decide.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shim import normalise, sound
 from shim.query import STUDY_UID, Query
 from shim.values import is_wild
 
+# Keys are compared as bytes (raw collation): this is behind all dates, times and UIDs.
 HIGH = "\ufff0"
 # Longer values than a VR can have find nothing, and keys in a URL must stay short: such searches filter.
 LONGEST_KEY = 64
 DATE, MODALITIES, ACCESSION, PATIENT_ID, PATIENT_NAME = "00080020", "00080061", "00080050", "00100020", "00100010"
 BY_VALUE = {ACCESSION: "studies_by_accession_number", PATIENT_ID: "studies_by_patient_id"}
+BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID"}
 BY_NAME = "studies_by_patient_name"
+# Longer beginnings are searched among those of this length; views/lib/rows.js makes them.
+LONGEST_BEGINNING = 10
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,6 @@ def literal_prefix(value: str) -> str:
     return value
 
 
-def after(prefix: str) -> str:
-    """Return the first string behind all that begin with `prefix`, in byte order as in UTF-16 order.
-
-    The two orders differ only above U+D7FF; a prefix that ends there is shortened, and the wider range filtered. `HIGH`
-    says that there is no such string.
-    """
-    prefix = prefix.rstrip("".join(sorted({character for character in prefix if ord(character) >= 0xD7FF})))
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else HIGH
-
-
 def between(low: list, high: list, *, descending: bool = False) -> dict:
     """Return the parameters of a key range; `high` is a prefix of the last keys."""
     start, end = low, [*high, HIGH]
@@ -73,52 +67,27 @@ def between(low: list, high: list, *, descending: bool = False) -> dict:
     return {"startkey": start, "endkey": end}
 
 
-def beginning(prefix: str) -> dict:
-    """Return the parameters of the range of keys whose first part begins with `prefix`."""
-    return {"startkey": [prefix], "endkey": [after(prefix)], "inclusive_end": False}
+def beginning(kind: str, text: str, covered: frozenset[str] = frozenset()) -> Range:
+    """Return the studies with a name, ID, accession number or sound that begins with `text`, newest first."""
+    key = [kind, text[:LONGEST_BEGINNING]]
+    if len(text) > LONGEST_BEGINNING:
+        covered = frozenset()
+    return Range("studies_by_beginning", between(key, key, descending=True), covered=covered, documents=True)
 
 
-def study_ranges(query: Query) -> tuple[Range, Range | None]:
+def study_range(query: Query) -> Range:
     """Choose the index of studies that narrows the search most (PS3.18 Table 10.6.1-5).
 
     Returns
     -------
     Range
-        What the most selective key allows.
-    Range or None
-        The same studies in the order of the answer, when the first is not: the cheaper one where the first is wide and
-        the page small; see `cheaper`.
+        Newest study first, unless several are asked for by UID.
     """
     uids = query.values(STUDY_UID)
     if uids:
         keys = list(dict.fromkeys(uids))
-        return Range("studies_by_uid", keys=keys, covered=frozenset([STUDY_UID]), sort=len(keys) > 1), None
-    exact = _exact(query)
-    if exact:
-        return exact, None
-    narrow = _by_prefix(query) or _by_sound(query)
-    return (narrow, _newest_first(query)) if narrow else (_newest_first(query), None)
-
-
-def cheaper(narrow: Range, wide: Range, counts: tuple[int, int], rows: int) -> Range:
-    """Choose between a range to be sorted and one in order.
-
-    Parameters
-    ----------
-    narrow, wide : Range
-        As `study_ranges` gives them.
-    counts : (int, int)
-        Rows in each.
-    rows : int
-        How many rows of the answer must be found: offset and limit.
-
-    Returns
-    -------
-    Range
-        `wide` when what matches is so frequent there that the page is full before as many rows are read.
-    """
-    few, many = counts
-    return wide if rows * many < few * few else narrow
+        return Range("studies_by_uid", keys=keys, covered=frozenset([STUDY_UID]), sort=len(keys) > 1)
+    return _exact(query) or _by_beginning(query) or _by_sound(query) or _newest_first(query)
 
 
 def _single(query: Query, tag: str) -> str | None:
@@ -147,16 +116,18 @@ def _exact(query: Query) -> Range | None:
     return None
 
 
-def _by_prefix(query: Query) -> Range | None:
-    for tag, view in BY_VALUE.items():
+def _by_beginning(query: Query) -> Range | None:
+    for tag, kind in BEGINNINGS.items():
         value = _single(query, tag)
         prefix = literal_prefix(value).lstrip(" ") if value is not None else ""
-        if after(prefix) != HIGH:
-            covered = frozenset([tag] if value.lstrip(" ") in (prefix + "*", prefix + "**") else [])
-            return Range(view, beginning(prefix), covered=covered, sort=True)
+        if prefix:
+            return beginning(kind, prefix, frozenset([tag] if value.lstrip(" ") == prefix + "*" else []))
     name = _name(query)
-    prefix = literal_prefix(name).rstrip(" ") if name else ""
-    return Range(BY_NAME, beginning(prefix), sort=True) if after(prefix) != HIGH else None
+    prefix = literal_prefix(name) if name else ""
+    if prefix.rstrip(" ") != prefix:
+        return beginning("PatientName", prefix.rstrip(" "))  # "doe *" finds "doe", too
+    covered = frozenset([PATIENT_NAME] if name == prefix + "*" else [])
+    return beginning("PatientName", prefix, covered) if prefix else None
 
 
 def _by_sound(query: Query) -> Range | None:
@@ -165,7 +136,7 @@ def _by_sound(query: Query) -> Range | None:
     if value is None or is_wild(value) or not query.keys[PATIENT_NAME].get("fuzzy"):
         return None
     code = max((sound.code(word) for word in sound.words(normalise.name(value))), key=len, default="")
-    return Range("studies_by_name_sound", beginning(code), sort=True, documents=True) if after(code) != HIGH else None
+    return beginning("sound", code) if code else None
 
 
 def _newest_first(query: Query) -> Range:
@@ -196,16 +167,14 @@ def date_span(value: str) -> tuple[str, str]:
 def patient_range(query: Query) -> Range:
     """Choose the index for a list of patients: by ID where the rows of one patient stand together, else by name."""
     value = _single(query, PATIENT_ID)
-    if value is not None:
-        prefix = literal_prefix(value.strip(" "))
-        if not is_wild(value):
-            return Range(BY_VALUE[PATIENT_ID], between([prefix], [prefix]), covered=frozenset([PATIENT_ID]))
-        if after(prefix) != HIGH:
-            return Range(BY_VALUE[PATIENT_ID], beginning(prefix))
+    if value is not None and not is_wild(value):
+        exact = value.strip(" ")
+        return Range(BY_VALUE[PATIENT_ID], between([exact], [exact]), covered=frozenset([PATIENT_ID]))
     name = _name(query)
     if name and not is_wild(name):
         return Range(BY_NAME, between([name], [name]), covered=frozenset([PATIENT_NAME]), sort=True)
-    return _by_prefix(query) or _by_sound(query) or Range(BY_VALUE[PATIENT_ID])
+    some = _by_beginning(query) or _by_sound(query)
+    return replace(some, sort=True) if some else Range(BY_VALUE[PATIENT_ID])
 
 
 def narrowed_by_series(query: Query) -> Query:

@@ -55,6 +55,8 @@ class Query:
         False when the server's own maximum stands in for a missing or larger ``limit``.
     names : dict of str
         How the client named each matching key.
+    located : list of str or None
+        Document ids of the instances that an index has found already (`shim.search_extended`).
     """
 
     keys: dict = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Query:
     unknown: list[str] = field(default_factory=list)
     limit_given: bool = False
     names: dict[str, str] = field(default_factory=dict)
+    located: list[str] | None = None
 
     def values(self, tag: str) -> list[str]:
         """Return the values of a key that narrow the search, none when there is no such key or any value will do."""

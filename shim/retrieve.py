@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from os import SEEK_END
 from typing import BinaryIO
 
 import orjson
 
 from shim import rewrite
+from shim.correct import Change, changes_of, correct_stored
 from shim.couch import CHUNK, Couch, segment
 from shim.errors import DicomWebError
 from shim.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
 from shim.native import cut_bits, swap, word_size
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
-from shim.store import DATASET, Bytes, cut_out
+from shim.store import DATASET, Bytes, cut_out, cut_ranges
 
 
 def describe(study: str, series: str | None = None, instance: str | None = None) -> str:
@@ -49,11 +50,23 @@ class Stored:
     id : str
         Document id.
     file : dict
-        At least ``store``, ``size`` and ``transferSyntax``; from the document also ``bulk`` and ``frames``.
+        At least ``store``, ``size`` and ``transferSyntax``; from the document also ``sha256``, ``bulk`` and ``frames``.
+    changes : tuple of Change
+        What people fixed in it.
+    ordered : bool
+        Whether the elements of the file are in ascending order.
     """
 
     id: str
     file: dict
+    changes: tuple[Change, ...] = ()
+    ordered: bool = True
+
+    @property
+    def tag(self) -> str:
+        """Return an entity tag (RFC 9110 8.8.3): other bytes have another, those of another correction, too."""
+        told = "".join(f"{change.tag:08X}{change.at}{change.attribute}" for change in self.changes)
+        return sha256(f"{self.file['sha256']}{told}".encode()).hexdigest()[:32]
 
     @property
     def path(self) -> str:
@@ -81,13 +94,20 @@ class Retriever:
 
     def ask(self, request: CouchRequest):
         """Send a request; the answer's body is unread."""
-        return self.couch.request(request.method, request.path, params=request.params, authorization=self.authorization)
+        body = None if request.body is None else orjson.dumps(request.body)
+        headers = {"Content-Type": "application/json"} if body else {}
+        return self.couch.request(
+            request.method,
+            request.path,
+            params=request.params,
+            body=body,
+            headers=headers,
+            authorization=self.authorization,
+        )
 
     def rows(self, request: CouchRequest) -> list[dict]:
         """Return the rows that answer a request."""
-        return self.couch.json(
-            request.method, request.path, params=request.params, body=request.body, authorization=self.authorization
-        )["rows"]
+        return orjson.loads(self.ask(request).read())["rows"]
 
     def document(self, study: str, series: str, instance: str) -> dict:
         """Return an instance document.
@@ -123,11 +143,40 @@ class Retriever:
         """
         if series and instance:
             document = self.document(study, series, instance)
-            return [Stored(document["_id"], document["file"])]
-        rows = self.rows(rewrite.instances(study, series))
-        if not rows:
-            raise DicomWebError(404, f"there is no {describe(study, series)}")
-        return [Stored(row["id"], row["value"]["file"]) for row in rows]
+            found = [Stored(document["_id"], document["file"])]
+        else:
+            rows = self.rows(rewrite.instances(study, series))
+            if not rows:
+                raise DicomWebError(404, f"there is no {describe(study, series)}")
+            found = [Stored(row["id"], row["value"]["file"]) for row in rows]
+        corrected = self.corrections(study)
+        if not any(correction.get("fixes") for correction in corrected):
+            return found
+        modified = orjson.loads(self.ask(rewrite.modifications(study, series, instance, corrected)).read())
+        return [self._changed(one, modified[one.id], corrected) if one.id in modified else one for one in found]
+
+    @staticmethod
+    def _changed(stored: Stored, modified: dict, corrected: list[dict]) -> Stored:
+        changes = changes_of(stored.id, modified["tags"], corrected)
+        return replace(stored, changes=changes, ordered=modified["ordered"])
+
+    def corrections(self, study: str) -> list[dict]:
+        """Return what the headers of a study say otherwise than some of its instances."""
+        return [row["value"] for row in self.rows(rewrite.corrections(study))]
+
+    def content(self, instance: Stored) -> tuple[int, Callable[..., Iterator[bytes]]]:
+        """Return the size of an instance as it is answered, and what yields its bytes, or those of a range.
+
+        What people fixed is laid over the stored file, of which only the head is read for it; see `shim.correct`.
+        """
+        if not instance.changes:
+            return instance.file["size"], lambda start=0, end=None: self.open(instance, start, end)
+        return correct_stored(
+            lambda start, end: self.open(instance, start, end),
+            instance.file["size"],
+            instance.changes,
+            ordered=instance.ordered,
+        )
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""
@@ -177,7 +226,7 @@ class Retriever:
         ranges = [] if "bits" in frames and number <= frames["count"] else frame_ranges(frames, number)
         if "fragments" in frames:
             size = sum(end - start for start, end in ranges)
-            return size, lambda: chain.from_iterable(self.read(document, *one) for one in ranges)
+            return size, lambda: self._fragments(document, ranges)
         value = file["bulk"][pixel_path(document)]
         pieces = self.bulk(document, value)[1]
         if not ranges:
@@ -186,6 +235,14 @@ class Retriever:
             return len(cut), lambda: iter((cut,))
         start, end = (position - value["offset"] for position in ranges[0])
         return end - start, lambda: pieces(start, end)
+
+    def _fragments(self, document: dict, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
+        """Yield the bytes of ascending ranges, read in one go: all that is between fragments is their headers."""
+        if not ranges:
+            return iter(())
+        start, end = ranges[0][0], ranges[-1][1]
+        whole = self.read(document, start, end)
+        return whole if len(ranges) == 1 else cut_ranges(whole, start, ranges)
 
     def bulk(self, document: dict, value: dict) -> tuple[int, Callable[..., Iterator[bytes]]]:
         """Return the size of a bulk value and what yields its bytes, or those from a start up to an end.

@@ -137,6 +137,19 @@ def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
     return list_request("patients", chosen, {**page, "sort": chosen.sort, "rest": paging.rest})
 
 
+def indexed_members(design: str, chosen: Range, depth: int, leaf: dict) -> CouchRequest:
+    """Return the request for what an index of another design document has in a range; see ``lib/members.js``."""
+    path = f"{DESIGN}/_list/members/{design.removeprefix('_design/')}/{chosen.view}"
+    query = as_json({"depth": depth, "leaf": leaf})
+    return CouchRequest("GET", path, {"reduce": "true", "group_level": depth + 1, **chosen.params, "q": query})
+
+
+def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequest:
+    """Return the request for the ids of what matches, found by reading the documents; see ``lib/members.js``."""
+    query = {"depth": depth, "type": carrier, "match": match}
+    return list_request("members", Range("_all_docs", ids_range, documents=True), query)
+
+
 def series_range(studies: list[str]) -> Range:
     """Return the index rows of the series of some studies."""
     return Range("series_by_study", keys=studies, sort=True)
@@ -146,6 +159,11 @@ def instance_range(study: str, series: str | None, query: Query) -> Range:
     """Return the index rows of the instances of a series, or of a study in order of series UIDs."""
     place = [study, series] if series else [study]
     return Range("instances_by_series", between(place, place), documents=needs_document(query), sort=series is None)
+
+
+def matches_document(query: Query) -> bool:
+    """Return whether an instance search decides by more than the index rows carry."""
+    return any(tag not in ROW_TAGS for tag in query.of_level("instance"))
 
 
 def needs_document(query: Query) -> bool:
@@ -171,8 +189,8 @@ def instances(study: str, series: str | None = None) -> CouchRequest:
 
 
 def series_of(study: str) -> CouchRequest:
-    """Return the request for the index rows of the series of a study, in order of their numbers."""
-    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {**between([study], [study]), "reduce": "false"})
+    """Return the request for the index rows of the series of a study."""
+    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {"key": as_json(study), "reduce": "false"})
 
 
 def count_of(study: str, series: str) -> CouchRequest:
@@ -184,6 +202,13 @@ def instance_at(study: str, series: str, place: int) -> CouchRequest:
     """Return the request for the document of the instance at a place (from 0) in the order of a series."""
     params = {**between([study, series], [study, series]), "reduce": "false", "include_docs": "true"}
     return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**params, "skip": place, "limit": 1})
+
+
+def instances_with(uids: list[str]) -> CouchRequest:
+    """Return the request for the index rows of all instances with these SOP Instance UIDs, of the index as it is."""
+    return CouchRequest(
+        "POST", f"{DESIGN}/_view/instances_by_uid", {"reduce": "false", "update": "false"}, {"keys": uids}
+    )
 
 
 def corrections(study: str) -> CouchRequest:
@@ -223,6 +248,38 @@ def rebuilt_headers(study: str) -> CouchRequest:
 def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
     """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
     params = {"include_docs": "true", "base": base, **ids(study, series, instance)}
-    if corrected:
-        params["corrections"] = as_json(corrected)
-    return CouchRequest("GET", f"{DESIGN}/_list/metadata/_all_docs", params)
+    return with_corrections(f"{DESIGN}/_list/metadata/_all_docs", params, corrected)
+
+
+def modifications(study: str, series: str | None, instance: str | None, corrected: list) -> CouchRequest:
+    """Return the request for the attributes of each instance that people fixed; see ``lists/modifications.js``."""
+    params = {"include_docs": "true", **ids(study, series, instance)}
+    return with_corrections(f"{DESIGN}/_list/modifications/_all_docs", params, corrected)
+
+
+def with_corrections(path: str, params: dict, corrected: list) -> CouchRequest:
+    """Return a list request that is told `corrected`, values of ``corrections_by_study``."""
+    if not corrected:
+        return CouchRequest("GET", path, params)
+    text = as_json(corrected)
+    if len(text) > LONGEST_QUERY:
+        return CouchRequest("POST", path, params, {"corrections": corrected})
+    return CouchRequest("GET", path, {**params, "corrections": text})
+
+
+def conflicts(state: str, start: list | None, size: int) -> CouchRequest:
+    """Return the request for headers that disagree (``open``) or that people fixed (``fixed``), newest first."""
+    params = {"include_docs": "true", "reduce": "false", "descending": "true", "size": str(size), "state": state}
+    params["startkey"] = as_json(start or [state, HIGH])
+    return CouchRequest("GET", f"{DESIGN}/_list/conflicts/conflicts_by_date", {**params, "endkey": as_json([state])})
+
+
+def conflict(study: str) -> CouchRequest:
+    """Return the request for what the instances of one study say of the attributes that disagree."""
+    return CouchRequest("GET", f"{DESIGN}/_list/conflict/_all_docs", {"include_docs": "true", **ids(study)})
+
+
+def patient_studies(patient: str) -> CouchRequest:
+    """Return the request for the studies with a Patient ID."""
+    params = {**between([patient], [patient]), "reduce": "false"}
+    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_patient_id", params)

@@ -74,6 +74,13 @@ class Search:
         Absolute URL of the DICOMweb root, for RetrieveURL.
     authorization : str or None
         The client's own credentials.
+
+    Attributes
+    ----------
+    steps : list of dict
+        What CouchDB was asked.
+    notes : list of str
+        What the client shall be told in a ``Warning``.
     """
 
     def __init__(self, couch: Couch, base: str, authorization: str | None = None):
@@ -81,6 +88,7 @@ class Search:
         self.base = base
         self.authorization = authorization
         self.steps: list[dict] = []
+        self.notes: list[str] = []
         self._counted: dict[str, list[int]] = {}
 
     def ask(self, request: CouchRequest) -> dict:
@@ -117,25 +125,9 @@ class Search:
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
-        chosen = self.study_range(query, query.offset + query.limit, query.limit_given)
+        chosen = plan.study_range(query)
         found = self.complete(query, lambda offset, limit: self._study_entries(query, chosen, offset, limit))
         return self.page(query, found)
-
-    def study_range(self, query: Query, rows: int, ordered: bool) -> Range:
-        """Choose the range that a search for studies reads; where two will do, by what they hold.
-
-        Parameters
-        ----------
-        query : Query
-        rows : int
-            How many rows of the answer must be found.
-        ordered : bool
-            Whether the search may stop there.
-        """
-        narrow, wide = plan.study_ranges(query)
-        if wide is None or not ordered:
-            return narrow
-        return plan.cheaper(narrow, wide, (self.count(narrow), self.count(wide)), rows)
 
     def _study_entries(self, query: Query, chosen: Range, offset: int, limit: int) -> Found:
         rest = not query.limit_given
@@ -170,7 +162,7 @@ class Search:
                 yield [{"id": f"{study}:study", "dataset": {}}]
                 return
             above.keys[STUDY_UID] = {"vr": "UI", "values": [study]}
-        chosen = self.study_range(above, rows, True)
+        chosen = plan.study_range(above)
         size = ALL if chosen.sort or chosen.keys else min(max(rows, 1), first)
         offset = 0
         while True:

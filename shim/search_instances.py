@@ -12,6 +12,9 @@ from shim.search import ALL, Entry, Found, Page, Search, uid_of
 
 # Studies whose series are read at first: a study has many instances.
 FEW = 4
+# Up to so many instances of one study are sorted for a page rather than asked for series by series, and up to so many
+# with given UIDs are read before the page is cut out.
+TOGETHER = 500
 
 
 class InstanceSearch:
@@ -43,7 +46,22 @@ class InstanceSearch:
         self.search.counts(
             [row["id"] for entry in found.entries for row in (entry.study, entry.series) if row and row["dataset"]]
         )
+        if query.include == "all":
+            self._correct(found.entries)
         return self.search.page(query, found)
+
+    def _correct(self, entries: list[Entry]) -> None:
+        """Give whole data sets the values of their headers, where instances disagree or people fixed them."""
+        corrections: dict[str, list[dict]] = {}
+        for entry in entries:
+            study, series, _instance = entry.row["id"].split(":")
+            if study not in corrections:
+                corrections[study] = [row["value"] for row in self.search.ask(rewrite.corrections(study))["rows"]]
+            for correction in corrections[study]:
+                if correction["series"] in (None, series):
+                    fixes = correction.get("fixes", {})
+                    entry.row["dataset"].update(correction["dataset"])
+                    entry.row["dataset"].update({tag: fix["value"] for tag, fix in fixes.items()})
 
     @staticmethod
     def _parents(query: Query) -> bool:
@@ -78,9 +96,9 @@ class InstanceSearch:
             paging = Paging(0, ALL, among=among)
             found = self.search.series_rows(above, among, paging, series is not None)["rows"]
             shown = [row["id"] for row in found] + [row["id"] for row in studies if row["dataset"]]
-            counted = self.search.counts(shown) if everything else {}
-            for row in found:
-                held = counted[row["id"]][1] if everything else 0
+            counted = self.search.counts(shown)
+            for below in self._groups(found, counted):
+                held = sum(counted[row["id"]][1] for row in below)
                 if everything and (seen + held <= query.offset or seen >= end):
                     seen += held
                     continue
@@ -88,12 +106,37 @@ class InstanceSearch:
                     break
                 first = max(query.offset - seen, 0)
                 paging = Paging(first, max(end - seen - first, 0), not (everything or query.limit_given))
-                some = self._of_series(query, uid_of(row), uid_of(row, 1), paging)
-                entries += [Entry(entry.row, parents[uid_of(row)], row) for entry in some.entries]
+                some = self._of_group(query, below, paging)
+                rows = {uid_of(row, 1): row for row in below}
+                for entry in some.entries:
+                    uid = uid_of(entry.row)
+                    entries.append(Entry(entry.row, parents[uid], rows[uid_of(entry.row, 1)]))
                 seen += held if everything else some.matched
             if seen >= end and query.limit_given:
                 break
         return Found(entries, seen)
+
+    @staticmethod
+    def _groups(found: list[dict], counted: dict[str, list[int]]) -> list[list[dict]]:
+        """Put the series of each study together that one request may read as a whole."""
+        studies: dict[str, list[dict]] = {}
+        for row in found:
+            studies.setdefault(uid_of(row), []).append(row)
+        groups: list[list[dict]] = []
+        for below in studies.values():
+            together = sum(counted[row["id"]][1] for row in below) <= TOGETHER
+            groups += [below] if together else [[row] for row in below]
+        return groups
+
+    def _of_group(self, query: Query, series: list[dict], paging: Paging) -> Found:
+        """Instances of some series of one study, in order of the series."""
+        study, uids = uid_of(series[0]), [uid_of(row, 1) for row in series]
+        if len(uids) == 1:
+            return self._of_series(query, study, uids[0], paging)
+        chosen = rewrite.instance_range(study, None, query)
+        fields = self._fields(query, self.search.base)
+        answer = self.search.list("instance", query, chosen, replace(paging, among=uids), fields=fields)
+        return Found([Entry(row) for row in answer["rows"]], answer["matched"])
 
     @staticmethod
     def _everything(query: Query) -> bool:
@@ -103,19 +146,39 @@ class InstanceSearch:
 
     def _by_uid(self, query: Query, study: str | None, series: str | None) -> Found:
         """Instances by their UIDs, and those of them whose parents match."""
-        documents = rewrite.needs_document(query)
-        chosen = Range("instances_by_uid", keys=query.values(SOP_UID), documents=documents, sort=True)
-        fields = self._fields(query, self.search.base)
-        rows = self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)["rows"]
+        uids = query.values(SOP_UID)
+        many = len(uids) > TOGETHER
+        documents = rewrite.matches_document(query) if many else rewrite.needs_document(query)
+        if many and query.located is not None and set(query.of_level("instance")) == {SOP_UID}:
+            rows = [{"id": one} for one in query.located]
+        else:
+            rows = self._listed(query, Range("instances_by_uid", keys=uids, documents=documents, sort=True), many)
         place = ":".join(part for part in (study, series) if part)
         rows = [row for row in rows if not place or row["id"].startswith(place + ":")]
         entries = self._under_parents(query, rows, study, series)
-        return Found(entries[query.offset : query.offset + query.limit], len(entries))
+        page = entries[query.offset : query.offset + query.limit]
+        if many:
+            found = self._rows(query, [entry.row for entry in page])
+            page = [replace(entry, row=found[entry.row["id"]]) for entry in page if entry.row["id"] in found]
+        return Found(page, len(entries))
+
+    def _listed(self, query: Query, chosen: Range, only_ids: bool) -> list[dict]:
+        fields = None if only_ids else self._fields(query, self.search.base)
+        return self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)["rows"]
+
+    def _rows(self, query: Query, page: list[dict]) -> dict[str, dict]:
+        """Return the rows of the instances on a page by their document ids."""
+        if not page:
+            return {}
+        uids = [uid_of(row, 2) for row in page]
+        chosen = Range("instances_by_uid", keys=uids, documents=rewrite.needs_document(query), sort=True)
+        return {row["id"]: row for row in self._listed(query, chosen, False)}
 
     def _scan(self, query: Query) -> Found:
         """Instances everywhere by attributes that no index orders: every index row is read."""
-        chosen = Range("instances_by_uid", documents=rewrite.needs_document(query))
-        hits = self.search.list("instance", query, chosen, Paging(0, ALL), fields=None)["rows"]
+        names = ", ".join(query.names.get(tag, tag) for tag in query.keys)
+        self.search.notes.append(f"{names} has no index that serves this search: all instances were read")
+        hits = self._listed(query, Range("instances_by_uid", documents=rewrite.matches_document(query)), True)
         studies = list(dict.fromkeys(uid_of(row) for row in hits))
         above = Query(keys={STUDY_UID: {"vr": "UI", "values": studies}}, limit_given=True)
         newest = Range("studies_by_uid", keys=studies, sort=True, covered=frozenset([STUDY_UID]))
@@ -123,12 +186,7 @@ class InstanceSearch:
         place = {uid_of(row): position for position, row in enumerate(ordered)}
         hits = sorted((row for row in hits if uid_of(row) in place), key=lambda row: (place[uid_of(row)], row["id"]))
         page = hits[query.offset : query.offset + query.limit]
-        chosen = Range("instances_by_uid", keys=[uid_of(row, 2) for row in page], documents=chosen.documents, sort=True)
-        found = {}
-        if page:
-            fields = self._fields(query, self.search.base)
-            answer = self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)
-            found = {row["id"]: row for row in answer["rows"]}
+        found = self._rows(query, page)
         rows = [found[row["id"]] for row in page if row["id"] in found]
         return Found(self._under_parents(query, rows, None, None), len(hits))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.ingest import OUT_OF_RESOURCES, Outcome
+from shim.outcome import OUT_OF_RESOURCES, Outcome
 from shim.query import describe
 
 
@@ -20,6 +20,8 @@ def status_of(outcomes: list[Outcome], complaint: str = "") -> int:
     if len(failed) == len(outcomes):
         if all(outcome.too_large for outcome in failed):
             return 413
+        if all(outcome.refused for outcome in failed):
+            return failed[0].refused
         return 503 if all(outcome.failure == OUT_OF_RESOURCES for outcome in failed) else 409
     return 202 if failed or complaint or any(outcome.warning for outcome in outcomes) else 200
 
@@ -46,6 +48,24 @@ def response_dataset(outcomes: list[Outcome], study: str | None, base: str) -> d
         if items:
             dataset[tag] = {"vr": "SQ", "Value": [_item(outcome, base) for outcome in items]}
     return dataset
+
+
+def location_of(outcomes: list[Outcome], base: str) -> str:
+    """Return the ``Content-Location`` of the answer (PS3.18 Table 10.5.3-2): the one resource that was stored.
+
+    Returns
+    -------
+    str
+        Of the instance or, when there are several, their study; empty when they are of several studies.
+    """
+    places = {outcome.place for outcome in outcomes if not outcome.failure}
+    studies = {study for study, _series, _instance in places}
+    if len(studies) != 1:
+        return ""
+    if len(places) > 1:
+        return f"{base}/studies/{studies.pop()}"
+    ((study, series, instance),) = places
+    return f"{base}/studies/{study}/series/{series}/instances/{instance}"
 
 
 def _item(outcome: Outcome, base: str) -> dict:

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 
+from shim.build import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
 from shim.errors import DicomWebError
 from shim.multipart import CHUNK, Part, iter_parts
 from shim.negotiate import MalformedMediaType, MediaType, parse_media_type
+from shim.outcome import Outcome
 
-DICOM = "application/dicom"
+SINGLE = METADATA | {DICOM}
 SPOOL_LIMIT = 1 << 20
 
 
@@ -28,13 +30,17 @@ class Limited:
         self._stream = stream
         self._left = limit
         self._limit = limit
+        self._passed = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read; DicomWebError 413 past the limit."""
-        piece = self._stream.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
+        """Read; DicomWebError 413 once the limit is passed, but not before what precedes it was given."""
+        if self._passed:
             raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
+        piece = self._stream.read(size)
+        if len(piece) > self._left:
+            self._passed = True
+            return piece[: self._left] or self.read()
+        self._left -= len(piece)
         return piece
 
 
@@ -48,19 +54,21 @@ def content_type(text: str) -> MediaType:
     """
     try:
         media = parse_media_type(text)
+        inner = media.item_type if "type" in media.params else DICOM
     except MalformedMediaType as problem:
         raise DicomWebError(415, f"Content-Type: {problem}") from problem
-    if media.essence == DICOM:
+    if media.essence in SINGLE:
         return media
     if media.essence != "multipart/related":
         raise DicomWebError(415, f"{text[:80]!r} cannot be stored; multipart/related or {DICOM} can")
-    inner = media.params.get("type", DICOM).lower()
-    if inner != DICOM:
-        raise DicomWebError(415, f"parts of type {inner[:80]!r} cannot be stored; {DICOM} can")
+    if inner not in SINGLE:
+        raise DicomWebError(415, f"parts of type {inner[:80]!r} cannot be stored; {', '.join(sorted(SINGLE))} can")
     return media
 
 
-def instances(stream, text: str, *, max_size: int, max_parts: int, folder: str | None) -> Iterator[Part]:
+def instances(
+    stream, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str = ""
+) -> Iterator[Part | Outcome]:
     """Yield the instances of a request body, each as soon as it is complete.
 
     Parameters
@@ -75,24 +83,40 @@ def instances(stream, text: str, *, max_size: int, max_parts: int, folder: str |
         Most instances of a request.
     folder : str or None
         Where large parts are spooled.
+    base : str
+        URL of the request, to which the locations of bulk data may be relative.
+
+    Returns
+    -------
+    iterator of Part or Outcome
+        A part is a Part 10 file, received or built; an outcome tells why there is none.
 
     Raises
     ------
     DicomWebError
-        415 for a body that cannot be stored.
+        415 for a body that cannot be stored, 400 for metadata that cannot be read.
     MalformedMultipart
         When the body ends early or is none; after the last complete part.
     """
-    if content_type(text).essence == DICOM:
-        yield _single(stream, max_size, folder)
-        return
-    yield from iter_parts(
-        stream, text, spool_limit=SPOOL_LIMIT, max_part_size=max_size, max_parts=max_parts, directory=folder
-    )
+    media = content_type(text)
+    if media.is_multipart:
+        inner = parse_media_type(media.params.get("type", DICOM))
+        most, largest = (max_parts, max_size) if inner.essence == DICOM else (None, max(max_size, METADATA_LIMIT))
+        parts = iter_parts(
+            stream, text, spool_limit=SPOOL_LIMIT, max_part_size=largest, max_parts=most, directory=folder
+        )
+    else:
+        inner = media
+        largest = max_size if media.essence == DICOM else max(max_size, METADATA_LIMIT)
+        parts = iter((_single(stream, media, largest, folder),))
+    if inner.essence == DICOM:
+        yield from parts
+    else:
+        yield from assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
 
 
-def _single(stream, max_size: int, folder: str | None) -> Part:
-    """Return a body that is one instance and nothing else."""
+def _single(stream, media: MediaType, max_size: int, folder: str | None) -> Part:
+    """Return a body that is no multipart: one instance, or metadata whose bulk data are all inline."""
     file = SpooledTemporaryFile(max_size=SPOOL_LIMIT, dir=folder)  # the part closes it
     digest = hashlib.sha256()
     size = 0
@@ -101,7 +125,7 @@ def _single(stream, max_size: int, folder: str | None) -> Part:
         if size <= max_size:
             digest.update(piece)
             file.write(piece)
-    headers = {"content-type": DICOM}
+    headers = {"content-type": str(media)}
     if size > max_size:
         file.close()
         return Part(1, headers, None, size, too_large=True)

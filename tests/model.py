@@ -40,6 +40,8 @@ def wild(pattern: str, text: str) -> bool:
 def span(vr: str, text: str) -> tuple[datetime, datetime, bool] | None:
     """First and last moment that a date or time names, and whether it says its offset from UTC."""
     zone = None
+    # The forms of ACR-NEMA, 1999.12.31 and 10:15:00, are still found in files.
+    text = text.replace(".", "") if vr == "DA" else text.replace(":", "")
     if vr == "DT" and (match := re.fullmatch(r"(.*?)([+-])(\d\d)(\d\d)", text)):
         text = match[1]
         offset = timedelta(hours=int(match[3]), minutes=int(match[4]))

@@ -69,11 +69,17 @@ class MissingIdentifier(Part10Error):
         What was wrong.
     failure_reason : int
         0120H missing attribute, 0121H missing value, 0106H invalid value.
+
+    Attributes
+    ----------
+    identifiers : dict of str
+        Those that could be read, by the names that `Part10` gives them.
     """
 
     def __init__(self, tag: str, reason: str, failure_reason: int = MISSING_ATTRIBUTE) -> None:
         super().__init__(reason, failure_reason)
         self.tag = tag
+        self.identifiers: dict[str, str] = {}
 
 
 @dataclass

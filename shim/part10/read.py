@@ -58,17 +58,14 @@ def _read(window: Window, meta: Meta, warnings: Warnings) -> Part10:
     walk = Walk(window, warnings)
     dataset = walk.read(meta.start, meta.explicit, meta.little)
     bulk = walk.elements.bulk
-    identifiers = {
-        "study_uid": _identifier(dataset, 0x0020000D, uid_problem),
-        "series_uid": _identifier(dataset, 0x0020000E, series_uid_problem),
-        "sop_instance_uid": _identifier(dataset, 0x00080018, uid_problem),
-    }
+    sop_class = _sop_class(dataset, meta, warnings)
+    identifiers = _identifiers(dataset, meta, sop_class)
     if meta.sop_instance_uid and meta.sop_instance_uid != identifiers["sop_instance_uid"]:
         warnings.add("(0002,0003) MediaStorageSOPInstanceUID differs from (0008,0018) SOPInstanceUID.")
     frames = locate_frames(walk.pixels, dataset, bulk, meta.transfer_syntax, meta.little, window, warnings)
     return Part10(
         **identifiers,
-        sop_class_uid=_sop_class(dataset, meta, warnings),
+        sop_class_uid=sop_class,
         transfer_syntax=meta.transfer_syntax,
         dataset=dataset,
         bulk=bulk,
@@ -77,6 +74,26 @@ def _read(window: Window, meta: Meta, warnings: Warnings) -> Part10:
         character_set=walk.character_set,
         warnings=warnings.sentences(),
     )
+
+
+def _identifiers(dataset: dict, meta: Meta, sop_class: str) -> dict[str, str]:
+    """Return the UIDs that name the instance; where one cannot be had, the error tells the others."""
+    found, problem = {}, None
+    for name, tag, problem_of in (
+        ("study_uid", 0x0020000D, uid_problem),
+        ("series_uid", 0x0020000E, series_uid_problem),
+        ("sop_instance_uid", 0x00080018, uid_problem),
+    ):
+        try:
+            found[name] = _identifier(dataset, tag, problem_of)
+        except MissingIdentifier as missing:
+            problem = problem or missing
+    if problem:
+        if not uid_problem(meta.sop_instance_uid):
+            found.setdefault("sop_instance_uid", meta.sop_instance_uid)
+        problem.identifiers = {**found, "sop_class_uid": sop_class}
+        raise problem
+    return found
 
 
 def _identifier(dataset: dict, tag: int, problem_of) -> str:

@@ -4,6 +4,7 @@ Values that become bulk data are skipped, never read. Structural damage ends the
 warning; what precedes it is kept. Only what would cost unbounded time or memory raises `Unreadable`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
 
@@ -65,6 +66,8 @@ class Walk:
         The pixel data of the top level.
     character_set : list of str
         Specific Character Set of the top level, as in the file.
+    visit : callable or None
+        Told tag and position of every element of the top level; the walk ends where it returns True.
     """
 
     def __init__(self, window: Window, warnings: Warnings) -> None:
@@ -73,6 +76,7 @@ class Walk:
         self.elements = Elements(window, warnings)
         self.pixels: Pixels | None = None
         self.character_set: list[str] = []
+        self.visit: Callable[[int, int], bool] | None = None
         self._nodes = model.MAX_NODES
         self._undecided: list[tuple[tuple, int, bytes, Context]] = []
 
@@ -147,6 +151,8 @@ class Walk:
                 continue
             if tag == 0:
                 self.warnings.add("What follows a data set is no element and ignored.")
+                return _finish(out, ordered), end
+            if self.visit and not depth and self.visit(tag, position):
                 return _finish(out, ordered), end
             self._count()
             value_coding = coding

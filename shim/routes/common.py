@@ -10,11 +10,13 @@ from flask import Response, current_app, g, request
 from shim.config import Config
 from shim.couch import Couch
 from shim.errors import DicomWebError
+from shim.extended import Extended
 from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
 from shim.negotiate import MalformedMediaType, MediaRange, mixes_dicom_and_rendered, parse_accept
 from shim.retrieve import Retriever
+from shim.search_extended import Indexes
 from shim.store import Bytes
-from shim.uids import uid_problem
+from shim.uids import series_uid_problem, uid_problem
 
 
 def config() -> Config:
@@ -25,6 +27,16 @@ def config() -> Config:
 def couch() -> Couch:
     """Return the database of the running application."""
     return current_app.extensions["dicouch"]["couch"]
+
+
+def extended() -> list[Extended]:
+    """Return the attributes that the site searches by besides."""
+    return current_app.extensions["dicouch"]["extended"]
+
+
+def indexes() -> Indexes:
+    """Return which of those attributes have an index."""
+    return current_app.extensions["dicouch"]["indexes"]
 
 
 def store() -> Bytes:
@@ -61,7 +73,8 @@ def check_uids(**uids: str | None) -> None:
         400, naming the UID and what is wrong with it.
     """
     for name, uid in uids.items():
-        problem = uid_problem(uid) if uid is not None else None
+        check = series_uid_problem if name == "series" else uid_problem
+        problem = check(uid) if uid is not None else None
         if problem:
             raise DicomWebError(400, f"the {name} UID {uid[:80]!r} {problem}")
 
@@ -113,7 +126,7 @@ def warn(response: Response, text: str) -> None:
 
 def multipart_answer(
     media_type: str,
-    parts: list[tuple[dict[str, str], int, Callable[[], Iterable[bytes]]]],
+    parts: list[tuple[dict[str, str], int | None, Callable[[], Iterable[bytes]]]],
     transfer_syntax: str | None = None,
 ) -> Response:
     """Return a streamed ``multipart/related`` answer.
@@ -123,15 +136,17 @@ def multipart_answer(
     media_type : str
         Of the parts.
     parts : list of (headers, size, opener)
-        A part's bytes are opened when its turn comes.
+        A part's bytes are opened when its turn comes. The answer has no length when a size is None.
     transfer_syntax : str, optional
         When it is the same in all parts.
     """
     boundary = new_boundary()
-    length = multipart_length((BodyPart(headers, (), size) for headers, size, _opener in parts), boundary)
     body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
-    response.content_length = length
+    if all(size is not None for _headers, size, _opener in parts):
+        response.content_length = multipart_length(
+            (BodyPart(headers, (), size) for headers, size, _ in parts), boundary
+        )
     return response
 
 
@@ -143,7 +158,7 @@ def part_alone(part: tuple[dict[str, str], int, Callable[[], Iterable[bytes]]]) 
     return response
 
 
-def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str) -> Response:
+def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, tag: str | None = None) -> Response:
     """Return a value, or the part of it that ``Range`` asks for (RFC 9110 14).
 
     Parameters
@@ -154,6 +169,8 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str) 
         From a start and an end (exclusive) to the pieces of bytes in between.
     kind : str
         Content type.
+    tag : str, optional
+        Entity tag of the value: ``If-None-Match`` and ``If-Range`` are held against it.
 
     Raises
     ------
@@ -161,6 +178,10 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str) 
         416 for a range outside the value.
     """
     asked = request.range if request.method == "GET" else None
+    if tag and request.if_none_match.contains(tag):
+        return Response(status=304, headers={"ETag": f'"{tag}"'})
+    if tag and "If-Range" in request.headers and request.if_range.etag != tag:
+        asked = None
     span = asked.range_for_length(size) if asked and len(asked.ranges) == 1 else None
     if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
         raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
@@ -168,6 +189,8 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str) 
     response = Response(pieces(start, end), 206 if span else 200, content_type=kind)
     response.headers["Accept-Ranges"] = "bytes"
     response.content_length = end - start
+    if tag:
+        response.set_etag(tag)
     if span:
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return response

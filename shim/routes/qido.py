@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
-from shim import query
+from shim import query, search_extended
 from shim.dicom_xml import dataset_to_xml
 from shim.negotiate import choose, parse_media_type
 from shim.query import SERIES_UID, STUDY_UID, Query
@@ -38,11 +38,11 @@ def search(level: str, study: str | None = None, series: str | None = None) -> R
     chosen = choose(common.accepted(), OFFERED)
     if chosen is None:
         raise common.not_acceptable([str(offer) for offer in OFFERED])
-    asked = read(level, study, series)
+    asked = read(study, series)
     searching = Search(common.couch(), common.base_url(), common.authorization())
     page = run(searching, level, asked, study, series)
     answer = explained(searching, asked, page) if "explain" in request.args else render(page, chosen)
-    for text in warnings(asked, page):
+    for text in warnings(asked, page) + searching.notes:
         common.warn(answer, text)
     return answer
 
@@ -51,11 +51,11 @@ def count(level: str, study: str | None = None, series: str | None = None) -> Re
     """Answer how many patients, studies, series or instances match: ``{"count": 3}``, as dcm4chee does."""
     if choose(common.accepted(), [PLAIN_JSON, JSON]) is None:
         raise common.not_acceptable([str(PLAIN_JSON)])
-    asked = read(level, study, series)
+    asked = read(study, series)
     searching = Search(common.couch(), common.base_url(), common.authorization())
     page = run(searching, level, replace(asked, limit=0, offset=0, limit_given=False), study, series)
     answer = common.json_answer({"count": page.remaining}, media_type=str(PLAIN_JSON))
-    for text in warnings(asked, Page()):
+    for text in warnings(asked, Page()) + searching.notes:
         common.warn(answer, text)
     return answer
 
@@ -65,22 +65,27 @@ for path, of_level in RESOURCES.items():
     blueprint.add_url_rule(f"{path}/count", f"count{path}", count, defaults={"level": of_level})
 
 
-def read(level: str, study: str | None, series: str | None) -> Query:
+def read(study: str | None, series: str | None) -> Query:
     """Return the request's query; DicomWebError 400 for what is malformed in the path or the parameters."""
     uids = {name: uid for name, uid in (("study", study), ("series", series)) if uid is not None}
     common.check_uids(**uids)
-    asked = query.parse(request.args.items(multi=True), common.config().search_limit)
-    asked.drop_below(level)
-    return asked
+    return query.parse(request.args.items(multi=True), common.config().search_limit)
 
 
 def run(searching: Search, level: str, asked: Query, study: str | None, series: str | None) -> Page:
     """Search at a level, below what the path names."""
-    for tag, uid in ((STUDY_UID, study), (SERIES_UID, series)):
-        if uid is not None and tag in asked.keys:
-            wanted = asked.values(tag)
-            if wanted and uid not in wanted or asked.keys.pop(tag).get("empty"):
-                return Page()  # the path and the key contradict each other
+    listed = search_extended.split(asked, level, common.extended())
+    asked.drop_below(level)
+    path = {tag: uid for tag, uid in ((STUDY_UID, study), (SERIES_UID, series)) if uid is not None}
+    for tag, uid in path.items():
+        wanted = asked.values(tag) or [uid]
+        if uid not in wanted or asked.keys.get(tag, {}).get("empty"):
+            return Page()  # the path and the key contradict each other
+        asked.keys[tag] = {"vr": "UI", "values": [uid]}
+    if not search_extended.resolve(searching, asked, listed, common.indexes()):
+        return Page()
+    for tag in path:
+        del asked.keys[tag]
     if level == "patient":
         return patients(searching, asked)
     if level == "study":

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import shutil
+import tempfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from flask import Blueprint, Response, current_app, request
 
 from shim import stow_body
 from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
-from shim.ingest import OUT_OF_RESOURCES, Ingest, Outcome, Received
+from shim.ingest import Ingest, Received
 from shim.multipart import MalformedMultipart, Part
 from shim.negotiate import choose, parse_media_type
+from shim.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
 from shim.routes import common
-from shim.stow_answer import response_dataset, status_of, warnings
+from shim.stow_answer import location_of, response_dataset, status_of, warnings
 
 blueprint = Blueprint("stow", __name__)
+
+LOG = logging.getLogger(__name__)
 
 JSON = parse_media_type("application/dicom+json")
 PLAIN_JSON = parse_media_type("application/json")
@@ -28,6 +35,8 @@ OFFERED = [JSON, PLAIN_JSON, XML]
 IN_FLIGHT = 4
 SMALL = 16 * 1024
 BATCH = 32
+# A body with no more than this around an instance holds no other.
+ALONE = 1024
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
 
 
@@ -50,20 +59,27 @@ class Upload:
     Parameters
     ----------
     ingest : Ingest
+    length : int or None
+        Bytes of the request's body, where it says so.
     """
 
-    def __init__(self, ingest: Ingest):
+    def __init__(self, ingest: Ingest, length: int | None = None):
         self.ingest = ingest
+        self._length = length
         self.outcomes: list[Outcome] = []
         self._running: deque[Future] = deque()
         self._small: list[Part] = []
 
-    def add(self, part: Part) -> None:
-        """Take a part; waits while enough others are under way."""
-        if part.too_large:
+    def add(self, part: Part | Outcome) -> None:
+        """Take a part, or what became of one; waits while enough others are under way."""
+        if isinstance(part, Outcome):
+            self._submit(lambda: [part])
+        elif part.too_large:
             part.close()
             comment = f"the instance of {part.size} bytes is larger than this server takes"
             self._submit(lambda: [Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)])
+        elif self._length is not None and self._length - part.size < ALONE:
+            self.outcomes += self._store([part])  # handing it to another thread would only cost time
         elif part.size < SMALL:
             self._small.append(part)
             if len(self._small) >= BATCH:
@@ -93,6 +109,14 @@ class Upload:
         try:
             received = [self.ingest.read(part.file, part.size, part.sha256, part.number) for part in parts]
             return self.ingest.store_batch(received)
+        except Exception:  # an error of ours: it must not take the other instances of the request with it
+            LOG.exception("storing %d instances", len(parts))
+            comment = "not stored: an error of the server; its log says more"
+            known = [each.outcome for each in received] or [Outcome() for _part in parts]
+            return [
+                outcome if outcome.failure else replace(outcome, failure=PROCESSING_FAILURE, comment=comment)
+                for outcome in known
+            ]
         finally:
             for part in parts:
                 part.close()
@@ -114,6 +138,10 @@ def store(study: str | None) -> Response:
         response = common.json_answer(dataset, status, str(chosen))
     if status == 503:
         response.headers["Retry-After"] = "10"
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="dicouch"'
+    if location := location_of(outcomes, common.base_url()):
+        response.headers["Content-Location"] = location
     for text in warnings(outcomes, complaint):
         common.warn(response, text)
     return response
@@ -135,9 +163,9 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
     stow_body.content_type(request.headers.get("Content-Type", ""))
     check_space(settings)
     merged = current_app.extensions["dicouch"]["merged"]
-    replace = settings.duplicates == "overwrite"
-    ingest = Ingest(common.couch(), common.store(), merged, study, replace, common.authorization())
-    upload = Upload(ingest)
+    overwrite = settings.duplicates == "overwrite"
+    ingest = Ingest(common.couch(), common.store(), merged, study, overwrite, common.authorization())
+    upload = Upload(ingest, request.content_length)
     complaint = ""
     try:
         for part in stow_body.instances(
@@ -146,6 +174,7 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
             max_size=settings.max_instance_size,
             max_parts=settings.max_instances,
             folder=settings.spool_dir,
+            base=request.base_url,
         ):
             upload.add(part)
     except MalformedMultipart as problem:
@@ -154,6 +183,12 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
         if not upload.finish():
             raise
         complaint = problem.reason
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        complaint = "the disk of this server is full"
+        if not upload.finish():
+            raise DicomWebError(503, complaint, {"Retry-After": "600"}) from problem
     outcomes = upload.finish()
     ingest.settle(outcomes)
     return outcomes, complaint
@@ -161,6 +196,6 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
 
 def check_space(settings) -> None:
     """Refuse a request while the disk for spooled parts is nearly full; DicomWebError 503."""
-    free = shutil.disk_usage(settings.spool_dir or "/tmp").free
+    free = shutil.disk_usage(settings.spool_dir or tempfile.gettempdir()).free
     if free < settings.min_free_space + (request.content_length or 0):
         raise DicomWebError(503, f"only {free} bytes are free on the disk of this server", {"Retry-After": "600"})

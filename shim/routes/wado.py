@@ -62,10 +62,8 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
 def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
     """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
     if syntax == stored.file["transferSyntax"]:
-        size = stored.file["size"]
-        return common.ranged(
-            size, lambda start, end: reader.open(stored, start, end), f"{files.DICOM}; transfer-syntax={syntax}"
-        )
+        size, pieces = reader.content(stored)
+        return common.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
     sent = files.deliver(reader, stored, syntax)
     response = Response(sent.open(), content_type=sent.content_type)
     response.content_length = sent.size
@@ -85,7 +83,9 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
         parts = []
         for one, syntax in chosen:
             headers = {"Content-Type": f"{files.DICOM}; transfer-syntax={syntax}", "Content-Location": base + one.path}
-            parts.append((headers, one.file["size"], lambda one=one: reader.open(one)))
+            # A corrected file is made when its turn comes, and only then is its size known.
+            size = None if one.changes else one.file["size"]
+            parts.append((headers, size, lambda one=one: reader.content(one)[1]()))
         common_syntax = {syntax for _one, syntax in chosen}
         response = common.multipart_answer(files.DICOM, parts, common_syntax.pop() if len(common_syntax) == 1 else None)
     else:
@@ -115,13 +115,13 @@ def converted(reader: Retriever, chosen: list[tuple[Stored, str]], base: str) ->
 
 
 def zipped(reader: Retriever, found: list[Stored], name: str) -> Response:
-    """Answer with the files as they are stored, one folder a series."""
+    """Answer with the files in the encoding in which they are stored, one folder a series."""
     if not found:
         raise DicomWebError(404, "there is no instance")
 
     def entries() -> Iterator[tuple[str, Iterator[bytes]]]:
         for one in found:
-            yield "/".join(one.id.split(":")) + ".dcm", reader.open(one)
+            yield "/".join(one.id.split(":")) + ".dcm", reader.content(one)[1]()
 
     response = Response(write_zip(entries()), content_type=str(ZIP))
     safe = "".join(character if character.isalnum() or character in ".-" else "_" for character in name)

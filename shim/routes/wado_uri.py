@@ -21,7 +21,6 @@ from shim.negotiate import (
 from shim.pixels.formats import FORMATS
 from shim.pixels.parameters import parse_uri_rendering
 from shim.rendering import kind_of_document, stream_type
-from shim.retrieve import Stored
 from shim.routes import common
 from shim.routes.bulkdata import document_type
 from shim.routes.rendered import REPORTS, one
@@ -65,7 +64,7 @@ def wado_uri():
     kind = kind_of_document(document)
     chosen = negotiate(acceptable(query.get("transferSyntax")), offered(document, kind, query.get("transferSyntax")))
     if chosen.essence == DICOM:
-        return alone(reader, Stored(document["_id"], document["file"]), chosen.transfer_syntax)
+        return alone(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
     numbers = frame_number(document, kind)
     return one(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
 

@@ -1,18 +1,8 @@
 // Metadata lists: instance documents in, the DICOM JSON Model out (PS3.18 10.4.1.1.2, F.2).
+var modified = require('lib/modified');
 
 // An opening quote inside a JSON string is escaped, so this can only be the name of a property and its relative URI.
 var RELATIVE = /"BulkDataURI":"bulkdata\//g;
-
-function overlay(dataset, values) {
-  var result = {};
-  Object.keys(dataset).concat(Object.keys(values)).sort().forEach(function (tag) {
-    var value = Object.prototype.hasOwnProperty.call(values, tag) ? values[tag] : dataset[tag];
-    if (value) {
-      result[tag] = value;
-    }
-  });
-  return result;
-}
 
 // A data set as text with absolute BulkDataURIs. id: of the instance's document.
 exports.absolute = function (text, base, id) {
@@ -23,18 +13,13 @@ exports.absolute = function (text, base, id) {
   });
 };
 
-// base: the absolute URL of the DICOMweb root; corrections: rows of corrections_by_study, the study's own first.
+// base: the absolute URL of the DICOMweb root; corrections: values of corrections_by_study, the study's own first.
 exports.render = function (doc, base, corrections) {
-  var uids = doc._id.split(':');
   if (doc.file && doc.file.datasetAttachment) {
     // A list cannot read attachments: the shim puts the data set in this place; see shim/metadata.py.
-    return JSON.stringify({ datasetAttachment: doc._id });
+    var laid = modified.laid(doc, corrections);
+    return JSON.stringify({ datasetAttachment: doc._id, values: laid.values, items: laid.items });
   }
-  var dataset = doc.dataset;
-  corrections.forEach(function (correction) {
-    if (correction.series === null || correction.series === uids[1]) {
-      dataset = overlay(dataset, correction.dataset);
-    }
-  });
+  var dataset = corrections.length ? modified.dataset(doc, corrections) : doc.dataset;
   return exports.absolute(JSON.stringify(dataset), base, doc._id);
 };

@@ -76,7 +76,7 @@ exports.run = function (level, req, getRow, send) {
   var found = [];
   var matched = 0;
   var scanned = 0;
-  var row = (end > query.offset || query.rest) && getRow();
+  var row = end > query.offset || query.sort || query.rest ? getRow() : null;
   while (row) {
     scanned += 1;
     var record = row.error || seen[row.id] ? null : exports.record(level, row);

@@ -13,7 +13,17 @@ function checkDataset(doc) {
   if (!isObject(doc.dataset)) {
     refuse(doc, 'dataset must be an object in the DICOM JSON Model');
   }
-  Object.keys(doc.dataset).forEach(function (tag) {
+  var tags = Object.keys(doc.dataset);
+  // One test for all of them: it runs at every write. Only what fails is looked at one by one.
+  var vrs = tags.map(function (tag) {
+    var attribute = doc.dataset[tag];
+    return isObject(attribute) && (attribute.Value === undefined || Array.isArray(attribute.Value)) ? attribute.vr : '';
+  });
+  if (/^(?:[0-9A-F]{8},)*$/.test(tags.join(',') + (tags.length ? ',' : '')) &&
+      /^(?:[A-Z]{2},)*$/.test(vrs.join(',') + (tags.length ? ',' : ''))) {
+    return;
+  }
+  tags.forEach(function (tag) {
     if (!/^[0-9A-F]{8}$/.test(tag)) {
       refuse(doc, 'dataset: "' + tag + '" is not a tag of eight upper-case hexadecimal digits');
     }
@@ -47,6 +57,25 @@ function checkFile(doc) {
   }
 }
 
+// A person's fixes lie over what every reader is answered, so a broken one must not get in.
+function checkFixes(doc) {
+  if (doc.fixes === undefined) {
+    return;
+  }
+  if (!isObject(doc.fixes)) {
+    refuse(doc, 'fixes must be an object');
+  }
+  Object.keys(doc.fixes).forEach(function (tag) {
+    var fix = doc.fixes[tag];
+    if (!/^[0-9A-F]{8}$/.test(tag) || !isObject(fix) || !isObject(fix.value) || !/^[A-Z]{2}$/.test(fix.value.vr)) {
+      refuse(doc, 'fixes: ' + tag + ' has no value with a vr');
+    }
+    if (typeof fix.at !== 'string' || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(fix.at)) {
+      refuse(doc, 'fixes: ' + tag + ' does not say when, in UTC');
+    }
+  });
+}
+
 exports.check = function (doc) {
   var parts = doc._id.split(':');
   if (!PARTS[doc.type]) {
@@ -59,6 +88,7 @@ exports.check = function (doc) {
     refuse(doc, 'only a study\'s id ends in ":study"');
   }
   checkDataset(doc);
+  checkFixes(doc);
   if (doc.type === 'study') {
     checkUid(doc, '0020000D', parts[0]);
     if (!isObject(doc.series)) {

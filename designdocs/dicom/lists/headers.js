@@ -1,7 +1,6 @@
 function (head, req) {
   // Over the documents of one study, in order of their ids: which headers must be written for them to agree.
-  var headers = require('lib/headers');
-  var rebuild = headers.rebuilder();
+  var rebuild = require('lib/rebuild').rebuilder();
   var row;
   start({ headers: { 'Content-Type': 'application/json' } });
   while ((row = getRow())) {

@@ -1,14 +1,23 @@
 function (doc) {
-  // Headers whose values differ from what some instance brought: metadata is answered with these.
+  // Headers that say otherwise than some instance: current values where instances disagree, and what people fixed.
   var rows = require('views/lib/rows');
-  if (!(rows.isStudy(doc) || rows.isSeries(doc)) || !doc.variants) {
+  if (!rows.isStudy(doc) && !rows.isSeries(doc)) {
     return;
   }
-  var values = {};
-  Object.keys(doc.variants).forEach(function (tag) {
-    values[tag] = doc.dataset[tag] || null;
+  var fixes = rows.fixes(doc);
+  var told = rows.disagreeing(doc);
+  var value = { series: doc.type === 'series' ? rows.uids(doc).series : null, dataset: {} };
+  told.forEach(function (tag) {
+    value.dataset[tag] = doc.dataset[tag] || null;
   });
-  if (Object.keys(values).length) {
-    emit(rows.uids(doc).study, { series: doc.type === 'series' ? rows.uids(doc).series : null, dataset: values });
+  var fixed = Object.keys(fixes);
+  if (fixed.length) {
+    value.fixes = {};
+    fixed.forEach(function (tag) {
+      value.fixes[tag] = { value: fixes[tag].value, at: fixes[tag].at };
+    });
+  }
+  if (told.length || fixed.length) {
+    emit(rows.uids(doc).study, value);
   }
 }

@@ -83,7 +83,54 @@ function sounds(dataset, tag) {
   return found;
 }
 
+// Characters, not UTF-16 code units: half a pair is no text.
+var CHARACTERS = /[\ud800-\udbff][\udc00-\udfff]|[\s\S]/g;
+// Longer beginnings are searched among those of this length; shim/plan.py knows it too.
+var LONGEST_BEGINNING = 10;
+
+// Every text that one of the values begins with, each once.
+function beginnings(values) {
+  var found = Object.create(null);
+  values.forEach(function (value) {
+    var text = '';
+    (value.match(CHARACTERS) || []).slice(0, LONGEST_BEGINNING).forEach(function (character) {
+      text += character;
+      found[text] = true;
+    });
+  });
+  return Object.keys(found);
+}
+
+exports.beginnings = beginnings;
+
+function seriesWhen(dataset) {
+  return [first(dataset, '00080021').replace(/\./g, ''), first(dataset, '00080031').replace(/:/g, '')];
+}
+
+// What people fixed in a header, without what is no fix.
+function fixes(doc) {
+  var found = {};
+  Object.keys(isObject(doc.fixes) ? doc.fixes : {}).forEach(function (tag) {
+    var fix = doc.fixes[tag];
+    if (isObject(fix) && isObject(fix.value) && typeof fix.at === 'string') {
+      found[tag] = fix;
+    }
+  });
+  return found;
+}
+
+// Attributes that disagree among a header's instances and that nobody has decided on.
+function disagreeing(doc) {
+  var decided = fixes(doc);
+  return Object.keys(isObject(doc.variants) ? doc.variants : {}).filter(function (tag) {
+    return !decided[tag];
+  });
+}
+
+exports.disagreeing = disagreeing;
 exports.first = first;
+exports.fixes = fixes;
+exports.seriesWhen = seriesWhen;
 exports.names = names;
 exports.modalities = modalities;
 exports.number = number;

@@ -1,0 +1,143 @@
+// A person's fix of an attribute: from then on it is the current value of the study or series, until it is undone.
+var levels = require('views/lib/attributes');
+var dictionary = require('lib/dictionary');
+var compare = require('lib/canonical');
+var headers = require('lib/headers');
+var summary = require('lib/summary');
+var typed = require('lib/typed');
+
+// They name the documents: another value is another study or series.
+var NEVER = ['0020000D', '0020000E'];
+var MOST_HISTORY = 500;
+
+function problem(status, reason) {
+  return { refused: { status: status, reason: reason } };
+}
+
+function label(tag) {
+  return dictionary[tag][0] + ' (' + tag.slice(0, 4) + ',' + tag.slice(4) + ')';
+}
+
+// What instances brought and what people said: these are taken as they are, right or wrong.
+function isKnown(header, tag, attribute) {
+  var fix = header.fixes && header.fixes[tag];
+  var known = [header.dataset[tag], fix && fix.original].concat((header.variants[tag] || []).map(function (entry) {
+    return entry.value;
+  }));
+  return known.some(function (candidate) {
+    return candidate && compare.same(candidate, attribute);
+  });
+}
+
+// The attribute that `value` means: text as typed, a list of values, or an attribute of the DICOM JSON Model.
+function read(header, tag, value) {
+  var vr = dictionary[tag][1];
+  var text = value;
+  if (value === null || (Array.isArray(value) && !value.length)) {
+    return { vr: vr };
+  }
+  if (typeof value === 'number') {
+    text = String(value);
+  } else if (typeof value === 'object') {
+    var attribute = Array.isArray(value) ? { vr: vr, Value: value } : value;
+    if (typeof attribute.vr !== 'string' || compare.isBulk(attribute)) {
+      throw problem(400, 'the value is no attribute of the DICOM JSON Model with a Value');
+    }
+    if (isKnown(header, tag, attribute)) {
+      return attribute;
+    }
+    if (compare.isEmpty(attribute)) {
+      return { vr: vr };
+    }
+    if (attribute.vr !== vr) {
+      throw problem(400, label(tag) + ' has the VR ' + vr + ', not ' + attribute.vr.slice(0, 20));
+    }
+    text = typed.text(attribute);
+  }
+  if (typeof text !== 'string') {
+    throw problem(400, 'the value is a text, a number, a list of values or an attribute of the DICOM JSON Model');
+  }
+  var result = typed.read(vr, dictionary[tag][2], text);
+  if (result.problem) {
+    throw problem(400, label(tag) + ': the value ' + result.problem);
+  }
+  return result.attribute;
+}
+
+function check(doc, input) {
+  if (!doc || (doc.type !== 'study' && doc.type !== 'series')) {
+    throw problem(404, 'there is no such study or series');
+  }
+  if (typeof input.tag !== 'string' || levels[doc.type].indexOf(input.tag) < 0) {
+    throw problem(400, 'tag: ' + String(input.tag).slice(0, 40) + ' is no attribute of a ' + doc.type);
+  }
+  if (NEVER.indexOf(input.tag) >= 0) {
+    throw problem(400, label(input.tag) + ' names the ' + doc.type + ' and cannot be corrected');
+  }
+  if (!input.by || typeof input.by !== 'string' || input.by.length > 100) {
+    throw problem(400, 'by: who corrects this? A name of up to 100 characters');
+  }
+}
+
+// Whether the study is another patient's, for a fix that is meant for all studies of one.
+function isOther(doc, patient) {
+  return summary.text(doc.dataset, '00100020') !== patient.id || summary.text(doc.dataset, '00100021') !== patient.issuer;
+}
+
+function note(header, input, action, before, after, at) {
+  header.history = (header.history || []).concat([{
+    at: at, by: input.by, user: input.user || null, tag: input.tag, action: action, from: before || null, to: after || null,
+    id: input.id
+  }]).slice(-MOST_HISTORY);
+}
+
+// input: { tag, value | undo, by, user, id, seen, patient, only }; at: the time. Returns the new header, null for no change.
+function apply(doc, input, at) {
+  check(doc, input);
+  var header = JSON.parse(JSON.stringify(doc));
+  var tag = input.tag;
+  header.variants = header.variants || {};
+  header.fixes = header.fixes || {};
+  var fix = header.fixes[tag];
+  var before = header.dataset[tag];
+  if (input.patient && isOther(doc, input.patient) || input.only && (!fix || fix.id !== input.only)) {
+    return null;
+  }
+  if (typeof input.seen === 'string' && input.seen !== (fix ? fix.id : '')) {
+    throw problem(409, label(tag) + ' was corrected by ' + (fix ? fix.by : 'somebody') + ' meanwhile');
+  }
+  if (input.undo && !fix) {
+    throw problem(409, label(tag) + ' is not corrected: there is nothing to undo');
+  }
+  var attribute = input.undo ? null : read(header, tag, input.value);
+  if (fix && attribute && compare.same(fix.value, attribute)) {
+    return null;
+  }
+  headers.lift(header);
+  if (input.undo) {
+    delete header.fixes[tag];
+  } else {
+    header.fixes[tag] = { value: attribute, original: null, by: input.by, user: input.user || null, at: at, id: input.id };
+  }
+  headers.lay(header);
+  note(header, input, input.undo ? 'undo' : 'set', before, header.dataset[tag], at);
+  if (!Object.keys(header.fixes).length) {
+    delete header.fixes;
+  }
+  header.summary = summary.make(header);
+  return header;
+}
+
+exports.apply = function (doc, input, at) {
+  try {
+    return { header: apply(doc, input, at) };
+  } catch (thrown) {
+    if (thrown && thrown.refused) {
+      return thrown;
+    }
+    throw thrown;
+  }
+};
+
+exports.label = label;
+exports.NEVER = NEVER;

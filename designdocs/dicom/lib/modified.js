@@ -1,0 +1,99 @@
+// What fixes change in an instance, and how the instance tells it (PS3.3 C.12.1.1.9, Original Attributes Sequence).
+var compare = require('lib/canonical');
+
+var SEQUENCE = '04000561';
+
+function overlay(dataset, values) {
+  var result = {};
+  Object.keys(dataset).concat(Object.keys(values)).sort().forEach(function (tag) {
+    var value = Object.prototype.hasOwnProperty.call(values, tag) ? values[tag] : dataset[tag];
+    if (value) {
+      result[tag] = value;
+    }
+  });
+  return result;
+}
+
+function applies(correction, series) {
+  return correction.series === null || correction.series === series;
+}
+
+// The fixes whose value the instance does not have already: [{ tag, value, original, at }], the oldest first.
+exports.changes = function (doc, corrections) {
+  var series = doc._id.split(':')[1];
+  var found = [];
+  corrections.forEach(function (correction) {
+    var fixes = correction.fixes || {};
+    Object.keys(applies(correction, series) ? fixes : {}).forEach(function (tag) {
+      if (!compare.same(doc.dataset[tag], fixes[tag].value)) {
+        found.push({ tag: tag, value: fixes[tag].value, original: doc.dataset[tag] || null, at: fixes[tag].at });
+      }
+    });
+  });
+  return found.sort(function (a, b) {
+    return a.at < b.at ? -1 : a.at > b.at ? 1 : a.tag < b.tag ? -1 : 1;
+  });
+};
+
+// 2026-11-23T08:00:00.123Z as a DT (PS3.5 6.2).
+function dateTime(at) {
+  return at.replace(/[-:T]/g, '').replace('Z', '+0000');
+}
+
+// One item for each time of a fix.
+function items(changes) {
+  var found = [];
+  changes.forEach(function (change) {
+    var last = found[found.length - 1];
+    if (!last || last.at !== change.at) {
+      last = { at: change.at, before: {} };
+      found.push(last);
+    }
+    last.before[change.tag] = change.original || { vr: change.value.vr };
+  });
+  return found.map(function (item) {
+    return {
+      '04000550': { vr: 'SQ', Value: [overlay({}, item.before)] },
+      '04000562': { vr: 'DT', Value: [dateTime(item.at)] },
+      '04000563': { vr: 'LO', Value: ['dicouch'] },
+      '04000564': { vr: 'LO' },
+      '04000565': { vr: 'CS', Value: ['CORRECT'] }
+    };
+  });
+}
+
+// What is laid over an instance's data set: { values, items }, the headers' values where instances disagree and fixes above
+// all, and what its Original Attributes Sequence says of it.
+exports.laid = function (doc, corrections) {
+  var series = doc._id.split(':')[1];
+  var values = {};
+  corrections.forEach(function (correction) {
+    if (applies(correction, series)) {
+      values = overlay(values, correction.dataset);
+    }
+  });
+  var changes = exports.changes(doc, corrections);
+  changes.forEach(function (change) {
+    values[change.tag] = change.value;
+  });
+  return { values: values, items: items(changes) };
+};
+
+// The data set of an instance as it is answered.
+exports.dataset = function (doc, corrections) {
+  var laid = exports.laid(doc, corrections);
+  if (laid.items.length) {
+    var told = doc.dataset[SEQUENCE] && Array.isArray(doc.dataset[SEQUENCE].Value) ? doc.dataset[SEQUENCE].Value : [];
+    laid.values[SEQUENCE] = { vr: 'SQ', Value: told.concat(laid.items) };
+  }
+  return overlay(doc.dataset, laid.values);
+};
+
+// A warning of the reader that says where elements are not what their order promises; see shim/part10/walk.py.
+var DISORDER = /is not in ascending order|appears more than once|more warnings/;
+
+exports.isOrdered = function (doc) {
+  return !(Array.isArray(doc.warnings) ? doc.warnings : []).some(function (warning) {
+    return DISORDER.test(warning);
+  });
+};

@@ -1,0 +1,111 @@
+// The headers of a study from its instances alone: after deletions and replacements, or when they are in doubt.
+var levels = require('views/lib/attributes');
+var compare = require('lib/canonical');
+var headers = require('lib/headers');
+var summary = require('lib/summary');
+
+var MODALITY = '00080060';
+
+function pick(dataset, tags) {
+  var picked = {};
+  tags.forEach(function (tag) {
+    if (dataset[tag]) {
+      picked[tag] = dataset[tag];
+    }
+  });
+  return picked;
+}
+
+// A header from all that its instances bring. What `stored` says now stays the current value while any of them brings it,
+// and what a person fixed stays fixed.
+function rebuild(type, id, stored, updates) {
+  var before = stored ? JSON.parse(JSON.stringify(stored)) : { dataset: {} };
+  headers.lift(before);
+  var first = {};
+  Object.keys(before.dataset).forEach(function (tag) {
+    var kept = updates.some(function (update) {
+      return update.attributes[tag] && compare.same(update.attributes[tag], before.dataset[tag]);
+    });
+    if (kept) {
+      first[tag] = before.dataset[tag];
+    }
+  });
+  var header = { _id: id, type: type, summary: '', dataset: first, variants: {} };
+  if (stored) {
+    header._rev = stored._rev;
+  }
+  updates.forEach(function (update) {
+    header = headers.merge(type, id, header, update);
+  });
+  ['fixes', 'history'].forEach(function (name) {
+    if (before[name]) {
+      header[name] = before[name];
+    }
+  });
+  headers.lay(header);
+  header.summary = summary.make(header);
+  return header;
+}
+
+// add() every document of a study, then changes() gives the headers that must be written or deleted.
+exports.rebuilder = function () {
+  var stored = {};
+  var updates = {};
+
+  function add(id, update) {
+    var key = compare.canonical(update);
+    updates[id] = updates[id] || {};
+    updates[id][key] = update;
+  }
+
+  // ModalitiesInStudy follows a fix of a series' Modality.
+  function fixModalities(study) {
+    Object.keys(study.series).forEach(function (uid) {
+      var series = stored[study._id.split(':')[0] + ':' + uid];
+      if (series && series.fixes && series.fixes[MODALITY]) {
+        study.series[uid] = summary.text(series.dataset, MODALITY);
+      }
+    });
+    study.summary = summary.make(study);
+  }
+
+  return {
+    add: function (doc) {
+      var uids = doc._id.split(':');
+      if (doc.type === 'study' || doc.type === 'series') {
+        stored[doc._id] = doc;
+      } else if (doc.type === 'instance') {
+        var modality = summary.text(doc.dataset, MODALITY);
+        ['study', 'series'].forEach(function (type) {
+          add(type === 'study' ? uids[0] + ':study' : uids[0] + ':' + uids[1], {
+            series: uids[1],
+            modality: modality,
+            attributes: pick(doc.dataset, levels[type])
+          });
+        });
+      }
+    },
+    changes: function () {
+      var docs = [];
+      Object.keys(stored).forEach(function (id) {
+        if (!updates[id]) {
+          docs.push({ _id: id, _rev: stored[id]._rev, _deleted: true });
+        }
+      });
+      Object.keys(updates).forEach(function (id) {
+        var all = Object.keys(updates[id]).map(function (key) {
+          return updates[id][key];
+        });
+        var type = /:study$/.test(id) ? 'study' : 'series';
+        var header = rebuild(type, id, stored[id], all);
+        if (type === 'study') {
+          fixModalities(header);
+        }
+        if (!stored[id] || compare.canonical(header) !== compare.canonical(stored[id])) {
+          docs.push(header);
+        }
+      });
+      return docs;
+    }
+  };
+};

@@ -1,0 +1,3 @@
+function (doc, req) {
+  return require('lib/fix_request').update(doc, req);
+}

@@ -1,0 +1,105 @@
+"""The pages of the design document, for people: studies whose attributes disagree."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, redirect, request, url_for
+
+from shim import rewrite
+from shim.conflicts import Fix
+from shim.couch import Answer, CouchError
+from shim.errors import DicomWebError
+from shim.routes import common
+from shim.routes.conflicts import LARGEST, conflicts, is_patient, name_of, page_of, series_of, tag_of
+
+blueprint = Blueprint("ui", __name__, url_prefix="/ui")
+
+# What the design document says of its pages; CouchDB's own policy ("sandbox") is for pages that it serves itself.
+PASSED = ("Content-Type", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control")
+FIELDS = ("tag", "series", "seen", "choice", "other", "by", "scope", "action")
+
+
+@blueprint.get("/conflicts")
+def list_studies():
+    """List studies that disagree."""
+    state, start = page_of(request.args)
+    asked = conflicts().ask(rewrite.conflicts(state, start, 50), "text/html", ui=url_for(".list_studies"))
+    return page(asked)
+
+
+@blueprint.get("/conflicts/<study>")
+def show_study(study):
+    """Show a study's attributes that disagree, with a form for each."""
+    common.check_uids(study=study)
+    return show(study, done=request.args.get("done", "")[:300])
+
+
+@blueprint.post("/conflicts/<study>")
+def save(study):
+    """Save what a person chose, and show the study again."""
+    common.check_uids(study=study)
+    check_origin()
+    if (request.content_length or 0) > LARGEST:
+        raise DicomWebError(413, f"a correction has at most {LARGEST} bytes")
+    form = {name: request.form.get(name, "") for name in FIELDS if name in request.form}
+    undo = form.get("action") == "undo"
+    try:
+        fix = Fix(
+            tag=tag_of(form.get("tag")),
+            change={"form": form},
+            by=name_of(form.get("by")),
+            series=series_of(form.get("series")),
+            patient=is_patient(form.get("scope", "study")),
+            undo=undo,
+        )
+        told = conflicts().fix(study, fix)
+    except DicomWebError as problem:
+        if problem.status not in (400, 409):
+            raise
+        return show(study, problem.status, problem=problem.reason[:2000])
+    done = "Undone." if undo else "Saved."
+    if fix.patient:
+        done += f" {len(told['changed'])} studies of the patient were changed."
+    if told["failed"]:
+        reasons = "; ".join(f"{one['study']}: {one['reason']}" for one in told["failed"][:5])
+        return show(study, 409, problem=f"{len(told['failed'])} studies of the patient: {reasons}"[:2000])
+    return redirect(url_for(".show_study", study=study, done=done), 303)
+
+
+def show(study: str, status: int = 200, **told: str) -> Response:
+    """Return the page of a study."""
+    # Without credentials of the client the database knows the server's account only, which is nobody's name.
+    anonymous = {} if common.authorization() else {"anonymous": "1"}
+    texts = {name: text for name, text in told.items() if text}
+    place = url_for(".list_studies")
+    try:
+        answer = conflicts().ask(rewrite.conflict(study), "text/html", ui=place, **anonymous, **texts)
+    except CouchError as problem:
+        raise conflicts().unknown(study, problem) from problem
+    return page(answer, status)
+
+
+def page(answer: Answer, status: int = 200) -> Response:
+    """Return a page of the design document with its own policy."""
+    response = Response(answer.read(), status)
+    for name in PASSED:
+        if name in answer.headers:
+            response.headers[name] = answer.headers[name]
+    policies = ",".join(answer.headers.get_all("Content-Security-Policy", [])).split(",")
+    own = [policy.strip() for policy in policies if "default-src" in policy]
+    response.headers["Content-Security-Policy"] = ", ".join(own)
+    return response
+
+
+def check_origin() -> None:
+    """Refuse a form that a page of another site sent with this browser's credentials.
+
+    Raises
+    ------
+    DicomWebError
+        403
+    """
+    origin = request.headers.get("Origin")
+    if origin and urlsplit(origin).netloc != request.host:
+        raise DicomWebError(403, "the form comes from a page of another site")

@@ -1,0 +1,222 @@
+"""QIDO-RS through a running server: every matching kind (PS3.4 C.2.2.2), against what the documents say."""
+
+import json
+import random
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from shim import normalise
+from tests import model
+from tests.archive import attribute, study_documents, write
+
+STUDIES = [next(iter(study_documents(number, 3, 4))) for number in range(60)]
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "match"
+ODD = json.loads((FIXTURES / "odd_studies.json").read_text(encoding="utf-8"))
+SEARCHES = json.loads((FIXTURES / "searches.json").read_text(encoding="utf-8"))
+CASES = [(case["keyword"], case["tag"], case["vr"], value) for case in SEARCHES for value in case["values"]]
+
+
+def odd_study(number, name, description, date, time):
+    study = f"1.3.{number}"
+    if isinstance(name, str) and "=" in name:
+        name = dict(zip(("Alphabetic", "Ideographic"), name.split("="), strict=False))
+    dataset = {
+        "00080020": attribute("DA", *[date] * bool(date)),
+        "00080030": attribute("TM", *[time] * bool(time)),
+        "00080050": attribute("SH", f"ODD {number}"),
+        "00081030": attribute("LO", *[description] * bool(description)),
+        "00100010": attribute("PN", *[name] * bool(name)),
+        "00100020": attribute("LO", f"odd-{number}"),
+        "0020000D": attribute("UI", study),
+    }
+    own = {f"{study}.1": "SR"}
+    header = {"_id": f"{study}:study", "type": "study", "summary": "", "dataset": dataset, "series": own}
+    series = {"0020000E": attribute("UI", f"{study}.1"), "00080060": attribute("CS", "SR")}
+    instance = {tag: attribute("UI", uid) for tag, uid in (("0020000D", study), ("0020000E", f"{study}.1"))}
+    instance |= {"00080018": attribute("UI", f"{study}.1.1"), "00080016": attribute("UI", "1.2")}
+    file = {"store": "folder:none", "size": 1, "transferSyntax": "1.2", "sha256": "0"}
+    return [
+        header,
+        {"_id": f"{study}:{study}.1", "type": "series", "summary": "", "dataset": series},
+        {"_id": f"{study}:{study}.1:{study}.1.1", "type": "instance", "summary": "", "dataset": instance, "file": file},
+    ]
+
+
+@pytest.fixture(scope="module")
+def everything(archive):
+    """The archive with studies whose values are out of the ordinary; returns the server and all study headers."""
+    documents = [document for n, row in enumerate(ODD) for document in odd_study(n, **row)]
+    write(archive.database, documents)
+    return archive, STUDIES + [document for document in documents if document["type"] == "study"]
+
+
+def found(server, resource="studies", tag="0020000D", **query):
+    answer = server.get(f"/{resource}?{urlencode(query)}")
+    assert answer.status_code == 200, answer.text
+    return {row[tag]["Value"][0] for row in answer.json()}
+
+
+def stored(study, tag):
+    return study["dataset"].get(tag, {}).get("Value", [])
+
+
+def expected(studies, tag, vr, values, **how):
+    return {
+        stored(study, "0020000D")[0]
+        for study in studies
+        if model.attribute(vr, values, stored(study, tag), **how)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "vr", "value"),
+    [pytest.param(*case, id=f"{case[0]}={case[3]}") for case in CASES],
+)
+def test_a_single_key(everything, name, tag, vr, value):
+    server, studies = everything
+    wanted = expected(studies, tag, vr, [value])
+    assert found(server, **{name: value}) == wanted
+    assert found(server, **{tag: value}) == wanted
+    assert server.get(f"/studies/count?{urlencode({name: value})}").json() == {"count": len(wanted)}
+
+
+def test_several_keys_together(everything):
+    server, studies = everything
+    rng = random.Random(7)
+    for _ in range(40):
+        chosen = rng.sample(CASES, 2)
+        if chosen[0][0] == chosen[1][0] or {"StudyDate", "StudyTime"} == {chosen[0][0], chosen[1][0]}:
+            continue
+        wanted = set.intersection(*(expected(studies, tag, vr, [value]) for _name, tag, vr, value in chosen))
+        assert found(server, **{name: value for name, _tag, _vr, value in chosen}) == wanted, chosen
+
+
+def test_lists_of_values(everything):
+    server, studies = everything
+    uids = ["1.2.826.0.1.7", "1.2.826.0.1.9", "1.3.4", "1.2.3"]
+    assert found(server, StudyInstanceUID=",".join(uids)) == set(uids[:3])
+    assert found(server, StudyInstanceUID="\\".join(uids)) == set(uids[:3])
+    assert found(server, StudyInstanceUID=",".join(uids), PatientSex="F") == set(uids[:2])
+    values = ["P000003", "odd-1", "P00001?"]
+    assert found(server, PatientID="\\".join(values)) == expected(studies, "00100020", "LO", values)
+
+
+def test_modalities_in_study(everything):
+    server, studies = everything
+    kinds = {study["dataset"]["0020000D"]["Value"][0]: set(study["series"].values()) for study in studies}
+    for value, every in (("CT", False), ("CT\\MR", False), ("CT\\MR", True), ("C?", False), ("XX", False)):
+        wanted = {
+            uid for uid, own in kinds.items()
+            if (all if every else any)(any(model.wild(one, kind) for kind in own) for one in value.split("\\"))
+        }  # fmt: skip
+        assert found(server, ModalitiesInStudy=value, multiplevaluematching=str(every).lower()) == wanted
+    rows = server.get("/studies?ModalitiesInStudy=CT&limit=5").json()
+    assert all("CT" in row["00080061"]["Value"] for row in rows)
+
+
+def test_combined_date_and_time(everything):
+    server, studies = everything
+    wanted = set()
+    for study in studies:
+        date, time = (stored(study, "00080020") or [""])[0].replace(".", ""), (stored(study, "00080030") or ["00"])[0]
+        if model.span("DA", date) and "2007080807" <= date + time <= "20100201100059":
+            wanted.add(stored(study, "0020000D")[0])
+    assert len(wanted) > 2
+    assert found(server, StudyDate="20070808-20100201", StudyTime="0700-1000") == wanted
+    # Of different forms they are two keys.
+    both = expected(studies, "00080020", "DA", ["20070808-20100201"]) & expected(studies, "00080030", "TM", ["07"])
+    assert found(server, StudyDate="20070808-20100201", StudyTime="07") == both
+
+
+def test_empty_values(everything):
+    server, studies = everything
+    wanted = {stored(study, "0020000D")[0] for study in studies if not stored(study, "00081030")}
+    assert wanted
+    assert found(server, StudyDescription='""', emptyvaluematching="true") == wanted
+    assert found(server, StudyDescription='""') == set()
+    assert found(server, PatientName='""', emptyvaluematching="true") == {"1.3.8"}
+
+
+@pytest.mark.parametrize(
+    ("value", "hit", "miss"),
+    [
+        ("jo smi", "Smith^John", "Doe^John"),
+        ("SMYTH", "Smith^Anna", "Doe^John"),
+        ("schmid", "Schmidt^Eva", "Doe^John"),
+        ("kathar", "Doe^Katharina", "Doe^Anna"),
+        ("Catharina", "Doe^Katharina", "Doe^Anna"),
+        ("lüdenscheid gün", "Müller-Lüdenscheidt^Günther", "Müller^Anna"),
+        ("ivanov", "Иванов^Пётр", "Doe^Anna"),
+        ("太", "Yamada^Tarou", "Wang^XiaoDong"),
+        ("ohn", "", "Smith^John"),
+    ],
+)
+def test_fuzzy_names(everything, value, hit, miss):
+    server, studies = everything
+    rows = server.get(f"/studies?{urlencode({'PatientName': value, 'fuzzymatching': 'true'})}").json()
+    names = {row["00100010"].get("Value", [{}])[0].get("Alphabetic", "") for row in rows}
+    present = {stored(study, "00100010")[0].get("Alphabetic", "") for study in studies if stored(study, "00100010")}
+    assert miss not in names
+    if not hit:
+        return
+    assert [name for name in present if normalise.name(name).startswith(normalise.name(hit.partition("^")[0]))]
+    if hit in present:
+        assert hit in names
+
+
+def test_series_and_instance_keys(everything):
+    server, _studies = everything
+    series = [document for n in range(60) for document in study_documents(n, 3, 4) if document["type"] == "series"]
+
+    def having(tag, value):
+        return {row["dataset"]["0020000E"]["Value"][0] for row in series if stored(row, tag)[0] == value}
+
+    one = {"resource": "series", "tag": "0020000E"}
+    assert found(server, **one, Modality="MR") == having("00080060", "MR")
+    assert found(server, **one, SeriesNumber="02") == having("00200011", 2)
+    assert found(server, **one, Modality="MR", SeriesNumber="2.0") == having("00080060", "MR") & having("00200011", 2)
+    assert found(server, **one, SeriesInstanceUID="1.2.826.0.1.7.1,1.3.0.1,9") == {"1.2.826.0.1.7.1", "1.3.0.1"}
+    assert found(server, **one, SeriesInstanceUID="1.2.826.0.1.7.1,1.3.0.1", PatientID="odd-0") == {"1.3.0.1"}
+    path = "RequestAttributesSequence.ScheduledProcedureStepID"
+    assert found(server, **one, **{path: "S7"}) == {f"1.2.826.0.1.7.{n}" for n in (1, 2, 3)}
+    assert found(server, **one, **{path: "S7", "00400275.00401001": "R2"}) == {"1.2.826.0.1.7.2"}
+    third = found(server, "studies/1.2.826.0.1.7/series", "0020000E", Modality="*", SeriesNumber="3")
+    assert third == {"1.2.826.0.1.7.3"}
+
+    one = {"resource": "instances", "tag": "00080018"}
+    assert found(server, **one, SOPInstanceUID="1.2.826.0.1.7.1.2") == {"1.2.826.0.1.7.1.2"}
+    assert found(server, **one, SOPInstanceUID="1.2.826.0.1.7.1.2", Modality="XX") == set()
+    assert found(server, **one, PatientID="P000003", InstanceNumber="4") == {
+        f"1.2.826.0.1.{study}.{n}.4" for study in (6, 7) for n in (1, 2, 3)
+    }
+    assert len(found(server, **one, InstanceNumber="4")) == 180
+    assert len(found(server, **one, SeriesNumber="1", InstanceNumber="1")) == 60
+    assert len(found(server, **one, SliceThickness="1.50", PatientID="P000003")) == 24
+    assert len(found(server, **one, **{"00091001": "Private 3"})) == 9 * 12
+    inside = "studies/1.2.826.0.1.7/instances"
+    assert found(server, inside, "00080018", SOPInstanceUID="1.2.826.0.1.7.1.2") == {"1.2.826.0.1.7.1.2"}
+    assert found(server, inside, "00080018", SOPInstanceUID="1.2.826.0.1.8.1.2") == set()
+    assert found(server, inside, "00080018", InstanceNumber="2", SeriesNumber="3") == {"1.2.826.0.1.7.3.2"}
+
+
+def test_limits_of_searches_everywhere(everything):
+    server, _studies = everything
+    answer = server.get("/instances?limit=100000")
+    assert len(answer.json()) == 729
+    numbers = [len(server.get(f"/instances?limit={n}").json()) for n in (0, 1, 5, 13, 100)]
+    assert all(a < b for a, b in pairwise(numbers))
+
+
+def test_patients(everything):
+    server, _studies = everything
+    rows = server.get("/patients?PatientName=smith*").json()
+    assert rows
+    assert all(row["00100010"]["Value"][0]["Alphabetic"].startswith("Smith") for row in rows)
+    (row,) = server.get("/patients?PatientID=P000003").json()
+    assert [row[tag]["Value"][0] for tag in ("00201200", "00201202", "00201204")] == [2, 6, 24]
+    answer = server.get("/patients?StudyDate=20200101&limit=1")
+    assert len(answer.json()) == 1
+    assert "StudyDate" in answer.headers["Warning"]
