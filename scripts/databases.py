@@ -35,6 +35,10 @@ VM_ARGS = """\
 # No node name: Erlang then opens no distribution port and needs no epmd, so several instances run side by side.
 -kernel error_logger silent
 -sasl sasl_error_logger false
+# Schedulers that wait busily take the cores from CouchDB's JavaScript processes and from the shim: a third of the CPU.
++sbwt none
++sbwtdcpu none
++sbwtdio none
 +SDio 16
 +Bd -noinput
 -os_mon start_cpu_sup false
@@ -68,6 +72,9 @@ file = {folder}/couchdb.log
 level = warning
 [query_server_config]
 os_process_limit = 100
+[csp]
+# The pages of the design document may send their forms; scripts stay forbidden in them.
+showlist_header_value = sandbox allow-forms allow-same-origin
 [admins]
 {user} = {password}
 """

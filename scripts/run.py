@@ -78,7 +78,7 @@ def local_url(host, port):
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(bind, url, database):
+def serve(bind, url, database, **settings):
     """Start gunicorn with the shim.
 
     Parameters
@@ -89,12 +89,14 @@ def serve(bind, url, database):
         Root URL of the database, credentials included; it reaches the workers in their environment.
     database : str
         Name of the database.
+    **settings : str
+        Further variables of the environment.
 
     Returns
     -------
     subprocess.Popen
     """
-    environment = {**os.environ, "SHIM_BIND": bind, "COUCHDB_URL": url, "COUCHDB_DATABASE": database}
+    environment = {**os.environ, "SHIM_BIND": bind, "COUCHDB_URL": url, "COUCHDB_DATABASE": database, **settings}
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "shim" / "gunicorn_conf.py")]
     return processes.start(command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL)
 

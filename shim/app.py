@@ -71,6 +71,8 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
     app.extensions["dicouch"]["indexes"] = Indexes(couch)
 
+    app.before_request(timing.begin)
+    app.before_request(remember_client)
     for service in SERVICES:
         app.register_blueprint(service.blueprint, url_prefix=config.prefix or None)
     app.register_blueprint(ui.blueprint)
@@ -84,8 +86,6 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(PixelError, answer_pixels)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
-    app.before_request(timing.begin)
-    app.before_request(remember_client)
     app.after_request(add_cors)
     app.after_request(timing.add_header)
     return app

@@ -57,6 +57,26 @@ class Merged:
                 self._known.popitem(last=False)
 
 
+@dataclass(frozen=True)
+class Merge:
+    """What one instance brings to one header: the body of an ``_update`` and its digest."""
+
+    kind: str
+    document_id: str
+    body: bytes
+    digest: bytes
+
+
+def _merges(study: str, series: str, dataset: dict) -> list[Merge]:
+    modality = (dataset.get("00080060", {}).get("Value") or [""])[0]
+    merges = []
+    for kind, name, tags in (("study", "study", STUDY_TAGS), ("series", series, SERIES_TAGS)):
+        document_id = f"{study}:{name}"
+        body = orjson.dumps({"series": series, "modality": modality, "attributes": pick(dataset, tags)})
+        merges.append(Merge(kind, document_id, body, hashlib.sha256(document_id.encode() + body).digest()))
+    return merges
+
+
 class Headers:
     """The headers of one database, as one request's client may write them.
 
@@ -73,48 +93,58 @@ class Headers:
         self.couch = couch
         self.merged = merged
         self.authorization = authorization
+        # What this request has merged, and the headers it has not looked at again since.
+        self._done: dict[bytes, list[str]] = {}
+        self._assumed: set[str] = set()
 
-    def merge(self, study: str, series: str, dataset: dict) -> list[str]:
-        """Bring both headers of an instance up to date, before the instance itself is written.
+    def merge(self, places: list[tuple[str, str, dict]]) -> list[list[str]]:
+        """Bring the headers of instances up to date, before the instances themselves are written.
 
         A header without instances is not listed, so a crash in between shows nothing.
 
         Parameters
         ----------
-        study, series : str
-            UIDs.
-        dataset : dict
-            The instance's data set, DICOM JSON Model.
+        places : list of (str, str, dict)
+            Study UID, series UID and data set (DICOM JSON Model) of each instance.
 
         Returns
         -------
-        list of str
-            Tags of which the study or the series has several values.
+        list of list of str
+            For each instance the tags of which its study or series has several values.
         """
-        modality = (dataset.get("00080060", {}).get("Value") or [""])[0]
-        parts = []
-        for kind, name, tags in (("study", "study", STUDY_TAGS), ("series", series, SERIES_TAGS)):
-            body = orjson.dumps({"series": series, "modality": modality, "attributes": pick(dataset, tags)})
-            parts.append((kind, f"{study}:{name}", body, hashlib.sha256(body).digest()))
-        revisions = self._revisions([document_id for _kind, document_id, *_ in parts])
+        wanted = [_merges(*place) for place in places]
+        asked = {merge.document_id for merges in wanted for merge in merges if merge.digest not in self._done}
+        revisions = self._revisions(sorted(asked)) if asked else {}
         variants = []
-        for kind, document_id, body, digest in parts:
-            known = self.merged.find(document_id, revisions.get(document_id), digest)
-            variants += self._update(kind, document_id, body, digest) if known is None else known
+        for merges in wanted:
+            variants.append([])
+            for merge in merges:
+                if merge.digest in self._done:
+                    self._assumed.add(merge.document_id)
+                else:
+                    known = self.merged.find(merge.document_id, revisions.get(merge.document_id), merge.digest)
+                    self._done[merge.digest] = self._update(merge) if known is None else known
+                variants[-1] += self._done[merge.digest]
         return variants
+
+    def settle(self) -> None:
+        """Make headers anew that someone deleted after the request had merged into them."""
+        gone = self._assumed - set(self._revisions(sorted(self._assumed))) if self._assumed else set()
+        for study in sorted({document_id.partition(":")[0] for document_id in gone}):
+            self.rebuild(study)
 
     def _revisions(self, ids: list[str]) -> dict[str, str]:
         rows = self.couch.json("POST", "_all_docs", body={"keys": ids}, authorization=self.authorization)["rows"]
         return {row["id"]: row["value"]["rev"] for row in rows if "id" in row and not row["value"].get("deleted")}
 
-    def _update(self, kind: str, document_id: str, body: bytes, digest: bytes) -> list[str]:
-        path = f"{DESIGN}/_update/{kind}/{segment(document_id)}"
+    def _update(self, merge: Merge) -> list[str]:
+        path = f"{DESIGN}/_update/{merge.kind}/{segment(merge.document_id)}"
         for attempt in range(ATTEMPTS):
             try:
                 answer = self.couch.request(
                     "PUT",
                     path,
-                    body=body,
+                    body=merge.body,
                     headers={"Content-Type": "application/json"},
                     authorization=self.authorization,
                 )
@@ -126,7 +156,8 @@ class Headers:
             told = orjson.loads(answer.read())
             revision = answer.headers.get("X-Couch-Update-NewRev") or told.get("revision")
             if revision:
-                self.merged.remember(document_id, told.get("revision"), revision, digest, told["variants"])
+                before = told.get("revision")
+                self.merged.remember(merge.document_id, before, revision, merge.digest, told["variants"])
             return told["variants"]
         raise AssertionError("unreachable")
 

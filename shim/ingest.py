@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from base64 import b64encode
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import BinaryIO
@@ -26,80 +25,24 @@ from shim.multipart_writer import (
     read_pieces,
     write_multipart,
 )
+from shim.outcome import (
+    COERCED,
+    DUPLICATE,
+    FAILURES,
+    MISMATCH,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+    UNSUPPORTED_CLASS,
+    WITHOUT_STUDY,
+    WRONG_STUDY,
+    Outcome,
+)
 from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
 from shim.store import ATTACHMENT, DATASET, Bytes
-
-# Failure and warning reasons (PS3.18 Table I.2-2, PS3.4 Table GG.4-2, PS3.7 C).
-PROCESSING_FAILURE = 0x0110
-DUPLICATE = 0x0111
-UNSUPPORTED_CLASS = 0x0122
-NOT_AUTHORIZED = 0x0124
-OUT_OF_RESOURCES = 0xA700
-WRONG_STUDY = 0xA901
-COERCED = 0xB000
-MISMATCH = 0xB007
-
-# What the database's status means for an instance; anything else is a processing failure.
-FAILURES = {
-    401: NOT_AUTHORIZED,
-    403: NOT_AUTHORIZED,
-    413: OUT_OF_RESOURCES,
-    503: OUT_OF_RESOURCES,
-    507: OUT_OF_RESOURCES,
-}
-# SOP Classes of objects that belong to no study (PS3.4 GG.3, PS3.3 A.3): directories, hanging protocols, palettes, …
-WITHOUT_STUDY = re.compile(
-    r"1\.2\.840\.10008\.(1\.3\.10|5\.1\.4\.(38\.1|39\.1|43\.1|44\.1|45\.1|1\.1\.(200\.[137]|201\.1)))"
-)
 
 # A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
 LARGEST_DATASET = 4_000_000
 ATTEMPTS = 20
-
-
-@dataclass
-class Outcome:
-    """What became of one instance of a request.
-
-    Attributes
-    ----------
-    study, series, instance, sop_class : str
-        Empty where they could not be read.
-    failure : int
-        Failure Reason (0008,1197), 0 when it is stored.
-    warning : int
-        Warning Reason (0008,1196), 0 for none.
-    comment : str
-        What a person is told.
-    too_large : bool
-        Whether it passed a limit of size.
-    elsewhere : str
-        The resource of another instance with the same SOP Instance UID, empty if there is none.
-    refused : int
-        401 or 403 when the database lets the client store nothing.
-    replaced : bool
-        Whether it took the place of one with other content.
-    variants : list of str
-        Tags whose values differ within the study or series.
-    """
-
-    study: str = ""
-    series: str = ""
-    instance: str = ""
-    sop_class: str = ""
-    failure: int = 0
-    warning: int = 0
-    comment: str = ""
-    too_large: bool = False
-    elsewhere: str = ""
-    refused: int = 0
-    replaced: bool = False
-    variants: list[str] = field(default_factory=list)
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """The three UIDs."""
-        return self.study, self.series, self.instance
 
 
 @dataclass
@@ -209,13 +152,9 @@ class Ingest:
     def store_batch(self, batch: list[Received]) -> list[Outcome]:
         """Store several small instances with one write to the database; see `store`."""
         ready: list[tuple[Received, dict]] = []
-        for received in batch:
-            if received.outcome.failure:
-                continue
+        for received in self._with_headers([received for received in batch if not received.outcome.failure]):
             with self._telling(received.outcome):
-                read = received.read
-                received.outcome.variants = self.headers.merge(read.study_uid, read.series_uid, read.dataset)
-                document = make_document(read, received.size, received.sha256)
+                document = make_document(received.read, received.size, received.sha256)
                 self._claim(received, document["_id"])
                 if self.bytes.folder is not None:
                     document["file"]["store"] = self.bytes.folder.put(received.file, received.sha256)
@@ -225,6 +164,19 @@ class Ingest:
             with self._telling(received.outcome):
                 self._put(received, document)
         return [received.outcome for received in batch]
+
+    def _with_headers(self, batch: list[Received]) -> list[Received]:
+        """Merge the headers of instances; return those instances whose headers are ready for them."""
+        places = [(received.read.study_uid, received.read.series_uid, received.read.dataset) for received in batch]
+        try:
+            for received, variants in zip(batch, self.headers.merge(places), strict=True):
+                received.outcome.variants = variants
+        except (CouchError, DicomWebError) as problem:
+            if len(batch) > 1:  # find the one that cannot be merged
+                return [ready for received in batch for ready in self._with_headers([received])]
+            for received in batch:
+                self._tell(received.outcome, problem)
+        return [received for received in batch if not received.outcome.failure]
 
     def settle(self, outcomes: list[Outcome]) -> None:
         """Do once for a request what its instances leave: headers of studies where some were replaced, UIDs used twice.
@@ -236,6 +188,7 @@ class Ingest:
         """
         for study in sorted({outcome.study for outcome in outcomes if outcome.replaced}):
             self.headers.rebuild(study)
+        self.headers.settle()
         stored = [outcome for outcome in outcomes if not outcome.failure]
         elsewhere = find_elsewhere(self.couch, [outcome.place for outcome in stored], self.authorization)
         for outcome in stored:
@@ -260,13 +213,17 @@ class Ingest:
         try:
             yield
         except (CouchError, DicomWebError) as problem:
-            outcome.failure = FAILURES.get(problem.status, PROCESSING_FAILURE)
-            outcome.comment = f"not stored: {problem}"
-            outcome.too_large = problem.status == 413
-            outcome.refused = problem.status if problem.status in (401, 403) else 0
+            self._tell(outcome, problem)
         except OSError as problem:  # of the folder, such as a full disk
             outcome.failure = OUT_OF_RESOURCES
             outcome.comment = f"not stored: {problem.strerror}"
+
+    @staticmethod
+    def _tell(outcome: Outcome, problem: CouchError | DicomWebError) -> None:
+        outcome.failure = FAILURES.get(problem.status, PROCESSING_FAILURE)
+        outcome.comment = f"not stored: {problem}"
+        outcome.too_large = problem.status == 413
+        outcome.refused = problem.status if problem.status in (401, 403) else 0
 
     def _write_together(self, ready: list[tuple[Received, dict]]) -> list[tuple[Received, dict]]:
         """Write documents with ``_bulk_docs``; return those that were not, to be written one by one."""

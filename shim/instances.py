@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from shim.correct import RangeFile, correct
+from shim.errors import DicomWebError
 from shim.frames import EXPLICIT_LITTLE, is_native
 from shim.imaging import stored_of
 from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
@@ -13,7 +14,7 @@ from shim.pixels.decode import can_decode
 from shim.pixels.encode import ENCODED
 from shim.pixels.errors import PixelError
 from shim.pixels.transcode import Stored as Source
-from shim.pixels.transcode import transcode
+from shim.pixels.transcode import targets, transcode
 from shim.retrieve import Retriever, Stored
 
 DICOM = "application/dicom"
@@ -93,8 +94,8 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
 
     Raises
     ------
-    PixelError
-        It cannot be converted; of a converted one, the first frame is converted at once.
+    DicomWebError
+        406 if it cannot be converted, naming what there is; of a converted one, the first frame is made at once.
     """
     if syntax == stored.file["transferSyntax"]:
         size, pieces = reader.content(stored)
@@ -103,7 +104,11 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
     source = stored_of(reader, document)
     if stored.changes:
         source = _corrected(source, stored)
-    size, pieces = transcode(source, syntax)
+    try:
+        size, pieces = transcode(source, syntax)
+    except PixelError as problem:
+        left = ", ".join(one for one in targets(source) if one != syntax)
+        raise DicomWebError(406, f"{problem}; there are the transfer syntaxes {left}") from problem
     return Delivery(stored, syntax, size, lambda: pieces)
 
 
@@ -128,5 +133,7 @@ def deliver_all(reader: Retriever, chosen: Iterable[tuple[Stored, str]]) -> Iter
     for stored, syntax in chosen:
         try:
             yield deliver(reader, stored, syntax)
-        except PixelError:
+        except DicomWebError as problem:
+            if problem.status != 406:
+                raise
             yield deliver(reader, stored, stored.file["transferSyntax"])

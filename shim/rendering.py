@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from shim.frames import media_type
 from shim.imaging import image_of
 from shim.pixels.formats import animate, encode_picture, frame_times
 from shim.pixels.icc import profile_of
-from shim.pixels.image import Image, text
+from shim.pixels.image import Image, numbers, text
 from shim.pixels.parameters import Rendering
 from shim.pixels.render import picture
 from shim.retrieve import Retriever, describe
@@ -61,7 +62,7 @@ def kind_of_document(document: dict) -> str:
     """Return what an instance is: ``image``, ``video``, ``document``, ``report`` or nothing of these."""
     if is_video(document):
         return "video"
-    if document["file"].get("frames"):
+    if (document["file"].get("frames") or {}).get("count"):
         return "image"
     if DOCUMENT in document["file"].get("bulk", {}):
         return "document"
@@ -118,8 +119,12 @@ def representative_instance(reader: Retriever, study: str, series: str | None, i
 
 
 def _series_of(reader: Retriever, study: str) -> Iterator[str]:
-    rows = reader.rows(rewrite.series_of(study))
-    for row in sorted(rows, key=lambda row: text(row["value"]["dataset"], "00080060") in _NO_PICTURES):
+    def rank(row: dict) -> tuple:
+        dataset = row["value"]["dataset"]
+        series = numbers(dataset, "00200011")
+        return text(dataset, "00080060") in _NO_PICTURES, series[0] if series else math.inf, row["id"]
+
+    for row in sorted(reader.rows(rewrite.series_of(study)), key=rank):
         yield row["id"].split(":")[1]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import chain
 from os import SEEK_END
 from typing import BinaryIO
 
@@ -19,7 +18,7 @@ from shim.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
 from shim.native import cut_bits, swap, word_size
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
-from shim.store import DATASET, Bytes, cut_out
+from shim.store import DATASET, Bytes, cut_out, cut_ranges
 
 
 def describe(study: str, series: str | None = None, instance: str | None = None) -> str:
@@ -227,7 +226,7 @@ class Retriever:
         ranges = [] if "bits" in frames and number <= frames["count"] else frame_ranges(frames, number)
         if "fragments" in frames:
             size = sum(end - start for start, end in ranges)
-            return size, lambda: chain.from_iterable(self.read(document, *one) for one in ranges)
+            return size, lambda: self._fragments(document, ranges)
         value = file["bulk"][pixel_path(document)]
         pieces = self.bulk(document, value)[1]
         if not ranges:
@@ -236,6 +235,14 @@ class Retriever:
             return len(cut), lambda: iter((cut,))
         start, end = (position - value["offset"] for position in ranges[0])
         return end - start, lambda: pieces(start, end)
+
+    def _fragments(self, document: dict, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
+        """Yield the bytes of ascending ranges, read in one go: all that is between fragments is their headers."""
+        if not ranges:
+            return iter(())
+        start, end = ranges[0][0], ranges[-1][1]
+        whole = self.read(document, start, end)
+        return whole if len(ranges) == 1 else cut_ranges(whole, start, ranges)
 
     def bulk(self, document: dict, value: dict) -> tuple[int, Callable[..., Iterator[bytes]]]:
         """Return the size of a bulk value and what yields its bytes, or those from a start up to an end.

@@ -189,8 +189,8 @@ def instances(study: str, series: str | None = None) -> CouchRequest:
 
 
 def series_of(study: str) -> CouchRequest:
-    """Return the request for the index rows of the series of a study, in order of their numbers."""
-    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {**between([study], [study]), "reduce": "false"})
+    """Return the request for the index rows of the series of a study."""
+    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {"key": as_json(study), "reduce": "false"})
 
 
 def count_of(study: str, series: str) -> CouchRequest:

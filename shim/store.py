@@ -141,6 +141,24 @@ def cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
             break
 
 
+def cut_ranges(chunks: Iterator[bytes], position: int, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
+    """Yield the bytes of `chunks`, which begin at `position`, that lie in ascending `ranges` (start, end)."""
+    waiting = iter(ranges)
+    start, end = next(waiting)
+    for piece in chunks:
+        last = position + len(piece)
+        while start < last:
+            if end > position:
+                yield piece[max(start - position, 0) : end - position]
+            if end > last:
+                break
+            following = next(waiting, None)
+            if following is None:
+                return
+            start, end = following
+        position = last
+
+
 def _sync_folder(path: Path) -> None:
     """Make a rename in `path` survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

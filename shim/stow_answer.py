@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.ingest import OUT_OF_RESOURCES, Outcome
+from shim.outcome import OUT_OF_RESOURCES, Outcome
 from shim.query import describe
 
 

@@ -8,9 +8,9 @@ from tempfile import SpooledTemporaryFile
 
 from shim.build import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
 from shim.errors import DicomWebError
-from shim.ingest import Outcome
 from shim.multipart import CHUNK, Part, iter_parts
 from shim.negotiate import MalformedMediaType, MediaType, parse_media_type
+from shim.outcome import Outcome
 
 SINGLE = METADATA | {DICOM}
 SPOOL_LIMIT = 1 << 20
@@ -30,13 +30,17 @@ class Limited:
         self._stream = stream
         self._left = limit
         self._limit = limit
+        self._passed = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read; DicomWebError 413 past the limit."""
-        piece = self._stream.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
+        """Read; DicomWebError 413 once the limit is passed, but not before what precedes it was given."""
+        if self._passed:
             raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
+        piece = self._stream.read(size)
+        if len(piece) > self._left:
+            self._passed = True
+            return piece[: self._left] or self.read()
+        self._left -= len(piece)
         return piece
 
 

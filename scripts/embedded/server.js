@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 'use strict';
 
-// The embedded database of dicouch: `node server.js --port 5984 --data DIR`. Prints one JSON line {"url": ...} when it answers.
+// The embedded database of dicouch: `node server.js --port 5984 --data DIR`. Prints one JSON line {"url": ...} when it
+// answers.
 //
 //   --host HOST      address to listen on (127.0.0.1)
 //   --port PORT      port to listen on (0: any free one)
@@ -48,10 +49,8 @@ function readOptions() {
   if (admin && !/^[^:]+:.+/.test(admin)) {
     fail('EMBEDDED_ADMIN is not user:password');
   }
-  return Object.assign(values, {
-    port: Number(values.port),
-    admin: admin ? { name: admin.slice(0, admin.indexOf(':')), password: admin.slice(admin.indexOf(':') + 1) } : undefined
-  });
+  const [, name, password] = /^([^:]*):(.*)$/.exec(admin || '') || [];
+  return Object.assign(values, { port: Number(values.port), admin: admin ? { name, password } : undefined });
 }
 
 async function main() {

@@ -23,9 +23,9 @@ from shim.build.model import (
 from shim.build.pixels import PIXEL_TAGS, holds_frames, number_of_frames
 from shim.dicom_xml import MalformedNativeDicom, xml_to_dataset
 from shim.errors import DicomWebError
-from shim.ingest import Outcome
 from shim.multipart import MalformedMultipart, Part, TooManyParts
 from shim.negotiate import MalformedMediaType, MediaType, parse_media_type
+from shim.outcome import Outcome
 from shim.part10.model import MAX_DEPTH
 
 DICOM, JSON, XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
@@ -93,6 +93,7 @@ class Assembly:
         self.folder = folder
         self.scratch = Scratch(folder)
         self._count = 0
+        self._too_many = False
         self._parts: dict[str, list[Bulk]] = {}
         self._frames: dict[str, list[Bulk]] = {}
         self._waiting: dict[int, Waiting] = {}
@@ -109,8 +110,10 @@ class Assembly:
         """
         media = self._media(part)
         if media.essence == DICOM:
-            self._number()
-            yield part
+            if self._number():
+                yield part
+            else:
+                part.close()
             return
         with part:
             if media.essence not in METADATA:
@@ -121,8 +124,8 @@ class Assembly:
                 try:
                     datasets = [xml_to_dataset(part.file.read())]
                 except MalformedNativeDicom as problem:
-                    self._number()
-                    yield Outcome(failure=CANNOT_UNDERSTAND, comment=f"part {part.number}: {problem}")
+                    if self._number():
+                        yield Outcome(failure=CANNOT_UNDERSTAND, comment=f"part {part.number}: {problem}")
                     return
                 ready = self._metadata(datasets, media)
             else:
@@ -136,14 +139,25 @@ class Assembly:
         return self._count > 0
 
     def end(self) -> Iterator[Part | Outcome]:
-        """Yield what the end of the request leaves: instances without all bulk data, bulk data without instance."""
+        """Yield what the end of the request leaves: instances without all bulk data, bulk data without instance.
+
+        Raises
+        ------
+        DicomWebError
+            400 when there are no metadata.
+        TooManyParts
+            When there were more instances than allowed; those are left out.
+        """
         if not self.begun and self._parts:
             raise DicomWebError(400, "the request has bulk data and no metadata")
         for waiting in list(self._waiting.values()):
             yield self._finish(waiting)
+        if self._too_many:  # the bulk data of those beyond the limit have no metadata either
+            raise TooManyParts(f"more than {self.max_instances} instances")
         for location, parts in self._parts.items():
             if not any(bulk.number in self._used for bulk in parts):
-                comment = f"bulk data that no metadata name: {location[-200:]}"
+                # The comment has 64 characters (PS3.5 6.2, LO), and the end of a location tells most.
+                comment = f"no metadata name the bulk data {location if len(location) < 34 else '..' + location[-31:]}"
                 yield Outcome(failure=MISSING_BULK_DATA, comment=comment)
 
     def _media(self, part: Part) -> MediaType:
@@ -154,16 +168,18 @@ class Assembly:
         except MalformedMediaType as problem:
             raise DicomWebError(400, f"part {part.number}: Content-Type: {problem}") from problem
 
-    def _number(self) -> int:
-        self._count += 1
-        if self._count > self.max_instances:
-            raise TooManyParts(f"more than {self.max_instances} instances")
-        return self._count
+    def _number(self) -> bool:
+        """Count an instance; False when the request has more than it may have."""
+        self._too_many |= self._count >= self.max_instances
+        self._count += not self._too_many
+        return not self._too_many
 
     def _metadata(self, datasets: list, media: MediaType) -> list[Waiting]:
         ready = []
         for dataset in datasets:
-            waiting = Waiting(self._number(), dataset, media)
+            if not self._number():
+                break
+            waiting = Waiting(self._count, dataset, media)
             self._waiting[waiting.number] = waiting
             for is_pixels, uri in _uris(dataset, 0):
                 key = self._key(uri)

@@ -6,6 +6,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from shim.pixels.image import Image, integer, numbers, text
+from shim.pixels.luts import Window, stored_window
 from shim.pixels.parameters import PATIENT, TECHNIQUE
 
 
@@ -16,7 +17,7 @@ def patient_lines(image: Image) -> list[str]:
     return [line for line in lines if line]
 
 
-def technique_lines(image: Image, number: int) -> list[str]:
+def technique_lines(image: Image, number: int, window: Window | None = None) -> list[str]:
     """Return what tells how it was made: modality, study, date, series, image and frame, position, window.
 
     Parameters
@@ -24,6 +25,8 @@ def technique_lines(image: Image, number: int) -> list[str]:
     image : Image
     number : int
         Frame number, from 1.
+    window : Window, optional
+        In place of the frame's own.
     """
     dataset = image.dataset
     series, instance = integer(dataset, "00200011"), integer(dataset, "00200013")
@@ -33,19 +36,21 @@ def technique_lines(image: Image, number: int) -> list[str]:
     date = text(dataset, "00080022") or text(dataset, "00080020")
     time = text(dataset, "00080032") or text(dataset, "00080030")
     position = numbers(image.group(number, "00209113"), "00200032")
-    centers, widths = (numbers(image.group(number, "00289132"), tag) for tag in ("00281050", "00281051"))
+    window = window or stored_window(image, number)
     lines = [
         " ".join(part for part in (text(dataset, "00080060"), text(dataset, "00081030")) if part),
         text(dataset, "0008103E"),
         " ".join(part for part in numbered if part),
         " ".join(part for part in (_date(date), _time(time)) if part),
         "position " + " ".join(f"{value:g}" for value in position) if position else "",
-        f"window {centers[0]:g} / {widths[0]:g}" if centers and widths else "",
+        f"window {window.center:g} / {window.width:g}" if window else "",
     ]
     return [line for line in lines if line]
 
 
-def annotate(picture: Pillow.Image, image: Image, number: int, asked: frozenset[str]) -> Pillow.Image:
+def annotate(
+    picture: Pillow.Image, image: Image, number: int, asked: frozenset[str], window: Window | None = None
+) -> Pillow.Image:
     """Return a picture with annotations: the patient at the top left, the technique at the bottom left.
 
     Parameters
@@ -56,6 +61,8 @@ def annotate(picture: Pillow.Image, image: Image, number: int, asked: frozenset[
         Frame number, from 1.
     asked : frozenset of str
         Of "patient" and "technique".
+    window : Window, optional
+        The one that the picture is shown with, in place of the frame's own.
     """
     if not asked:
         return picture
@@ -68,7 +75,7 @@ def annotate(picture: Pillow.Image, image: Image, number: int, asked: frozenset[
         for line, content in enumerate(patient_lines(image)):
             _write(draw, (gap, gap + line * step), content, font)
     if TECHNIQUE in asked:
-        lines = technique_lines(image, number)
+        lines = technique_lines(image, number, window)
         top = picture.height - gap - step * len(lines)
         for line, content in enumerate(lines):
             _write(draw, (gap, top + line * step), content, font)

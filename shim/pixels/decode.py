@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ UNCOMPRESSED_FRAMES = "1.2.840.10008.1.2.1.98"
 
 # Lossy JPEG is stored as YBR and shown as RGB; an uncompressed copy of it is RGB everywhere.
 _LOSSY_JPEG = frozenset(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"))
+
+
+# What a plugin says of a damaged frame is told to the client; pydicom would log its traceback each time.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def can_decode(transfer_syntax: str) -> bool:
         return False
 
 
-def decode(image: Image, number: int, *, pad: bool = False) -> Pixels:
+def decode(image: Image, number: int, *, pad: bool = False, rgb: bool = True) -> Pixels:
     """Decode a frame as faithfully as its transfer syntax allows.
 
     Colour stays as it is stored, but for JPEG 2000's own transforms, which a decoder reverses, and lossy JPEG, which
@@ -68,6 +73,8 @@ def decode(image: Image, number: int, *, pad: bool = False) -> Pixels:
         Frame number, from 1.
     pad : bool
         Take what is there of a native frame that is cut off; the rest is 0.
+    rgb : bool
+        Convert lossy JPEG to RGB.
 
     Returns
     -------
@@ -87,7 +94,7 @@ def decode(image: Image, number: int, *, pad: bool = False) -> Pixels:
     if image.transfer_syntax == DEFLATED_FRAMES:
         data = _inflate(image, data)
     elif not image.native and image.transfer_syntax != UNCOMPRESSED_FRAMES:
-        return _compressed(image, number, data)
+        return _compressed(image, number, data, rgb)
     return _native(image, number, data, pad)
 
 
@@ -152,7 +159,7 @@ def _native(image: Image, number: int, data: bytes, pad: bool = False) -> Pixels
     return Pixels(array, described["photometric_interpretation"])
 
 
-def _compressed(image: Image, number: int, data: bytes) -> Pixels:
+def _compressed(image: Image, number: int, data: bytes, rgb: bool) -> Pixels:
     if not can_decode(image.transfer_syntax):
         raise Unsupported(f"there is no decoder for the transfer syntax {image.transfer_syntax}")
     header = read_header(data)
@@ -172,7 +179,7 @@ def _compressed(image: Image, number: int, data: bytes) -> Pixels:
     photometric = described["photometric_interpretation"]
     if photometric == "YBR_FULL_422":
         photometric = "YBR_FULL"  # no decoder subsamples
-    if photometric == "YBR_FULL" and image.transfer_syntax in _LOSSY_JPEG:
+    if rgb and photometric == "YBR_FULL" and image.transfer_syntax in _LOSSY_JPEG:
         array, photometric = convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
     return Pixels(array, photometric)
 

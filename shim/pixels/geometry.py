@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image as Pillow
 
 from shim.pixels.errors import BadParameter
-from shim.pixels.parameters import Viewport
+from shim.pixels.parameters import LARGEST_AREA, Viewport
 
 
 def place(viewport: Viewport, columns: int, rows: int) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
@@ -29,7 +29,7 @@ def place(viewport: Viewport, columns: int, rows: int) -> tuple[tuple[float, flo
     Raises
     ------
     BadParameter
-        The region is outside the source.
+        The region is outside the source, or the rendered image far larger than it.
     """
     scale_x, scale_y = (columns, rows) if viewport.relative else (1, 1)
     left, top = viewport.left * scale_x, viewport.top * scale_y
@@ -47,6 +47,8 @@ def place(viewport: Viewport, columns: int, rows: int) -> tuple[tuple[float, flo
     ratio = min(ratios, default=1.0)
     limits = viewport.width or round(width * ratio), viewport.height or round(height * ratio)
     size = tuple(max(1, min(round(side * ratio), limit)) for side, limit in zip((width, height), limits, strict=True))
+    if size[0] * size[1] > max(LARGEST_AREA, columns * rows):
+        raise BadParameter(f"the viewport makes an image of {size[0]} x {size[1]} pixels, more than are rendered")
     return (left, top, right, bottom), size
 
 

@@ -208,7 +208,8 @@ def shown_range(image: Image, number: int, array: np.ndarray) -> tuple[float, fl
     fraction = integer(image.dataset, "0062000E")
     if fraction and fraction > 0:
         return 0, fraction  # PS3.3 C.8.20.2: Maximum Fractional Value of a segmentation
-    if not image.is_float and image.bits_stored <= 8 and not image.signed:
+    labels = text(image.dataset, "00620001").upper() == "LABELMAP"
+    if not image.is_float and not labels and image.bits_stored <= 8 and not image.signed:
         return full_range(image)
     used = array[np.isfinite(array)] if image.is_float else array
     padding = None if image.is_float else padding_range(image)

@@ -11,7 +11,9 @@ from shim.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
 
 PATIENT, TECHNIQUE = "patient", "technique"
 LARGEST_VIEWPORT = 16384
-"""Most rows or columns of a rendered image."""
+"""Most rows or columns that a client can ask for."""
+LARGEST_AREA = 32 * 1024 * 1024
+"""Most pixels of a rendered image that is larger than its source."""
 
 PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
 _FUNCTIONS = {"linear": LINEAR, "linear-exact": LINEAR_EXACT, "sigmoid": SIGMOID}

@@ -29,18 +29,18 @@ def retrieve_bulkdata(study, series, instance, path):
     ranges = common.retrieval_accepted()
     reader = common.reader()
     document = reader.document(study, series, instance)
-    path = path.upper()
+    path, base = path.upper(), common.base_url()
     value = document["file"].get("bulk", {}).get(path)
     if value is None:
         raise DicomWebError(404, f"{describe(study, series, instance)} has no bulk data {path[:80]!r}")
     if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
-        return compressed_pixels(reader, document, ranges)
+        return compressed_pixels(reader, document, ranges, base)
     kind = kind_of(document, path, value)
     chosen = choose(ranges, offers(kind))
     if chosen is None:
         raise common.not_acceptable([str(offer) for offer in offers(kind)])
     if value.get("encapsulated"):
-        headers, size, opener = icon(reader, document, path, value)
+        headers, size, opener = icon(reader, document, path, value, base)
         return (
             common.multipart_answer(kind, [(headers, size, opener)])
             if chosen.is_multipart
@@ -49,7 +49,7 @@ def retrieve_bulkdata(study, series, instance, path):
     size, pieces = reader.bulk(document, value)
     if not chosen.is_multipart:
         return common.ranged(size, pieces, kind)
-    headers = {"Content-Type": kind, "Content-Location": location(document, path)}
+    headers = {"Content-Type": kind, "Content-Location": location(document, path, base)}
     return common.multipart_answer(kind, [(headers, size, pieces)])
 
 
@@ -77,8 +77,9 @@ def all_bulkdata(study: str, series: str | None = None, instance: str | None = N
     ranges = common.retrieval_accepted()
     reader = common.reader()
     found = reader.instances(study, series, instance)
+    base = common.base_url()
     documents = (reader.document(*one.id.split(":")) for one in found)
-    parts = (part for document in documents for part in values(reader, document, ranges))
+    parts = (part for document in documents for part in values(reader, document, ranges, base))
     first = next(parts, None)
     if first is None:
         raise DicomWebError(
@@ -89,13 +90,13 @@ def all_bulkdata(study: str, series: str | None = None, instance: str | None = N
     return stream([first], parts, parse_media_type(f'multipart/related; type="{kind}"'), one_syntax=False)
 
 
-def values(reader: Retriever, document: dict, ranges: list[MediaRange]) -> Iterator[Part]:
+def values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[Part]:
     """Yield the bulk values of an instance for which there is an acceptable form."""
     for path, value in document["file"].get("bulk", {}).items():
         if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
             try:
                 chosen = choose_frames(reader, document, ranges, single=False)
-                yield from all_frames(reader, document, chosen.transfer_syntax)
+                yield from all_frames(reader, document, chosen.transfer_syntax, base)
             except (DicomWebError, PixelError):
                 continue  # not to be had in an acceptable form
             continue
@@ -104,19 +105,19 @@ def values(reader: Retriever, document: dict, ranges: list[MediaRange]) -> Itera
             continue
         if value.get("encapsulated"):
             try:
-                yield icon(reader, document, path, value)
+                yield icon(reader, document, path, value, base)
             except PixelError:
                 continue
             continue
         size, pieces = reader.bulk(document, value)
-        yield {"Content-Type": kind, "Content-Location": location(document, path)}, size, pieces
+        yield {"Content-Type": kind, "Content-Location": location(document, path, base)}, size, pieces
 
 
-def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange]) -> Response:
+def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Response:
     """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
     count = document["file"]["frames"]["count"]
     chosen = choose_frames(reader, document, ranges, single=count == 1)
-    parts = all_frames(reader, document, chosen.transfer_syntax)
+    parts = all_frames(reader, document, chosen.transfer_syntax, base)
     first = next(parts)
     return stream([first], parts, chosen) if chosen.is_multipart else common.part_alone(first)
 
@@ -148,7 +149,7 @@ def offers(kind: str) -> list[MediaType]:
     return [parse_media_type(name) for name in (*multipart, *alone)]
 
 
-def icon(reader: Retriever, document: dict, path: str, value: dict) -> Part:
+def icon(reader: Retriever, document: dict, path: str, value: dict, base: str) -> Part:
     """Return a small compressed image inside the data set, such as an icon, without its item headers."""
     size, pieces = reader.bulk(document, value)
     if size > SMALL:
@@ -161,12 +162,12 @@ def icon(reader: Retriever, document: dict, path: str, value: dict) -> Part:
     syntax = document["file"]["transferSyntax"]
     headers = {
         "Content-Type": f"{media_type(syntax)}; transfer-syntax={syntax}",
-        "Content-Location": location(document, path),
+        "Content-Location": location(document, path, base),
     }
     return headers, len(frame), lambda: (frame,)
 
 
-def location(document: dict, path: str) -> str:
+def location(document: dict, path: str, base: str) -> str:
     """Return the absolute URL of a bulk value."""
     study, series, instance = document["_id"].split(":")
-    return f"{common.base_url()}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}"
+    return f"{base}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}"

@@ -25,9 +25,8 @@ def capabilities() -> Response | None:
         return None
     prefix = common.config().prefix
     path = request.path.rstrip("/")
-    resources = (
-        wadl.find(path.removeprefix(prefix).strip("/")) if path in ("", prefix) or path.startswith(prefix) else None
-    )
+    below = path.removeprefix(prefix) if f"{path}/".startswith(f"{prefix}/") else path
+    resources = wadl.find(below.strip("/"))
     if resources is None:
         raise DicomWebError(404, f"there is no resource {request.path[:200]}")
     delete = common.config().allow_delete == "yes"

@@ -35,7 +35,7 @@ def retrieve_frames(study, series, instance, frames):
     document = reader.document(study, series, instance)
     chosen = choose_frames(reader, document, common.retrieval_accepted(), single=len(numbers) == 1)
     syntax = chosen.transfer_syntax
-    parts = frame_parts(reader, document, numbers, syntax)
+    parts = frame_parts(reader, document, numbers, syntax, common.base_url())
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
         return common.multipart_answer(media_type(syntax), list(parts), syntax)
     first = next(parts)
@@ -71,7 +71,8 @@ def pixels(study: str, series: str | None = None, instance: str | None = None) -
     if document is None:
         raise DicomWebError(404, f"there are no pixel data in {describe(study, series, instance)}")
     chosen = choose_frames(reader, document, ranges, single=False)
-    parts = all_frames(reader, document, chosen.transfer_syntax)
+    base = common.base_url()
+    parts = all_frames(reader, document, chosen.transfer_syntax, base)
     first = next(parts)
 
     def more() -> Iterator[Part]:
@@ -79,16 +80,16 @@ def pixels(study: str, series: str | None = None, instance: str | None = None) -
         for following in images:
             try:
                 choice = choose_frames(reader, following, ranges, single=False)
-                yield from all_frames(reader, following, choice.transfer_syntax)
+                yield from all_frames(reader, following, choice.transfer_syntax, base)
             except (DicomWebError, PixelError):
                 continue  # not to be had in an acceptable form
 
     return stream([first], more(), chosen, one_syntax=instance is not None)
 
 
-def all_frames(reader: Retriever, document: dict, syntax: str) -> Iterator[Part]:
-    """Yield all frames of an instance."""
-    return frame_parts(reader, document, list(range(1, document["file"]["frames"]["count"] + 1)), syntax)
+def all_frames(reader: Retriever, document: dict, syntax: str, base: str) -> Iterator[Part]:
+    """Yield all frames of an instance; see `frame_parts`."""
+    return frame_parts(reader, document, list(range(1, document["file"]["frames"]["count"] + 1)), syntax, base)
 
 
 def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool) -> MediaType:
@@ -151,8 +152,20 @@ def other_syntaxes(reader: Retriever, document: dict) -> list[str]:
     return found
 
 
-def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: str) -> Iterator[Part]:
+def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: str, base: str) -> Iterator[Part]:
     """Yield frames in a transfer syntax; the first is decoded when it is asked for, before the answer begins.
+
+    Parameters
+    ----------
+    reader : Retriever
+    document : dict
+        Instance document.
+    numbers : list of int
+        Frame numbers, from 1, ascending.
+    syntax : str
+        Transfer syntax UID.
+    base : str
+        Absolute URL of the DICOMweb root: the answer is made when its request is gone.
 
     Raises
     ------
@@ -171,7 +184,7 @@ def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: s
     as_stored = syntax == plain_syntax(stored)
     image = None if as_stored else image_of(reader, reader.whole(document))
     for number in numbers:
-        headers = {"Content-Type": label, "Content-Location": f"{common.base_url()}{location}{number}"}
+        headers = {"Content-Type": label, "Content-Location": f"{base}{location}{number}"}
         if as_stored:
             yield headers, *reader.frame(document, number)
             continue

@@ -14,6 +14,7 @@ from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary
 from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
 from shim.pixels.errors import PixelError
 from shim.pixels.formats import FORMATS
+from shim.pixels.image import integer
 from shim.pixels.parameters import Rendering, parse_rendering
 from shim.pixels.render import representative
 from shim.rendering import Shot, animation, kind_of_document, representative_instance, shots, stream_type
@@ -29,8 +30,8 @@ PICTURES = [parse_media_type(name) for name in FORMATS]
 MULTIPART = [parse_media_type(f'multipart/related; type="{name}"') for name in FORMATS]
 GIF = parse_media_type("image/gif")
 REPORTS = {"text/html": as_html, "text/plain": as_text}
-# Instances of one rendered study or series.
-MOST_INSTANCES = 10_000
+# Instances of one animation: all their documents are in memory.
+MOST_INSTANCES = 1000
 
 
 @blueprint.get("/studies/<study>/rendered")
@@ -84,8 +85,11 @@ def one(
     if kind == "video":
         return as_stored(ranges, stream_type(document), *reader.frame(document, 1))
     if kind == "document":
+        document = reader.whole(document)
         size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
-        return as_stored(ranges, document_type(reader.whole(document)), size, pieces)
+        # The length without the pad byte (PS3.3 C.24.2).
+        size = min(size, integer(document["dataset"], "00420015") or size)
+        return as_stored(ranges, document_type(document), size, lambda: pieces(0, size))
     if kind == "report":
         return report(ranges, reader, document)
     if kind != "image":
@@ -116,8 +120,8 @@ def several(study: str, series: str | None = None) -> Response:
         document = representative_instance(reader, study, series, None)
         shot = representative_shot(reader, document)
         return picture(chosen, shot.encode(chosen.essence, rendering))
-    if len(found) > MOST_INSTANCES:
-        raise DicomWebError(413, f"{len(found)} instances are more than are rendered in one answer")
+    if chosen == GIF and len(found) > MOST_INSTANCES:
+        raise DicomWebError(413, f"{len(found)} instances are too many for one animation")
     documents = (reader.document(*stored.id.split(":")) for stored in found)
     images = (document for document in documents if kind_of_document(document) == "image")
     frames = (shot for document in images for shot in shots(reader, document))

@@ -15,9 +15,10 @@ from flask import Blueprint, Response, current_app, request
 from shim import stow_body
 from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
-from shim.ingest import OUT_OF_RESOURCES, PROCESSING_FAILURE, Ingest, Outcome, Received
+from shim.ingest import Ingest, Received
 from shim.multipart import MalformedMultipart, Part
 from shim.negotiate import choose, parse_media_type
+from shim.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
 from shim.routes import common
 from shim.stow_answer import location_of, response_dataset, status_of, warnings
 
@@ -34,6 +35,8 @@ OFFERED = [JSON, PLAIN_JSON, XML]
 IN_FLIGHT = 4
 SMALL = 16 * 1024
 BATCH = 32
+# A body with no more than this around an instance holds no other.
+ALONE = 1024
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
 
 
@@ -56,10 +59,13 @@ class Upload:
     Parameters
     ----------
     ingest : Ingest
+    length : int or None
+        Bytes of the request's body, where it says so.
     """
 
-    def __init__(self, ingest: Ingest):
+    def __init__(self, ingest: Ingest, length: int | None = None):
         self.ingest = ingest
+        self._length = length
         self.outcomes: list[Outcome] = []
         self._running: deque[Future] = deque()
         self._small: list[Part] = []
@@ -72,6 +78,8 @@ class Upload:
             part.close()
             comment = f"the instance of {part.size} bytes is larger than this server takes"
             self._submit(lambda: [Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)])
+        elif self._length is not None and self._length - part.size < ALONE:
+            self.outcomes += self._store([part])  # handing it to another thread would only cost time
         elif part.size < SMALL:
             self._small.append(part)
             if len(self._small) >= BATCH:
@@ -157,7 +165,7 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
     merged = current_app.extensions["dicouch"]["merged"]
     overwrite = settings.duplicates == "overwrite"
     ingest = Ingest(common.couch(), common.store(), merged, study, overwrite, common.authorization())
-    upload = Upload(ingest)
+    upload = Upload(ingest, request.content_length)
     complaint = ""
     try:
         for part in stow_body.instances(

@@ -86,8 +86,9 @@ def page(answer: Answer, status: int = 200) -> Response:
     for name in PASSED:
         if name in answer.headers:
             response.headers[name] = answer.headers[name]
-    policies = [policy for policy in answer.headers.get_all("Content-Security-Policy", []) if "default-src" in policy]
-    response.headers["Content-Security-Policy"] = ", ".join(policies)
+    policies = ",".join(answer.headers.get_all("Content-Security-Policy", [])).split(",")
+    own = [policy.strip() for policy in policies if "default-src" in policy]
+    response.headers["Content-Security-Policy"] = ", ".join(own)
     return response
 
 

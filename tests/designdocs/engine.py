@@ -21,6 +21,8 @@ function emit(key, value) { emitted.push({ key: orNull(key), value: orNull(value
 function getRow() { return rows.length ? rows.shift() : null; }
 function send(text) { sent += text; }
 function start(response) { started = response; }
+var provided = [];
+function provides(type, make) { provided.push([type, make]); }
 function log() {}
 function require(path) {
   if (!modules[path]) {
@@ -43,8 +45,11 @@ function freeze(value) {
 }
 function runMap(source, doc) { emitted = []; compile(source)(freeze(JSON.parse(doc))); return JSON.stringify(emitted); }
 function runList(source, given, req) {
-  rows = JSON.parse(given); sent = ''; started = null;
-  var tail = compile(source)({}, JSON.parse(req));
+  rows = JSON.parse(given); sent = ''; started = null; provided = [];
+  var request = JSON.parse(req);
+  var tail = compile(source)({}, request);
+  var wanted = provided.filter(function (pair) { return pair[0] === request.wanted; })[0];
+  if (wanted) { tail = wanted[1](); }
   return JSON.stringify({ body: sent + (tail || ''), started: started, left: rows.length });
 }
 function runUpdate(source, doc, req) { return JSON.stringify(compile(source)(JSON.parse(doc), JSON.parse(req))); }
@@ -89,6 +94,21 @@ class DesignDocument:
         request = {"query": {**params, **({} if query is None else {"q": json.dumps(query)})}}
         answer = self._call("runList", self.source["lists"][name], json.dumps(rows), json.dumps(request))
         return {**answer, "body": json.loads(answer["body"])}
+
+    def page(self, name, rows, **params):
+        """Run a list that provides HTML; return ``{body, started, left}`` with the body as text."""
+        request = {"query": params, "userCtx": {"name": None}, "wanted": "html"}
+        return self._call("runList", self.source["lists"][name], json.dumps(rows), json.dumps(request))
+
+    def data(self, name, rows, **params):
+        """Run a list that provides JSON."""
+        request = {"query": params, "userCtx": {"name": None}, "wanted": "json"}
+        answer = self._call("runList", self.source["lists"][name], json.dumps(rows), json.dumps(request))
+        return json.loads(answer["body"])
+
+    def post(self, name, doc, request):
+        """Run an update with a whole request object; return ``(new document or None, response)``."""
+        return self._call("runUpdate", self.source["updates"][name], json.dumps(doc), json.dumps(request))
 
     def update(self, name, doc, body, document_id):
         """Run an update; return ``(new document or None, response body)``."""

@@ -3,6 +3,7 @@
 import io
 import itertools
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -41,7 +42,9 @@ class Study:
             make(self.uid, 1, PatientName="Doe^John", Manufacturer="two", **patient),
             make(self.uid, 2, PatientName="Doe^Jon", StudyDescription="", **patient),
         ]
-        self.answer = server.store(*self.files)
+        # The instances of one request are stored side by side: the first of two is the first.
+        server.store(self.files[0])
+        self.answer = server.store(*self.files[1:])
         self.path = f"/studies/{self.uid}"
 
     def url(self, number):
@@ -292,7 +295,7 @@ def test_refused(study, body, status, reason):
     assert response.status_code == status, response.text
     assert set(response.json()) == {"error", "reason"}
     assert reason in response.json()["reason"]
-    assert "history" in study.state() and study.state()["history"] == []
+    assert study.state()["history"] == []
 
 
 def test_refused_before_it_is_read(server, study):
@@ -338,3 +341,47 @@ def test_encodings(server, name):
     assert dataset.PatientName == "山田^太郎=x"
     assert dataset.PixelData == stored.PixelData
     assert dataset.file_meta.TransferSyntaxUID == stored.file_meta.TransferSyntaxUID
+
+
+def test_values_too_long_for_a_request_line(study):
+    comments = "ä" * 9000
+    study.fix(tag="PatientComments", value=comments)
+    rows = study.server.get(f"{study.path}/metadata").json()
+    assert [row["00104000"]["Value"] for row in rows] == [[comments]] * 3
+    assert dcmread(io.BytesIO(study.instance(1).content)).PatientComments == comments
+
+
+def test_a_data_set_in_an_attachment(server):
+    uid = fresh_uid()
+    content = make(uid, 1, PatientName="Doe^John", PatientID="big")
+    dataset = dcmread(io.BytesIO(content))
+    block = dataset.private_block(0x0009, "TEST", create=True)
+    for number in range(200):
+        block.add_new(number, "LT", "x" * 30_000)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    assert server.store(buffer.getvalue()).status_code in (200, 202)
+    body = {"tag": "PatientName", "value": "Roe^Jane", "by": "Ann"}
+    requests.post(f"{server.url}/studies/{uid}/conflicts", json=body, timeout=60).raise_for_status()
+    (row,) = server.get(f"/studies/{uid}/metadata").json()
+    assert alphabetic([row]) == ["Roe^Jane"]
+    (item,) = row["04000561"]["Value"]
+    assert alphabetic(item["04000550"]["Value"]) == ["Doe^John"]
+    assert len(row) > 200
+
+
+def test_storing_and_correcting_at_once(study):
+    """No instance and no decision is lost when both are written at the same time."""
+    files = [make(study.uid, 3 + n, PatientName=f"Name^{n}", PatientID=study.uid[-16:]) for n in range(16)]
+    with ThreadPoolExecutor(6) as pool:
+        stored = [pool.submit(study.server.store, content) for content in files]
+        fixed = [pool.submit(study.fix, tag="PatientName", value=f"Fixed^{n}") for n in range(8)]
+        assert {job.result().status_code for job in stored} <= {200, 202}
+        assert all(job.result()["changed"] for job in fixed)
+    state = study.state()
+    assert len([event for event in state["history"] if event["action"] == "set"]) == 8
+    (name,) = [one for one in state["attributes"] if one["tag"] == "00100010"]
+    assert name["current"] == name["fix"]["value"] == state["history"][0]["to"]
+    assert sum(value["instances"] for value in name["values"]) == 19
+    study.fix(tag="PatientName", undo=True)
+    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == ["Doe^John"] * 19

@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from scripts.databases import embedded, find_couchdb, private_couchdb
-from tests.integration.conftest import serve
 from tests.made import instance
+from tests.server import serve
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
 STUDIES, CLIENTS = 3, 3

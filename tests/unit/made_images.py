@@ -13,6 +13,7 @@ from pydicom.data import get_testdata_file
 from shim.imaging import image_of, stored_of
 from shim.ingest import make_document
 from shim.part10 import Part10Error, read_part10
+from shim.part10.model import MissingIdentifier
 from shim.pixels.image import Image
 from shim.pixels.transcode import Stored
 from shim.retrieve import Retriever
@@ -57,22 +58,36 @@ def sample(name: str) -> bytes:
 
 
 @functools.cache
-def image_files() -> list[Path]:
-    """Return the test files of pydicom and pydicom-data that hold pixels which pydicom reads."""
+def image_files() -> dict[str, bytes]:
+    """Return the test files of pydicom and pydicom-data that hold pixel data, by a name of their own.
+
+    Files without identifiers, which STOW refuses, are given some.
+    """
     import data_store
 
-    folders = [Path(pydicom.__file__).parent / "data", Path(data_store.__file__).parent]
-    found = []
-    for folder in folders:
+    found = {}
+    for folder in (Path(pydicom.__file__).parent / "data", Path(data_store.__file__).parent):
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix in ("", ".dcm", ".DCM") and _readable(path):
-                found.append(path)
+            if path.is_file() and path.suffix in ("", ".dcm", ".DCM"):
+                data = _with_pixels(path)
+                if data:
+                    found[path.name if path.name not in found else f"{path.parent.name}-{path.name}"] = data
     return found
 
 
-def _readable(path: Path) -> bool:
+def _with_pixels(path: Path) -> bytes | None:
     data = path.read_bytes()
     try:
-        return bool(document_of(data)["file"].get("frames"))
+        return data if document_of(data)["file"].get("frames") else None
+    except MissingIdentifier:
+        dataset = pydicom.dcmread(path)
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+            if not dataset.get(name):
+                setattr(dataset, name, "1.2.826.0.1.3680043.8.498.9")
+        if "PixelData" not in dataset or "TransferSyntaxUID" not in dataset.file_meta or "Rows" not in dataset:
+            return None
+        target = io.BytesIO()
+        dataset.save_as(target)
+        return target.getvalue()
     except Part10Error:
-        return False
+        return None

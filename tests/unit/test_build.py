@@ -10,8 +10,8 @@ from pydicom.data import get_testdata_file
 
 from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
-from shim.ingest import Outcome
 from shim.multipart import MalformedMultipart, TooManyParts
+from shim.outcome import Outcome
 from shim.part10 import read_part10
 from shim.stow_body import instances
 from tests.requests_made import Made, attribute, body, content_type, image, metadata, split

@@ -11,7 +11,7 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import pixel_array
 
-from shim.ingest import Outcome
+from shim.outcome import Outcome
 from shim.part10 import read_part10
 from shim.stow_body import instances
 from tests.requests_made import Made, attribute, bare_image, body, content_type, image, metadata

@@ -158,7 +158,10 @@ def test_the_last_of_repeated_elements_is_the_original():
 JAPANESE = Change(0x00100010, {"vr": "PN", "Value": [{"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎"}]}, AT)
 
 
-@pytest.mark.parametrize("path", [path for path in real_files() if "chr" in path.name and identifiers(path)], ids=lambda path: path.name)
+CHARACTER_SETS = [path for path in real_files() if "chr" in path.name and identifiers(path)]
+
+
+@pytest.mark.parametrize("path", CHARACTER_SETS, ids=lambda path: path.name)
 def test_a_name_that_the_character_set_does_not_have(path):
     content = real_files()[path]
     before = reread(content)

@@ -13,7 +13,17 @@ function checkDataset(doc) {
   if (!isObject(doc.dataset)) {
     refuse(doc, 'dataset must be an object in the DICOM JSON Model');
   }
-  Object.keys(doc.dataset).forEach(function (tag) {
+  var tags = Object.keys(doc.dataset);
+  // One test for all of them: it runs at every write. Only what fails is looked at one by one.
+  var vrs = tags.map(function (tag) {
+    var attribute = doc.dataset[tag];
+    return isObject(attribute) && (attribute.Value === undefined || Array.isArray(attribute.Value)) ? attribute.vr : '';
+  });
+  if (/^(?:[0-9A-F]{8},)*$/.test(tags.join(',') + (tags.length ? ',' : '')) &&
+      /^(?:[A-Z]{2},)*$/.test(vrs.join(',') + (tags.length ? ',' : ''))) {
+    return;
+  }
+  tags.forEach(function (tag) {
     if (!/^[0-9A-F]{8}$/.test(tag)) {
       refuse(doc, 'dataset: "' + tag + '" is not a tag of eight upper-case hexadecimal digits');
     }

@@ -1,7 +1,8 @@
 'use strict';
 
-// Who may do what, as CouchDB 3 decides it: with an administrator set, a database is for administrators unless its `_security`
-// names members. Requests of the administrator pass without express-pouchdb's look-ups of users and sessions.
+// Who may do what, as CouchDB 3 decides it: with an administrator set, a database is for administrators unless its
+// `_security` names members. Requests of the administrator pass without express-pouchdb's look-ups of users and
+// sessions.
 
 const crypto = require('crypto');
 const { HttpError, sendError } = require('./http');
@@ -12,7 +13,8 @@ function digest(text) {
   return crypto.createHash('sha256').update(text).digest();
 }
 
-// Sets req.couchSession where the request is an administrator's; `admin` is {name, password}, or undefined for everyone.
+// Sets req.couchSession where the request is an administrator's; `admin` is {name, password}, or undefined for
+// everyone.
 function administrator(admin) {
   const expected = admin && digest(`${admin.name}:${admin.password}`);
   return req => {
@@ -22,7 +24,11 @@ function administrator(admin) {
     if (isAdmin) {
       req.couchSession = {
         ok: true,
-        info: { authentication_handlers: ['cookie', 'default'], authenticated: admin ? 'default' : undefined, authentication_db: '_users' },
+        info: {
+          authentication_handlers: ['cookie', 'default'],
+          authenticated: admin ? 'default' : undefined,
+          authentication_db: '_users'
+        },
         userCtx: { name: admin ? admin.name : null, roles: ['_admin'] }
       };
     }

@@ -9,7 +9,9 @@ const { readDocuments } = require('./read-documents');
 const { sendRows } = require('./send-rows');
 const { context, refused } = require('./write');
 
+// Rows read at a time, and rows with documents, which may be large.
 const PAGE = 500;
+const DOCUMENTS = 50;
 
 async function bulkDocs(req, res) {
   const body = await readObject(req, res);
@@ -82,7 +84,8 @@ async function queryAllDocs(db, options) {
         return [];
       }
       // A further page begins at the row before it, which may have been deleted meanwhile.
-      const { rows } = await db.allDocs(Object.assign({}, range, { skip, limit: last === undefined ? limit : limit + 1 }));
+      const wanted = last === undefined ? limit : limit + 1;
+      const { rows } = await db.allDocs(Object.assign({}, range, { skip, limit: wanted }));
       const page = (rows.length && rows[0].id === last ? rows.slice(1) : rows).slice(0, limit);
       left = page.length < limit || range.key !== undefined ? 0 : left - page.length;
       if (page.length) {
@@ -111,8 +114,8 @@ async function rowsOf(db, keys, { include_docs, conflicts, attachments }) {
 
 async function allDocs(req, res) {
   const body = req.method === 'POST' ? await readObject(req, res) : undefined;
-  const source = await queryAllDocs(req.db, queryOptions(req.couchQuery, body));
-  await sendRows(res, source, PAGE);
+  const options = queryOptions(req.couchQuery, body);
+  await sendRows(res, await queryAllDocs(req.db, options), options.include_docs ? DOCUMENTS : PAGE);
 }
 
 function install(router) {

@@ -2,9 +2,10 @@
 
 // Keys of view rows as bytes that sort the way the keys do.
 //
-// `collation: raw` is CouchDB's Erlang order: numbers, false, null, true, objects, arrays, strings by their UTF-8 bytes.
-// The default order is null, false, true, numbers, strings, arrays, objects. CouchDB compares its strings with ICU, which has
-// no counterpart among node's sort keys: here they compare by bytes, which is the reason why every view should say `raw`.
+// `collation: raw` is CouchDB's Erlang order: numbers, false, null, true, objects, arrays, strings by their UTF-8
+// bytes. The default order is null, false, true, numbers, strings, arrays, objects. CouchDB compares its strings with
+// ICU, which has no counterpart among node's sort keys: here they compare by bytes, which is the reason why every view
+// should say `raw`.
 
 const RAW = { number: 0x10, false: 0x20, null: 0x21, true: 0x22, object: 0x30, array: 0x40, string: 0x50 };
 const DEFAULT = { null: 0x10, false: 0x11, true: 0x12, number: 0x20, string: 0x30, array: 0x40, object: 0x50 };

@@ -68,8 +68,8 @@ function install(router) {
       next('router');
       return;
     }
-    next(new HttpError(400, 'illegal_database_name', `Name: '${req.couchDatabase}'. Only lowercase characters (a-z), digits (0-9), and any `
-      + 'of the characters _, $, (, ), +, -, and / are allowed. Must begin with a letter.'));
+    next(new HttpError(400, 'illegal_database_name', `Name: '${req.couchDatabase}'. Only lowercase characters (a-z), `
+      + 'digits (0-9), and any of the characters _, $, (, ), +, -, and / are allowed. Must begin with a letter.'));
   });
 
   // Databases of express-pouchdb's own plug-ins stay with it.

@@ -1,7 +1,8 @@
 'use strict';
 
-// The design documents of every open database: read once, compiled once, forgotten when one is written. Their view indexes
-// live in `<database>.views/<signature>` and are brought up to date in the background after writes, as CouchDB's ken does.
+// The design documents of every open database: read once, compiled once, forgotten when one is written. Their view
+// indexes live in `<database>.views/<signature>` and are brought up to date in the background after writes, as
+// CouchDB's ken does.
 
 const fs = require('fs');
 const path = require('path');
@@ -26,12 +27,13 @@ class Design {
     return this.group;
   }
 
-  // One function of the design document with a realm of its own: {run, limited, api}. `api` is what getRow, send and the others
-  // are for the next run, `limited` runs what such a run handed out.
+  // One function of the design document with a realm of its own: {run, limited, api}. `api` is what getRow, send and
+  // the others are for the next run, `limited` runs what such a run handed out.
   function(field, name) {
     const source = name === undefined ? this.doc[field] : (this.doc[field] || {})[name];
     if (typeof source !== 'string') {
-      throw new HttpError(404, 'not_found', `missing ${field.replace(/s$/, '')} function ${name} on design doc ${this.doc._id}`);
+      const kind = field.replace(/s$/, '');
+      throw new HttpError(404, 'not_found', `missing ${kind} function ${name} on design doc ${this.doc._id}`);
     }
     const key = name === undefined ? field : `${field}/${name}`;
     if (!this.functions.has(key)) {
@@ -57,7 +59,9 @@ class Designs {
   // What is known of the database at `location`.
   at(location) {
     if (!this.databases.has(location)) {
-      this.databases.set(location, { designs: new Map(), validators: null, indexes: new Map(), timer: null, closed: false });
+      this.databases.set(location, {
+        designs: new Map(), validators: null, indexes: new Map(), timer: null, closed: false
+      });
     }
     return this.databases.get(location);
   }
@@ -193,10 +197,12 @@ class Designs {
     if (known) {
       known.closed = true;
       clearTimeout(known.timer);
-      const indexes = await Promise.all([...known.indexes.entries()].map(async ([signature, one]) => [signature, await one]));
-      await Promise.all(indexes.map(([, index]) => index.close()));
+      // An index that did not open has told whoever asked for it.
+      const opened = await Promise.all([...known.indexes.values()].map(one => one.catch(() => null)));
+      const indexes = opened.filter(Boolean);
+      await Promise.all(indexes.map(index => index.close()));
       if (destroy && this.memory) {
-        await Promise.all(indexes.map(([, index]) => Level.destroy(index.location, true)));
+        await Promise.all(indexes.map(index => Level.destroy(index.location, true)));
       }
       this.databases.delete(location);
     }

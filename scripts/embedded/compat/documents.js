@@ -110,8 +110,8 @@ async function copy(req, res, id) {
   sendWritten(req, res, await write(req, doc));
 }
 
-// Each for a plain id, `_design/<name>` and `_local/<name>`; an id with a slash arrives percent-encoded. Repetition is written
-// {0,} in these paths: express reads `*` in its own way.
+// Each for a plain id, `_design/<name>` and `_local/<name>`; an id with a slash arrives percent-encoded. Repetition is
+// written {0,} in these paths: express reads `*` in its own way.
 function install(router) {
   const paths = [
     ['/:db/_design/:name', req => '_design/' + req.params.name],

@@ -49,7 +49,8 @@ function route(handler) {
   };
 }
 
-// The query as plain strings, from the URL itself: express-pouchdb parses req.query as JSON, so `1.2` would become a number.
+// The query as plain strings, from the URL itself: express-pouchdb parses req.query as JSON, so `1.2` would become a
+// number.
 function queryOf(req) {
   const query = {};
   const url = req.originalUrl;

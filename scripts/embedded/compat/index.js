@@ -1,7 +1,7 @@
 'use strict';
 
-// express-pouchdb with what it lacks in front of it. Each module of this folder closes one gap; requests that none of them
-// knows go on to express-pouchdb.
+// express-pouchdb with what it lacks in front of it. Each module of this folder closes one gap; requests that none of
+// them knows go on to express-pouchdb.
 
 const path = require('path');
 const express = require('express');
@@ -23,9 +23,9 @@ const views = require('./views');
 
 // Parts of express-pouchdb that this folder replaces or that nothing here needs.
 const REPLACED = [
-  'compression', 'disk-size', 'validation', 'routes/http-log', 'routes/log', 'routes/special-test-auth', 'routes/rewrite',
-  'routes/all-docs', 'routes/bulk-docs', 'routes/ddoc-info', 'routes/list', 'routes/show', 'routes/temp-views', 'routes/update',
-  'routes/view-cleanup', 'routes/views'
+  'compression', 'disk-size', 'validation', 'routes/http-log', 'routes/log', 'routes/special-test-auth',
+  'routes/rewrite', 'routes/all-docs', 'routes/bulk-docs', 'routes/ddoc-info', 'routes/list', 'routes/show',
+  'routes/temp-views', 'routes/update', 'routes/view-cleanup', 'routes/views'
 ];
 
 // PouchDB on files below `folder`; in memory mode only attachments are files.

@@ -1,7 +1,7 @@
 'use strict';
 
-// Evaluates the functions of a design document in a realm of their own (no `process`, no node `require`), with CouchDB's
-// CommonJS: absolute and relative paths inside the design document, each module evaluated once.
+// Evaluates the functions of a design document in a realm of their own (no `process`, no node `require`), with
+// CouchDB's CommonJS: absolute and relative paths inside the design document, each module evaluated once.
 
 const vm = require('vm');
 const { HttpError } = require('./http');
@@ -10,7 +10,13 @@ const { HttpError } = require('./http');
 const HELPERS = `(function (global) {
   global.isArray = Array.isArray;
   global.toJSON = function (value) { return value === undefined ? 'null' : JSON.stringify(value); };
-  global.sum = function (values) { var total = 0; for (var i = 0; i < values.length; i++) { total += values[i]; } return total; };
+  global.sum = function (values) {
+    var total = 0;
+    for (var i = 0; i < values.length; i++) {
+      total += values[i];
+    }
+    return total;
+  };
 })(this)`;
 
 const STATUS = {
@@ -29,7 +35,9 @@ class Sandbox {
     this.root = root;
     this.modules = new Map();
     this.context = vm.createContext(Object.assign({
-      log: message => process.stderr.write(`${name} log: ${typeof message === 'string' ? message : JSON.stringify(message)}\n`),
+      log: message => {
+        process.stderr.write(`${name}: ${typeof message === 'string' ? message : JSON.stringify(message)}\n`);
+      },
       require: path => this.require(path, [])
     }, api));
     vm.runInContext(HELPERS, this.context);
@@ -54,11 +62,10 @@ class Sandbox {
       result = vm.runInContext('(' + String(source).trim().replace(/;+$/, '') + '\n)', this.context,
         { filename: `${this.name}/${field}` });
     } catch (error) {
-      throw new HttpError(400, 'compilation_error', `Compilation of the ${field} function in the design document ${this.name} `
-        + `failed: ${error && error.message || error}`);
+      throw compilationError(`${field} in ${this.name} does not compile: ${error && error.message || error}`);
     }
     if (typeof result !== 'function') {
-      throw new HttpError(400, 'compilation_error', `Expression does not eval to a function. (${field} in ${this.name})`);
+      throw compilationError(`Expression does not eval to a function. (${field} in ${this.name})`);
     }
     return result;
   }
@@ -95,10 +102,14 @@ class Sandbox {
       if (error instanceof HttpError) {
         throw error;
       }
-      throw new HttpError(400, 'compilation_error', `Module require('${id}') raised error: ${error && error.message || error}`);
+      throw compilationError(`Module require('${id}') raised error: ${error && error.message || error}`);
     }
     return module.exports;
   }
+}
+
+function compilationError(reason) {
+  return new HttpError(400, 'compilation_error', reason);
 }
 
 function timedOut(error) {

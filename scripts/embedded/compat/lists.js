@@ -1,8 +1,8 @@
 'use strict';
 
-// `_list` over a view or over `_all_docs`. getRow() answers at once while leveldb answers later, so rows are read ahead: a
-// function that asks for more than is there is run anew with four times as many. What it sent before is dropped, so only the
-// last run counts; a function that stops early never costs the rest of the view.
+// `_list` over a view or over `_all_docs`. getRow() answers at once while leveldb answers later, so rows are read
+// ahead: a function that asks for more than is there is run anew with eight times as many. What it sent before is
+// dropped, so only the last run counts; a function that stops early never costs the rest of the view.
 
 const { HttpError, readBody, readObject, route } = require('./http');
 const { thrown } = require('./javascript');
@@ -14,7 +14,9 @@ const { complete, respond } = require('./respond');
 const { openView } = require('./views');
 
 const FIRST_PAGE = 100;
-const GROWTH = 4;
+const GROWTH = 8;
+// A list that says how many rows it wants, by `limit` or `keys`, gets them all at once up to this many.
+const AT_ONCE = 1000;
 const MORE = Symbol('more rows are needed');
 
 // One run over the rows at hand: {answer, contentType}, or MORE.
@@ -69,9 +71,12 @@ function run({ fn, design, head, request, req }, rows, ended) {
   return { answer: response, contentType };
 }
 
-async function render(call, source) {
-  let rows = await source.read(FIRST_PAGE);
-  let ended = rows.length < FIRST_PAGE;
+async function render(call, source, { limit = Infinity, keys }) {
+  const known = Math.min(limit, keys ? keys.length : Infinity);
+  // One more than there can be, so that the end shows.
+  const first = known <= AT_ONCE ? known + 1 : FIRST_PAGE;
+  let rows = await source.read(first);
+  let ended = rows.length < first;
   for (;;) {
     const result = run(call, rows, ended);
     if (result !== MORE) {
@@ -101,7 +106,7 @@ function install(router, { designs }) {
         // A list gets the parsed body, unlike shows and updates.
         request.body = body;
       }
-      const { answer, contentType } = await render({ fn, design, head: source.head, request, req }, source);
+      const { answer, contentType } = await render({ fn, design, head: source.head, request, req }, source, options);
       respond(res, answer, { contentType });
     } finally {
       await source.close();

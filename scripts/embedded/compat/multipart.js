@@ -1,7 +1,7 @@
 'use strict';
 
-// PUT of multipart/related as CouchDB documents it: the document first, its `_attachments` marked `follows`, then the parts in
-// that order, without names. Parts go to files as they come, so memory does not grow with them.
+// PUT of multipart/related as CouchDB documents it: the document first, its `_attachments` marked `follows`, then the
+// parts in that order, without names. Parts go to files as they come, so memory does not grow with them.
 
 const multiparty = require('multiparty');
 const { HttpError, MAX_DOCUMENT_SIZE, parseJSON } = require('./http');
@@ -36,7 +36,8 @@ function settle(name, announced, received, revpos) {
       `Attachment ${name}: ${announced.length} bytes announced, ${received.length} received`);
   }
   if (announced.digest && announced.digest.startsWith('md5-') && announced.digest !== received.digest) {
-    throw new HttpError(400, 'content_md5_mismatch', `Attachment ${name}: announced ${announced.digest}, received ${received.digest}`);
+    throw new HttpError(400, 'content_md5_mismatch',
+      `Attachment ${name}: ${announced.digest} announced, ${received.digest} received`);
   }
   return {
     content_type: announced.content_type || 'application/octet-stream',
@@ -61,7 +62,9 @@ function eachPart(req, onPart) {
       work = work.then(() => onPart(part));
       work.catch(fail);
     });
-    form.on('error', error => fail(new HttpError(error.status || 400, 'bad_request', `multipart/related: ${error.message}`)));
+    form.on('error', error => {
+      fail(new HttpError(error.status || 400, 'bad_request', `multipart/related: ${error.message}`));
+    });
     form.on('close', () => work.then(resolve, reject));
     form.parse(req);
   });

@@ -52,13 +52,16 @@ class Provider {
     }
     const names = [...this.given.keys()];
     // Media types without their parameters, which Accept does not name.
-    const offers = names.flatMap(name => this.types[name].filter(type => type.includes('/')).map(type => type.split(';')[0]));
+    const bare = type => type.split(';')[0];
+    const offers = names.flatMap(name => this.types[name].filter(type => type.includes('/')).map(bare));
     const chosen = this.req.accepts(offers);
     if (!chosen) {
-      throw new HttpError(406, 'not_acceptable', `Content-Type ${this.req.get('Accept')} not supported, try one of: ${offers.join(', ')}`);
+      throw new HttpError(406, 'not_acceptable',
+        `Content-Type ${this.req.get('Accept')} not supported, try one of: ${offers.join(', ')}`);
     }
-    const name = names.find(one => this.types[one].some(type => type.split(';')[0] === chosen));
-    return [this.given.get(name), this.types[name][0] === '*/*' ? undefined : this.types[name].find(type => type.split(';')[0] === chosen)];
+    const name = names.find(one => this.types[one].some(type => bare(type) === chosen));
+    const type = this.types[name].find(one => bare(one) === chosen);
+    return [this.given.get(name), type === '*/*' ? undefined : type];
   }
 }
 

@@ -4,13 +4,17 @@
 
 const { HttpError, parseJSON } = require('./http');
 
-const JSON_OPTIONS = { key: 'key', keys: 'keys', startkey: 'startkey', start_key: 'startkey', endkey: 'endkey', end_key: 'endkey' };
+const JSON_OPTIONS = {
+  key: 'key', keys: 'keys', startkey: 'startkey', start_key: 'startkey', endkey: 'endkey', end_key: 'endkey'
+};
 const STRINGS = {
   startkey_docid: 'startkey_docid', start_key_doc_id: 'startkey_docid',
   endkey_docid: 'endkey_docid', end_key_doc_id: 'endkey_docid'
 };
 const INTEGERS = ['limit', 'skip', 'group_level'];
-const BOOLEANS = ['descending', 'group', 'reduce', 'include_docs', 'inclusive_end', 'conflicts', 'attachments', 'update_seq'];
+const BOOLEANS = [
+  'descending', 'group', 'reduce', 'include_docs', 'inclusive_end', 'conflicts', 'attachments', 'update_seq'
+];
 
 function parseError(reason) {
   return new HttpError(400, 'query_parse_error', reason);

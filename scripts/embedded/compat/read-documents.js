@@ -1,6 +1,7 @@
 'use strict';
 
-// Documents by id, many at once. PouchDB's allDocs({keys}) opens a stream for every key; the adapter's own read does not.
+// Documents by id, many at once. PouchDB's allDocs({keys}) opens a stream for every key; the adapter's own read does
+// not.
 
 const merge = require('pouchdb-merge');
 

@@ -1,6 +1,7 @@
 'use strict';
 
-// The `req` that lists, shows and updates get, as CouchDB builds it: https://docs.couchdb.org/en/stable/json-structure.html#request-object
+// The `req` that lists, shows and updates get, as CouchDB builds it:
+// https://docs.couchdb.org/en/stable/json-structure.html#request-object
 
 const { randomUUID } = require('crypto');
 const { parseJSON, readBody } = require('./http');
@@ -12,8 +13,8 @@ function headersOf(req) {
   const headers = {};
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
     // Each word with a capital, as CouchDB writes known headers.
-    headers[req.rawHeaders[i].toLowerCase().replace(/(^|-)([a-z])/g, (all, dash, letter) => dash + letter.toUpperCase())]
-      = req.rawHeaders[i + 1];
+    const name = req.rawHeaders[i].toLowerCase().replace(/(^|-)[a-z]/g, start => start.toUpperCase());
+    headers[name] = req.rawHeaders[i + 1];
   }
   return headers;
 }

@@ -1,13 +1,24 @@
 'use strict';
 
-// Sends {head, rows} as CouchDB does, page by page: memory does not grow with the answer, and a slow reader slows the reading.
+// Sends {head, rows} as CouchDB does, page by page: memory does not grow with the answer, and a slow reader slows the
+// reading.
 
-const { once } = require('events');
+// What is collected before it is sent.
+const CHUNK = 256 * 1024;
 
-async function writeChunk(res, text) {
-  if (!res.write(text) && !res.destroyed) {
-    await Promise.race([once(res, 'drain'), once(res, 'close')]);
+function writeChunk(res, text) {
+  if (res.destroyed || res.write(text)) {
+    return Promise.resolve();
   }
+  return new Promise(resolve => {
+    const go = () => {
+      res.off('drain', go);
+      res.off('close', go);
+      resolve();
+    };
+    res.on('drain', go);
+    res.on('close', go);
+  });
 }
 
 async function sendRows(res, source, page) {
@@ -24,12 +35,14 @@ async function sendRows(res, source, page) {
       for (const row of rows) {
         text += separator + JSON.stringify(row);
         separator = ',\n';
+        if (text.length > CHUNK) {
+          await writeChunk(res, text);
+          text = '';
+        }
       }
       if (rows.length < page || res.destroyed) {
         break;
       }
-      await writeChunk(res, text);
-      text = '';
       rows = await source.read(page);
     }
     res.end(text + '\n]}\n');

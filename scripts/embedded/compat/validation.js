@@ -1,7 +1,7 @@
 'use strict';
 
-// validate_doc_update, for every write that goes through the database's own interface. express-pouchdb's own validation reads
-// and compiles all design documents for each write.
+// validate_doc_update, for every write that goes through the database's own interface. express-pouchdb's own validation
+// reads and compiles all design documents for each write.
 
 const wrappers = require('pouchdb-wrappers');
 const { thrown } = require('./javascript');
@@ -45,7 +45,8 @@ function installValidation(db, designs, location) {
       if (validators.length) {
         await Promise.all(args.docs.map(async (doc, i) => {
           if (doc && doc._id && !/^_(design|local)\//.test(doc._id)) {
-            await validate(db, doc, validators, args.options).catch(error => refused.set(i, failure(doc, thrown(error))));
+            await validate(db, doc, validators, args.options)
+              .catch(error => refused.set(i, failure(doc, thrown(error))));
           }
         }));
       }

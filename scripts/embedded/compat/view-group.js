@@ -98,7 +98,8 @@ class ViewGroup {
   }
 
   complain(doc, error, view) {
-    process.stderr.write(`${this.id}${view ? ': view ' + view.name : ''} failed on ${doc._id}: ${error && error.stack || error}\n`);
+    const what = view ? `${this.id}: view ${view.name}` : this.id;
+    process.stderr.write(`${what} failed on ${doc._id}: ${error && error.stack || error}\n`);
   }
 }
 

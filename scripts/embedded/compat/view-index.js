@@ -8,7 +8,7 @@
 
 const { Level } = require('./level');
 
-const BATCH = 100;
+const BATCH = 50;
 const STATE = Buffer.from('s');
 
 function rowPrefix(view) {
@@ -50,8 +50,8 @@ class ViewIndex {
     await this.level.close();
   }
 
-  // Brings the index up to the sequence the database has now. Writes that arrive meanwhile are left to the next call, so
-  // this ends however busily others write.
+  // Brings the index up to the sequence the database has now. Writes that arrive meanwhile are left to the next call,
+  // so this ends however busily others write.
   async update() {
     const { update_seq: target } = await this.db.info();
     while (this.seq < target && !this.closed) {

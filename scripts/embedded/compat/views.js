@@ -7,7 +7,9 @@ const { queryOptions } = require('./query-options');
 const { sendRows } = require('./send-rows');
 const { queryView } = require('./view-query');
 
+// Rows read at a time, and rows with documents, which may be large.
 const PAGE = 500;
+const DOCUMENTS = 50;
 
 // The rows of one view for one query: {head, read(count), close()}.
 async function openView(designs, req, designName, viewName, options) {
@@ -23,8 +25,9 @@ async function options(req, res) {
 
 function install(router, { designs }) {
   const view = route(async (req, res) => {
-    const source = await openView(designs, req, req.params.design, req.params.view, await options(req, res));
-    await sendRows(res, source, PAGE);
+    const query = await options(req, res);
+    const source = await openView(designs, req, req.params.design, req.params.view, query);
+    await sendRows(res, source, query.include_docs ? DOCUMENTS : PAGE);
   });
   router.get('/:db/_design/:design/_view/:view', view);
   router.post('/:db/_design/:design/_view/:view', view);

@@ -1,0 +1,11 @@
+"""Measurements beside bare CouchDB and beside Orthanc, always as ratios taken in one run: `python -m scripts.bench`.
+
+| module | subject |
+|---|---|
+| `options` | what can be set on the command line |
+| `client` | requests over kept connections, one process a connection, and how long they took |
+| `servers`, `orthanc` | the databases, DICOMweb servers and the Orthanc that are compared |
+| `files`, `archive` | instances and whole archives that are made up |
+| `stow`, `wado`, `metadata`, `qido`, `memory` | the parts |
+| `report` | the table of results |
+"""

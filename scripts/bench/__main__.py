@@ -1,0 +1,75 @@
+"""Run the parts that were asked for, and write down what came out.
+
+    python -m scripts.bench [part ...] [flags]        --help lists them
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from scripts import run
+from scripts.bench import orthanc
+from scripts.bench.client import Refused
+from scripts.bench.options import parse
+from scripts.bench.report import Report
+from scripts.connection import CommandError
+from scripts.databases import DatabaseError
+
+
+@contextlib.contextmanager
+def workplace(kept: Path | None):
+    """Give a folder for the data of the servers: temporary, unless it shall be kept."""
+    if kept:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="dicouch-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark.
+
+    Returns
+    -------
+    int
+        0 when everything was measured, 1 when a part failed, 130 when it was stopped.
+    """
+    options = parse(arguments)
+    report = Report(options.told())
+    failed = 0
+    if options.database == "embedded":
+        report.note("Apache CouchDB is not here: measured on the embedded database, whose figures say little of CouchDB")
+    if options.orthanc and isinstance(missing := orthanc.find(), str):
+        report.note(missing)
+    with workplace(options.keep) as folder, run.until_signal():
+        try:
+            for part in options.parts:
+                started = time.monotonic()
+                print(f"{part} ...", flush=True)
+                try:
+                    importlib.import_module(f"scripts.bench.{part}").measure(options, report, folder / part)
+                except (Refused, CommandError, DatabaseError) as problem:
+                    report.note(f"{part} broke off: {problem}")
+                    failed = 1
+                print(f"{part}: {time.monotonic() - started:.0f} s", flush=True)
+                if not options.keep:
+                    shutil.rmtree(folder / part, ignore_errors=True)
+        except KeyboardInterrupt:
+            report.note("stopped before the end")
+            failed = 130
+    print(f"written to {report.write(options.out)}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

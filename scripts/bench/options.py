@@ -1,0 +1,122 @@
+"""What can be set on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scripts.databases import find_couchdb
+
+PARTS = ("stow", "wado", "metadata", "qido", "memory")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Sizes and choices; every one has a flag of its name. `tiny` gives the smallest that still runs everything."""
+
+    parts: tuple[str, ...] = PARTS
+    database: str = "couchdb"
+    engines: tuple[str, ...] = ("quickjs",)
+    orthanc: bool = True
+    rounds: int = 4
+    matrix: int = 512
+    instances: int = 200
+    connections: tuple[int, ...] = (1, 8)
+    readers: tuple[int, ...] = (1, 16)
+    frames: int = 100
+    ct: int = 1000
+    studies: tuple[int, ...] = (500, 1000, 10000)
+    orthanc_studies: int = 10000
+    samples: int = 100
+    loaded: int = 10000
+    big: int = 1024
+    frame_file: int = 0
+    clients: int = 8
+    keep: Path | None = None
+    out: Path = Path("bench-results")
+
+    def told(self) -> dict:
+        """Return what a reader of the results must know."""
+        return {name: value for name, value in asdict(self).items() if name not in ("keep", "out")}
+
+
+TINY = {
+    "rounds": 2,
+    "matrix": 32,
+    "instances": 8,
+    "connections": (1, 2),
+    "readers": (1, 2),
+    "frames": 4,
+    "ct": 12,
+    "studies": (25, 50),
+    "orthanc_studies": 25,
+    "samples": 4,
+    "loaded": 40,
+    "big": 3,
+    "frame_file": 3,
+    "clients": 2,
+}
+
+
+def parse(arguments: list[str] | None = None) -> Options:
+    """Read the command line; wrong arguments end the program with a message."""
+    default = Options()
+    parser = argparse.ArgumentParser(
+        prog="bench", description="Measure beside bare CouchDB and, where it is installed, beside Orthanc."
+    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=f"of {', '.join(PARTS)}; all when none")
+    parser.add_argument("--tiny", action="store_true", help="the smallest sizes: does everything still run?")
+    parser.add_argument("--database", choices=("couchdb", "embedded"), help="couchdb where it is found, else embedded")
+    parser.add_argument("--engines", type=_names, metavar="E,...", help="JavaScript of CouchDB: quickjs,spidermonkey")
+    parser.add_argument("--no-orthanc", dest="orthanc", action="store_false", default=None, help="leave Orthanc out")
+    for name, metavar, text in (
+        ("rounds", "N", "turns in which the servers are measured one after the other"),
+        ("matrix", "N", "rows and columns of a large instance (16 bits)"),
+        ("instances", "N", "instances that stow stores and wado retrieves, a measurement"),
+        ("frames", "N", "frames of the multi-frame instance"),
+        ("ct", "N", "instances of the series whose metadata is retrieved"),
+        ("orthanc-studies", "N", "largest archive that is loaded into Orthanc too"),
+        ("samples", "N", "requests of each kind of search"),
+        ("loaded", "N", "instances stored before the first search after a load"),
+        ("big", "MB", "size of the instance whose storing and retrieving is watched for memory"),
+        ("frame-file", "MB", "size of a multi-frame instance whose first and last frames are compared; 0 leaves it out"),
+        ("clients", "N", "clients that retrieve the big instance at once"),
+    ):
+        parser.add_argument(f"--{name}", type=_number, metavar=metavar, help=f"{text} ({getattr(default, name.replace('-', '_'))})")
+    for name, text in (
+        ("connections", "connections that store at once"),
+        ("readers", "connections that retrieve at once"),
+        ("studies", "sizes of the archives that are searched; 10 instances each"),
+    ):
+        shown = ",".join(map(str, getattr(default, name)))
+        parser.add_argument(f"--{name}", type=_numbers, metavar="N,...", help=f"{text} ({shown})")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="put the data there and leave it, instead of a temporary folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go ({default.out})")
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    parts = tuple(dict.fromkeys(given.pop("parts"))) or PARTS
+    sizes = TINY if given.pop("tiny") else {}
+    given.setdefault("database", "couchdb" if find_couchdb() else "embedded")
+    return Options(**{**sizes, **given, "parts": parts})
+
+
+def _number(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    numbers = tuple(_number(part) for part in text.split(","))
+    if 0 in numbers:
+        raise argparse.ArgumentTypeError("0 makes no sense here")
+    return numbers
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if wrong := [name for name in names if name not in ("quickjs", "spidermonkey")]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not quickjs or spidermonkey")
+    return names
+
+

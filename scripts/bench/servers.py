@@ -1,0 +1,93 @@
+"""What is measured: a CouchDB of the benchmark's own, and DICOMweb servers in front of its databases."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import databases, processes, run
+from scripts.bench.client import Request, fetch
+from scripts.databases import Database
+from scripts.push_views import push
+
+PREFIX = "/dicom-web"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running DICOMweb server.
+
+    Attributes
+    ----------
+    name : str
+        As the table of results calls it.
+    root : str
+        URL of the DICOMweb root.
+    pid : int
+        Its first process.
+    couch : str
+        URL of its database with user and password; empty for other servers.
+    """
+
+    name: str
+    root: str
+    pid: int
+    couch: str = ""
+
+
+@contextlib.contextmanager
+def database(folder: Path, kind: str, js_engine: str = "quickjs") -> Iterator[Database]:
+    """Run a database server on loopback.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it keeps its data.
+    kind : {"couchdb", "embedded"}
+    js_engine : {"quickjs", "spidermonkey"}
+    """
+    if kind == "embedded":
+        with databases.embedded(folder) as running:
+            yield running
+    else:
+        with databases.private_couchdb(folder, js_engine=js_engine) as running:
+            yield running
+
+
+def create(server: Database, name: str) -> str:
+    """Create an empty database and return its URL, with user and password."""
+    fetch(server.url, Request("PUT", f"/{name}"))
+    return f"{server.url}/{name}"
+
+
+@contextlib.contextmanager
+def shim(server: Database, name: str, place: str = "attachment", **settings: str) -> Iterator[Server]:
+    """Serve DICOMweb from the database `name`, with the design documents pushed.
+
+    Parameters
+    ----------
+    place : str
+        ``BYTES`` of shim/config.py.
+    **settings : str
+        Further variables of its environment.
+    """
+    push(server.url, name)
+    port = free_port()
+    settings = {"PREFIX": PREFIX, "SHIM_LOG": "error", **settings, "BYTES": place}
+    process = run.serve(f"127.0.0.1:{port}", server.url, name, **settings)
+    try:
+        root = f"http://127.0.0.1:{port}{PREFIX}"
+        run.wait_until_ready(process, root)
+        yield Server(f"dicouch, {place.partition(':')[0]}", root, process.pid, f"{server.url}/{name}")
+    finally:
+        processes.stop(process, run.STOP_LIMIT)
+
+
+def free_port() -> int:
+    """Return a port of loopback on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

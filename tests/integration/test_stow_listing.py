@@ -1,0 +1,104 @@
+"""One odd stored file never breaks a listing for the others (PS3.18 10.4, 10.6), at any level, in any media type."""
+
+import json
+
+import pytest
+
+from tests.awkward_files import LENGTHS, readable
+from tests.files import real_files
+from tests.integration.test_stow_losses import items
+
+PAGE = 100
+
+
+@pytest.fixture(scope="module")
+def stored(server):
+    """Store all awkward and all real files; return paths of what was stored, and the awkward files' contents."""
+    awkward = dict(readable()) | LENGTHS
+    paths, contents = {}, {}
+    for name, content in awkward.items():
+        answer = server.store(content)
+        assert answer.status_code in (200, 202), (name, answer.text)
+        (item,) = items(answer)
+        paths[name] = item["00081190"]["Value"][0].removeprefix(server.url)
+        contents[name] = content
+    real = list(real_files().values())
+    everything = set(paths.values())
+    for start in range(0, len(real), 25):
+        answer = server.store(*real[start : start + 25])
+        everything |= {item["00081190"]["Value"][0].removeprefix(server.url) for item in items(answer)}
+    return paths, contents, everything
+
+
+def listed(server, path, tags, query=""):
+    """Return the values of some attributes in all rows of a listing."""
+    found, offset = [], 0
+    while True:
+        answer = server.get(f"{path}?limit={PAGE}&offset={offset}{query}")
+        assert answer.status_code == 200, answer.text
+        rows = answer.json()
+        found += [tuple(row[tag]["Value"][0] for tag in tags) for row in rows]
+        offset += PAGE
+        if len(rows) < PAGE:
+            return found
+
+
+def parts(path):
+    _, _studies, study, _series, series, _instances, instance = path.split("/")
+    return study, series, instance
+
+
+@pytest.mark.parametrize("query", ["", "&includefield=all", "&fuzzymatching=true&PatientName=*"])
+def test_every_level_lists_everything(server, stored, query):
+    places = {parts(path) for path in stored[2]}
+    studies = listed(server, "/studies", ["0020000D"], query)
+    series = listed(server, "/series", ["0020000D", "0020000E"], query)
+    instances = listed(server, "/instances", ["0020000D", "0020000E", "00080018"], query)
+    if "PatientName" not in query:
+        assert sorted(studies) == sorted({place[:1] for place in places})
+        assert sorted(series) == sorted({place[:2] for place in places})
+        assert sorted(instances) == sorted(places)
+    else:
+        assert studies
+        assert instances
+
+
+def test_each_awkward_file_is_retrieved_and_listed(server, stored):
+    paths, contents, _everything = stored
+    for name, path in paths.items():
+        study, series, instance = parts(path)
+        got = server.get(path, headers={"Accept": "application/dicom; transfer-syntax=*"})
+        assert got.content == contents[name], name
+        assert listed(server, f"/studies/{study}/series", ["0020000E"]) == [(series,)], name
+        assert listed(server, f"/studies/{study}/instances", ["00080018"]) == [(instance,)], name
+        assert listed(server, f"/studies/{study}/series/{series}/instances", ["00080018"]) == [(instance,)], name
+
+
+@pytest.mark.parametrize("accept", ["application/dicom+json", 'multipart/related; type="application/dicom+xml"'])
+def test_metadata_of_each_awkward_file(server, stored, accept):
+    for name, path in stored[0].items():
+        answer = server.get(f"{path}/metadata", headers={"Accept": accept})
+        assert answer.status_code == 200, (name, answer.text[:500])
+        if "json" in accept:
+            (told,) = json.loads(answer.content)
+            assert told["00080018"]["Value"] == [parts(path)[2]], name
+
+
+def test_listings_in_xml(server, stored):
+    for path in ("/studies", "/series", "/instances"):
+        accept = 'multipart/related; type="application/dicom+xml"'
+        answer = server.get(f"{path}?limit=1000&includefield=all", headers={"Accept": accept})
+        assert answer.status_code == 200, answer.text[:500]
+        assert answer.content.count(b"<NativeDicomModel") == len(listed(server, path, ["0020000D"]))
+
+
+def test_frames_and_rendering_of_awkward_files_are_no_server_error(server, stored):
+    for name, path in stored[0].items():
+        for suffix, accept in (
+            ("/frames/1", "multipart/related; type=application/octet-stream; transfer-syntax=*"),
+            ("/rendered", "image/jpeg"),
+            ("/thumbnail", "image/jpeg"),
+            ("/bulkdata/7FE00010", "*/*"),
+        ):
+            answer = server.get(path + suffix, headers={"Accept": accept})
+            assert answer.status_code < 500, (name, suffix, answer.text[:300])

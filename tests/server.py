@@ -1,0 +1,110 @@
+"""A running server: gunicorn with the shim, in front of a database."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from scripts.push_views import push
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes
+    ----------
+    url : str
+        The DICOMweb root.
+    database : str
+        URL of its database, with credentials.
+    pid : int
+        Of the gunicorn master.
+    """
+
+    url: str
+    database: str
+    pid: int
+
+    def get(self, path: str, **options) -> requests.Response:
+        """Send a GET below the DICOMweb root."""
+        return requests.get(self.url + path, timeout=60, **options)
+
+    def document(self, document_id: str) -> dict:
+        """Return a document of the database."""
+        response = requests.get(f"{self.database}/{document_id}", timeout=30)
+        response.raise_for_status()
+        return response.json()
+
+    def store(self, *files: bytes, study: str = "", accept: str = "application/dicom+json") -> requests.Response:
+        """Store Part 10 files in one request."""
+        boundary = secrets.token_hex(12)
+        body = b"".join(
+            b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (boundary.encode(), data) for data in files
+        )
+        headers = {
+            "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+            "Accept": accept,
+        }
+        path = f"/studies/{study}" if study else "/studies"
+        return requests.post(
+            self.url + path, data=body + b"--%b--\r\n" % boundary.encode(), headers=headers, timeout=120
+        )
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serve(database: str, log: Path, **environment: str) -> Iterator[Server]:
+    """Run gunicorn with the shim in front of a database; `environment` adds settings."""
+    root, _, name = database.rpartition("/")
+    push(root, name)
+    port = free_port()
+    settings = {"COUCHDB_URL": root, "COUCHDB_DATABASE": name, "SHIM_BIND": f"127.0.0.1:{port}", **environment}
+    command = [sys.executable, "-m", "gunicorn", "-c", "shim/gunicorn_conf.py", "shim.app:create_app()"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **settings}, stdout=output, stderr=subprocess.STDOUT
+        )
+    server = Server(f"http://127.0.0.1:{port}/dicom-web", database, process.pid)
+    try:
+        _wait(server, process, log)
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(server: Server, process: subprocess.Popen, log: Path) -> None:
+    for _ in range(200):
+        if process.poll() is not None:
+            break
+        try:
+            if server.get("/studies?limit=1").ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")

@@ -1,0 +1,270 @@
+"""Grayscale values by hand: modality, VOI and presentation LUTs, padding, palettes (PS3.3 C.7.6.3, C.7.9, C.11)."""
+
+from base64 import b64encode
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.pixels.processing import _expand_segmented_lut, apply_windowing
+
+from shim.pixels import luts, palette
+from shim.pixels.decode import Pixels
+from shim.pixels.errors import PixelError
+from shim.pixels.image import Image
+from shim.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
+from shim.pixels.render import render, representative
+
+NUMBERS = {
+    "00280008": "frames", "00280100": "bits", "00280101": "stored", "00280103": "signed", "00280120": "padding",
+    "00280121": "padding_limit", "00281050": "center", "00281051": "width", "00281052": "intercept",
+    "00281053": "slope", "00286010": "representative",
+}  # fmt: skip
+
+
+def image(array, photometric="MONOCHROME2", **attributes) -> Image:
+    array = np.array(array)
+    values = {"bits": array.dtype.itemsize * 8, "signed": int(array.dtype.kind == "i"), **attributes}
+    dataset = {
+        "00280002": {"vr": "US", "Value": [1]},
+        "00280004": {"vr": "CS", "Value": [photometric]},
+        "00280010": {"vr": "US", "Value": [array.shape[0]]},
+        "00280011": {"vr": "US", "Value": [array.shape[1]]},
+        "7FE00010": {"vr": "OW"},
+    }
+    for tag, name in NUMBERS.items():
+        if name in values:
+            value = values.pop(name)
+            dataset[tag] = {"vr": "DS", "Value": value if isinstance(value, list) else [value]}
+    dataset.update({tag: value for tag, value in values.items() if tag[:4].isalnum() and len(tag) == 8})
+    return Image(dataset, "1.2.840.10008.1.2.1", int(attributes.get("frames", 1)), lambda _n: b"", native=True)
+
+
+def shown(array, window=None, number=1, photometric="MONOCHROME2", **attributes):
+    array = np.array(array)
+    made = image(array, photometric, **attributes)
+    return render(made, number, Pixels(array, photometric), window).tolist()
+
+
+def table(first: int, entries: list[int], bits: int, vr: str = "US") -> dict:
+    data = {"vr": "US", "Value": entries}
+    if vr == "OW":
+        data = {"vr": "OW", "InlineBinary": b64encode(np.array(entries, "<u2").tobytes()).decode()}
+    return {"00283002": {"vr": "US", "Value": [len(entries), first, bits]}, "00283006": data}
+
+
+def sequence(*items: dict) -> dict:
+    return {"vr": "SQ", "Value": list(items)}
+
+
+CODE = np.array([[0, 100], [200, 300]], np.uint16)
+
+
+@pytest.mark.parametrize("function", [LINEAR, LINEAR_EXACT, SIGMOID])
+@pytest.mark.parametrize(("center", "width"), [(128, 256), (40.5, 400), (1000, 1), (-20, 13.7)])
+def test_windows_equal_pydicoms(function, center, width):
+    values = np.linspace(-300, 300, 61)
+    dataset = Dataset()
+    dataset.PhotometricInterpretation, dataset.BitsStored, dataset.PixelRepresentation = "MONOCHROME2", 8, 0
+    dataset.WindowCenter, dataset.WindowWidth, dataset.VOILUTFunction = center, width, function
+    expected = apply_windowing(values, dataset) / 255
+    got = luts.apply_window(values, Window(center, width, function))
+    assert np.allclose(got, np.clip(expected, 0, 1), atol=1e-12)
+
+
+def test_linear_window_by_hand():
+    # PS3.3 C.11.2.1.2.1: y = ((x - (c - 0.5)) / (w - 1) + 0.5) * 255
+    assert shown(CODE, Window(150, 201)) == [[0, 64], [192, 255]]
+    assert shown(CODE, Window(150, 200, LINEAR_EXACT)) == [[0, 64], [191, 255]]
+    assert shown(CODE, Window(150, 100, SIGMOID)) == [[1, 30], [225, 254]]
+
+
+def test_slope_and_intercept_come_before_the_window():
+    assert shown(CODE, Window(0, 400, LINEAR_EXACT), slope=2, intercept=-200) == [[0, 128], [255, 255]]
+    assert shown(
+        CODE, slope=-1, intercept=0, center=-150, width=300, **{"00281056": {"vr": "CS", "Value": ["LINEAR_EXACT"]}}
+    ) == [
+        [255, 170],
+        [85, 0],
+    ]
+
+
+def test_modality_lut():
+    item = table(100, [0, 50, 1000], 12)
+    values = [[99, 100], [101, 102]]
+    assert shown(np.array(values, np.uint16), Window(500, 1000, LINEAR_EXACT), **{"00283000": sequence(item)}) == [
+        [0, 0],
+        [13, 255],
+    ]
+
+
+@pytest.mark.parametrize("vr", ["US", "OW"])
+def test_voi_lut_counts_before_a_stored_window_and_after_one_asked_for(vr):
+    item = table(0, [0, 4095, 1024, 2048], 12, vr)
+    values = np.array([[0, 1], [2, 9]], np.uint16)
+    attributes = {"00283010": sequence(item), "center": 1, "width": 2}
+    assert shown(values, **attributes) == [[0, 255], [64, 128]]
+    assert shown(values, Window(1, 2, LINEAR_EXACT), **attributes) == [[0, 128], [255, 255]]
+
+
+def test_voi_lut_of_signed_values():
+    item = table(65534, [10, 20, 30, 40], 8)  # the first value is -2
+    assert shown(np.array([[-9, -2], [0, 5]], np.int16), **{"00283010": sequence(item)}) == [[10, 10], [30, 40]]
+
+
+def test_several_windows_the_first_that_works():
+    assert shown(CODE, center=[5, 150], width=[0, 201]) == [[0, 64], [192, 255]]
+    assert shown(CODE, center=[150], width=[0]) == shown(CODE)
+
+
+def test_without_a_window_the_pixels_fill_the_range():
+    assert shown(CODE) == [[0, 85], [170, 255]]
+    assert shown(np.array([[-100, 0], [100, 200]], np.int16)) == [[0, 85], [170, 255]]
+    assert shown(np.array([[7, 7], [7, 7]], np.uint16)) == [[0, 0], [0, 0]]
+    # Eight bits are shown as they are.
+    assert shown(np.array([[1, 2], [3, 255]], np.uint8)) == [[1, 2], [3, 255]]
+    assert shown(np.array([[0, 1], [1, 0]], np.uint8), bits=1) == [[0, 255], [255, 0]]
+
+
+def test_wide_and_float_pixels():
+    wide = np.array([[0, 2**31], [2**32 - 1, 2**30]], np.uint32)
+    assert shown(wide) == [[0, 128], [255, 64]]
+    floats = np.array([[0.0, 0.5], [1.0, np.nan]], np.float32)
+    made = image(floats)
+    made.dataset["7FE00008"] = made.dataset.pop("7FE00010")
+    assert render(made, 1, Pixels(floats, "MONOCHROME2")).tolist() == [[0, 128], [255, 0]]
+
+
+def test_inverted_pixels():
+    values = np.array([[0, 255], [10, 20]], np.uint8)
+    expected = [[255, 0], [245, 235]]
+    inverse = {"20500020": {"vr": "CS", "Value": ["INVERSE"]}}
+    assert shown(values, photometric="MONOCHROME1") == expected
+    assert shown(values, photometric="MONOCHROME1", **inverse) == expected  # said twice, done once
+    assert shown(values, **inverse) == expected
+
+
+def test_presentation_lut():
+    item = table(0, [0, 4095, 0], 12)
+    assert shown(np.array([[0, 127], [128, 255]], np.uint8), **{"20500010": sequence(item)}) == [[0, 255], [255, 0]]
+
+
+def test_padding_is_black_and_widens_no_window():
+    values = np.array([[-2000, 0], [100, 200]], np.int16)
+    assert shown(values, padding=-2000) == [[0, 0], [128, 255]]
+    assert shown(values, padding=63536) == [[0, 0], [128, 255]]  # written as US
+    assert shown(values, padding=-2000, padding_limit=-1000, photometric="MONOCHROME1") == [[0, 255], [128, 0]]
+
+
+def test_frames_have_windows_of_their_own():
+    def voi(center):
+        return sequence({"00281050": {"vr": "DS", "Value": [center]}, "00281051": {"vr": "DS", "Value": [201]}})
+
+    groups = {
+        "frames": 2,
+        "52009229": sequence(
+            {"00289145": sequence({"00281052": {"vr": "DS", "Value": [100]}, "00281053": {"vr": "DS", "Value": [1]}})}
+        ),
+        "52009230": sequence({"00289132": voi(250)}, {"00289132": voi(350)}),
+    }
+    assert shown(CODE, number=1, **groups) == [[0, 64], [192, 255]]
+    assert shown(CODE, number=2, **groups) == [[0, 0], [64, 192]]
+
+
+def test_segmentations_use_the_range_of_their_values():
+    fractional = {"0062000E": {"vr": "US", "Value": [100]}}
+    assert shown(np.array([[0, 50], [100, 20]], np.uint8), **fractional) == [[0, 128], [255, 51]]
+    labels = {"00620001": {"vr": "CS", "Value": ["LABELMAP"]}}
+    assert shown(np.array([[0, 1], [2, 0]], np.uint8), **labels) == [[0, 128], [255, 0]]
+
+
+def test_hostile_values_are_ignored():
+    assert shown(CODE, center=["x", None, 150], width=["y", float("nan"), 201]) == [[0, 64], [192, 255]]
+    assert shown(CODE, slope="abc", intercept=[None]) == [[0, 85], [170, 255]]
+    assert shown(CODE, **{"00283010": sequence({}, {"00283002": {"vr": "US", "Value": [3]}})}) == [[0, 85], [170, 255]]
+
+
+def with_palette(first=0, bits=16, segmented=False, **colours) -> dict:
+    found = {}
+    for number, name in enumerate(("red", "green", "blue"), 1):
+        data, count = colours[name]
+        found[f"0028110{number}"] = {"vr": "US", "Value": [count, first, bits]}
+        raw = np.array(data, "<u2").tobytes() if isinstance(data, list) else data
+        found[f"0028{'122' if segmented else '120'}{number}"] = {"vr": "OW", "InlineBinary": b64encode(raw).decode()}
+    return found
+
+
+PIXELS = np.array([[0, 1], [2, 9]], np.uint8)
+
+
+def test_palettes_of_sixteen_and_eight_bits():
+    red, green, blue = ([0, 0x8000, 0xFF00], 3), ([0x1000] * 3, 3), ([0, 0, 0x2000], 3)
+    expected = [[[0, 16, 0], [128, 16, 0]], [[255, 16, 32], [255, 16, 32]]]
+    assert shown(PIXELS, photometric="PALETTE COLOR", **with_palette(red=red, green=green, blue=blue)) == expected
+    packed = {"red": (b"\x00\x80\xff\x00", 3), "green": (b"\x10\x10\x10\x00", 3), "blue": (b"\x00\x00\x20\x00", 3)}
+    assert shown(PIXELS, photometric="PALETTE COLOR", **with_palette(bits=8, **packed)) == expected
+    # Eight bits that say they are sixteen.
+    narrow = {"red": ([0, 128, 255], 3), "green": ([16] * 3, 3), "blue": ([0, 0, 32], 3)}
+    assert shown(PIXELS, photometric="PALETTE COLOR", **with_palette(**narrow)) == expected
+
+
+def test_the_first_entry_is_of_the_first_mapped_value():
+    same = ([0x100, 0x200, 0x300], 3)
+    got = shown(PIXELS, photometric="PALETTE COLOR", **with_palette(first=1, red=same, green=same, blue=same))
+    assert [[pixel[0] for pixel in row] for row in got] == [[1, 1], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (0, 3, 5, 6, 7),
+        (0, 1, 0, 1, 10, 100),
+        (0, 2, 0, 112, 1, 5, 144, 0, 1, 15),
+        (0, 1, 200, 1, 4, 0, 0, 2, 9, 9),
+    ],
+)
+def test_segmented_palettes_equal_pydicoms(data):
+    assert palette.expand(np.array(data, np.uint8)).tolist() == _expand_segmented_lut(data, "<B")
+    assert palette.expand(np.array(data, "<u2")).tolist() == _expand_segmented_lut(data, "<H")
+
+
+def test_an_indirect_segment_copies_earlier_ones():
+    # PS3.3 C.7.9.2.3: an offset in bytes, the low word first.
+    words = np.array([0, 2, 1, 2, 1, 3, 8, 2, 2, 0, 0], "<u2")
+    assert palette.expand(words).tolist() == [1, 2, 4, 6, 8, 1, 2, 4, 6, 8]
+    offset = np.array([0, 2, 1, 2, 1, 3, 8, 2, 1, 8, 0], "<u2")
+    assert palette.expand(offset).tolist() == [1, 2, 4, 6, 8, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (1, 5, 10),  # begins with a line
+        (2, 1, 0, 0),  # begins with a copy of itself
+        (0, 1, 5, 2, 1, 0, 0, 2, 1, 6, 0),  # copies a copy
+        (0, 1, 5, 9, 1, 0),  # no such segment
+        (0, 9, 1, 2),  # cut off
+        (0, 1, 5, 2, 1, 1, 0),  # half a word
+        (0, 1, 5, 2, 1, 65535, 65535),  # copies what is not there
+    ],
+)
+def test_damaged_segmented_palettes(data):
+    with pytest.raises(PixelError, match="segmented palette"):
+        palette.expand(np.array(data, "<u2"), 1000)
+
+
+def test_a_segmented_palette_ends_at_its_length():
+    copies = np.array([0, 1, 5, *[2, 1, 0, 0] * 3], "<u2")
+    assert palette.expand(copies, 1000).tolist() == [5] * 4
+    line = np.array([0, 1, 0, 1, 65535, 9], "<u2")
+    assert len(palette.expand(line, 1000)) == 1000
+
+
+def test_an_image_without_its_palette():
+    with pytest.raises(PixelError, match="palette"):
+        shown(PIXELS, photometric="PALETTE COLOR")
+
+
+def test_the_representative_frame():
+    assert representative(image(CODE, frames=9, representative=4)) == 4
+    assert representative(image(CODE, frames=9, representative=12)) == 5
+    assert representative(image(CODE)) == 1

@@ -1,0 +1,172 @@
+"""Part 10 files in other transfer syntaxes (PS3.5 A.4), for every readable file of pydicom and pydicom-data."""
+
+import io
+import tracemalloc
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID
+
+from shim.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
+from shim.pixels.errors import PixelError, TooLarge, Unsupported
+from shim.pixels.transcode import EXPLICIT, targets, transcode
+from tests.made_objects import as_bytes, report
+from tests.unit.made_images import document_of, image_files, open_stored, sample
+from tests.unit.test_pixels_decode import BROKEN, ONLY_HERE
+
+READABLE = [name for name in image_files() if name not in BROKEN and name not in ONLY_HERE]
+SMALL = [name for name in READABLE if len(image_files()[name]) < 400_000]
+
+
+def converted(data: bytes, target: str) -> bytes:
+    size, pieces = transcode(open_stored(data), target)
+    result = b"".join(pieces)
+    assert len(result) == size
+    return result
+
+
+@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.filterwarnings("ignore")
+def test_every_file_becomes_explicit_little_endian(name):
+    data = image_files()[name]
+    stored = open_stored(data)
+    if stored.transfer_syntax == EXPLICIT:
+        return
+    result = converted(data, EXPLICIT)
+    before, after = dcmread(io.BytesIO(data), force=True), dcmread(io.BytesIO(result))
+    assert after.file_meta.TransferSyntaxUID == EXPLICIT
+    assert np.array_equal(before.pixel_array, after.pixel_array)
+    assert after.SOPInstanceUID == before.SOPInstanceUID
+    # What is read again says the same, but for what the conversion changes.
+    changed = {"00280004", "00280006", "00280008", "00282110", "7FE00010", "7FE00001", "7FE00002", "00880200"}
+    old, new = document_of(data)["dataset"], document_of(result)["dataset"]
+    assert {tag for tag in old if old[tag] != new.get(tag) and not tag.endswith("0000")} <= changed | {
+        # Bulk values of big-endian files are in the other order now.
+        *(tag for tag in old if "big" in name or "expb" in name or "BigEnd" in name),
+        *(tag for tag in old if old[tag]["vr"] in ("UN", "OB", "OW") or old[tag] == {"vr": old[tag]["vr"]}),
+    }
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.filterwarnings("ignore")
+def test_every_small_file_is_encoded_without_loss(name):
+    data = image_files()[name]
+    stored = open_stored(data)
+    expected = dcmread(io.BytesIO(data), force=True).pixel_array
+    for target in targets(stored):
+        if target in ENCODED and target != stored.transfer_syntax:
+            after = dcmread(io.BytesIO(converted(data, target)))
+            assert after.file_meta.TransferSyntaxUID == target
+            assert np.array_equal(after.pixel_array, expected), target
+            assert document_of(as_bytes(after))["file"]["frames"]["count"] == stored.image.count
+
+
+def test_photometric_interpretation_follows_the_pixels():
+    lossy = dcmread(io.BytesIO(converted(sample("SC_rgb_jpeg_dcmtk.dcm"), EXPLICIT)))
+    assert lossy.PhotometricInterpretation == "RGB"
+    assert lossy.LossyImageCompression == "01"
+    reversible = dcmread(io.BytesIO(converted(sample("SC_rgb_gdcm_KY.dcm"), EXPLICIT)))
+    assert reversible.PhotometricInterpretation == "RGB"
+    planes = converted(sample("SC_rgb_rle.dcm"), EXPLICIT)
+    assert (
+        dcmread(io.BytesIO(planes)).PlanarConfiguration
+        == dcmread(io.BytesIO(sample("SC_rgb_rle.dcm"))).PlanarConfiguration
+    )
+
+
+def test_frames_have_a_table_of_offsets():
+    stored = open_stored(sample("emri_small_RLE.dcm"))
+    result = b"".join(transcode(stored, JPEG_LS)[1])
+    dataset = dcmread(io.BytesIO(result))
+    from pydicom.encaps import parse_basic_offsets
+
+    assert len(parse_basic_offsets(dataset.PixelData)) == stored.image.count
+    assert "ExtendedOffsetTable" not in dataset
+
+
+def test_the_extended_table_goes_with_the_fragments():
+    dataset = dcmread(io.BytesIO(sample("MR_small_RLE.dcm")))
+    dataset.ExtendedOffsetTable = bytes(8)
+    dataset.ExtendedOffsetTableLengths = bytes(8)
+    after = dcmread(io.BytesIO(converted(as_bytes(dataset), EXPLICIT)))
+    assert "ExtendedOffsetTable" not in after
+    assert "ExtendedOffsetTableLengths" not in after
+
+
+def test_what_follows_the_pixels_stays_but_padding_and_signatures():
+    dataset = dcmread(io.BytesIO(sample("MR_small_RLE.dcm")))
+    dataset.add_new(0x7FE10010, "LO", "MAKER")
+    dataset.add_new(0x7FE11001, "LO", "behind")
+    dataset.add_new(0xFFFCFFFC, "OB", bytes(20))
+    dataset.DigitalSignaturesSequence = []
+    after = dcmread(io.BytesIO(converted(as_bytes(dataset), EXPLICIT)))
+    assert after[0x7FE11001].value == "behind"
+    assert 0xFFFCFFFC not in after
+    assert "DigitalSignaturesSequence" not in after
+
+
+def test_a_compressed_icon_becomes_native():
+    dataset = dcmread(io.BytesIO(sample("SC_rgb_jpeg_dcmtk.dcm")))
+    item = Dataset()
+    for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel"):
+        setattr(item, name, dataset[name].value)
+    item.PhotometricInterpretation, item.PlanarConfiguration = dataset.PhotometricInterpretation, 0
+    item.PixelData = dataset.PixelData
+    item["PixelData"].is_undefined_length = True
+    dataset.IconImageSequence = [item]
+    after = dcmread(io.BytesIO(converted(as_bytes(dataset), EXPLICIT)))
+    (got,) = after.IconImageSequence
+    assert len(got.PixelData) == got.Rows * got.Columns * 3
+    assert got.PhotometricInterpretation == "RGB"
+    item.PixelData = encapsulate([b"\xff\xd8damaged"])
+    assert "IconImageSequence" not in dcmread(io.BytesIO(converted(as_bytes(dataset), EXPLICIT)))
+
+
+def test_a_report_changes_its_encoding_only():
+    dataset = dcmread(io.BytesIO(report()))
+    dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2")
+    target = io.BytesIO()
+    dataset.save_as(target, implicit_vr=True, little_endian=True, enforce_file_format=True)
+    result = converted(target.getvalue(), EXPLICIT)
+    assert dcmread(io.BytesIO(result)).ContentSequence == dataset.ContentSequence
+
+
+def test_what_cannot_be():
+    ct = open_stored(sample("CT_small.dcm"))
+    with pytest.raises(Unsupported, match=r"1\.2\.3"):
+        transcode(ct, "1.2.3")
+    assert JPEG_LS not in targets(ct)  # signed
+    with pytest.raises(Unsupported):
+        transcode(ct, JPEG_LS)
+    bits = open_stored(sample("liver_1frame.dcm"))
+    assert targets(bits) == [EXPLICIT]
+    with pytest.raises(PixelError):
+        transcode(open_stored(sample("JPEG-lossy.dcm")), EXPLICIT)
+
+
+def test_pixels_that_no_native_file_can_hold():
+    stored = open_stored(sample("emri_small_RLE.dcm"))
+    stored.image.dataset["00280010"]["Value"] = [8000]
+    stored.image.dataset["00280011"]["Value"] = [8000]
+    object.__setattr__(stored.image, "count", 40)
+    with pytest.raises(TooLarge):
+        transcode(stored, EXPLICIT)
+
+
+@pytest.mark.parametrize("target", [EXPLICIT, RLE, JPEG_2000])
+def test_memory_does_not_grow_with_the_number_of_frames(target):
+    stored = open_stored(sample("emri_small_jpeg_ls_lossless.dcm"))
+    object.__setattr__(stored.image, "count", 1000)
+    real = stored.image.frame
+    object.__setattr__(stored.image, "frame", lambda number: real((number - 1) % 10 + 1))
+    stored.image.dataset["00280008"]["Value"] = [1000]
+    sum(len(piece) for piece in transcode(open_stored(sample("emri_small_jpeg_ls_lossless.dcm")), target)[1])
+    tracemalloc.start()
+    total = sum(len(piece) for piece in transcode(stored, target)[1])
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total > 1_000_000
+    # The spool of encoded frames stays in memory up to 8 MB; there are fewer here.
+    assert peak < (2_500_000 if target == EXPLICIT else total + 2_500_000)
