@@ -1,6 +1,6 @@
 """Run the parts that were asked for, and write down what came out.
 
-    python -m scripts.bench [part ...] [flags]        --help lists them
+python -m scripts.bench [part ...] [flags]        --help lists them
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = Report(options.told())
     failed = 0
     if options.database == "embedded":
-        report.note("Apache CouchDB is not here: measured on the embedded database, whose figures say little of CouchDB")
+        report.note("measured on the embedded database, whose figures say little of Apache CouchDB")
     if options.orthanc and isinstance(missing := orthanc.find(), str):
         report.note(missing)
     with workplace(options.keep) as folder, run.until_signal():

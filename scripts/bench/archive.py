@@ -19,7 +19,7 @@ JSON_TYPE = {"Content-Type": "application/json"}
 
 
 def identity(run: int, study: int, series: int = 1, instance: int = 1) -> Identity:
-    """Return one instance of an archive: studies count from 0, of each `PAGE` have a date and a family name in common."""
+    """Return one instance of an archive. Studies count from 0; each `PAGE` of them share a date and a family name."""
     group = study // PAGE
     day = group % 28 + 1
     month = group // 28 % 12 + 1
@@ -106,7 +106,7 @@ def store_placeholder(root: str, couch: str, template: Template) -> dict[str, St
     dict of str to Stamp
         ``study``, ``series`` and ``instance``.
     """
-    fetch(root, store_request("", [template.file(PLACEHOLDER)]))
+    fetch(root, store_request([template.file(PLACEHOLDER)]))
     study, series, instance = PLACEHOLDER.study, PLACEHOLDER.series, PLACEHOLDER.instance
     ids = {"study": f"{study}:study", "series": f"{study}:{series}", "instance": f"{study}:{series}:{instance}"}
     return {kind: Stamp(json.loads(fetch(couch, Request("GET", f"/{id_}"))[1])) for kind, id_ in ids.items()}

@@ -1,4 +1,4 @@
-"""A client so cheap that it is not what is measured: kept connections, one process for each, answers dropped as they come.
+"""A client so cheap that it is not what is measured: a process for each connection, answers dropped as they come.
 
 Processes are forked, so that requests prepared before the clock starts are shared and cost nothing to hand over.
 """
@@ -208,7 +208,8 @@ def verify(request: Request, content: bytes) -> None:
     """Raise `Refused` when the content of an answer is not what it must be."""
     complaint = request.check(content) if request.check else ""
     if complaint:
-        raise Refused(200, f"{request.method} {request.path[:120]}: {complaint}: {content[:200].decode(errors='replace')}")
+        shown = content[:200].decode(errors="replace")
+        raise Refused(200, f"{request.method} {request.path[:120]}: {complaint}: {shown}")
 
 
 def verified(connection: Connection, request: Request) -> bytes:
@@ -347,18 +348,19 @@ def family(pid: int) -> list[psutil.Process]:
 
 @contextmanager
 def background(root: str, requests: Iterator[Request]) -> Iterator[None]:
-    """Send requests one after the other in another process while the block runs.
+    """Send requests one after the other in another process while the block runs, which begins with the first answer.
 
     Raises
     ------
     Refused
         At the end, when one of them failed or none was answered: the block did not run beside a working client.
     """
-    stop = FORK.Event()
+    stop, begun = FORK.Event(), FORK.Event()
     receiving, sending = FORK.Pipe(duplex=False)
-    worker = FORK.Process(target=_go_on, args=(root, requests, stop, sending), daemon=True)
+    worker = FORK.Process(target=_go_on, args=(root, requests, stop, begun, sending), daemon=True)
     worker.start()
     try:
+        begun.wait(TIMEOUT)
         yield
     finally:
         stop.set()
@@ -370,7 +372,7 @@ def background(root: str, requests: Iterator[Request]) -> Iterator[None]:
         raise Refused(0, "the client in the background came to nothing")
 
 
-def _go_on(root, requests, stop, pipe) -> None:
+def _go_on(root, requests, stop, begun, pipe) -> None:
     _leave_signals()
     connection = Connection(root)
     answered = 0
@@ -380,8 +382,10 @@ def _go_on(root, requests, stop, pipe) -> None:
                 break
             verified(connection, request)
             answered += 1
+            begun.set()
         pipe.send(answered)
     except Refused as problem:
         pipe.send(problem)
     finally:
+        begun.set()
         connection.close()

@@ -1,4 +1,4 @@
-"""Instances that are made up: one Part 10 file by pydicom, whose identifiers are stamped in place for every further one."""
+"""Instances that are made up: one Part 10 file by pydicom, with other identifiers stamped in for each further one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from scripts.bench.client import Request
 
 BOUNDARY = "dicouch-benchmark-0123456789abcdef"
 STORE_TYPE = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
+PART_HEAD = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
 STORE_HEADERS = {"Content-Type": STORE_TYPE, "Accept": "application/dicom+json"}
 REFERENCED_SOP_INSTANCE_UID = b"00081155"
 FAILURE_REASON = b"00081197"
@@ -117,11 +118,11 @@ class Template:
 
     def file(self, identity: Identity, pixels: bytes | None = None) -> bytes:
         """Return a whole file, with random pixels where none are given."""
-        return self.head(identity) + (os.urandom(self.pixels) if pixels is None else pixels)
+        return self.head(identity) + (random_block(self.pixels) if pixels is None else pixels)
 
 
 def header(rows: int, columns: int, frames: int) -> bytes:
-    """Return a file with the identifiers of `PLACEHOLDER` up to its pixels: Explicit VR Little Endian, a CT's attributes."""
+    """Return a file with the identifiers of `PLACEHOLDER` up to its pixels: a CT's attributes, Explicit VR."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -193,21 +194,25 @@ def header(rows: int, columns: int, frames: int) -> bytes:
 def series_of(run: int, count: int, *, study: int = 1, series: int = 1) -> list[Identity]:
     """Return the identities of the instances of one series."""
     return [
-        Identity(
-            uid(run, study), uid(run, study, series), uid(run, study, series, number), instance_number=str(1000 + number)
-        )
-        for number in range(1, count + 1)
+        Identity(uid(run, study), uid(run, study, series), uid(run, study, series, k), instance_number=str(1000 + k))
+        for k in range(1, count + 1)
     ]
 
 
-def store_request(path: str, files: Sequence[bytes]) -> Request:
+def random_block(length: int) -> bytes:
+    """Return random pixels."""
+    return os.urandom(length)
+
+
+def store_request(files: Sequence[bytes]) -> Request:
     """Return a STOW-RS request (PS3.18 10.5.1) with all of `files`."""
-    part = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    body = b"".join(piece for file in files for piece in (part, file, b"\r\n")) + f"--{BOUNDARY}--\r\n".encode()
+    body = b"".join(piece for file in files for piece in (PART_HEAD, file, b"\r\n")) + f"--{BOUNDARY}--\r\n".encode()
     count = len(files)
+    return Request("POST", "/studies", STORE_HEADERS, body, check=lambda content: complete(content, count))
 
-    def check(content: bytes) -> str:
-        complete = content.count(REFERENCED_SOP_INSTANCE_UID) == count and FAILURE_REASON not in content
-        return "" if complete else f"not all of {count} instances are stored"
 
-    return Request("POST", f"{path}/studies", STORE_HEADERS, body, check=check)
+def complete(content: bytes, count: int) -> str:
+    """Return what is wrong with a STOW-RS answer that shall say that `count` instances are stored."""
+    if content.count(REFERENCED_SOP_INSTANCE_UID) == count and FAILURE_REASON not in content:
+        return ""
+    return f"not all of {count} instances are stored"

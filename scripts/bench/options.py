@@ -42,16 +42,16 @@ class Options:
 
 
 TINY = {
-    "rounds": 2,
+    "rounds": 1,
     "matrix": 32,
     "instances": 8,
-    "connections": (1, 2),
-    "readers": (1, 2),
+    "connections": (2,),
+    "readers": (2,),
     "frames": 4,
     "ct": 12,
-    "studies": (25, 50),
-    "orthanc_studies": 25,
-    "samples": 4,
+    "studies": (10, 20),
+    "orthanc_studies": 10,
+    "samples": 3,
     "loaded": 40,
     "big": 3,
     "frame_file": 3,
@@ -65,7 +65,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="bench", description="Measure beside bare CouchDB and, where it is installed, beside Orthanc."
     )
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=f"of {', '.join(PARTS)}; all when none")
+    shown = f"of {', '.join(PARTS)}; all when none is named"
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=shown)
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes: does everything still run?")
     parser.add_argument("--database", choices=("couchdb", "embedded"), help="couchdb where it is found, else embedded")
     parser.add_argument("--engines", type=_names, metavar="E,...", help="JavaScript of CouchDB: quickjs,spidermonkey")
@@ -80,10 +81,11 @@ def parse(arguments: list[str] | None = None) -> Options:
         ("samples", "N", "requests of each kind of search"),
         ("loaded", "N", "instances stored before the first search after a load"),
         ("big", "MB", "size of the instance whose storing and retrieving is watched for memory"),
-        ("frame-file", "MB", "size of a multi-frame instance whose first and last frames are compared; 0 leaves it out"),
+        ("frame-file", "MB", "size of a multi-frame instance of which a far frame is compared; 0 leaves it out"),
         ("clients", "N", "clients that retrieve the big instance at once"),
     ):
-        parser.add_argument(f"--{name}", type=_number, metavar=metavar, help=f"{text} ({getattr(default, name.replace('-', '_'))})")
+        shown = f"{text} ({getattr(default, name.replace('-', '_'))})"
+        parser.add_argument(f"--{name}", type=_number, metavar=metavar, help=shown)
     for name, text in (
         ("connections", "connections that store at once"),
         ("readers", "connections that retrieve at once"),
@@ -91,7 +93,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     ):
         shown = ",".join(map(str, getattr(default, name)))
         parser.add_argument(f"--{name}", type=_numbers, metavar="N,...", help=f"{text} ({shown})")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="put the data there and leave it, instead of a temporary folder")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for the data; it stays there")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go ({default.out})")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     parts = tuple(dict.fromkeys(given.pop("parts"))) or PARTS
@@ -118,5 +120,3 @@ def _names(text: str) -> tuple[str, ...]:
     if wrong := [name for name in names if name not in ("quickjs", "spidermonkey")]:
         raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not quickjs or spidermonkey")
     return names
-
-

@@ -36,7 +36,7 @@ class Goal:
     factor: float
 
     def told(self, ratio: float) -> str:
-        return f"{'reached' if ratio >= self.factor else 'MISSED'}: at least {self.factor:g} x {self.reference}"
+        return f"{'reached' if ratio >= self.factor else 'MISSED'}: at least {self.factor:.3g} x {self.reference}"
 
 
 @dataclass
@@ -183,8 +183,8 @@ class Report:
             f"# Benchmark of {facts['started']}",
             "",
             f"{facts['machine']}; {', '.join(self.versions.values())}.",
-            "Ratios say how many times as fast as the other server, above 1 is faster. CPU is the processor time of the server",
-            "with its database for one thing. Settings: " + json.dumps(self.settings) + ".",
+            "Ratios say how many times as fast as the other server it is: above 1 is faster. CPU is the processor time",
+            "of the server with its database for one thing. Settings: " + json.dumps(self.settings) + ".",
             "",
             *(f"- {note}" for note in self.notes),
             "",

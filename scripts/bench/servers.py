@@ -86,6 +86,11 @@ def shim(server: Database, name: str, place: str = "attachment", **settings: str
         processes.stop(process, run.STOP_LIMIT)
 
 
+def pids(server: Server, couch: int | None) -> tuple[int, ...]:
+    """Return the processes that work for a server: its own and its database's."""
+    return (server.pid, couch) if server.couch and couch else (server.pid,)
+
+
 def free_port() -> int:
     """Return a port of loopback on which nothing listens."""
     with socket.socket() as probe:

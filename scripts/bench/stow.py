@@ -15,7 +15,7 @@ from scripts.bench.client import Refused, Request, Side, fetch, race
 from scripts.bench.files import Identity, Template, new_run, series_of, store_request
 from scripts.bench.options import Options
 from scripts.bench.report import Goal, Report
-from scripts.bench.servers import Server, create, database, shim
+from scripts.bench.servers import create, database, pids, shim
 
 BOUNDARY = "dicouch-benchmark-put-0123456789abcdef"
 SMALL_MATRIX = 64
@@ -24,7 +24,10 @@ SETTLE_LIMIT = 60.0
 
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure storing: large and small instances, one and several a request, over one and several connections."""
-    with database(folder / "couchdb", options.database, options.engines[0]) as couch, orthanc.beside(options, folder) as peer:
+    with (
+        database(folder / "couchdb", options.database, options.engines[0]) as couch,
+        orthanc.beside(options, folder) as peer,
+    ):
         report.versions["database"] = f"{couch.name} ({options.engines[0]})"
         if peer:
             report.versions["orthanc"] = orthanc.version(peer)
@@ -43,7 +46,7 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                 identities = series_of(new_run(), options.instances)
                 contents = [template.file(identity) for identity in identities]
                 chunks = [slice(start, start + per) for start in range(0, options.instances, per)]
-                requests = [[store_request("", contents[chunk])] for chunk in chunks]
+                requests = [[store_request(contents[chunk])] for chunk in chunks]
                 sides = {
                     server.name: Side(server.root, requests, pids(server, couch.pid), settle) for server in servers
                 }
@@ -55,7 +58,10 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                     writes = [puts[chunk] for chunk in chunks]
                 sides["CouchDB"] = Side(bare, writes, (couch.pid,), settle)
                 taken = race(sides, connections, options.rounds)
-                goals = [Goal("dicouch, attachment", "CouchDB", 0.6 if bulk else 0.75), Goal("dicouch, folder", "Orthanc", 1)]
+                goals = [
+                    Goal("dicouch, attachment", "CouchDB", 0.6 if bulk else 0.75),
+                    Goal("dicouch, folder", "Orthanc", 1),
+                ]
                 per_operation = options.instances / len(chunks)
                 report.compare("stow", name, taken, connections=connections, per=per_operation, goals=goals)
 
@@ -68,11 +74,6 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                 for per in (10, 100):
                     name = f"{small.size / 1000:.0f} KB, {per} a request, beside _bulk_docs"
                     compare(small, name, per, connections, bulk=True)
-
-
-def pids(server: Server, couch: int | None) -> tuple[int, ...]:
-    """Return the processes that work for a server: its own and its database's."""
-    return (server.pid, couch) if server.couch and couch else (server.pid,)
 
 
 def settled(couch: str) -> Callable[[], None]:

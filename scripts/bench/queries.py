@@ -1,0 +1,97 @@
+"""The kinds of search that are measured, each with what it must find in an archive of `scripts.bench.archive`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from scripts.bench.archive import INSTANCES, MODALITIES, PAGE, SERIES, family, identity
+from scripts.bench.client import Request
+
+JSON = {"Accept": "application/dicom+json"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of search.
+
+    Attributes
+    ----------
+    name : str
+    path : callable
+        Takes the number of the archive's run and a study; returns the path.
+    rows : callable or None
+        Takes the number of studies of the archive and a study; returns how many rows the answer has.
+    scans : bool
+        Whether it looks at every study, so that its cost grows with the archive.
+    """
+
+    name: str
+    path: Callable[[int, int], str]
+    rows: Callable[[int, int], int] | None
+    scans: bool = False
+
+    def request(self, run: int, study: int, studies: int) -> Request:
+        """Return the request, which checks the number of rows."""
+        expected = self.rows(studies, study) if self.rows else None
+
+        def check(content: bytes) -> str:
+            found = len(json.loads(content)) if content else 0
+            return "" if expected is None or found == expected else f"{found} rows, not {expected}"
+
+        return Request("GET", self.path(run, study), JSON, check=check)
+
+
+def _date(run: int, study: int) -> str:
+    day = identity(run, study).date
+    return f"/studies?StudyDate={day}-{day}"
+
+
+def _name(run: int, study: int) -> str:
+    return f"/studies?PatientName={family(study // PAGE)[:8]}*"
+
+
+def _modality(run: int, study: int) -> str:
+    return f"/studies?ModalitiesInStudy={identity(run, study).modality}&limit={PAGE}"
+
+
+def _series(run: int, study: int) -> str:
+    return f"/studies/{identity(run, study).study}/series"
+
+
+def _instances(run: int, study: int) -> str:
+    return f"/studies/{identity(run, study).study}/series/{identity(run, study).series}/instances"
+
+
+def _contained(text: str) -> str:
+    return f"/studies?PatientName={quote(text)}"
+
+
+def _one(studies: int, study: int) -> int:
+    return 1
+
+
+def _group(studies: int, study: int) -> int:
+    return min(PAGE, studies - study // PAGE * PAGE)
+
+
+def _same_modality(studies: int, study: int) -> int:
+    return min(PAGE, len(range(study % len(MODALITIES), studies, len(MODALITIES))))
+
+
+KINDS = (
+    Kind("first page of 25", lambda run, study: f"/studies?limit={PAGE}", lambda studies, study: min(PAGE, studies)),
+    Kind("PatientID", lambda run, study: f"/studies?PatientID={identity(run, study).patient_id}", _one),
+    Kind("AccessionNumber", lambda run, study: f"/studies?AccessionNumber={identity(run, study).accession}", _one),
+    Kind("StudyInstanceUID", lambda run, study: f"/studies?StudyInstanceUID={identity(run, study).study}", _one),
+    Kind("date range giving 25", _date, _group),
+    Kind("name prefix giving 25", _name, _group),
+    Kind("ModalitiesInStudy, page of 25", _modality, _same_modality),
+    Kind("series of a study", _series, lambda studies, study: SERIES),
+    Kind("instances of a series", _instances, lambda studies, study: INSTANCES),
+    Kind("contained name, page of 25", lambda run, study: _contained("*SMITH*") + f"&limit={PAGE}", None, scans=True),
+    Kind("contained name that nobody has", lambda run, study: _contained("*NOSUCHNAME*"), lambda *_: 0, scans=True),
+)
+"""In the order of the table."""

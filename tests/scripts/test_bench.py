@@ -1,0 +1,234 @@
+"""The benchmark: every part in its smallest size on the database that is here, and what its figures depend on."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pydicom
+import pytest
+
+from scripts.bench import __main__ as bench
+from scripts.bench import archive, qido, stow
+from scripts.bench.client import Refused, Request, Sample, Side, background, fetch, race, run
+from scripts.bench.files import PLACEHOLDER, Identity, Template, new_run, series_of
+from scripts.bench.options import PARTS, Options, parse
+from scripts.bench.queries import KINDS
+from scripts.bench.report import Goal, Report
+
+
+@dataclass
+class Answers:
+    """What a server was asked, and over which connections."""
+
+    root: str = ""
+    requests: list[str] = field(default_factory=list)
+    connections: set[tuple] = field(default_factory=set)
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        self.requests.append(handler.path)
+        self.connections.add(handler.client_address)
+        if handler.path == "/slow":
+            time.sleep(0.05)
+        length = 7 if handler.path == "/short" else 1000
+        handler.send_response(404 if handler.path == "/missing" else 200)
+        handler.send_header("Content-Length", str(length))
+        handler.end_headers()
+        handler.wfile.write(b"x" * length)
+
+
+@pytest.fixture
+def answers() -> Iterator[Answers]:
+    """Run a server that keeps its connections."""
+    told = Answers()
+    methods = {
+        "protocol_version": "HTTP/1.1",
+        "do_GET": lambda handler: told.answer(handler),
+        "log_message": lambda *_: None,
+    }
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (BaseHTTPRequestHandler,), methods))
+    told.root = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield told
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+# -- the client ------------------------------------------------------------------------------------------------------
+
+
+def test_operations_are_spread_over_kept_connections_and_timed(answers):
+    sample = run(answers.root, [[Request("GET", "/slow"), Request("GET", "/slow")]] * 6, 3)
+    assert len(sample.seconds) == 6
+    assert all(0.1 <= seconds < 5 for seconds in sample.seconds)
+    assert 0.2 <= sample.wall < sum(sample.seconds)
+    assert sample.received == 12 * 1000
+    assert len(answers.requests) == 12
+    assert len(answers.connections) == 3
+
+
+def test_an_answer_that_is_wrong_stops_the_measurement(answers):
+    with pytest.raises(Refused, match="404"):
+        run(answers.root, [[Request("GET", "/missing")]] * 2, 2)
+    with pytest.raises(Refused, match="7 bytes, not 8"):
+        run(answers.root, [[Request("GET", "/short", least=8)]])
+    with pytest.raises(Refused, match="no rows"):
+        run(answers.root, [[Request("GET", "/", check=lambda content: "no rows")]])
+    with pytest.raises(Refused):
+        run("http://127.0.0.1:9", [[Request("GET", "/")]] * 2, 2)
+
+
+def test_sides_take_turns_and_one_that_refuses_does_not_stop_the_others(answers):
+    sides = {name: Side(answers.root, [[Request("GET", f"/{name}")]] * 4) for name in ("a", "missing", "b")}
+    taken = race(sides, rounds=2)
+    assert answers.requests == ["/a", "/a", "/missing", "/b", "/b", "/a", "/a", "/b", "/b"]
+    assert isinstance(taken["missing"], Refused)
+    assert [len(taken[name].seconds) for name in "ab"] == [4, 4]
+
+
+def test_a_client_in_the_background_must_have_worked(answers):
+    with background(answers.root, iter([Request("GET", "/slow")] * 1000)):
+        time.sleep(0.5)
+    assert 2 < len(answers.requests) < 1000
+    with pytest.raises(Refused, match="404"), background(answers.root, iter([Request("GET", "/missing")])):
+        pass
+
+
+def test_sample():
+    sample = Sample(tuple(number / 100 for number in range(1, 101)), wall=10.0, received=5)
+    assert sample.p50 == pytest.approx(0.505)
+    assert sample.p95 == pytest.approx(0.96)
+    assert sample.rate == 10
+    assert Sample.joined([sample, sample]).rate == 10
+
+
+# -- what is stored --------------------------------------------------------------------------------------------------
+
+
+def test_files_differ_in_what_identifies_them_and_nothing_else():
+    template = Template(4, 6, frames=3)
+    first, second = (Identity(**vars(identity)) for identity in series_of(new_run(), 2))
+    one, other = (template.file(identity, bytes(template.pixels)) for identity in (first, second))
+    assert len(one) == len(other) == template.size
+    read, same = pydicom.dcmread(io.BytesIO(one)), pydicom.dcmread(io.BytesIO(other))
+    assert read.SOPInstanceUID == read.file_meta.MediaStorageSOPInstanceUID == first.instance
+    assert (read.Rows, read.Columns, read.NumberOfFrames) == (4, 6, 3)
+    assert read.pixel_array.shape == (3, 4, 6)
+    differing = {element.keyword for element in read if element != same[element.tag]}
+    assert differing == {"SOPInstanceUID", "InstanceNumber"}
+
+
+def test_an_archive_has_as_many_studies_for_each_key_as_the_searches_expect():
+    number = new_run()
+    studies = [archive.identity(number, study) for study in range(2000)]
+    for name, size in (("patient_id", 1), ("accession", 1), ("study", 1), ("date", archive.PAGE)):
+        values = [getattr(study, name) for study in studies]
+        assert all(values.count(value) == size for value in set(values)), name
+    families = [study.name.partition("^")[0] for study in studies]
+    assert all(families.count(family) == archive.PAGE for family in set(families))
+    assert sum("SMITH" in family for family in families) == 2 * archive.PAGE
+    lengths = {name: len(value) for name, value in vars(PLACEHOLDER).items()}
+    assert all({name: len(value) for name, value in vars(study).items()} == lengths for study in studies)
+
+
+def test_documents_are_stamped_in_every_form_of_a_value():
+    stamp = archive.Stamp(
+        {
+            "_id": f"{PLACEHOLDER.study}:study",
+            "_rev": "1-x",
+            "summary": "PLACEHOL^PATIENT · 1799-12-31 · Q7",
+            "series": {PLACEHOLDER.series: PLACEHOLDER.modality},
+            "keys": {"name": "placehol patient", "date": "17991231", "id": "PLACEH-PID"},
+        }
+    )
+    identity = archive.identity(12345678, 3)
+    assert json.loads(stamp.document(identity)) == {
+        "_id": f"{identity.study}:study",
+        "summary": f"{identity.name} · 1995-01-01 · CR",
+        "series": {identity.series: "CR"},
+        "keys": {"name": identity.name.replace("^", " ").lower(), "date": "19950101", "id": identity.patient_id},
+    }
+
+
+def test_a_list_is_replaced_by_the_rows_of_its_view():
+    step = {
+        "method": "GET",
+        "path": "_design/dicom/_list/studies/studies_by_date",
+        "params": {"reduce": "false", "startkey": ["2"], "q": '{"limit":25}'},
+        "body": None,
+    }
+    request = qido.plain(step)
+    assert request.path.startswith("/_design/dicom/_view/studies_by_date?")
+    assert "limit=25" in request.path
+    assert "q=" not in request.path
+    keyed = qido.plain({**step, "body": {"keys": ["a"], "query": {}}})
+    assert (keyed.method, keyed.body) == ("POST", b'{"keys": ["a"]}')
+
+
+# -- the report ------------------------------------------------------------------------------------------------------
+
+
+def test_ratios_are_above_one_for_what_is_faster(tmp_path):
+    report = Report({})
+    taken = {
+        "dicouch, folder": Sample((0.01,) * 10, 0.1, 1_000_000, 0.05),
+        "Orthanc": Sample((0.02,) * 10, 0.2, 1_000_000),
+        "CouchDB": Refused(404, "GET /: 404"),
+    }
+    goals = [Goal("dicouch, folder", "Orthanc", 1), Goal("dicouch", "Orthanc", 3)]
+    report.compare("stow", "a | b", taken, connections=8, per=10, goals=goals)
+    ours, orthanc, couch = report.rows
+    assert ours.ratios == {"Orthanc": 2.0}
+    assert (ours.p50, ours.rate, ours.megabytes, ours.cpu) == pytest.approx((10, 1000, 10, 0.5))
+    assert ours.goal == "reached: at least 1 x Orthanc; MISSED: at least 3 x Orthanc"
+    assert orthanc.goal == ""
+    assert "404" in couch.note
+    text = report.write(tmp_path).read_text()
+    assert text.count("a / b") == 3
+    assert json.loads(next(tmp_path.glob("*.json")).read_text())["rows"][0]["connections"] == 8
+
+
+def test_command_line():
+    options = parse(["qido", "stow", "--studies", "10,20", "--tiny", "--no-orthanc", "--engines", "spidermonkey"])
+    assert options.parts == ("qido", "stow")
+    assert options.studies == (10, 20)
+    assert options.instances < Options().instances
+    assert (options.orthanc, options.engines) == (False, ("spidermonkey",))
+    assert parse([]).parts == PARTS
+    for wrong in (["nothing"], ["--studies", "0"], ["--samples", "-1"], ["--engines", "v8"]):
+        with pytest.raises(SystemExit):
+            parse(wrong)
+
+
+# -- the parts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", PARTS)
+def test_part(part, tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("COUCHDB_URL", raising=False)
+    code = bench.main([part, "--tiny", "--out", str(tmp_path), "--keep", str(tmp_path / "data")])
+    told = capfd.readouterr()
+    results = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert code == 0, told.out + told.err
+    rows = [row for row in results["rows"] if row["server"].startswith("dicouch")]
+    assert {row["part"] for row in rows} == {part}
+    assert [row["measure"] for row in rows if "not measured" in row["note"]] == []
+    if part == "qido":
+        assert {row["measure"].partition(";")[0] for row in rows} >= {kind.name for kind in KINDS}
+    if part == "stow":
+        assert any(row["ratios"].get("CouchDB") for row in rows)
+
+
+def test_settling_ends_where_the_database_does_not_tell(answers):
+    started = time.monotonic()
+    stow.settled(answers.root)()
+    assert time.monotonic() - started < 5
+    assert fetch(answers.root, Request("GET", "/"))[1] == b"x" * 1000
