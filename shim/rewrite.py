@@ -214,6 +214,12 @@ def instances_with(uids: list[str]) -> CouchRequest:
     )
 
 
+def with_headers(study: str, series: str, instance: str) -> CouchRequest:
+    """Return the request for an instance's document and its study's and series' headers: one, and no index is read."""
+    ids = [f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"]
+    return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
+
+
 def corrections(study: str) -> CouchRequest:
     """Return the request for what the headers of a study say otherwise than some of its instances."""
     return CouchRequest("GET", f"{DESIGN}/_view/corrections_by_study", {"key": as_json(study)})
