@@ -42,7 +42,7 @@ def span(vr: str, text: str) -> tuple[datetime, datetime, bool] | None:
     zone = None
     # The forms of ACR-NEMA, 1999.12.31 and 10:15:00, are still found in files.
     text = text.replace(".", "") if vr == "DA" else text.replace(":", "")
-    if vr == "DT" and (match := re.fullmatch(r"(.*?)([+-])(\d\d)(\d\d)", text)):
+    if vr == "DT" and (match := re.fullmatch(r"(.*?)([+-])(0\d|1[0-4])([0-5]\d)", text)):
         text = match[1]
         offset = timedelta(hours=int(match[3]), minutes=int(match[4]))
         zone = timezone(-offset if match[2] == "-" else offset)
