@@ -20,7 +20,7 @@ DATE, MODALITIES, ACCESSION, PATIENT_ID, PATIENT_NAME = "00080020", "00080061", 
 BY_VALUE = {ACCESSION: "studies_by_accession_number", PATIENT_ID: "studies_by_patient_id"}
 BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID"}
 BY_NAME = "studies_by_patient_name"
-# Longer beginnings are searched among those of this length; views/lib/rows.js makes them.
+# Longer beginnings are searched among those of this length; views/lib/names.js makes them.
 LONGEST_BEGINNING = 10
 
 

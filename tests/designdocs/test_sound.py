@@ -40,5 +40,5 @@ def test_words():
 @given(values=st.lists(WORDS, max_size=3))
 def test_beginnings(ddoc, values):
     expected = {value[:length] for value in values for length in range(1, min(len(value), LONGEST_BEGINNING) + 1)}
-    found = ddoc.call("views/lib/rows", "beginnings", values)
+    found = ddoc.call("views/lib/names", "beginnings", values)
     assert sorted(found) == sorted(expected)

@@ -3,6 +3,7 @@ var match = require('lib/match');
 var fields = require('lib/fields');
 var search = require('lib/search');
 var rows = require('views/lib/rows');
+var names = require('views/lib/names');
 var normalise = require('views/lib/normalise');
 
 // One patient is one Patient ID of one issuer. Studies without an ID are of one patient when name and birth date agree.
@@ -11,7 +12,7 @@ function identity(dataset) {
   if (id) {
     return JSON.stringify([id, rows.first(dataset, '00100021')]);
   }
-  var name = rows.names(dataset, '00100010')[0] || '';
+  var name = names.spellings(dataset, '00100010')[0] || '';
   return JSON.stringify(['', normalise.name(name), rows.first(dataset, '00100030')]);
 }
 

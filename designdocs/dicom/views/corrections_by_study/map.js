@@ -1,11 +1,15 @@
 function (doc) {
   // Headers that say otherwise than some instance: current values where instances disagree, and what people fixed.
+  if (doc.type !== 'study' && doc.type !== 'series') {
+    return;
+  }
   var rows = require('views/lib/rows');
+  var decisions = require('views/lib/decisions');
   if (!rows.isStudy(doc) && !rows.isSeries(doc)) {
     return;
   }
-  var fixes = rows.fixes(doc);
-  var told = rows.disagreeing(doc);
+  var fixes = decisions.fixes(doc);
+  var told = decisions.disagreeing(doc);
   var value = { series: doc.type === 'series' ? rows.uids(doc).series : null, dataset: {} };
   told.forEach(function (tag) {
     value.dataset[tag] = doc.dataset[tag] || null;

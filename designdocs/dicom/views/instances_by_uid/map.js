@@ -1,4 +1,7 @@
 function (doc) {
+  if (doc.type !== 'instance') {
+    return;
+  }
   var rows = require('views/lib/rows');
   if (!rows.isInstance(doc)) {
     return;

@@ -1,6 +1,5 @@
 // What the index rows of studies, series and instances say: the values that lists match on and render.
-var normalise = require('views/lib/normalise');
-var sound = require('views/lib/sound');
+// CouchDB compiles it anew for each view at every update of the index, so it needs no large table.
 var attributes = require('views/lib/attributes');
 
 function isObject(value) {
@@ -19,21 +18,6 @@ function number(dataset, tag) {
   var text = first(dataset, tag);
   var value = text === '' ? NaN : Number(text);
   return isFinite(value) ? value : 4294967295;
-}
-
-// Every normalised spelling of a PN attribute, over all values and component groups (PS3.5 6.2.1).
-function names(dataset, tag) {
-  var attribute = isObject(dataset) ? dataset[tag] : null;
-  var found = [];
-  (isObject(attribute) && Array.isArray(attribute.Value) ? attribute.Value : []).forEach(function (value) {
-    ['Alphabetic', 'Ideographic', 'Phonetic'].forEach(function (group) {
-      var key = isObject(value) && typeof value[group] === 'string' ? normalise.name(value[group]) : '';
-      if (key && found.indexOf(key) < 0) {
-        found.push(key);
-      }
-    });
-  });
-  return found;
 }
 
 function modalities(doc) {
@@ -69,73 +53,15 @@ function when(dataset) {
   return [/^\d{8}$/.test(date) ? date : '', /^\d/.test(time) ? time : ''];
 }
 
-// Every code of the words of a PN attribute (views/lib/sound).
-function sounds(dataset, tag) {
-  var found = [];
-  names(dataset, tag).forEach(function (name) {
-    sound.words(name).forEach(function (word) {
-      var code = sound.code(word);
-      if (found.indexOf(code) < 0) {
-        found.push(code);
-      }
-    });
-  });
-  return found;
-}
-
-// Characters, not UTF-16 code units: half a pair is no text.
-var CHARACTERS = /[\ud800-\udbff][\udc00-\udfff]|[\s\S]/g;
-// Longer beginnings are searched among those of this length; shim/plan.py knows it too.
-var LONGEST_BEGINNING = 10;
-
-// Every text that one of the values begins with, each once.
-function beginnings(values) {
-  var found = Object.create(null);
-  values.forEach(function (value) {
-    var text = '';
-    (value.match(CHARACTERS) || []).slice(0, LONGEST_BEGINNING).forEach(function (character) {
-      text += character;
-      found[text] = true;
-    });
-  });
-  return Object.keys(found);
-}
-
-exports.beginnings = beginnings;
-
 function seriesWhen(dataset) {
   return [first(dataset, '00080021').replace(/\./g, ''), first(dataset, '00080031').replace(/:/g, '')];
 }
 
-// What people fixed in a header, without what is no fix.
-function fixes(doc) {
-  var found = {};
-  Object.keys(isObject(doc.fixes) ? doc.fixes : {}).forEach(function (tag) {
-    var fix = doc.fixes[tag];
-    if (isObject(fix) && isObject(fix.value) && typeof fix.at === 'string') {
-      found[tag] = fix;
-    }
-  });
-  return found;
-}
-
-// Attributes that disagree among a header's instances and that nobody has decided on.
-function disagreeing(doc) {
-  var decided = fixes(doc);
-  return Object.keys(isObject(doc.variants) ? doc.variants : {}).filter(function (tag) {
-    return !decided[tag];
-  });
-}
-
-exports.disagreeing = disagreeing;
 exports.first = first;
-exports.fixes = fixes;
 exports.seriesWhen = seriesWhen;
-exports.names = names;
 exports.modalities = modalities;
 exports.number = number;
 exports.uids = uids;
-exports.sounds = sounds;
 exports.when = when;
 
 exports.isStudy = function (doc) {

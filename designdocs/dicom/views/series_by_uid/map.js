@@ -1,4 +1,7 @@
 function (doc) {
+  if (doc.type !== 'series') {
+    return;
+  }
   var rows = require('views/lib/rows');
   if (!rows.isSeries(doc)) {
     return;

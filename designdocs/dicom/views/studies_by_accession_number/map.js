@@ -1,4 +1,7 @@
 function (doc) {
+  if (doc.type !== 'study') {
+    return;
+  }
   var rows = require('views/lib/rows');
   var number = rows.isStudy(doc) ? rows.first(doc.dataset, '00080050') : '';
   if (!number) {

@@ -1,4 +1,7 @@
 function (doc) {
+  if (doc.type !== 'study') {
+    return;
+  }
   var rows = require('views/lib/rows');
   if (!rows.isStudy(doc)) {
     return;

@@ -1,10 +1,14 @@
 function (doc) {
+  if (doc.type !== 'study') {
+    return;
+  }
   var rows = require('views/lib/rows');
+  var names = require('views/lib/names');
   if (!rows.isStudy(doc)) {
     return;
   }
   // One row for each spelling: alphabetic, ideographic and phonetic.
-  rows.names(doc.dataset, '00100010').forEach(function (name) {
+  names.spellings(doc.dataset, '00100010').forEach(function (name) {
     emit([name].concat(rows.when(doc.dataset), rows.uids(doc).study), rows.study(doc));
   });
 }

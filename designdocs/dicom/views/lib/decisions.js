@@ -1,0 +1,28 @@
+// What a header says of values that disagree: which nobody has decided on, and which people fixed.
+
+function isObject(value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+// What people fixed in a header, without what is no fix.
+function fixes(doc) {
+  var found = {};
+  Object.keys(isObject(doc.fixes) ? doc.fixes : {}).forEach(function (tag) {
+    var fix = doc.fixes[tag];
+    if (isObject(fix) && isObject(fix.value) && typeof fix.at === 'string') {
+      found[tag] = fix;
+    }
+  });
+  return found;
+}
+
+// Attributes that disagree among a header's instances and that nobody has decided on.
+function disagreeing(doc) {
+  var decided = fixes(doc);
+  return Object.keys(isObject(doc.variants) ? doc.variants : {}).filter(function (tag) {
+    return !decided[tag];
+  });
+}
+
+exports.fixes = fixes;
+exports.disagreeing = disagreeing;
