@@ -11,7 +11,17 @@ from highdicom.sr import CodedConcept
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.pixels import pixel_array
+from pydicom.uid import (
+    MPEG4HP41,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    RLELossless,
+    VideoPhotographicImageStorage,
+    generate_uid,
+)
 
 PDF = b"%PDF-1.4\n" + b"1 0 obj<</Type/Catalog>>endobj\n" * 60 + b"%%EOF\n"
 _DEVICE = {
@@ -20,6 +30,12 @@ _DEVICE = {
     "software_versions": "1.0",
     "device_serial_number": "1",
 }
+
+
+def pixels_of(dataset: Dataset) -> np.ndarray:
+    """Return what pydicom decodes, with the decoder that is used here where two give lossy JPEG a level apart."""
+    baseline = dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    return pixel_array(dataset, decoding_plugin="pillow" if baseline else "")
 
 
 def as_bytes(dataset: Dataset) -> bytes:
@@ -136,6 +152,21 @@ def document(data: bytes = PDF, kind: str = "application/pdf") -> bytes:
     made.MIMETypeOfEncapsulatedDocument = kind
     made.EncapsulatedDocument = data + b"\0" * (len(data) % 2)
     made.EncapsulatedDocumentLength = len(data)
+    return as_bytes(made)
+
+
+def video(stream: bytes) -> bytes:
+    """Return a Video Photographic Image whose pixel data is a stream of MPEG-4 in three fragments (PS3.5 A.4.6)."""
+    made = FileDataset(BytesIO(), {}, file_meta=FileMetaDataset(), preamble=bytes(128))
+    made.file_meta.TransferSyntaxUID = MPEG4HP41
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = VideoPhotographicImageStorage
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    made.StudyInstanceUID, made.SeriesInstanceUID, made.Modality = generate_uid(), generate_uid(), "XC"
+    made.Rows, made.Columns, made.BitsAllocated, made.BitsStored, made.HighBit = 480, 640, 8, 8, 7
+    made.SamplesPerPixel, made.PixelRepresentation, made.PlanarConfiguration = 3, 0, 0
+    made.PhotometricInterpretation, made.NumberOfFrames, made.FrameTime = "YBR_PARTIAL_420", 25, 40
+    made.PixelData = encapsulate([stream], fragments_per_frame=3, has_bot=False)
+    made["PixelData"].is_undefined_length = True
     return as_bytes(made)
 
 

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from dataclasses import dataclass
 
+from shim.native import swap, word_size
 from shim.part10 import model
 from shim.part10.dictionary import label
 from shim.part10.model import Unreadable, Warnings
@@ -106,6 +107,8 @@ class Elements:
         raw = window.buffer[offset : offset + length]
         if binary:
             self._count(length)
+            if not context.little:
+                raw = b"".join(swap((raw,), word_size(vr)))  # PS3.18 F.2.7: little endian
             return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
         # Only in items: an element of the top level belongs to its reader alone.
         cached = length <= _CACHED_LENGTH and "/" in path and tag not in _LUT_DESCRIPTORS

@@ -101,8 +101,8 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
         404 without pixel data; 406 if nothing acceptable can be had, naming what can.
     """
     file = document["file"]
-    if not file.get("frames"):
-        raise DicomWebError(404, "the instance has no pixel data")
+    if not (file.get("frames") or {}).get("count"):
+        raise DicomWebError(404, "the instance has no frame")
     stored = plain_syntax(file["transferSyntax"])
     offered = forms(media_type(stored), stored, single)
     for syntax in other_syntaxes(reader, document):

@@ -10,7 +10,7 @@ import requests
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 
-from tests.made_objects import as_bytes, document, report, segmentation, segmentations
+from tests.made_objects import as_bytes, document, report, segmentation, segmentations, video
 from tests.server import Server
 
 # One file at least of every transfer syntax that pydicom's packages hold, and of every kind of pixels.
@@ -38,6 +38,8 @@ IMAGES = (
     "rtdose_rle.dcm",
     "color3d_jpeg_baseline.dcm",
 )
+
+VIDEO = b"\0\0\0\x20ftypmp42" + bytes(range(256)) * 300
 
 
 @dataclass
@@ -80,6 +82,7 @@ def fill(server: Server) -> Archive:
         archive.files[name] = as_bytes(dataset)
     archive.files["report"] = report()
     archive.files["pdf"] = document()
+    archive.files["video"] = video(VIDEO)
     archive.files |= {f"seg-{kind}": data for kind, data in segmentations().items()}
     archive.files["seg-rle"] = segmentation("FRACTIONAL", "1.2.840.10008.1.2.5")
     archive.datasets = {name: dcmread(BytesIO(data)) for name, data in archive.files.items()}

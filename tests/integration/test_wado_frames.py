@@ -8,7 +8,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import pack_bits
 
 from tests.integration.gallery import IMAGES, parts_of
-from tests.made_objects import PDF
+from tests.made_objects import PDF, pixels_of
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 OHIF = "multipart/related; type=application/octet-stream; transfer-syntax=*"
@@ -28,7 +28,7 @@ KINDS = {
 
 def native(dataset) -> list[bytes]:
     """Return the frames of an image in Explicit VR Little Endian, by pydicom."""
-    array = dataset.pixel_array
+    array = pixels_of(dataset)
     frames = array if int(dataset.get("NumberOfFrames", 1)) > 1 else array[None]
     if dataset.PhotometricInterpretation == "YBR_FULL_422" and not dataset.file_meta.TransferSyntaxUID.is_compressed:
         size = dataset.Rows * dataset.Columns * 2
@@ -113,7 +113,7 @@ def test_a_native_frame_is_encoded_when_asked(gallery):
         pixel_keyword="PixelData",
         number_of_frames=1,
     )
-    assert np.array_equal(decoded, dataset.pixel_array)
+    assert np.array_equal(decoded, pixels_of(dataset))
 
 
 def test_ohifs_list_of_media_types(gallery):

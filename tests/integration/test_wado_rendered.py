@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.integration.gallery import IMAGES, parts_of
+from tests.integration.gallery import IMAGES, VIDEO, parts_of
 
 
 def opened(data: bytes) -> Image.Image:
@@ -154,6 +154,23 @@ def test_thumbnail_of_a_frame(gallery):
     assert first.content != last.content
     assert gallery.get("color3d_jpeg_baseline.dcm", "/frames/121/thumbnail").status_code == 404
     assert gallery.get("CT_small.dcm", "/thumbnail?viewport=a,b").status_code == 400
+
+
+def test_a_video_is_sent_as_it_is(gallery):
+    for below, accept in (("/rendered", "*/*"), ("/rendered", "video/mp4"), ("/frames/1", "video/mp4")):
+        response = gallery.get("video", below, accept=accept)
+        assert response.status_code == 200, response.text
+        assert response.headers["Content-Type"].startswith("video/mp4")
+        assert response.content == VIDEO
+    (part,) = parts_of(gallery.get("video", "/bulkdata/7FE00010", accept='multipart/related; type="video/mp4"'))
+    assert part[1] == VIDEO
+    assert gallery.get("video", "/rendered", accept="image/jpeg").status_code == 406
+    # Nobody decodes it: only its own transfer syntax can be had.
+    refused = gallery.get("video", accept="application/dicom")
+    assert refused.status_code == 406
+    assert "1.2.840.10008.1.2.4.102" in refused.json()["reason"]
+    assert gallery.get("video", "/frames/1", accept="application/octet-stream").status_code == 406
+    assert gallery.get("video", "/thumbnail").headers["Content-Type"] == "image/jpeg"
 
 
 def test_what_is_not_there(gallery):

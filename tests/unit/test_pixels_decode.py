@@ -11,7 +11,7 @@ from pydicom.pixels.processing import convert_color_space
 from shim.pixels.decode import FRAME_LIMIT, can_decode, decode, native_bytes
 from shim.pixels.errors import PixelError, TooLarge, Unsupported
 from shim.pixels.image import Image
-from tests.made_objects import segmentations
+from tests.made_objects import pixels_of, segmentations
 from tests.unit.made_images import document_of, image_files, open_image, sample
 
 # Files whose pixels nobody can read, and what is wrong with them.
@@ -37,7 +37,7 @@ def test_every_frame_equals_pydicoms(name):
     if name in ONLY_HERE:
         assert all(frame.array.any() for frame in frames)
         return
-    expected = dcmread(BytesIO(data), force=True).pixel_array
+    expected = pixels_of(dcmread(BytesIO(data), force=True))
     expected = expected if image.count > 1 else expected[None]
     assert len(expected) == image.count
     for frame, wanted in zip(frames, expected, strict=False):
@@ -59,7 +59,7 @@ def test_there_are_files_of_every_kind():
 @pytest.mark.parametrize(("kind", "data"), segmentations().items())
 def test_segmentations_of_highdicom(kind, data):
     image = open_image(data)
-    expected = dcmread(BytesIO(data)).pixel_array
+    expected = pixels_of(dcmread(BytesIO(data)))
     expected = expected if image.count > 1 else expected[None]
     for number, wanted in enumerate(expected, 1):
         assert np.array_equal(decode(image, number).array, wanted)

@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from shim.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
 from shim.pixels.errors import PixelError, TooLarge, Unsupported
 from shim.pixels.transcode import EXPLICIT, targets, transcode
-from tests.made_objects import as_bytes, report
+from tests.made_objects import as_bytes, pixels_of, report
 from tests.unit.made_images import document_of, image_files, open_stored, sample
 from tests.unit.test_pixels_decode import BROKEN, ONLY_HERE
 
@@ -37,7 +37,7 @@ def test_every_file_becomes_explicit_little_endian(name):
     result = converted(data, EXPLICIT)
     before, after = dcmread(io.BytesIO(data), force=True), dcmread(io.BytesIO(result))
     assert after.file_meta.TransferSyntaxUID == EXPLICIT
-    assert np.array_equal(before.pixel_array, after.pixel_array)
+    assert np.array_equal(pixels_of(before), after.pixel_array)
     assert after.SOPInstanceUID == before.SOPInstanceUID
     # What is read again says the same, but for what the conversion changes.
     changed = {"00280004", "00280006", "00280008", "00282110", "7FE00010", "7FE00001", "7FE00002", "00880200"}
@@ -54,7 +54,7 @@ def test_every_file_becomes_explicit_little_endian(name):
 def test_every_small_file_is_encoded_without_loss(name):
     data = image_files()[name]
     stored = open_stored(data)
-    expected = dcmread(io.BytesIO(data), force=True).pixel_array
+    expected = pixels_of(dcmread(io.BytesIO(data), force=True))
     for target in targets(stored):
         if target in ENCODED and target != stored.transfer_syntax:
             after = dcmread(io.BytesIO(converted(data, target)))

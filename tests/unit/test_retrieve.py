@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zipfile
+from base64 import b64decode
 from xml.etree import ElementTree as Xml
 
 import numpy as np
@@ -55,6 +56,22 @@ def test_big_endian_single_bits():
     elements = part10.image(rows=3, columns=4, bits=1, order=">", frames="2")
     data = part10.made(*elements, part10.element(0x7FE00010, "OW", words, order=">"), syntax=part10.BIG, order=">")
     assert [int.from_bytes(frame(data, number), "little") for number in (1, 2)] == [0x123, 0x456]
+
+
+def test_big_endian_values_in_the_data_set_are_little_endian():
+    # PS3.18 F.2.7; one more value is long enough to stay in the file.
+    small, long = struct.pack(">2H", 1, 2), struct.pack(">1000H", *range(1000))
+    elements = [
+        part10.element(0x00281201, "OW", small, order=">"),
+        part10.element(0x00281202, "OW", long, order=">"),
+        part10.element(0x00660016, "OF", struct.pack(">f", 0.5), order=">"),
+        part10.element(0x00420012, "LO", "text", order=">"),
+    ]
+    data = part10.made(*elements, syntax=part10.BIG, order=">")
+    dataset = document_of(data)["dataset"]
+    assert b64decode(dataset["00281201"]["InlineBinary"]) == struct.pack("<2H", 1, 2)
+    assert b64decode(dataset["00660016"]["InlineBinary"]) == struct.pack("<f", 0.5)
+    assert bulk(data, "00281202") == struct.pack("<1000H", *range(1000))
 
 
 def test_deflated_frames_are_inflated_once():

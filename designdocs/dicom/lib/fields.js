@@ -76,14 +76,17 @@ exports.renderer = function (level, options) {
   (level === 'instance' ? attributes.study.concat(attributes.series) : []).forEach(function (tag) {
     outside[tag] = true;
   });
+  var named = Object.keys(wanted).sort();
+  function tags(dataset) {
+    return include !== 'all' ? named : named.concat(Object.keys(dataset).filter(function (tag) {
+      return !wanted[tag] && !outside[tag];
+    })).sort();
+  }
   // record: what a row says; id: of its document.
   return function (record, id) {
     var dataset = record.dataset;
     var row = {};
-    var others = include === 'all' ? Object.keys(dataset).filter(function (tag) {
-      return !wanted[tag] && !outside[tag];
-    }) : [];
-    Object.keys(wanted).concat(others).sort().forEach(function (tag) {
+    tags(dataset).forEach(function (tag) {
       if (dataset[tag]) {
         row[tag] = include === 'all' ? dataset[tag] : pick(dataset[tag], wanted[tag]);
       } else if (required[tag]) {

@@ -1,0 +1,87 @@
+"""QIDO-RS as viewers ask for it, over files stored in every character set (PS3.5 6.1)."""
+
+from urllib.parse import quote
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_charset_files
+
+from tests.archive import fill
+from tests.integration.conftest import serve
+
+WIDE = [
+    *["/studies", "/series", "/instances", "/patients", "/studies/1.2.826.0.1.7/instances", "/studies?PatientName=*"],
+    *["/studies?StudyDescription=*of*", "/series?Modality=*", "/studies?PatientID=P*", "/instances?PatientID=P00000*"],
+]
+OHIF = "limit=101&offset=0&fuzzymatching=true&includefield=00081030%2C00080060%2C00080090%2C00100030"
+
+
+@pytest.fixture(scope="module")
+def stored(server):
+    """Store the files of all character sets; return their data sets by SOP Instance UID."""
+    files = {}
+    for path in get_charset_files("*.dcm"):
+        dataset = dcmread(path)
+        if "StudyInstanceUID" not in dataset or "PatientName" not in dataset:
+            continue
+        with open(path, "rb") as file:
+            answer = server.store(file.read())
+        if answer.status_code == 200:
+            files[str(dataset.SOPInstanceUID)] = dataset
+    assert len(files) > 5
+    return files
+
+
+def test_names_are_found_in_every_character_set(server, stored):
+    for dataset in stored.values():
+        dataset.decode()
+        groups = [group for group in str(dataset.PatientName).split("=") if group.strip()]
+        for group in groups:
+            for value in (group, group[: max(2, len(group) // 2)] + "*", f"*{group[1:]}"):
+                rows = server.get(f"/studies?PatientName={quote(value)}").json()
+                uids = [row["0020000D"]["Value"][0] for row in rows]
+                assert str(dataset.StudyInstanceUID) in uids, (dataset.SpecificCharacterSet, value)
+        for row in rows:
+            assert row["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+
+
+def test_the_study_list_of_ohif(server, stored):
+    dataset = next(iter(stored.values()))
+    answer = server.get(f"/studies?{OHIF}&00100020={quote('*' + str(dataset.PatientID or '') + '*')}")
+    assert answer.status_code == 200
+    assert str(dataset.StudyInstanceUID) in [row["0020000D"]["Value"][0] for row in answer.json()]
+    uid = str(dataset.StudyInstanceUID)
+    (row,) = server.get(f"/studies?{OHIF}&StudyInstanceUID={uid}").json()
+    assert {"0020000D", "00080020", "00080030", "00080050", "00100020", "00100010", "00201208", "00080061"} <= set(row)
+    (series,) = server.get(f"/studies/{uid}/series?includefield=00080021%2C00080031%2C0008103E%2C00200011").json()
+    assert {"0020000E", "00080060", "00200011", "00201209"} <= set(series)
+
+
+def test_what_weasis_asks(server, stored):
+    dataset = next(iter(stored.values()))
+    row = server.get(f"/instances?00080018={dataset.SOPInstanceUID}&includefield=00080018,00200013,00081190").json()[0]
+    assert row["00081190"]["Value"][0].endswith(f"/instances/{dataset.SOPInstanceUID}")
+    (series,) = server.get(f"/series?0020000E={dataset.SeriesInstanceUID}&includefield=00081190").json()
+    url = series["00081190"]["Value"][0].removeprefix(server.url)
+    assert server.get(f"{url}/instances?includefield=00080018").json()
+    assert server.get("/studies?&includefield=00080020,00080030").json()
+
+
+def test_the_limit_of_the_server(fresh_database, tmp_path):
+    """Rows behind SEARCH_LIMIT are counted in a Warning (PS3.18 8.3.4.4.1); a limit of the client needs none."""
+    with serve(fresh_database, tmp_path / "gunicorn.log", SEARCH_LIMIT="5") as server:
+        empty = not server.get("/studies/count?PatientID=P000003").json()["count"]
+        if empty:
+            fill(fresh_database, 0, 12, series=2, instances=2)
+        for path in WIDE:
+            resource, _, query = path.partition("?")
+            total = server.get(f"{resource}/count?{query}").json()["count"]
+            answer = server.get(path)
+            expected = f'"There are {total - 5} additional results that can be requested"' if total > 5 else None
+            warning = answer.headers.get("Warning")
+            assert len(answer.json()) == min(total, 5)
+            assert (warning or "").endswith(expected or ""), path
+            assert bool(warning) == bool(expected)
+            joint = "&" if query else "?"
+            assert "Warning" not in server.get(f"{path}{joint}limit=5").headers
+            assert "additional results" in server.get(f"{path}{joint}limit=6").headers.get("Warning", "") or total <= 5

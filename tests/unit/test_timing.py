@@ -1,0 +1,41 @@
+"""``shim/timing.py``: the header that says what a request cost."""
+
+import re
+
+from flask import Flask, Response
+
+from shim import timing
+from shim.plan import HIGH
+
+
+def header(*asked):
+    app = Flask(__name__)
+    with app.test_request_context("/"):
+        timing.begin()
+        for request, seconds in asked:
+            timing.observe(request, seconds)
+        return timing.add_header(Response()).headers["Server-Timing"]
+
+
+def test_times_and_ranges():
+    target = "/dicom/_design/dicom/_list/studies/studies_by_date?startkey=%5B%222020%22%5D&endkey=%5B%22%22%5D"
+    told = header((f"GET {target}", 0.001), (f"GET {target}", 0.002), ("POST /dicom/_bulk_docs", 0.004))
+    assert told.startswith("couch;dur=7.00, shim;dur=")
+    assert 'ask;dur=3.00;desc="GET _list/studies/studies_by_date [\\"2020\\"]..[\\"\\"]"' in told
+    assert told.endswith('ask;dur=4.00;desc="POST _bulk_docs"')
+
+
+def test_it_stays_a_header():
+    odd = f'/d/_design/dicom/_view/x?startkey="{HIGH}é%0d%0aX: y"&key=%22{"z" * 1000}%22'
+    told = header(*[(f"GET {odd}&{n}", 0.001) for n in range(50)])
+    assert len(told) < 3000
+    assert re.fullmatch(r"[ -~]+", told)
+    assert told.count("ask;") == timing.MOST_ENTRIES
+
+
+def test_requests_of_nobody_are_not_counted():
+    timing.observe("GET /x", 1.0)
+
+
+def test_a_request_without_the_database():
+    assert header().startswith("couch;dur=0.00, shim;dur=")
