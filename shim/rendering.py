@@ -133,4 +133,4 @@ def _middle(reader: Retriever, study: str, series: str) -> dict | None:
     if not counted or not counted[0]["value"]:
         return None
     rows = reader.rows(rewrite.instance_at(study, series, counted[0]["value"] // 2))
-    return rows[0]["doc"] if rows else None
+    return reader.document(*rows[0]["id"].split(":")) if rows else None

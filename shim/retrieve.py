@@ -142,8 +142,13 @@ class Retriever:
             404 if there is none.
         """
         if series and instance:
-            document = self.document(study, series, instance)
+            rows = self.rows(rewrite.with_headers(study, series, instance))
+            document, *headers = (row.get("doc") or {} for row in rows)
+            if document.get("type") != "instance":
+                raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
             found = [Stored(document["_id"], document["file"])]
+            if not any(header.get("fixes") for header in headers):
+                return found
         else:
             rows = self.rows(rewrite.instances(study, series))
             if not rows:

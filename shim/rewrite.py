@@ -199,8 +199,11 @@ def count_of(study: str, series: str) -> CouchRequest:
 
 
 def instance_at(study: str, series: str, place: int) -> CouchRequest:
-    """Return the request for the document of the instance at a place (from 0) in the order of a series."""
-    params = {**between([study, series], [study, series]), "reduce": "false", "include_docs": "true"}
+    """Return the request for the index row of the instance at a place (from 0) in the order of a series.
+
+    Without its document: CouchDB reads the documents of the rows that it skips, too.
+    """
+    params = {**between([study, series], [study, series]), "reduce": "false"}
     return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**params, "skip": place, "limit": 1})
 
 
@@ -209,6 +212,12 @@ def instances_with(uids: list[str]) -> CouchRequest:
     return CouchRequest(
         "POST", f"{DESIGN}/_view/instances_by_uid", {"reduce": "false", "update": "false"}, {"keys": uids}
     )
+
+
+def with_headers(study: str, series: str, instance: str) -> CouchRequest:
+    """Return the request for an instance's document and its study's and series' headers: one, and no index is read."""
+    ids = [f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"]
+    return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
 
 
 def corrections(study: str) -> CouchRequest:
