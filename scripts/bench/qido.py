@@ -9,7 +9,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -145,9 +144,6 @@ class Searches:
         chosen = random.Random(studies).choices(range(studies), k=count)
         number = self.runs[studies]
         asked = [[kind.request(number, study, studies)] for study in chosen]
-        if storing:
-            # What is stored meanwhile is found too.
-            asked = [[replace(request, check=None)] for (request,) in asked]
         sides = {"dicouch": Side(server.root, asked, pids(server, self.couch.pid))}
         if peer := self.peers.get(studies):
             sides["Orthanc"] = Side(peer.root, asked, (peer.pid,))
