@@ -49,7 +49,7 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                     report.versions["orthanc"] = orthanc.version(peer)
                     load_orthanc(peer, runs[size], size)
                     peers[size] = peer
-        for engine in options.engines if options.database == "couchdb" else ("quickjs",):
+        for engine in options.javascript:
             # The second engine finds the archives that were loaded for the first.
             with database(folder / "couchdb", options.database, engine) as couch:
                 report.versions[engine] = f"{couch.name} ({engine})"

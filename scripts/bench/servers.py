@@ -51,7 +51,8 @@ def database(folder: Path, kind: str, js_engine: str = "quickjs") -> Iterator[Da
     folder : Path
         Where it keeps its data.
     kind : {"couchdb", "embedded"}
-    js_engine : {"quickjs", "spidermonkey"}
+    js_engine : str
+        ``quickjs`` or ``spidermonkey``; the embedded database has no choice.
     """
     if kind == "embedded":
         with databases.embedded(folder) as running:

@@ -22,10 +22,10 @@ SMALL_MATRIX = 64
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure storing: large and small instances, one and several a request, over one and several connections."""
     with (
-        database(folder / "couchdb", options.database, options.engines[0]) as couch,
+        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
         orthanc.beside(options, folder) as peer,
     ):
-        report.versions["database"] = f"{couch.name} ({options.engines[0]})"
+        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
         if peer:
             report.versions["orthanc"] = orthanc.version(peer)
         bare = create(couch, "bare")
