@@ -53,7 +53,7 @@ lint: $(VENV)/.test node-eslint ## check the style of Python (ruff) and JavaScri
 	  designdocs scripts tests
 
 .PHONY: bench
-bench: $(VENV)/.test node-embedded ## measure against the bare database
+bench: $(VENV)/.test node-embedded ## measure beside bare CouchDB and Orthanc (ARGS="stow wado"; ARGS=--help lists parts and sizes)
 	@exec $(PY) -m scripts.bench $(ARGS)
 
 .PHONY: clean

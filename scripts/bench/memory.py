@@ -39,8 +39,8 @@ def measure(options: Options, report: Report, folder: Path) -> None:
     frame = options.matrix * options.matrix * 2
     template = Template(options.matrix, options.matrix, max(2, (options.big << 20) // frame))
     size = f"{template.size / MB:.0f} MB"
-    with database(folder / "couchdb", options.database, options.engines[0]) as couch:
-        report.versions["database"] = f"{couch.name} ({options.engines[0]})"
+    with database(folder / "couchdb", options.database, options.javascript[0]) as couch:
+        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
         for place in ("attachment", f"folder:{folder / 'bytes'}"):
             name = place.partition(":")[0]
             create(couch, name)

@@ -10,7 +10,7 @@ from scripts.bench.client import Request, Side, fetch, race, run
 from scripts.bench.files import Identity, Template, new_run, series_of, store_request
 from scripts.bench.options import Options
 from scripts.bench.report import Goal, Report
-from scripts.bench.servers import Server, create, database, pids, shim
+from scripts.bench.servers import Server, create, database, pids, settled, shim
 
 JSON = {"Accept": "application/dicom+json"}
 COLD_SERIES = 3
@@ -20,10 +20,10 @@ SHORT = 10
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure metadata."""
     with (
-        database(folder / "couchdb", options.database, options.engines[0]) as couch,
+        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
         orthanc.beside(options, folder) as peer,
     ):
-        report.versions["database"] = f"{couch.name} ({options.engines[0]})"
+        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
         if peer:
             report.versions["orthanc"] = orthanc.version(peer)
         create(couch, "folder")
@@ -32,6 +32,8 @@ def measure(options: Options, report: Report, folder: Path) -> None:
             template = Template(options.matrix, options.matrix)
             long = [stored(servers, template, options.ct) for _ in range(COLD_SERIES)]
             short = [stored(servers, template, SHORT) for _ in range(options.samples)]
+            # The first request shall not wait for indexes that are still being built.
+            settled(couch.url)()
 
             def compare(name: str, operations: list, factor: float) -> None:
                 sides = {one.name: Side(one.root, operations, pids(one, couch.pid)) for one in servers}

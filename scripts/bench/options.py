@@ -36,6 +36,11 @@ class Options:
     keep: Path | None = None
     out: Path = Path("bench-results")
 
+    @property
+    def javascript(self) -> tuple[str, ...]:
+        """What runs the design documents, one after the other where there is a choice."""
+        return self.engines if self.database == "couchdb" else ("node",)
+
     def told(self) -> dict:
         """Return what a reader of the results must know."""
         return {name: value for name, value in asdict(self).items() if name not in ("keep", "out")}

@@ -52,7 +52,7 @@ class Row:
     rate : float or None
         Things a second, of the kind that the measure names.
     megabytes : float or None
-        Millions of bytes received a second.
+        Millions of bytes stored or retrieved a second.
     cpu : float or None
         Milliseconds of processor time of the server (with its database) for each thing.
     ratios : dict of str to float
@@ -124,6 +124,7 @@ class Report:
         *,
         connections: int = 1,
         per: float = 1,
+        size: int | None = None,
         by: str = "rate",
         references: Sequence[str] = ("CouchDB", "Orthanc"),
         goals: Sequence[Goal] = (),
@@ -134,6 +135,8 @@ class Report:
         ----------
         per : float
             Things that one operation does: instances of a request, say.
+        size : int, optional
+            Bytes of a thing, where they are sent and not received.
         by : {"rate", "p50"}
             What ratios are made of.
         """
@@ -145,7 +148,7 @@ class Report:
                 continue
             row.p50, row.p95 = sample.p50 * 1000, sample.p95 * 1000
             row.rate = sample.rate * per
-            row.megabytes = sample.received / sample.wall / 1e6
+            row.megabytes = (row.rate * size if size else sample.received / sample.wall) / 1e6
             row.cpu = sample.cpu * 1000 / len(sample.seconds) / per if sample.cpu else None
             for reference in references:
                 other = taken.get(reference)

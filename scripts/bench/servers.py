@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import databases, processes, run
-from scripts.bench.client import Request, fetch
+from scripts.bench.client import Refused, Request, fetch
 from scripts.databases import Database
 from scripts.push_views import push
 
 PREFIX = "/dicom-web"
+SETTLE_LIMIT = 600.0
+"""Seconds that indexes have to catch up."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def database(folder: Path, kind: str, js_engine: str = "quickjs") -> Iterator[Da
     folder : Path
         Where it keeps its data.
     kind : {"couchdb", "embedded"}
-    js_engine : {"quickjs", "spidermonkey"}
+    js_engine : str
+        ``quickjs`` or ``spidermonkey``; the embedded database has no choice.
     """
     if kind == "embedded":
         with databases.embedded(folder) as running:
@@ -89,6 +94,22 @@ def shim(server: Database, name: str, place: str = "attachment", **settings: str
 def pids(server: Server, couch: int | None) -> tuple[int, ...]:
     """Return the processes that work for a server: its own and its database's."""
     return (server.pid, couch) if server.couch and couch else (server.pid,)
+
+
+def settled(couch: str) -> Callable[[], None]:
+    """Return what waits until CouchDB has brought its indexes up to date, so that this falls on whom it belongs to."""
+
+    def settle() -> None:
+        deadline = time.monotonic() + SETTLE_LIMIT
+        # The embedded database does not tell, and indexes when it is asked.
+        with contextlib.suppress(Refused, ValueError):
+            while time.monotonic() < deadline:
+                tasks = json.loads(fetch(couch, Request("GET", "/_active_tasks"))[1])
+                if not any(task.get("type") == "indexer" for task in tasks):
+                    return
+                time.sleep(0.05)
+
+    return settle
 
 
 def free_port() -> int:

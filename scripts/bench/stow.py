@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.bench import orthanc
 from scripts.bench.archive import JSON_TYPE, Stamp, store_placeholder
-from scripts.bench.client import Refused, Request, Side, fetch, race
+from scripts.bench.client import Request, Side, race
 from scripts.bench.files import Identity, Template, new_run, series_of, store_request
 from scripts.bench.options import Options
 from scripts.bench.report import Goal, Report
-from scripts.bench.servers import create, database, pids, shim
+from scripts.bench.servers import create, database, pids, settled, shim
 
 BOUNDARY = "dicouch-benchmark-put-0123456789abcdef"
 SMALL_MATRIX = 64
-SETTLE_LIMIT = 60.0
 
 
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure storing: large and small instances, one and several a request, over one and several connections."""
     with (
-        database(folder / "couchdb", options.database, options.engines[0]) as couch,
+        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
         orthanc.beside(options, folder) as peer,
     ):
-        report.versions["database"] = f"{couch.name} ({options.engines[0]})"
+        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
         if peer:
             report.versions["orthanc"] = orthanc.version(peer)
         bare = create(couch, "bare")
@@ -63,7 +60,9 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                     Goal("dicouch, folder", "Orthanc", 1),
                 ]
                 per_operation = options.instances / len(chunks)
-                report.compare("stow", name, taken, connections=connections, per=per_operation, goals=goals)
+                report.compare(
+                    "stow", name, taken, connections=connections, per=per_operation, size=template.size, goals=goals
+                )
 
             large = Template(options.matrix, options.matrix)
             small = Template(SMALL_MATRIX, SMALL_MATRIX)
@@ -74,22 +73,6 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                 for per in (10, 100):
                     name = f"{small.size / 1000:.0f} KB, {per} a request, beside _bulk_docs"
                     compare(small, name, per, connections, bulk=True)
-
-
-def settled(couch: str) -> Callable[[], None]:
-    """Return what waits until CouchDB has brought its indexes up to date, so that this falls on whom it belongs to."""
-
-    def settle() -> None:
-        deadline = time.monotonic() + SETTLE_LIMIT
-        # The embedded database does not tell, and indexes when it is asked.
-        with suppress(Refused, ValueError):
-            while time.monotonic() < deadline:
-                tasks = json.loads(fetch(couch, Request("GET", "/_active_tasks"))[1])
-                if not any(task.get("type") == "indexer" for task in tasks):
-                    return
-                time.sleep(0.05)
-
-    return settle
 
 
 def put(stamp: Stamp, identity: Identity, content: bytes) -> Request:

@@ -23,10 +23,10 @@ GOALS = (Goal("dicouch, attachment", "CouchDB", 0.8), Goal("dicouch, folder", "O
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure retrieving."""
     with (
-        database(folder / "couchdb", options.database, options.engines[0]) as couch,
+        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
         orthanc.beside(options, folder) as peer,
     ):
-        report.versions["database"] = f"{couch.name} ({options.engines[0]})"
+        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
         if peer:
             report.versions["orthanc"] = orthanc.version(peer)
         for name in ("attachment", "folder"):

@@ -14,12 +14,13 @@ import pydicom
 import pytest
 
 from scripts.bench import __main__ as bench
-from scripts.bench import archive, qido, stow
+from scripts.bench import archive, qido
 from scripts.bench.client import Refused, Request, Sample, Side, background, fetch, race, run
 from scripts.bench.files import PLACEHOLDER, Identity, Template, new_run, series_of
 from scripts.bench.options import PARTS, Options, parse
 from scripts.bench.queries import KINDS
 from scripts.bench.report import Goal, Report
+from scripts.bench.servers import settled
 
 
 @dataclass
@@ -229,6 +230,6 @@ def test_part(part, tmp_path, capfd, monkeypatch):
 
 def test_settling_ends_where_the_database_does_not_tell(answers):
     started = time.monotonic()
-    stow.settled(answers.root)()
+    settled(answers.root)()
     assert time.monotonic() - started < 5
     assert fetch(answers.root, Request("GET", "/"))[1] == b"x" * 1000
