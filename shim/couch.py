@@ -6,7 +6,6 @@ import http.client
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
@@ -227,14 +226,6 @@ class Couch:
             if problem.status == 404:
                 return None
             raise
-
-    @contextmanager
-    def translated(self):
-        """Turn CouchDB's refusals into the DICOMweb errors a client is told."""
-        try:
-            yield self
-        except CouchError as problem:
-            raise told(problem) from problem
 
 
 def told(problem: CouchError) -> DicomWebError:

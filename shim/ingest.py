@@ -17,14 +17,7 @@ from shim.elsewhere import find_elsewhere
 from shim.errors import DicomWebError
 from shim.headers import Headers, Merged
 from shim.levels import ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
-from shim.multipart_writer import (
-    BodyPart,
-    multipart_content_type,
-    multipart_length,
-    new_boundary,
-    read_pieces,
-    write_multipart,
-)
+from shim.multipart_writer import couch_multipart
 from shim.outcome import (
     COERCED,
     DUPLICATE,
@@ -179,14 +172,14 @@ class Ingest:
         return [received for received in batch if not received.outcome.failure]
 
     def settle(self, outcomes: list[Outcome]) -> None:
-        """Do once for a request what its instances leave: headers of studies where some were replaced, UIDs used twice.
+        """Do once for a request what its instances leave: headers made by what was replaced, UIDs used twice.
 
         Parameters
         ----------
         outcomes : list of Outcome
             All of the request.
         """
-        for study in sorted({outcome.study for outcome in outcomes if outcome.replaced}):
+        for study in sorted({outcome.study for outcome in outcomes if outcome.rebuild}):
             self.headers.rebuild(study)
         self.headers.settle()
         stored = [outcome for outcome in outcomes if not outcome.failure]
@@ -248,9 +241,13 @@ class Ingest:
 
     def _put(self, received: Received, document: dict) -> None:
         outcome = received.outcome
+        replaced: dict | None = None
         for attempt in range(ATTEMPTS):
             try:
                 self._write(received, document)
+                if replaced is not None:
+                    self._drop(replaced["file"], document["file"])
+                    outcome.rebuild = _of_headers(replaced["dataset"]) != _of_headers(document["dataset"])
                 return
             except CouchError as problem:
                 if problem.status != 409 or attempt == ATTEMPTS - 1:
@@ -258,51 +255,48 @@ class Ingest:
             stored = self.couch.get(document["_id"], authorization=self.authorization)
             if stored is None:
                 document.pop("_rev", None)
+                replaced = None
             elif stored["file"]["sha256"] == received.sha256:
                 outcome.comment = "already stored, the same bytes"
+                self._drop(document["file"], stored["file"])
                 return
             elif self._overtaken(received, document["_id"], stored["file"]["sha256"]):
                 outcome.warning = COERCED
                 outcome.comment = "a later instance of the request has the same UID and took its place"
+                self._drop(document["file"], stored["file"])
                 return
             elif not self.replace:
                 outcome.failure, outcome.warning = DUPLICATE, 0
                 outcome.comment = "an instance with this UID and other content is stored"
+                self._drop(document["file"], stored["file"])
                 return
             else:
                 document["_rev"] = stored["_rev"]
-                outcome.replaced = True
+                replaced = stored
                 outcome.warning = COERCED
                 outcome.comment = "an instance with this UID and other content was replaced"
+
+    def _drop(self, file: dict, kept: dict) -> None:
+        """Remove the bytes of `file` unless `kept` has the very same: a write without an answer may have succeeded."""
+        if file["store"] != kept["store"]:
+            self.bytes.discard(file)
 
     def _write(self, received: Received, document: dict) -> None:
         files = []
         if self.bytes.folder is None:
             files.append((ATTACHMENT, "application/dicom", received.file, received.size))
-        text = orjson.dumps(document)
-        if len(text) > LARGEST_DATASET:
+        if len(orjson.dumps(document)) > LARGEST_DATASET:
             document, dataset = without_dataset(document)
             files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
+        headers, body = {"Content-Type": "application/json"}, orjson.dumps(document)
         if files:
             described = {
                 name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files
             }
             text = orjson.dumps({**document, "_attachments": described})
-        boundary = new_boundary()
-
-        def parts() -> list[BodyPart]:
-            pieces = (BodyPart({}, read_pieces(source, length), length) for _name, _kind, source, length in files)
-            return [BodyPart({"Content-Type": "application/json"}, text), *pieces]
-
+            headers, body = couch_multipart(text, [(source, size) for _name, _kind, source, size in files])
         self.couch.request(
-            "PUT",
-            segment(document["_id"]),
-            body=(lambda: write_multipart(parts(), boundary)) if files else text,
-            headers={
-                "Content-Type": multipart_content_type("application/json", boundary) if files else "application/json",
-                **({"Content-Length": str(multipart_length(parts(), boundary))} if files else {}),
-            },
-            authorization=self.authorization,
+            "PUT", segment(document["_id"]), body=body, headers=headers, authorization=self.authorization
         ).read()
 
 
@@ -344,6 +338,11 @@ def without_dataset(document: dict) -> tuple[dict, bytes]:
     small = {tag: value for tag, value in pick(document["dataset"], kept).items() if len(orjson.dumps(value)) < 65536}
     file = {**document["file"], "datasetAttachment": True}
     return {**document, "dataset": small, "file": file}, orjson.dumps(document["dataset"])
+
+
+def _of_headers(dataset: dict) -> dict:
+    """Return the attributes that an instance brings to its headers."""
+    return pick(dataset, STUDY_TAGS | SERIES_TAGS)
 
 
 def summary(dataset: dict) -> str:

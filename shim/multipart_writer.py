@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import BinaryIO
@@ -159,7 +159,7 @@ def read_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 def couch_multipart(
     document: bytes, attachments: Sequence[tuple[BinaryIO, int]]
-) -> tuple[dict[str, str], int, Iterator[bytes]]:
+) -> tuple[dict[str, str], Callable[[], Iterator[bytes]]]:
     """The body with which CouchDB takes a document and its attachments in one PUT.
 
     Parameters
@@ -175,19 +175,19 @@ def couch_multipart(
     -------
     headers : dict of str to str
         Content-Type and Content-Length.
-    length : int
-        Bytes of the body.
-    body : iterator of bytes
-        To be made anew (by another call) when the request is sent again.
+    body : callable
+        Gives the pieces of the body, each time from its beginning: the request may be sent again.
     """
     if not attachments:
         raise ValueError("a document without attachments is sent as JSON: CouchDB never answers a multipart one")
     boundary = new_boundary()
-    parts = [BodyPart({"Content-Type": "application/json"}, document)]
-    parts += (BodyPart({}, read_pieces(file, size), size) for file, size in attachments)
-    length = multipart_length(parts, boundary)
+
+    def again() -> list[BodyPart]:
+        files = (BodyPart({}, read_pieces(file, size), size) for file, size in attachments)
+        return [BodyPart({"Content-Type": "application/json"}, document), *files]
+
     headers = {
         "Content-Type": multipart_content_type("application/json", boundary),
-        "Content-Length": str(length),
+        "Content-Length": str(multipart_length(again(), boundary)),
     }
-    return headers, length, write_multipart(parts, boundary)
+    return headers, lambda: write_multipart(again(), boundary)

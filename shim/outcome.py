@@ -49,8 +49,8 @@ class Outcome:
         The resource of another instance with the same SOP Instance UID, empty if there is none.
     refused : int
         401 or 403 when the database lets the client store nothing.
-    replaced : bool
-        Whether it took the place of one with other content.
+    rebuild : bool
+        Whether it took the place of one that had brought other attributes to the headers.
     variants : list of str
         Tags whose values differ within the study or series.
     """
@@ -65,7 +65,7 @@ class Outcome:
     too_large: bool = False
     elsewhere: str = ""
     refused: int = 0
-    replaced: bool = False
+    rebuild: bool = False
     variants: list[str] = field(default_factory=list)
 
     @property

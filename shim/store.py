@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from shim.couch import CHUNK, Couch, CouchError, segment
 from shim.errors import DicomWebError
@@ -13,13 +13,6 @@ from shim.errors import DicomWebError
 ATTACHMENT = "object.dcm"
 # The attachment with the data set of an instance whose document would be too large.
 DATASET = "dataset.json"
-
-
-class Store(Protocol):
-    """A place for bytes."""
-
-    def open(self, document_id: str, file: dict, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` up to `end` (exclusive; None: to the end)."""
 
 
 class AttachmentStore:
@@ -34,7 +27,7 @@ class AttachmentStore:
         self.couch = couch
 
     def open(self, document_id, file, start=0, end=None, name=ATTACHMENT, authorization=None):
-        """Yield bytes of an attachment; see `Store`.
+        """Yield bytes of an attachment.
 
         Raises
         ------
@@ -62,7 +55,9 @@ class AttachmentStore:
 
 
 class FolderStore:
-    """Bytes in files below a folder, named by their digest.
+    """Bytes in files below a folder, named by their digest and a random part: one file for each document.
+
+    Were a file shared, deleting a document while the same bytes are stored again could take the bytes of the new one.
 
     Parameters
     ----------
@@ -73,10 +68,6 @@ class FolderStore:
     def __init__(self, root: str | Path):
         self.root = Path(root)
 
-    def path(self, digest: str) -> Path:
-        """Return the file of the bytes with this SHA-256 digest (hexadecimal)."""
-        return self.root / digest[:2] / digest[2:4] / f"{digest}.dcm"
-
     def put(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of `source`; when this returns they are on the disk.
 
@@ -85,21 +76,21 @@ class FolderStore:
         str
             What ``file.store`` says: ``folder:`` and the path below the root.
         """
-        path = self.path(digest)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{digest}.{os.getpid()}.{os.urandom(4).hex()}.part")
-            try:
-                with part.open("wb") as target:
-                    source.seek(0)
-                    while piece := source.read(CHUNK):
-                        target.write(piece)
-                    target.flush()
-                    os.fsync(target.fileno())
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+        folder = self.root / digest[:2] / digest[2:4]
+        _make_folder(folder)
+        path = folder / f"{digest}-{os.urandom(6).hex()}.dcm"
+        part = path.with_suffix(".part")
+        try:
+            with part.open("wb") as target:
+                source.seek(0)
+                while piece := source.read(CHUNK):
+                    target.write(piece)
+                target.flush()
+                os.fsync(target.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync_folder(folder)
         return f"folder:{path.relative_to(self.root)}"
 
     def locate(self, file: dict) -> Path:
@@ -116,7 +107,7 @@ class FolderStore:
             path.unlink(missing_ok=True)
 
     def open(self, document_id, file, start=0, end=None):
-        """Yield bytes of a file; see `Store`."""
+        """Yield bytes of a file."""
         return _file_chunks(self.locate(file), start, file["size"] if end is None else end)
 
 
@@ -157,6 +148,14 @@ def cut_ranges(chunks: Iterator[bytes], position: int, ranges: list[tuple[int, i
                 return
             start, end = following
         position = last
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, each surviving a power cut."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:

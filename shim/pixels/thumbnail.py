@@ -5,7 +5,6 @@ from __future__ import annotations
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from shim.pixels.formats import encode_picture
 from shim.pixels.geometry import place
 from shim.pixels.image import Image
 from shim.pixels.parameters import Rendering, Viewport
@@ -50,8 +49,3 @@ def sign(word: str, viewport: Viewport | None = None) -> Pillow.Image:
     font = ImageFont.load_default(max(8, size[0] // 4))
     draw.text((size[0] / 2, size[1] / 2), word[:8], fill=224, font=font, anchor="mm")
     return made
-
-
-def as_jpeg(made: Pillow.Image) -> bytes:
-    """Encode a thumbnail as image/jpeg."""
-    return encode_picture(made, "image/jpeg", Rendering(quality=80))

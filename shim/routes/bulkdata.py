@@ -36,9 +36,7 @@ def retrieve_bulkdata(study, series, instance, path):
     if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
         return compressed_pixels(reader, document, ranges, base)
     kind = kind_of(document, path, value)
-    chosen = choose(ranges, offers(kind))
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in offers(kind)])
+    chosen = common.negotiated(offers(kind), ranges)
     if value.get("encapsulated"):
         headers, size, opener = icon(reader, document, path, value, base)
         return (

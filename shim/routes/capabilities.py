@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from shim import wadl
 from shim.errors import DicomWebError
-from shim.negotiate import choose, parse_media_type
+from shim.negotiate import parse_media_type
 from shim.routes import common
 
 blueprint = Blueprint("capabilities", __name__)
@@ -34,9 +34,7 @@ def capabilities() -> Response | None:
     if "Access-Control-Request-Method" in request.headers:
         # A browser's question before a request of another origin; `add_cors` answers it.
         return Response(status=204, headers={"Allow": ", ".join(methods)})
-    chosen = choose(common.accepted(), OFFERED)
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in OFFERED])
+    chosen = common.negotiated(OFFERED)
     write = wadl.as_json if chosen in (JSON, DICOM_JSON) else wadl.as_xml
     body = write(common.base_url(), resources, delete=delete)
     return Response(body, content_type=chosen.essence, headers={"Allow": ", ".join(methods)})

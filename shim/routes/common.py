@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 from flask import Response, current_app, g, request
@@ -12,7 +12,7 @@ from shim.couch import Couch
 from shim.errors import DicomWebError
 from shim.extended import Extended
 from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
-from shim.negotiate import MalformedMediaType, MediaRange, mixes_dicom_and_rendered, parse_accept
+from shim.negotiate import MalformedMediaType, MediaRange, MediaType, choose, mixes_dicom_and_rendered, parse_accept
 from shim.retrieve import Retriever
 from shim.search_extended import Indexes
 from shim.store import Bytes
@@ -105,6 +105,27 @@ def retrieval_accepted() -> list[MediaRange]:
     if mixes_dicom_and_rendered(ranges):
         raise DicomWebError(400, "Accept names DICOM and rendered media types together (PS3.18 8.7.5)")
     return ranges
+
+
+def negotiated(offered: Sequence[MediaType], ranges: Sequence[MediaRange] | None = None) -> MediaType:
+    """Return the media type of the answer (PS3.18 8.7.8).
+
+    Parameters
+    ----------
+    offered : sequence of MediaType
+        What the resource can be, the default first.
+    ranges : sequence of MediaRange, optional
+        What the client accepts, where the route has read it already.
+
+    Raises
+    ------
+    DicomWebError
+        406 if none is acceptable; the reason names what there is.
+    """
+    chosen = choose(accepted() if ranges is None else ranges, offered)
+    if chosen is None:
+        raise not_acceptable([str(offer) for offer in offered])
+    return chosen
 
 
 def not_acceptable(offered: list[str]) -> DicomWebError:

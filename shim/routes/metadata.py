@@ -13,7 +13,7 @@ from shim import metadata
 from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
 from shim.multipart_writer import BodyPart, multipart_content_type, write_multipart
-from shim.negotiate import MediaType, choose, parse_media_type
+from shim.negotiate import MediaType, parse_media_type
 from shim.retrieve import Retriever, describe
 from shim.routes import common
 
@@ -49,9 +49,7 @@ def instance_metadata(study, series, instance):
 def answer(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with the data sets without bulk data, or with 304 when the client has them."""
     common.check_uids(study=study, series=series, instance=instance)
-    chosen = choose(common.accepted(), OFFERED)
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in OFFERED])
+    chosen = common.negotiated(OFFERED)
     reader = common.reader()
     zipped = "gzip" in request.accept_encodings and request.accept_encodings["gzip"] > 0
     form = "\n".join(

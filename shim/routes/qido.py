@@ -35,9 +35,7 @@ RESOURCES = {
 
 def search(level: str, study: str | None = None, series: str | None = None) -> Response:
     """Search for patients, studies, series or instances (PS3.18 10.6.1, Table 10.6.1-1)."""
-    chosen = choose(common.accepted(), OFFERED)
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in OFFERED])
+    chosen = common.negotiated(OFFERED)
     asked = read(study, series)
     searching = Search(common.couch(), common.base_url(), common.authorization())
     page = run(searching, level, asked, study, series)

@@ -11,7 +11,7 @@ from shim import metadata
 from shim.errors import DicomWebError
 from shim.frames import frame_list
 from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
-from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
+from shim.negotiate import MediaRange, MediaType, parse_media_type
 from shim.pixels.errors import PixelError
 from shim.pixels.formats import FORMATS
 from shim.pixels.image import integer
@@ -96,11 +96,11 @@ def one(
         raise DicomWebError(406, f"{describe(*document['_id'].split(':'))} has nothing that can be rendered")
     found = shots(reader, document, numbers)
     if len(found) == 1:
-        chosen = negotiate(ranges, [*PICTURES, *MULTIPART])
+        chosen = common.negotiated([*PICTURES, *MULTIPART], ranges)
         made = found[0].encode(chosen.item_type, rendering)
         return parts(chosen, [(found[0], made)]) if chosen.is_multipart else picture(chosen, made)
     # One picture of many frames is the representative one, unless the frames were named.
-    chosen = negotiate(ranges, [*PICTURES, *MULTIPART] if numbers is None else [*MULTIPART, *PICTURES])
+    chosen = common.negotiated([*PICTURES, *MULTIPART] if numbers is None else [*MULTIPART, *PICTURES], ranges)
     if chosen == GIF:
         return picture(chosen, animation(found, rendering))
     if not chosen.is_multipart and numbers is None:
@@ -114,7 +114,7 @@ def several(study: str, series: str | None = None) -> Response:
     common.check_uids(study=study, series=series)
     rendering = parse_rendering(request.args)
     reader = common.reader()
-    chosen = negotiate(common.retrieval_accepted(), [*MULTIPART, *PICTURES])
+    chosen = common.negotiated([*MULTIPART, *PICTURES], common.retrieval_accepted())
     found = reader.instances(study, series, None)
     if not chosen.is_multipart and chosen != GIF:
         document = representative_instance(reader, study, series, None)
@@ -137,20 +137,6 @@ def representative_shot(reader: Retriever, document: dict) -> Shot:
     """Return the frame that stands for an instance."""
     found = shots(reader, document)
     return found[representative(found[0].image) - 1]
-
-
-def negotiate(ranges: list[MediaRange], offered: list[MediaType]) -> MediaType:
-    """Return the media type of the answer.
-
-    Raises
-    ------
-    DicomWebError
-        406 if none is acceptable.
-    """
-    chosen = choose(ranges, offered)
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in offered])
-    return chosen
 
 
 def picture(kind: MediaType, made: bytes) -> Response:
@@ -190,7 +176,7 @@ def parts(chosen: MediaType, pictures) -> Response:
 
 def as_stored(ranges: list[MediaRange], kind: str, size: int, pieces: Callable[..., Iterator[bytes]]) -> Response:
     """Answer with a video or a document as it is."""
-    chosen = negotiate(ranges, [parse_media_type(kind), parse_media_type(f'multipart/related; type="{kind}"')])
+    chosen = common.negotiated([parse_media_type(kind), parse_media_type(f'multipart/related; type="{kind}"')], ranges)
     headers = {"Content-Type": kind}
     if chosen.is_multipart:
         return common.multipart_answer(kind, [(headers, size, pieces)])
@@ -199,7 +185,7 @@ def as_stored(ranges: list[MediaRange], kind: str, size: int, pieces: Callable[.
 
 def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
     """Answer with a structured report as text."""
-    chosen = negotiate(ranges, [parse_media_type(name) for name in REPORTS])
+    chosen = common.negotiated([parse_media_type(name) for name in REPORTS], ranges)
     # As the metadata have it: with what people corrected.
     pieces = metadata.render(reader, *document["_id"].split(":"), common.base_url())
     made = REPORTS[chosen.essence](next(metadata.split(pieces)))

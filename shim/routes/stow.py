@@ -17,7 +17,7 @@ from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
 from shim.ingest import Ingest, Received
 from shim.multipart import MalformedMultipart, Part
-from shim.negotiate import choose, parse_media_type
+from shim.negotiate import parse_media_type
 from shim.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
 from shim.routes import common
 from shim.stow_answer import location_of, response_dataset, status_of, warnings
@@ -124,9 +124,7 @@ class Upload:
 
 def store(study: str | None) -> Response:
     """Store every instance of the request that can be, and say what became of each."""
-    chosen = choose(common.accepted(), OFFERED)
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in OFFERED])
+    chosen = common.negotiated(OFFERED)
     outcomes, complaint = receive(study)
     if not outcomes:
         raise DicomWebError(400, f"the request holds no instance: {complaint or 'it has no part'}")

@@ -16,7 +16,7 @@ from shim.pixels.thumbnail import sign, thumbnail
 from shim.rendering import kind_of_document, representative_instance, shots
 from shim.retrieve import Retriever
 from shim.routes import common
-from shim.routes.rendered import INSTANCE, PICTURES, negotiate
+from shim.routes.rendered import INSTANCE, PICTURES
 
 blueprint = Blueprint("thumbnails", __name__)
 
@@ -50,7 +50,7 @@ def frame_thumbnail(study, series, instance, frames):
 def answer(study: str, series: str | None = None, instance: str | None = None, number: int | None = None) -> Response:
     """Answer with a thumbnail, or with 304 when the client has it."""
     common.check_uids(study=study, series=series, instance=instance)
-    chosen = negotiate(common.retrieval_accepted(), PICTURES)
+    chosen = common.negotiated(PICTURES, common.retrieval_accepted())
     viewport = parse_viewport(request.args.get("viewport"))
     reader = common.reader()
     document = representative_instance(reader, study, series, instance)

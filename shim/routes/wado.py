@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from shim import instances as files
 from shim.errors import DicomWebError
 from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
-from shim.negotiate import MediaRange, choose, parse_media_type
+from shim.negotiate import MediaRange, parse_media_type
 from shim.retrieve import Retriever, Stored
 from shim.routes import common
 from shim.zip_stream import write_zip
@@ -49,9 +49,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
     if instance:
         kinds += files.offers(syntaxes[0], multipart=False)
-    chosen = choose(ranges, [*kinds, ZIP])
-    if chosen is None:
-        raise common.not_acceptable([str(kind) for kind in [*kinds, ZIP]])
+    chosen = common.negotiated([*kinds, ZIP], ranges)
     if chosen is ZIP:
         return zipped(reader, found, ":".join(uid for uid in (study, series, instance) if uid))
     if not chosen.is_multipart:

@@ -13,7 +13,6 @@ from shim.negotiate import (
     MediaRange,
     MediaType,
     accepts_utf8,
-    choose,
     mixes_dicom_and_rendered,
     parse_accept,
     parse_media_type,
@@ -62,7 +61,8 @@ def wado_uri():
     reader = common.reader()
     document = reader.document(*uids.values())
     kind = kind_of_document(document)
-    chosen = negotiate(acceptable(query.get("transferSyntax")), offered(document, kind, query.get("transferSyntax")))
+    syntax = query.get("transferSyntax")
+    chosen = common.negotiated(offered(document, kind, syntax), acceptable(syntax))
     if chosen.essence == DICOM:
         return alone(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
     numbers = frame_number(document, kind)
@@ -111,20 +111,6 @@ def offered(document: dict, kind: str, syntax: str | None) -> list[MediaType]:
         "report": list(REPORTS),
     }.get(kind, [])
     return [*files, *(parse_media_type(name) for name in rendered)]
-
-
-def negotiate(ranges: list[MediaRange], found: list[MediaType]) -> MediaType:
-    """Return the media type of the answer.
-
-    Raises
-    ------
-    DicomWebError
-        406 if none is acceptable.
-    """
-    chosen = choose(ranges, found)
-    if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in found])
-    return chosen
 
 
 def frame_number(document: dict, kind: str) -> list[int] | None:

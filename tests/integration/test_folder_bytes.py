@@ -1,0 +1,70 @@
+"""``BYTES=folder:…``: Part 10 files beside the database."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import requests
+
+from shim.store import FolderStore
+from tests.made import instance
+from tests.server import Server, serve
+
+PATH = "/studies/6.1/series/6.1.1/instances/6.1.1.1"
+STORED = {"Accept": "application/dicom; transfer-syntax=*"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "bytes"
+
+
+@pytest.fixture
+def site(fresh_database: str, folder: Path, tmp_path: Path) -> Iterator[Server]:
+    """Give a server that keeps bytes in `folder`, emptied afterwards."""
+    with serve(fresh_database, tmp_path / "log", BYTES=f"folder:{folder}") as running:
+        yield running
+        requests.delete(running.url + "/studies/6.1", timeout=60)
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_stored_found_retrieved_and_deleted(site, folder):
+    data = instance("6.1", "6.1.1", "6.1.1.1", pixels=bytes(range(256)) * 128)
+    assert site.store(data).status_code == 200
+    assert [path.read_bytes() for path in files(folder)] == [data]
+    assert "_attachments" not in site.document("6.1:6.1.1:6.1.1.1")
+    assert site.get(PATH, headers=STORED).content == data
+    frame = site.get(PATH + "/frames/1", headers={"Accept": "application/octet-stream; transfer-syntax=*"})
+    assert frame.content == bytes(range(256)) * 128
+    assert len(site.get("/studies/6.1/metadata").json()) == 1
+    assert requests.delete(site.url + "/studies/6.1", timeout=60).status_code == 204
+    assert files(folder) == []
+    assert site.get(PATH, headers=STORED).status_code == 404
+
+
+def test_the_same_again_and_other_content_leave_one_file(site, folder):
+    first = instance("6.1", "6.1.1", "6.1.1.1")
+    second = instance("6.1", "6.1.1", "6.1.1.1", StudyDescription="Again")
+    assert site.store(first, first).status_code == 200
+    assert site.store(first).status_code == 200
+    assert [path.read_bytes() for path in files(folder)] == [first]
+    assert site.store(second).status_code == 202
+    assert [path.read_bytes() for path in files(folder)] == [second]
+    assert site.get(PATH, headers=STORED).content == second
+
+
+def test_a_refused_instance_leaves_no_file(site, folder):
+    assert site.store(instance("6.1", "6.1.1", "6.1.1.1"), study="6.2").status_code == 409
+    assert files(folder) == []
+
+
+def test_deleting_one_document_leaves_the_bytes_of_another(tmp_path):
+    # A file deleted and stored again at once: the first document's bytes go when the second's are there already.
+    store = FolderStore(tmp_path)
+    old, new = (store.put(BytesIO(b"same"), "ab" * 32) for _time in range(2))
+    store.discard({"store": old})
+    assert store.locate({"store": new}).read_bytes() == b"same"
