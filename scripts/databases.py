@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -26,6 +25,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import requests
+
+from scripts import processes
 
 EMBEDDED_HOST = Path(__file__).resolve().parent / "embedded"
 START_TIMEOUT = 60.0
@@ -120,14 +121,8 @@ class Database:
 
 
 def _stop(process: subprocess.Popen) -> None:
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_TIMEOUT)
     # The process leads its own group, in which CouchDB's query servers live.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    processes.stop(process, STOP_TIMEOUT)
     for stream in (process.stdin, process.stdout):
         if stream:
             stream.close()
