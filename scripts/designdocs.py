@@ -12,7 +12,7 @@ from pathlib import Path
 from couchdb.loader import DuplicateKeyError, load_design_doc
 
 from scripts.connection import CommandError
-from shim import extended as attributes
+from shim.search import extended as attributes
 
 FOLDER = Path(__file__).resolve().parent.parent / "designdocs"
 # What decides the contents of a view index: a change elsewhere leaves the stored index valid.
@@ -92,7 +92,7 @@ def load_all(root=FOLDER):
 
 
 def extended(path, root=FOLDER):
-    """Make the design document that indexes a site's own attributes; `shim.extended` reads the list.
+    """Make the design document that indexes a site's own attributes; `shim.search.extended` reads the list.
 
     Parameters
     ----------

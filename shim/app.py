@@ -6,8 +6,7 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from shim import extended, timing
-from shim.cache import Cache
+from shim import timing
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
 from shim.errors import DicomWebError
@@ -29,8 +28,10 @@ from shim.routes import (
     wado,
     wado_uri,
 )
-from shim.search_extended import Indexes
+from shim.search import extended
+from shim.search.by_extended import Indexes
 from shim.store import Bytes
+from shim.wado.cache import Cache
 
 SERVICES = (
     qido,

@@ -28,7 +28,7 @@ class Config:
     max_request_size, max_instance_size : int
         Most bytes of a store request, and of one instance.
     extended_attributes : str or None
-        File that lists further attributes to search by; see `shim.extended`.
+        File that lists further attributes to search by; see `shim.search.extended`.
     max_instances : int
         Most instances in a store request.
     min_free_space : int

@@ -10,8 +10,8 @@ import orjson
 from shim import rewrite
 from shim.couch import Answer, Couch, CouchError, segment
 from shim.errors import DicomWebError
-from shim.retrieve import describe
 from shim.rewrite import DESIGN, CouchRequest
+from shim.wado.retrieve import describe
 
 MODALITY = "00080060"
 # A header that others write at the same time: the fix is made anew on what they wrote.

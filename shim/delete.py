@@ -6,8 +6,8 @@ from shim import rewrite
 from shim.couch import Couch, CouchError
 from shim.errors import DicomWebError
 from shim.headers import Headers, Merged
-from shim.retrieve import describe
 from shim.store import Bytes
+from shim.wado.retrieve import describe
 
 # Documents in one deletion request.
 BATCH = 500

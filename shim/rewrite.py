@@ -1,6 +1,6 @@
 """DICOMweb request in, CouchDB request out. Pure functions, no I/O.
 
-`shim.plan` chooses the index of a search for studies; all matching is the list function's.
+`shim.search.plan` chooses the index of a search for studies; all matching is the list function's.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import orjson
 
 from shim.levels import ROW_TAGS
-from shim.plan import HIGH, Range, between
-from shim.query import Query
+from shim.search.plan import HIGH, Range, between
+from shim.search.query import Query
 
 DESIGN = "_design/dicom"
 LISTS = {"study": "studies", "series": "series", "instance": "instances"}

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flask import Response, g, has_app_context
 
-from shim.plan import HIGH
+from shim.search.plan import HIGH
 
 # Headers must stay short: so many requests are told one by one, and so much of each.
 MOST_ENTRIES = 8

@@ -3,12 +3,12 @@
 from base64 import b64encode
 from dataclasses import dataclass
 
-from shim.native import swap, word_size
 from shim.part10 import model
 from shim.part10.dictionary import label
 from shim.part10.model import Unreadable, Warnings
 from shim.part10.values import CONVERTERS, Context
 from shim.part10.window import Window
+from shim.wado.native import swap, word_size
 
 BINARY_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 # PS3.18 F.2.2: what a BulkDataURI may stand for.

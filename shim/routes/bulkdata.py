@@ -8,13 +8,13 @@ from flask import Blueprint, Response
 from pydicom.encaps import generate_frames
 
 from shim.errors import DicomWebError
-from shim.frames import EXPLICIT_LITTLE, OCTETS, media_type
-from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
+from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from shim.pixels.errors import PixelError
 from shim.pixels.image import SMALL, text
-from shim.retrieve import Retriever, describe, pixel_path
 from shim.routes import common
 from shim.routes.frames import INSTANCE, Part, all_frames, choose_frames, stream
+from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, media_type
+from shim.wado.retrieve import Retriever, describe, pixel_path
 
 blueprint = Blueprint("bulkdata", __name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from shim import wadl
 from shim.errors import DicomWebError
-from shim.negotiate import parse_media_type
+from shim.media.negotiate import parse_media_type
 from shim.routes import common
+from shim.wado import wadl
 
 blueprint = Blueprint("capabilities", __name__)
 

@@ -10,13 +10,26 @@ from flask import Response, current_app, g, request
 from shim.config import Config
 from shim.couch import Couch
 from shim.errors import DicomWebError
-from shim.extended import Extended
-from shim.multipart_writer import BodyPart, multipart_content_type, multipart_length, new_boundary, write_multipart
-from shim.negotiate import MalformedMediaType, MediaRange, MediaType, choose, mixes_dicom_and_rendered, parse_accept
-from shim.retrieve import Retriever
-from shim.search_extended import Indexes
+from shim.media.multipart_writer import (
+    BodyPart,
+    multipart_content_type,
+    multipart_length,
+    new_boundary,
+    write_multipart,
+)
+from shim.media.negotiate import (
+    MalformedMediaType,
+    MediaRange,
+    MediaType,
+    choose,
+    mixes_dicom_and_rendered,
+    parse_accept,
+)
+from shim.search.by_extended import Indexes
+from shim.search.extended import Extended
 from shim.store import Bytes
 from shim.uids import series_uid_problem, uid_problem
+from shim.wado.retrieve import Retriever
 
 
 def config() -> Config:

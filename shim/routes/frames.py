@@ -9,15 +9,15 @@ from itertools import chain
 from flask import Blueprint, Response
 
 from shim.errors import DicomWebError
-from shim.frames import EXPLICIT_LITTLE, OCTETS, frame_list, is_native, media_type
-from shim.imaging import image_of
-from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
-from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
+from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from shim.pixels.decode import can_decode, decode, native_bytes
 from shim.pixels.encode import ENCODED, can_encode, encode
 from shim.pixels.errors import PixelError, Unsupported
-from shim.retrieve import Retriever, describe
 from shim.routes import common
+from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, frame_list, is_native, media_type
+from shim.wado.imaging import image_of
+from shim.wado.retrieve import Retriever, describe
 
 blueprint = Blueprint("frames", __name__)
 

@@ -9,13 +9,13 @@ from itertools import chain
 
 from flask import Blueprint, Response, current_app, request
 
-from shim import metadata
-from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
-from shim.multipart_writer import BodyPart, multipart_content_type, write_multipart
-from shim.negotiate import MediaType, parse_media_type
-from shim.retrieve import Retriever, describe
+from shim.media.dicom_xml import dataset_to_xml
+from shim.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
+from shim.media.negotiate import MediaType, parse_media_type
 from shim.routes import common
+from shim.wado import metadata
+from shim.wado.retrieve import Retriever, describe
 
 blueprint = Blueprint("metadata", __name__)
 

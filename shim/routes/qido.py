@@ -6,14 +6,15 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
-from shim import query, search_extended
-from shim.dicom_xml import dataset_to_xml
-from shim.negotiate import choose, parse_media_type
-from shim.query import SERIES_UID, STUDY_UID, Query
+from shim.media.dicom_xml import dataset_to_xml
+from shim.media.negotiate import choose, parse_media_type
 from shim.routes import common
-from shim.search import Page, Search
-from shim.search_instances import InstanceSearch
-from shim.search_patients import patients
+from shim.search import by_extended as search_extended
+from shim.search import query
+from shim.search.instances import InstanceSearch
+from shim.search.patients import patients
+from shim.search.query import SERIES_UID, STUDY_UID, Query
+from shim.search.studies import Page, Search
 
 blueprint = Blueprint("qido", __name__)
 

@@ -7,21 +7,21 @@ from itertools import chain
 
 from flask import Blueprint, Response, request
 
-from shim import metadata
 from shim.errors import DicomWebError
-from shim.frames import frame_list
-from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
-from shim.negotiate import MediaRange, MediaType, parse_media_type
+from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.media.negotiate import MediaRange, MediaType, parse_media_type
 from shim.pixels.errors import PixelError
 from shim.pixels.formats import FORMATS
 from shim.pixels.image import integer
 from shim.pixels.parameters import Rendering, parse_rendering
 from shim.pixels.render import representative
-from shim.rendering import Shot, animation, kind_of_document, representative_instance, shots, stream_type
-from shim.report import as_html, as_text
-from shim.retrieve import Retriever, describe
 from shim.routes import common
 from shim.routes.bulkdata import DOCUMENT, document_type
+from shim.wado import metadata
+from shim.wado.frames import frame_list
+from shim.wado.rendering import Shot, animation, kind_of_document, representative_instance, shots, stream_type
+from shim.wado.report import as_html, as_text
+from shim.wado.retrieve import Retriever, describe
 
 blueprint = Blueprint("rendered", __name__)
 

@@ -12,15 +12,15 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, current_app, request
 
-from shim import stow_body
-from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
-from shim.ingest import Ingest, Received
-from shim.multipart import MalformedMultipart, Part
-from shim.negotiate import parse_media_type
-from shim.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
+from shim.media.dicom_xml import dataset_to_xml
+from shim.media.multipart import MalformedMultipart, Part
+from shim.media.negotiate import parse_media_type
 from shim.routes import common
-from shim.stow_answer import location_of, response_dataset, status_of, warnings
+from shim.stow import body as stow_body
+from shim.stow.answer import location_of, response_dataset, status_of, warnings
+from shim.stow.ingest import Ingest, Received
+from shim.stow.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
 
 blueprint = Blueprint("stow", __name__)
 

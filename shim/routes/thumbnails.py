@@ -7,16 +7,16 @@ from contextlib import suppress
 
 from flask import Blueprint, Response, current_app, request
 
-from shim.frames import frame_list
 from shim.pixels.errors import PixelError
 from shim.pixels.formats import encode_picture
 from shim.pixels.image import text
 from shim.pixels.parameters import Rendering, Viewport, parse_viewport
 from shim.pixels.thumbnail import sign, thumbnail
-from shim.rendering import kind_of_document, representative_instance, shots
-from shim.retrieve import Retriever
 from shim.routes import common
 from shim.routes.rendered import INSTANCE, PICTURES
+from shim.wado.frames import frame_list
+from shim.wado.rendering import kind_of_document, representative_instance, shots
+from shim.wado.retrieve import Retriever
 
 blueprint = Blueprint("thumbnails", __name__)
 

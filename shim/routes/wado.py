@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response
 
-from shim import instances as files
 from shim.errors import DicomWebError
-from shim.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
-from shim.negotiate import MediaRange, parse_media_type
-from shim.retrieve import Retriever, Stored
+from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.media.negotiate import MediaRange, parse_media_type
 from shim.routes import common
-from shim.zip_stream import write_zip
+from shim.wado import instances as files
+from shim.wado.retrieve import Retriever, Stored
+from shim.wado.zip_stream import write_zip
 
 blueprint = Blueprint("wado", __name__)
 

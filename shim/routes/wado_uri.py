@@ -7,8 +7,7 @@ from dataclasses import replace
 from flask import Blueprint, request
 
 from shim.errors import DicomWebError
-from shim.instances import DICOM, offers
-from shim.negotiate import (
+from shim.media.negotiate import (
     MalformedMediaType,
     MediaRange,
     MediaType,
@@ -19,11 +18,12 @@ from shim.negotiate import (
 )
 from shim.pixels.formats import FORMATS
 from shim.pixels.parameters import parse_uri_rendering
-from shim.rendering import kind_of_document, stream_type
 from shim.routes import common
 from shim.routes.bulkdata import document_type
 from shim.routes.rendered import REPORTS, one
 from shim.routes.wado import alone
+from shim.wado.instances import DICOM, offers
+from shim.wado.rendering import kind_of_document, stream_type
 
 blueprint = Blueprint("wado_uri", __name__)
 

@@ -5,7 +5,7 @@ from datetime import UTC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.values import same_form
+from shim.search.values import same_form
 from tests import model
 from tests.designdocs.test_match import found
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from scripts.push_views import push
-from shim.search_extended import FRESH
+from shim.search.by_extended import FRESH
 from tests.archive import fill
 from tests.integration.conftest import serve
 

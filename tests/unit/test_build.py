@@ -8,12 +8,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from shim.dicom_xml import dataset_to_xml
 from shim.errors import DicomWebError
-from shim.multipart import MalformedMultipart, TooManyParts
-from shim.outcome import Outcome
+from shim.media.dicom_xml import dataset_to_xml
+from shim.media.multipart import MalformedMultipart, TooManyParts
 from shim.part10 import read_part10
-from shim.stow_body import instances
+from shim.stow.body import instances
+from shim.stow.outcome import Outcome
 from tests.requests_made import Made, attribute, body, content_type, image, metadata, split
 
 BASE = "http://server.example/dicom-web/studies"

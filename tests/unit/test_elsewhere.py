@@ -3,8 +3,8 @@
 import pytest
 
 from shim.couch import CouchError
-from shim.elsewhere import ASKED_AT_ONCE, find_elsewhere
 from shim.errors import DicomWebError
+from shim.stow.elsewhere import ASKED_AT_ONCE, find_elsewhere
 
 
 class Index:

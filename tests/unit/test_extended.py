@@ -1,4 +1,4 @@
-"""``shim/extended.py``: the list of a site's own attributes and the ranges of their indexes."""
+"""``shim/search/extended.py``: the list of a site's own attributes and the ranges of their indexes."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 
 from scripts import designdocs, jscheck
 from scripts.connection import CommandError
-from shim.extended import LAST, Extended, read
-from shim.plan import HIGH
+from shim.search.extended import LAST, Extended, read
+from shim.search.plan import HIGH
 from tests.designdocs.engine import DesignDocument
 
 

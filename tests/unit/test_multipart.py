@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim import multipart
-from shim.multipart import (
+from shim.media import multipart
+from shim.media.multipart import (
     CHUNK,
     MAX_PREAMBLE,
     MalformedMultipart,

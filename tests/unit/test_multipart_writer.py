@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.multipart import iter_parts
-from shim.multipart_writer import (
+from shim.media.multipart import iter_parts
+from shim.media.multipart_writer import (
     CHUNK,
     SMALL,
     BodyPart,
@@ -21,7 +21,7 @@ from shim.multipart_writer import (
     read_pieces,
     write_multipart,
 )
-from shim.negotiate import parse_media_type
+from shim.media.negotiate import parse_media_type
 
 
 class Pieces(io.RawIOBase):

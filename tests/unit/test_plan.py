@@ -1,11 +1,11 @@
-"""``shim/plan.py`` as a table: which index and which keys a search for studies reads."""
+"""``shim/search/plan.py`` as a table: which index and which keys a search for studies reads."""
 
 from urllib.parse import parse_qsl
 
 import pytest
 
-from shim.plan import HIGH, narrowed_by_series, patient_range, study_range
-from shim.query import parse
+from shim.search.plan import HIGH, narrowed_by_series, patient_range, study_range
+from shim.search.query import parse
 
 BY_DATE, BY_NAME, BY_ID = "studies_by_date", "studies_by_patient_name", "studies_by_patient_id"
 BEGINNING = "studies_by_beginning"

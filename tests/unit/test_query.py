@@ -1,9 +1,9 @@
-"""``shim/query.py``: the parameters of a search (PS3.18 8.3.4, 10.6.1.2)."""
+"""``shim/search/query.py``: the parameters of a search (PS3.18 8.3.4, 10.6.1.2)."""
 
 import pytest
 
 from shim.errors import DicomWebError
-from shim.query import attribute_path, parse
+from shim.search.query import attribute_path, parse
 
 
 def read(*pairs, maximum=1000):

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim import wadl
-from shim.cache import Cache
 from shim.errors import DicomWebError
-from shim.metadata import split
 from shim.pixels.codestream import Codestream, read_header
-from shim.report import as_html, as_text
 from shim.store import cut_out, cut_ranges
-from shim.zip_stream import write_zip
+from shim.wado import wadl
+from shim.wado.cache import Cache
+from shim.wado.metadata import split
+from shim.wado.report import as_html, as_text
+from shim.wado.zip_stream import write_zip
 from tests.made_objects import report
 from tests.unit import made_part10 as part10
 from tests.unit.made_images import Memory, document_of, reader_of, sample

@@ -4,8 +4,6 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from shim.plan import Range, study_range
-from shim.query import parse
 from shim.rewrite import (
     Paging,
     count,
@@ -19,6 +17,8 @@ from shim.rewrite import (
     search,
     series_range,
 )
+from shim.search.plan import Range, study_range
+from shim.search.query import parse
 
 
 def asked(text):

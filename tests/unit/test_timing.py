@@ -5,7 +5,7 @@ import re
 from flask import Flask, Response
 
 from shim import timing
-from shim.plan import HIGH
+from shim.search.plan import HIGH
 
 
 def header(*asked):

@@ -10,7 +10,7 @@
 | `model` | errors, received bulk data, the files being read and written |
 """
 
-from shim.build.model import BuildError
-from shim.build.request import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
+from shim.stow.build.model import BuildError
+from shim.stow.build.request import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
 
 __all__ = ["DICOM", "METADATA", "METADATA_LIMIT", "Assembly", "BuildError", "assemble"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import BinaryIO
 
-from shim.negotiate import MediaType
+from shim.media.negotiate import MediaType
 
 CHUNK = 256 * 1024
 """Bytes read from a file at a time."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from shim import plan, rewrite
+from shim import rewrite
 from shim.levels import STUDY_TAGS
-from shim.query import PATIENT_TAGS, Query
 from shim.rewrite import Paging
-from shim.search import Page, Search
+from shim.search import plan
+from shim.search.query import PATIENT_TAGS, Query
+from shim.search.studies import Page, Search
 
 
 def patients(search: Search, query: Query) -> Page:

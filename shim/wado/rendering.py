@@ -10,14 +10,14 @@ from PIL import Image as Pillow
 
 from shim import rewrite
 from shim.errors import DicomWebError
-from shim.frames import media_type
-from shim.imaging import image_of
 from shim.pixels.formats import animate, encode_picture, frame_times
 from shim.pixels.icc import profile_of
 from shim.pixels.image import Image, numbers, text
 from shim.pixels.parameters import Rendering
 from shim.pixels.render import picture
-from shim.retrieve import Retriever, describe
+from shim.wado.frames import media_type
+from shim.wado.imaging import image_of
+from shim.wado.retrieve import Retriever, describe
 
 # Modalities whose instances are no pictures to be looked at first.
 _NO_PICTURES = frozenset(

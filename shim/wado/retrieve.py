@@ -11,14 +11,14 @@ from typing import BinaryIO
 import orjson
 
 from shim import rewrite
-from shim.correct import Change, changes_of, correct_stored
 from shim.couch import CHUNK, Couch, segment
 from shim.errors import DicomWebError
-from shim.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
-from shim.native import cut_bits, swap, word_size
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
 from shim.store import DATASET, Bytes, cut_out, cut_ranges
+from shim.wado.correct import Change, changes_of, correct_stored
+from shim.wado.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
+from shim.wado.native import cut_bits, swap, word_size
 
 
 def describe(study: str, series: str | None = None, instance: str | None = None) -> str:
@@ -172,7 +172,7 @@ class Retriever:
     def content(self, instance: Stored) -> tuple[int, Callable[..., Iterator[bytes]]]:
         """Return the size of an instance as it is answered, and what yields its bytes, or those of a range.
 
-        What people fixed is laid over the stored file, of which only the head is read for it; see `shim.correct`.
+        What people fixed is laid over the stored file, of which only the head is read for it; see `shim.wado.correct`.
         """
         if not instance.changes:
             return instance.file["size"], lambda start=0, end=None: self.open(instance, start, end)

@@ -6,10 +6,10 @@ import time
 
 from shim import rewrite
 from shim.couch import Couch, CouchError
-from shim.extended import DESIGN, Extended, scan_range
-from shim.query import LEVELS, SERIES_UID, SOP_UID, STUDY_UID, Query
-from shim.search import Search
-from shim.values import check
+from shim.search.extended import DESIGN, Extended, scan_range
+from shim.search.query import LEVELS, SERIES_UID, SOP_UID, STUDY_UID, Query
+from shim.search.studies import Search
+from shim.search.values import check
 
 OWN_UID = {"study": STUDY_UID, "series": SERIES_UID, "instance": SOP_UID}
 

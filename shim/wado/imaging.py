@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from shim.frames import EXPLICIT_LITTLE
 from shim.pixels.errors import PixelError, TooLarge, Unsupported
 from shim.pixels.image import SMALL, Image
 from shim.pixels.transcode import Stored
-from shim.retrieve import Retriever, pixel_path
+from shim.wado.frames import EXPLICIT_LITTLE
+from shim.wado.retrieve import Retriever, pixel_path
 
 
 def image_of(reader: Retriever, document: dict) -> Image:

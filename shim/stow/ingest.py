@@ -13,12 +13,14 @@ from typing import BinaryIO
 import orjson
 
 from shim.couch import Couch, CouchError, segment
-from shim.elsewhere import find_elsewhere
 from shim.errors import DicomWebError
 from shim.headers import Headers, Merged
 from shim.levels import ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
-from shim.multipart_writer import couch_multipart
-from shim.outcome import (
+from shim.media.multipart_writer import couch_multipart
+from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
+from shim.store import ATTACHMENT, DATASET, Bytes
+from shim.stow.elsewhere import find_elsewhere
+from shim.stow.outcome import (
     COERCED,
     DUPLICATE,
     FAILURES,
@@ -30,8 +32,6 @@ from shim.outcome import (
     WRONG_STUDY,
     Outcome,
 )
-from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
-from shim.store import ATTACHMENT, DATASET, Bytes
 
 # A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
 LARGEST_DATASET = 4_000_000

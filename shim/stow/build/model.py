@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 
-from shim.negotiate import MediaType
+from shim.media.negotiate import MediaType
 
 SPOOL_LIMIT = 1 << 20
 CHUNK = 256 * 1024

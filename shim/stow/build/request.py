@@ -9,8 +9,13 @@ from urllib.parse import urljoin
 
 import orjson
 
-from shim.build.instance import build, text
-from shim.build.model import (
+from shim.errors import DicomWebError
+from shim.media.dicom_xml import MalformedNativeDicom, xml_to_dataset
+from shim.media.multipart import MalformedMultipart, Part, TooManyParts
+from shim.media.negotiate import MalformedMediaType, MediaType, parse_media_type
+from shim.part10.model import MAX_DEPTH
+from shim.stow.build.instance import build, text
+from shim.stow.build.model import (
     CANNOT_UNDERSTAND,
     CHUNK,
     MISSING_BULK_DATA,
@@ -20,13 +25,8 @@ from shim.build.model import (
     Scratch,
     Target,
 )
-from shim.build.pixels import PIXEL_TAGS, holds_frames, number_of_frames
-from shim.dicom_xml import MalformedNativeDicom, xml_to_dataset
-from shim.errors import DicomWebError
-from shim.multipart import MalformedMultipart, Part, TooManyParts
-from shim.negotiate import MalformedMediaType, MediaType, parse_media_type
-from shim.outcome import Outcome
-from shim.part10.model import MAX_DEPTH
+from shim.stow.build.pixels import PIXEL_TAGS, holds_frames, number_of_frames
+from shim.stow.outcome import Outcome
 
 DICOM, JSON, XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
 METADATA = frozenset((JSON, XML, "application/json"))

@@ -13,10 +13,10 @@ import orjson
 from pydicom.datadict import keyword_for_tag
 
 from shim import normalise
-from shim.plan import HIGH, LONGEST_KEY, Range, date_span, literal_prefix
-from shim.query import LEVELS, STUDY_UID, Query, attribute_path, level_of
 from shim.rewrite import as_json
-from shim.values import BINARY, NUMERIC, UNKNOWN, is_wild, vr_of
+from shim.search.plan import HIGH, LONGEST_KEY, Range, date_span, literal_prefix
+from shim.search.query import LEVELS, STUDY_UID, Query, attribute_path, level_of
+from shim.search.values import BINARY, NUMERIC, UNKNOWN, is_wild, vr_of
 
 DESIGN = "_design/dicom-extended"
 # Behind every text in byte order.

@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from shim.build.model import BuildError
+from shim.stow.build.model import BuildError
 
 TYPES = frozenset(("image/png", "image/gif"))
 LARGEST = 256 << 20

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shim.outcome import OUT_OF_RESOURCES, Outcome
-from shim.query import describe
+from shim.search.query import describe
+from shim.stow.outcome import OUT_OF_RESOURCES, Outcome
 
 
 def status_of(outcomes: list[Outcome], complaint: str = "") -> int:

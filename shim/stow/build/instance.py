@@ -6,11 +6,11 @@ from collections.abc import Callable
 from io import BytesIO
 from struct import pack
 
-from shim.build import pixels
-from shim.build.encode import CHARACTER_SET, inline_binary, write_dataset
-from shim.build.model import MISSING_BULK_DATA, BuildError, Bulk, Scratch, Stream, Target
-from shim.negotiate import MediaType
+from shim.media.negotiate import MediaType
 from shim.part10.dictionary import label
+from shim.stow.build import pixels
+from shim.stow.build.encode import CHARACTER_SET, inline_binary, write_dataset
+from shim.stow.build.model import MISSING_BULK_DATA, BuildError, Bulk, Scratch, Stream, Target
 
 IMPLEMENTATION_CLASS_UID = "2.25.163826183549371530872291174236047128641"
 IMPLEMENTATION_VERSION_NAME = "DICOUCH"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import orjson
 
 from shim import rewrite
-from shim.retrieve import Retriever
+from shim.wado.retrieve import Retriever
 
 # What the list sends in place of an instance whose data set is an attachment; see ``lib/metadata.js``. Quotes inside
 # JSON strings are escaped, so it can be nothing else.

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from shim import plan, rewrite
+from shim import rewrite
 from shim.couch import Couch
-from shim.plan import Range
-from shim.query import SERIES_UID, STUDY_UID, Query
 from shim.rewrite import CouchRequest, Paging
+from shim.search import plan
+from shim.search.plan import Range
+from shim.search.query import SERIES_UID, STUDY_UID, Query
 
 # How many studies a search below them walks through at a time: at first, and at most.
 FEWEST, MOST = 25, 1000

@@ -20,7 +20,7 @@ from typing import IO, Protocol
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
-from shim.negotiate import MalformedMediaType, parse_media_type
+from shim.media.negotiate import MalformedMediaType, parse_media_type
 
 CHUNK = 256 * 1024
 """Bytes read from a request at a time."""

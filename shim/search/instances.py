@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shim import rewrite
-from shim.plan import Range
-from shim.query import SERIES_UID, SOP_UID, STUDY_UID, Query
 from shim.rewrite import Paging
-from shim.search import ALL, Entry, Found, Page, Search, uid_of
+from shim.search.plan import Range
+from shim.search.query import SERIES_UID, SOP_UID, STUDY_UID, Query
+from shim.search.studies import ALL, Entry, Found, Page, Search, uid_of
 
 # Studies whose series are read at first: a study has many instances.
 FEW = 4

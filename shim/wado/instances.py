@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from shim.correct import RangeFile, correct
 from shim.errors import DicomWebError
-from shim.frames import EXPLICIT_LITTLE, is_native
-from shim.imaging import stored_of
-from shim.negotiate import MediaRange, MediaType, choose, parse_media_type
+from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from shim.pixels.decode import can_decode
 from shim.pixels.encode import ENCODED
 from shim.pixels.errors import PixelError
 from shim.pixels.transcode import Stored as Source
 from shim.pixels.transcode import targets, transcode
-from shim.retrieve import Retriever, Stored
+from shim.wado.correct import RangeFile, correct
+from shim.wado.frames import EXPLICIT_LITTLE, is_native
+from shim.wado.imaging import stored_of
+from shim.wado.retrieve import Retriever, Stored
 
 DICOM = "application/dicom"
 

@@ -7,9 +7,10 @@ from struct import pack
 
 from pydicom.uid import UID
 
-from shim.build import pictures
-from shim.build.codestream import HEAD, Codestream, describe, jpeg_2000_start
-from shim.build.model import (
+from shim.part10.dictionary import label
+from shim.stow.build import pictures
+from shim.stow.build.codestream import HEAD, Codestream, describe, jpeg_2000_start
+from shim.stow.build.model import (
     MISSING_ATTRIBUTE,
     PIXELS_DO_NOT_FIT,
     UNSUPPORTED_SYNTAX,
@@ -18,7 +19,6 @@ from shim.build.model import (
     Scratch,
     Stream,
 )
-from shim.part10.dictionary import label
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 OCTETS = "application/octet-stream"

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 
-from shim.build import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
 from shim.errors import DicomWebError
-from shim.multipart import CHUNK, Part, iter_parts
-from shim.negotiate import MalformedMediaType, MediaType, parse_media_type
-from shim.outcome import Outcome
+from shim.media.multipart import CHUNK, Part, iter_parts
+from shim.media.negotiate import MalformedMediaType, MediaType, parse_media_type
+from shim.stow.build import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
+from shim.stow.outcome import Outcome
 
 SINGLE = METADATA | {DICOM}
 SPOOL_LIMIT = 1 << 20

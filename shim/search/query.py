@@ -10,7 +10,7 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from shim.errors import DicomWebError
 from shim.levels import SERIES_TAGS, STUDY_TAGS
-from shim.values import BINARY, MULTIPLE, check, is_universal, same_form, split_values, vr_of
+from shim.search.values import BINARY, MULTIPLE, check, is_universal, same_form, split_values, vr_of
 
 # Answers that are computed, not stored: they can be asked for but not matched.
 COMPUTED = frozenset(
@@ -56,7 +56,7 @@ class Query:
     names : dict of str
         How the client named each matching key.
     located : list of str or None
-        Document ids of the instances that an index has found already (`shim.search_extended`).
+        Document ids of the instances that an index has found already (`shim.search.by_extended`).
     """
 
     keys: dict = field(default_factory=dict)

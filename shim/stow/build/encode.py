@@ -16,9 +16,9 @@ from typing import Protocol
 
 from pydicom.valuerep import format_number_as_ds
 
-from shim.build.model import BuildError, Stream
 from shim.part10.dictionary import ENCODED_VRS, dictionary_vr, label
 from shim.part10.model import MAX_DEPTH
+from shim.stow.build.model import BuildError, Stream
 
 CHARACTER_SET = "00080005"
 

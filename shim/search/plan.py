@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from shim import normalise, sound
-from shim.query import STUDY_UID, Query
-from shim.values import is_wild
+from shim import normalise
+from shim.search import sound
+from shim.search.query import STUDY_UID, Query
+from shim.search.values import is_wild
 
 # Keys are compared as bytes (raw collation): this is behind all dates, times and UIDs.
 HIGH = "\ufff0"
