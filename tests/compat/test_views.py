@@ -258,6 +258,8 @@ def test_a_view_answers_while_others_write(another):
             docs = [{"_id": f"busy:{len(written) + i}", "name": "busy"} for i in range(50)]
             session.post(f"{another.url}/_bulk_docs", json={"docs": docs}, timeout=60).raise_for_status()
             written.extend(docs)
+            # Sustained, not unbounded: writes that come faster than rows can be made leave every query more to wait for.
+            done.wait(0.01)
 
     writer = threading.Thread(target=write)
     writer.start()
