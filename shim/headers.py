@@ -36,14 +36,14 @@ class Merged:
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._lock = threading.Lock()
 
-    def find(self, document_id: str, revision: str | None, digest: bytes) -> list[str] | None:
-        """Return the variants of a header into which a merge need not be repeated, or None."""
+    def recall(self, document_id: str, digest: bytes) -> Known | None:
+        """Return what is known of a header into which these attributes were merged, or None."""
         with self._lock:
             known = self._known.get(document_id)
-            if known is None or known.revision != revision or digest not in known.digests:
+            if known is None or digest not in known.digests:
                 return None
             self._known.move_to_end(document_id)
-            return known.variants
+            return known
 
     def remember(self, document_id: str, before: str | None, revision: str, digest: bytes, variants: list[str]) -> None:
         """Note that the header at `revision`, which followed `before`, holds the attributes with this digest."""
@@ -93,14 +93,15 @@ class Headers:
         self.couch = couch
         self.merged = merged
         self.authorization = authorization
-        # What this request has merged, and the headers it has not looked at again since.
-        self._done: dict[bytes, list[str]] = {}
-        self._assumed: set[str] = set()
+        # What this request has merged, by digest: the variants that came of it, and the header revision that has it.
+        self._variants: dict[bytes, list[str]] = {}
+        self._merges: dict[bytes, tuple[Merge, str | None]] = {}
 
-    def merge(self, places: list[tuple[str, str, dict]]) -> list[list[str]]:
+    def merge(self, places: list[tuple[str, str, dict]]) -> list[list[bytes]]:
         """Bring the headers of instances up to date, before the instances themselves are written.
 
-        A header without instances is not listed, so a crash in between shows nothing.
+        A header without instances is not listed, so a crash in between shows nothing. What this process has merged
+        before is not asked for again here: `settle` looks whether it is still there, after the instances are written.
 
         Parameters
         ----------
@@ -109,35 +110,52 @@ class Headers:
 
         Returns
         -------
-        list of list of str
-            For each instance the tags of which its study or series has several values.
+        list of list of bytes
+            For each instance what was merged, for `variants`.
         """
         wanted = [_merges(*place) for place in places]
-        asked = {merge.document_id for merges in wanted for merge in merges if merge.digest not in self._done}
-        revisions = self._revisions(sorted(asked)) if asked else {}
-        variants = []
-        for merges in wanted:
-            variants.append([])
-            for merge in merges:
-                if merge.digest in self._done:
-                    self._assumed.add(merge.document_id)
-                else:
-                    known = self.merged.find(merge.document_id, revisions.get(merge.document_id), merge.digest)
-                    self._done[merge.digest] = self._update(merge) if known is None else known
-                variants[-1] += self._done[merge.digest]
-        return variants
+        for merge in (merge for merges in wanted for merge in merges):
+            if merge.digest in self._variants:
+                continue
+            known = self.merged.recall(merge.document_id, merge.digest)
+            if known is None:
+                self._update(merge)
+            else:
+                self._note(merge, known.revision, known.variants)
+        return [[merge.digest for merge in merges] for merges in wanted]
+
+    def variants(self, merged: list[bytes]) -> list[str]:
+        """Return the tags of which an instance's study or series has several values."""
+        return [tag for digest in merged for tag in self._variants[digest]]
 
     def settle(self) -> None:
-        """Make headers anew that someone deleted after the request had merged into them."""
-        gone = self._assumed - set(self._revisions(sorted(self._assumed))) if self._assumed else set()
-        for study in sorted({document_id.partition(":")[0] for document_id in gone}):
+        """Mend the headers that others deleted or wrote since they were merged into; the instances are written by now.
+
+        An instance is acknowledged behind this. A deletion looks for instances again after it has removed headers
+        (`rebuild`), so one of the two sees what the other did.
+        """
+        merges = list(self._merges.values())
+        current = self._revisions(sorted({merge.document_id for merge, _revision in merges})) if merges else {}
+        gone = set()
+        for merge, revision in merges:
+            if merge.document_id not in current:
+                gone.add(merge.document_id.partition(":")[0])
+            elif current[merge.document_id] != revision:
+                known = self.merged.recall(merge.document_id, merge.digest)
+                if known is None or known.revision != current[merge.document_id]:
+                    self._update(merge)
+        for study in sorted(gone):
             self.rebuild(study)
+
+    def _note(self, merge: Merge, revision: str | None, variants: list[str]) -> None:
+        self._variants[merge.digest] = variants
+        self._merges[merge.digest] = (merge, revision)
 
     def _revisions(self, ids: list[str]) -> dict[str, str]:
         rows = self.couch.json("POST", "_all_docs", body={"keys": ids}, authorization=self.authorization)["rows"]
         return {row["id"]: row["value"]["rev"] for row in rows if "id" in row and not row["value"].get("deleted")}
 
-    def _update(self, merge: Merge) -> list[str]:
+    def _update(self, merge: Merge) -> None:
         path = f"{DESIGN}/_update/{merge.kind}/{segment(merge.document_id)}"
         for attempt in range(ATTEMPTS):
             try:
@@ -158,7 +176,8 @@ class Headers:
             if revision:
                 before = told.get("revision")
                 self.merged.remember(merge.document_id, before, revision, merge.digest, told["variants"])
-            return told["variants"]
+            self._note(merge, revision, told["variants"])
+            return
         raise AssertionError("unreachable")
 
     def rebuild(self, study: str) -> None:
@@ -177,9 +196,10 @@ class Headers:
             if not wanted:
                 return
             answer = self.couch.json("POST", "_bulk_docs", body={"docs": wanted}, authorization=self.authorization)
-            # A header that someone merged into meanwhile is refused, and everything read again.
+            # A header that someone merged into meanwhile is refused, and everything read again; so it is when headers
+            # were removed: an instance may have been written since the instances were read.
             refused = [row for row in answer if row.get("error") == "conflict"]
-            if not refused:
+            if not refused and not any(doc.get("_deleted") for doc in wanted):
                 return
             if attempt == ATTEMPTS - 1:
                 raise CouchError(409, "conflict", f"the headers of study {study} are written by others all the time")

@@ -188,7 +188,7 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
         if not upload.finish():
             raise DicomWebError(503, complaint, {"Retry-After": "600"}) from problem
     outcomes = upload.finish()
-    ingest.settle(outcomes)
+    ingest.settle(outcomes, POOL)
     return outcomes, complaint
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b64encode
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -162,8 +163,8 @@ class Ingest:
         """Merge the headers of instances; return those instances whose headers are ready for them."""
         places = [(received.read.study_uid, received.read.series_uid, received.read.dataset) for received in batch]
         try:
-            for received, variants in zip(batch, self.headers.merge(places), strict=True):
-                received.outcome.variants = variants
+            for received, merged in zip(batch, self.headers.merge(places), strict=True):
+                received.outcome.merged = merged
         except (CouchError, DicomWebError) as problem:
             if len(batch) > 1:  # find the one that cannot be merged
                 return [ready for received in batch for ready in self._with_headers([received])]
@@ -171,20 +172,25 @@ class Ingest:
                 self._tell(received.outcome, problem)
         return [received for received in batch if not received.outcome.failure]
 
-    def settle(self, outcomes: list[Outcome]) -> None:
-        """Do once for a request what its instances leave: headers made by what was replaced, UIDs used twice.
+    def settle(self, outcomes: list[Outcome], pool: Executor) -> None:
+        """Do once for a request what its instances leave: headers that others changed meanwhile, UIDs used twice.
 
         Parameters
         ----------
         outcomes : list of Outcome
             All of the request.
+        pool : Executor
+            Asks for the UIDs while the headers are looked at.
         """
+        stored = [outcome for outcome in outcomes if not outcome.failure]
+        places = [outcome.place for outcome in stored]
+        searching = pool.submit(find_elsewhere, self.couch, places, self.authorization)
         for study in sorted({outcome.study for outcome in outcomes if outcome.rebuild}):
             self.headers.rebuild(study)
         self.headers.settle()
-        stored = [outcome for outcome in outcomes if not outcome.failure]
-        elsewhere = find_elsewhere(self.couch, [outcome.place for outcome in stored], self.authorization)
+        elsewhere = searching.result()
         for outcome in stored:
+            outcome.variants = self.headers.variants(outcome.merged)
             outcome.elsewhere = elsewhere.get(outcome.place, "")
 
     def _claim(self, received: Received, document_id: str) -> None:

@@ -51,6 +51,8 @@ class Outcome:
         401 or 403 when the database lets the client store nothing.
     rebuild : bool
         Whether it took the place of one that had brought other attributes to the headers.
+    merged : list of bytes
+        What it brought to its headers; see `shim.headers.Headers.merge`.
     variants : list of str
         Tags whose values differ within the study or series.
     """
@@ -66,6 +68,7 @@ class Outcome:
     elsewhere: str = ""
     refused: int = 0
     rebuild: bool = False
+    merged: list[bytes] = field(default_factory=list)
     variants: list[str] = field(default_factory=list)
 
     @property
