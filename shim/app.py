@@ -30,6 +30,7 @@ from shim.routes import (
 )
 from shim.search import extended
 from shim.search.by_extended import Indexes
+from shim.search.counts import CountCache
 from shim.store import Bytes
 from shim.wado.cache import Cache
 
@@ -69,6 +70,7 @@ def create_app(config: Config | None = None) -> Flask:
     couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
+    app.extensions["dicouch"]["counts"] = CountCache()
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
     app.extensions["dicouch"]["indexes"] = Indexes(couch)
 

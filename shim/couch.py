@@ -82,6 +82,69 @@ class Answer:
         self.close()
 
 
+class Pending:
+    """A request that was sent and whose answer has not been awaited yet."""
+
+    def __init__(self, couch: Couch, method: str, target: str, headers: dict[str, str], body):
+        self._couch = couch
+        self._request = (method, target, headers, body)
+        self._seconds = 0.0
+        self._connection, self._fresh = self._timed(couch.send, *self._request)
+
+    def answer(self) -> Answer:
+        """Wait for the answer and return it with its body unread.
+
+        Raises
+        ------
+        CouchError
+            If CouchDB answers 400 or more.
+        DicomWebError
+            503 if CouchDB cannot be reached.
+        """
+        couch, (method, target, _headers, _body) = self._couch, self._request
+        response = self._timed(self._receive)
+        connection, name = self._connection, f"{method} {target}"
+        couch.observe(name, self._seconds)
+        answer = Answer(
+            response,
+            lambda clean: couch.give_back(connection, clean),
+            lambda seconds: couch.observe(name, seconds),
+        )
+        if method == "HEAD" or response.status in (204, 304):
+            response.read()
+        if response.status >= 400:
+            raise couch.error(answer, method)
+        return answer
+
+    def json(self):
+        """Wait for the answer and return its decoded body."""
+        return orjson.loads(self.answer().read())
+
+    def _receive(self) -> http.client.HTTPResponse:
+        while True:
+            try:
+                return self._connection.getresponse()
+            except (ConnectionError, http.client.HTTPException):
+                self._connection.close()
+                if self._fresh:
+                    raise
+            except BaseException:
+                self._connection.close()
+                raise
+            self._connection, self._fresh = self._couch.send(*self._request)
+
+    def _timed(self, job, *arguments):
+        started = time.perf_counter()
+        try:
+            return job(*arguments)
+        except (OSError, http.client.HTTPException) as problem:
+            raise DicomWebError(
+                503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
+            ) from problem
+        finally:
+            self._seconds += time.perf_counter() - started
+
+
 class Couch:
     """One database of a CouchDB server.
 
@@ -103,7 +166,19 @@ class Couch:
         # Told method and target of each request and the seconds it took, in pieces (`Server-Timing`).
         self.observe: Callable[[str, float], None] = lambda request, seconds: None
 
-    def request(
+    def request(self, method: str, path: str, **options) -> Answer:
+        """Send one request, as `start` does, and return the answer with its body unread.
+
+        Raises
+        ------
+        CouchError
+            If CouchDB answers 400 or more.
+        DicomWebError
+            503 if CouchDB cannot be reached.
+        """
+        return self.start(method, path, **options).answer()
+
+    def start(
         self,
         method: str,
         path: str,
@@ -112,8 +187,8 @@ class Couch:
         body: bytes | Callable[[], Iterable[bytes]] | None = None,
         headers: dict[str, str] | None = None,
         authorization: str | None = None,
-    ) -> Answer:
-        """Send one request and return the answer with its body unread.
+    ) -> Pending:
+        """Send one request whose answer is awaited later, so that CouchDB works on several at a time.
 
         Parameters
         ----------
@@ -130,8 +205,6 @@ class Couch:
 
         Raises
         ------
-        CouchError
-            If CouchDB answers 400 or more.
         DicomWebError
             503 if CouchDB cannot be reached.
         """
@@ -149,27 +222,10 @@ class Couch:
             sent.setdefault("Content-Length", "0")
         elif isinstance(body, bytes):
             sent["Content-Length"] = str(len(body))
-        started = time.perf_counter()
-        try:
-            connection, response = self._exchange(method, target, sent, body)
-        except (OSError, http.client.HTTPException) as problem:
-            raise DicomWebError(
-                503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
-            ) from problem
-        name = f"{method} {target}"
-        self.observe(name, time.perf_counter() - started)
-        answer = Answer(
-            response,
-            lambda clean: self._give_back(connection, clean),
-            lambda seconds: self.observe(name, seconds),
-        )
-        if method == "HEAD" or response.status in (204, 304):
-            response.read()
-        if response.status >= 400:
-            raise self._error(answer, method)
-        return answer
+        return Pending(self, method, target, sent, body)
 
-    def _exchange(self, method, target, headers, body):
+    def send(self, method, target, headers, body) -> tuple[http.client.HTTPConnection, bool]:
+        """Send a request on a pooled connection; return it, and whether it is a fresh one."""
         # A pooled connection may have been closed by the server meanwhile: that shows at once, and the next is tried.
         # Any request may be repeated: writes name a revision or none, so the second is a conflict, not a second write.
         for _attempt in range(8):
@@ -186,7 +242,6 @@ class Couch:
                     if callable(body):
                         for piece in body():
                             connection.send(piece)
-                response = connection.getresponse()
             except (ConnectionError, http.client.HTTPException):
                 connection.close()
                 if fresh:
@@ -196,17 +251,17 @@ class Couch:
                 connection.close()
                 raise
             connection.used = True
-            return connection, response
+            return connection, fresh
         raise ConnectionError("no connection stays open")
 
-    def _give_back(self, connection: http.client.HTTPConnection, clean: bool) -> None:
+    def give_back(self, connection: http.client.HTTPConnection, clean: bool) -> None:
         if clean and connection.sock is not None:
             self._pool.release(self.root, connection)
         else:
             connection.close()
 
     @staticmethod
-    def _error(answer: Answer, method: str) -> CouchError:
+    def error(answer: Answer, method: str) -> CouchError:
         text = b"" if method == "HEAD" else answer.read()
         answer.close()
         try:
@@ -217,11 +272,15 @@ class Couch:
 
     def json(self, method: str, path: str, *, body: object = None, **options):
         """Send a request whose body and answer are JSON; return the decoded answer."""
+        return self.start_json(method, path, body=body, **options).json()
+
+    def start_json(self, method: str, path: str, *, body: object = None, **options) -> Pending:
+        """Send a request whose body is JSON; its answer is awaited later."""
         headers = {**options.pop("headers", {})}
         if body is not None:
             headers["Content-Type"] = "application/json"
             body = orjson.dumps(body)
-        return orjson.loads(self.request(method, path, body=body, headers=headers, **options).read())
+        return self.start(method, path, body=body, headers=headers, **options)
 
     def get(self, document_id: str, **options) -> dict | None:
         """Return a document, or None when there is none."""

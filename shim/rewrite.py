@@ -182,6 +182,21 @@ def counts(ids: list[str]) -> CouchRequest:
     return CouchRequest("POST", f"{DESIGN}/_view/counts", {"group": "true"}, {"keys": ids})
 
 
+def counts_of(study: str) -> CouchRequest:
+    """Return the request that counts series and instances of a study and of each of its series."""
+    return CouchRequest("GET", f"{DESIGN}/_view/counts", {"group": "true", **ids(study)})
+
+
+def information() -> CouchRequest:
+    """Return the request for what the database says of itself, its sequence among it."""
+    return CouchRequest("GET", "")
+
+
+def changes(since: object, limit: int) -> CouchRequest:
+    """Return the request for the ids of documents that were written after a sequence."""
+    return CouchRequest("GET", "_changes", {"since": since, "limit": limit})
+
+
 def instances(study: str, series: str | None = None) -> CouchRequest:
     """Return the request for the index rows of all instances of a study or series, in order."""
     place = [study, series] if series else [study]

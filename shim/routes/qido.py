@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 
 from shim.media.dicom_xml import dataset_to_xml
 from shim.media.negotiate import choose, parse_media_type
@@ -38,7 +38,7 @@ def search(level: str, study: str | None = None, series: str | None = None) -> R
     """Search for patients, studies, series or instances (PS3.18 10.6.1, Table 10.6.1-1)."""
     chosen = common.negotiated(OFFERED)
     asked = read(study, series)
-    searching = Search(common.couch(), common.base_url(), common.authorization())
+    searching = begin()
     page = run(searching, level, asked, study, series)
     answer = explained(searching, asked, page) if "explain" in request.args else render(page, chosen)
     for text in warnings(asked, page) + searching.notes:
@@ -51,12 +51,18 @@ def count(level: str, study: str | None = None, series: str | None = None) -> Re
     if choose(common.accepted(), [PLAIN_JSON, JSON]) is None:
         raise common.not_acceptable([str(PLAIN_JSON)])
     asked = read(study, series)
-    searching = Search(common.couch(), common.base_url(), common.authorization())
+    searching = begin()
     page = run(searching, level, replace(asked, limit=0, offset=0, limit_given=False), study, series)
     answer = common.json_answer({"count": page.remaining}, media_type=str(PLAIN_JSON))
     for text in warnings(asked, Page()) + searching.notes:
         common.warn(answer, text)
     return answer
+
+
+def begin() -> Search:
+    """Return what searches for this request."""
+    counts = current_app.extensions["dicouch"]["counts"]
+    return Search(common.couch(), common.base_url(), common.authorization(), counts)
 
 
 for path, of_level in RESOURCES.items():

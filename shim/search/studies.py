@@ -10,6 +10,7 @@ from shim import rewrite
 from shim.couch import Couch
 from shim.rewrite import CouchRequest, Paging
 from shim.search import plan
+from shim.search.counts import CountCache
 from shim.search.plan import Range
 from shim.search.query import SERIES_UID, STUDY_UID, Query
 
@@ -65,6 +66,35 @@ def uid_of(row: dict, place: int = 0) -> str:
     return row["id"].split(":")[place]
 
 
+class Asked:
+    """A request of a search on its way; `answer` may be called more than once."""
+
+    def __init__(self, search: Search, request: CouchRequest):
+        self._search = search
+        self._request = request
+        self._started = time.perf_counter()
+        self._answer: dict | None = None
+        self._pending = search.couch.start_json(
+            request.method, request.path, params=request.params, body=request.body, authorization=search.authorization
+        )
+
+    def answer(self) -> dict:
+        """Wait for the answer and return it decoded."""
+        if self._answer is None:
+            self._answer = self._pending.json()
+            self._search.steps.append(self._told())
+        return self._answer
+
+    def _told(self) -> dict:
+        request, answer = self._request, self._answer
+        step = {"method": request.method, "path": request.path, "params": request.params, "body": request.body}
+        step["milliseconds"] = round((time.perf_counter() - self._started) * 1000, 2)
+        read = {"scanned": answer.get("scanned"), "matched": answer.get("matched")}
+        if "rows" in answer:
+            read["rows"] = len(answer["rows"])
+        return {**step, **{name: number for name, number in read.items() if number is not None}}
+
+
 class Search:
     """Searches on one database, for one request.
 
@@ -75,6 +105,8 @@ class Search:
         Absolute URL of the DICOMweb root, for RetrieveURL.
     authorization : str or None
         The client's own credentials.
+    cache : CountCache, optional
+        Counts that the process knows; none are kept without.
 
     Attributes
     ----------
@@ -84,29 +116,33 @@ class Search:
         What the client shall be told in a ``Warning``.
     """
 
-    def __init__(self, couch: Couch, base: str, authorization: str | None = None):
+    def __init__(
+        self, couch: Couch, base: str, authorization: str | None = None, cache: CountCache | None = None
+    ):
         self.couch = couch
         self.base = base
         self.authorization = authorization
+        self.cache = cache
+        # The database's sequence, asked for while it runs the first list.
+        self._sequence: Asked | None = None
         self.steps: list[dict] = []
         self.notes: list[str] = []
         self._counted: dict[str, list[int]] = {}
 
     def ask(self, request: CouchRequest) -> dict:
         """Send a request and return the decoded answer; `steps` remembers both for ``?explain``."""
-        started = time.perf_counter()
-        answer = self.couch.json(
-            request.method, request.path, params=request.params, body=request.body, authorization=self.authorization
-        )
-        step = {"method": request.method, "path": request.path, "params": request.params, "body": request.body}
-        step["milliseconds"] = round((time.perf_counter() - started) * 1000, 2)
-        read = {"scanned": answer.get("scanned"), "matched": answer.get("matched"), "rows": len(answer["rows"])}
-        self.steps.append({**step, **{name: number for name, number in read.items() if number is not None}})
-        return answer
+        return self.start(request).answer()
+
+    def start(self, request: CouchRequest) -> Asked:
+        """Send a request whose answer is awaited later."""
+        return Asked(self, request)
 
     def list(self, level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> dict:
         """Run the list of a level; see `rewrite.search`."""
-        return self.ask(rewrite.search(level, query, chosen, paging, fields=fields))
+        asked = self.start(rewrite.search(level, query, chosen, paging, fields=fields))
+        if level == "study" and self.cache is not None and self._sequence is None:
+            self._sequence = self.start(rewrite.information())
+        return asked.answer()
 
     def count(self, chosen: Range) -> int:
         """Return how many rows a range of an index has."""
@@ -116,10 +152,18 @@ class Search:
     def counts(self, ids: list[str]) -> dict[str, list[int]]:
         """Return ``[series, instances]`` of studies and series by document id; each is asked for once a request."""
         missing = [one for one in dict.fromkeys(ids) if one not in self._counted]
+        version = None
+        if missing and self.cache is not None and self._sequence is not None:
+            self.cache.reach(self.couch, self._sequence.answer()["update_seq"], self.authorization)
+            known, version = self.cache.find(missing)
+            self._counted.update(known)
+            missing = [one for one in missing if one not in known]
         if missing:
-            rows = self.ask(rewrite.counts(missing))["rows"]
-            self._counted.update({one: [0, 0] for one in missing})
-            self._counted.update({row["key"]: row["value"] for row in rows})
+            counted: dict[str, list[int]] = {one: [0, 0] for one in missing}
+            counted.update({row["key"]: row["value"] for row in self.ask(rewrite.counts(missing))["rows"]})
+            self._counted.update(counted)
+            if version is not None:
+                self.cache.keep(counted, version)
         return self._counted
 
     # -- studies ------------------------------------------------------------------------------------------------------
@@ -194,11 +238,15 @@ class Search:
 
     def _series_entries(self, query: Query, study: str | None, offset: int, limit: int) -> Found:
         entries, seen, end = [], 0, offset + limit
+        # All series of one study are counted while they are listed.
+        below = self.start(rewrite.counts_of(study)) if study is not None and not query.limit_given else None
         for studies in self.study_chunks(query, study, end):
             uids = [uid_of(row) for row in studies]
             first = max(offset - seen, 0)
             paging = Paging(first, max(end - seen - first, 0), among=uids)
             answer = self.series_rows(query, uids, paging)
+            if below is not None:
+                self._counted.update({row["key"]: row["value"] for row in below.answer()["rows"]})
             above = {uid_of(row): row for row in studies}
             entries += [Entry(row, above[uid_of(row)]) for row in answer["rows"]]
             seen += answer["matched"]
