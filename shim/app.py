@@ -32,6 +32,7 @@ from shim.search import extended
 from shim.search.by_extended import Indexes
 from shim.search.counts import CountCache
 from shim.store import Bytes
+from shim.stow.pace import Pace
 from shim.wado.cache import Cache
 
 SERVICES = (
@@ -71,6 +72,7 @@ def create_app(config: Config | None = None) -> Flask:
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
     app.extensions["dicouch"]["counts"] = CountCache()
+    app.extensions["dicouch"]["pace"] = Pace(couch)
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
     app.extensions["dicouch"]["indexes"] = Indexes(couch)
 

@@ -197,6 +197,11 @@ def changes(since: object, limit: int) -> CouchRequest:
     return CouchRequest("GET", "_changes", {"since": since, "limit": limit})
 
 
+def indexed() -> CouchRequest:
+    """Return the request that is answered when the index has all that was written before it."""
+    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_uid", {"reduce": "false", "limit": 0})
+
+
 def instances(study: str, series: str | None = None) -> CouchRequest:
     """Return the request for the index rows of all instances of a study or series, in order."""
     place = [study, series] if series else [study]

@@ -21,6 +21,7 @@ from shim.stow import body as stow_body
 from shim.stow.answer import location_of, response_dataset, status_of, warnings
 from shim.stow.ingest import Ingest, Received
 from shim.stow.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
+from shim.stow.pace import Pace
 
 blueprint = Blueprint("stow", __name__)
 
@@ -59,12 +60,15 @@ class Upload:
     Parameters
     ----------
     ingest : Ingest
+    pace : Pace
+        Of the index.
     length : int or None
         Bytes of the request's body, where it says so.
     """
 
-    def __init__(self, ingest: Ingest, length: int | None = None):
+    def __init__(self, ingest: Ingest, pace: Pace, length: int | None = None):
         self.ingest = ingest
+        self._pace = pace
         self._length = length
         self.outcomes: list[Outcome] = []
         self._running: deque[Future] = deque()
@@ -108,7 +112,9 @@ class Upload:
         received: list[Received] = []
         try:
             received = [self.ingest.read(part.file, part.size, part.sha256, part.number) for part in parts]
-            return self.ingest.store_batch(received)
+            outcomes = self.ingest.store_batch(received)
+            self._pace.stored(len(outcomes), self.ingest.authorization)
+            return outcomes
         except Exception:  # an error of ours: it must not take the other instances of the request with it
             LOG.exception("storing %d instances", len(parts))
             comment = "not stored: an error of the server; its log says more"
@@ -163,7 +169,7 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
     merged = current_app.extensions["dicouch"]["merged"]
     overwrite = settings.duplicates == "overwrite"
     ingest = Ingest(common.couch(), common.store(), merged, study, overwrite, common.authorization())
-    upload = Upload(ingest, request.content_length)
+    upload = Upload(ingest, current_app.extensions["dicouch"]["pace"], request.content_length)
     complaint = ""
     try:
         for part in stow_body.instances(

@@ -1,0 +1,57 @@
+"""``shim/stow/pace.py``: the index is asked for behind some hundred instances, and uploads wait for it."""
+
+import threading
+
+from shim.couch import CouchError
+from shim.stow.pace import EVERY, MOST, Pace
+
+
+class Database:
+    """A database whose index is ready when `ready` is set."""
+
+    def __init__(self, problem=None):
+        self.asked = 0
+        self.began = threading.Semaphore(0)
+        self.ready = threading.Semaphore(0)
+        self.problem = problem
+
+    def json(self, method, path, *, params=None, authorization=None):
+        self.asked += 1
+        assert path.endswith("/studies_by_uid")
+        self.began.release()
+        assert self.ready.acquire(timeout=20)
+        if self.problem:
+            raise self.problem
+
+
+def test_small_uploads_ask_for_nothing():
+    database = Database()
+    Pace(database).stored(EVERY - 1, None)
+    assert database.asked == 0
+
+
+def test_uploads_go_on_beside_the_index_and_wait_when_it_is_far_behind():
+    database = Database()
+    pace = Pace(database)
+    pace.stored(EVERY, None)
+    assert database.began.acquire(timeout=20)
+    pace.stored(MOST - EVERY, None)  # returns
+    waiting = threading.Thread(target=pace.stored, args=(1, None), daemon=True)
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    database.ready.release()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    # What came meanwhile is enough to ask once more.
+    assert database.began.acquire(timeout=20)
+    database.ready.release()
+    assert database.asked == 2
+
+
+def test_a_database_that_refuses_does_not_keep_uploads():
+    database = Database(CouchError(500, "error", "no index"))
+    database.ready.release()
+    pace = Pace(database, start=lambda job: job())
+    pace.stored(MOST + 1, None)
+    assert database.asked == 1
