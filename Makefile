@@ -26,9 +26,10 @@ run: $(VENV)/.run $(DATABASE) ## set everything up and serve DICOMweb on http://
 	@exec $(PY) -m scripts.run
 
 .PHONY: load
-load: $(VENV)/.run ## upload a folder to a running server: make load DIR=folder [URL=...] [WORKERS=4]
+load: $(VENV)/.run ## upload a folder to a running server: make load DIR=folder [URL=...] [WORKERS=4] [REPORT=file.csv] [LINK=1]
 	@test -n "$(DIR)" || { echo "load: name a folder: make load DIR=folder" >&2; exit 2; }
-	@exec $(PY) -m scripts.load "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(WORKERS),--workers "$(WORKERS)")
+	@exec $(PY) -m scripts.load "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(WORKERS),--workers "$(WORKERS)") \
+	  $(if $(REPORT),--report "$(REPORT)") $(if $(LINK),--link)
 
 .PHONY: demo
 demo: $(VENV)/.run ## load example files into a running server and show three requests

@@ -1,6 +1,9 @@
-"""Upload a folder of DICOM files through STOW-RS.
+"""Upload a folder of DICOM files through STOW-RS, or link its files where they are.
 
     python -m scripts.load FOLDER [--url http://127.0.0.1:5985/dicom-web] [--workers 4] [--report failures.csv]
+    python -m scripts.load FOLDER --link
+
+A run that was stopped goes on where it was; DATA_DIR has the journal of what it had stored.
 """
 
 import argparse
@@ -11,15 +14,19 @@ import threading
 import time
 import warnings
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
 from tqdm import tqdm
 
-from scripts import dicomfiles, stow
-from scripts.connection import CommandError, reason, redact
+from scripts import choose, dicomfiles, stow
+from scripts.connection import CommandError, database_name, reason, redact
+from scripts.journal import Journal
+from scripts.link import Linker
+from shim.config import Config
+from shim.couch import Couch
 
 DEFAULT_URL = "http://127.0.0.1:5985/dicom-web"
 BATCH_FILES = 100
@@ -38,6 +45,8 @@ class Summary:
     outcomes : list of stow.Outcome
     skipped : int
         Files that are no DICOM instances.
+    before : int
+        Files that a run before this one, which was stopped, had stored.
     size : int
         Bytes sent.
     seconds : float
@@ -46,6 +55,7 @@ class Summary:
     folder: Path
     outcomes: list = field(default_factory=list)
     skipped: int = 0
+    before: int = 0
     size: int = 0
     seconds: float = 0.0
 
@@ -64,6 +74,8 @@ class Summary:
         yield f"{'stored':<14}{self.count(stow.STORED):>8}"
         for text, count in remarks.most_common(5):
             yield f"  {count} with the remark: {text}"
+        if self.before:
+            yield f"{'stored before':<14}{self.before:>8}   (by the run that was stopped)"
         if self.count(stow.ALREADY):
             yield f"{'already there':<14}{self.count(stow.ALREADY):>8}"
         yield f"{'refused':<14}{len(self.refused):>8}"
@@ -121,8 +133,8 @@ def check_server(url):
         raise CommandError(f"{redact(url)}/studies answers {answer.status_code}: {reason(answer)}")
 
 
-def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False):
-    """Upload all DICOM files of a folder.
+def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False, link=None):
+    """Upload all DICOM files of a folder, or link them.
 
     Parameters
     ----------
@@ -134,6 +146,8 @@ def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False):
         Requests at a time.
     quiet : bool
         Show no progress bar. Without a terminal there is none in any case.
+    link : callable, optional
+        Takes what is told of each piece sent, and returns what stores batches instead of a client of `url`.
 
     Returns
     -------
@@ -147,22 +161,31 @@ def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False):
     folder = Path(folder)
     if not folder.exists():
         raise CommandError(f"{folder} does not exist")
-    check_server(url)
+    if link is None:
+        check_server(url)
     hidden = True if quiet else None
     with tqdm(desc="looking for DICOM files", unit=" files", file=sys.stderr, disable=hidden, leave=False) as bar:
         found = dicomfiles.find(folder, bar.update)
     summary = Summary(folder if folder.is_dir() else folder.parent, skipped=found.skipped)
     summary.outcomes += [stow.Outcome(path, stow.REFUSED, why) for path, why in found.unreadable]
     started = time.monotonic()
-    with tqdm(total=found.size, desc="storing", unit="B", unit_scale=True, file=sys.stderr, disable=hidden) as bar:
-        summary.outcomes += _send(found.files, url, workers, bar.update)
+    with Journal(choose.data_dir(), folder, f"{'link' if link else 'send'} {redact(url)}") as journal:
+        left = [(path, size) for path, size in found.files if not journal.has(path, size)]
+        summary.before = len(found.files) - len(left)
+        summary.size = sum(size for _path, size in left)
+        size = summary.size
+        with tqdm(total=size, desc="storing", unit="B", unit_scale=True, file=sys.stderr, disable=hidden) as bar:
+            make = link or (lambda sent: stow.Client(url, sent))
+            for outcomes in _send(left, make, workers, bar.update):
+                summary.outcomes += outcomes
+                journal.add(outcome.path for outcome in outcomes if outcome.result != stow.REFUSED)
+        journal.done()
     summary.seconds = time.monotonic() - started
-    summary.size = found.size
     return summary
 
 
-def _send(files, url, workers, sent):
-    """Keep `workers` requests under way, and no more batches than that in memory."""
+def _send(files, make, workers, sent):
+    """Yield the outcomes of each batch; `workers` are under way, and no more batches than that in memory."""
     local = threading.local()
     lock = threading.Lock()
 
@@ -172,21 +195,30 @@ def _send(files, url, workers, sent):
 
     def store(batch):
         if not hasattr(local, "client"):
-            local.client = stow.Client(url, count)
+            local.client = make(count)
         return local.client.store(batch)
 
-    outcomes = []
     running = set()
     with ThreadPoolExecutor(workers) as pool:
         for batch in batches(files):
             if len(running) >= workers:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    outcomes += future.result()
+                    yield future.result()
             running.add(pool.submit(store, batch))
-        for future in running:
-            outcomes += future.result()
-    return outcomes
+        for future in as_completed(running):
+            yield future.result()
+
+
+def link(folder, workers):
+    """Link all DICOM files of a folder, in the database that the server uses; see `scripts.link`."""
+    settings = Config.from_environment()
+    with choose.database(choose.data_dir(), running=True) as database:
+        couch = Couch(database.url, database_name())
+        with ThreadPoolExecutor(workers) as pool:
+            return upload(
+                folder, database.url, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent)
+            )
 
 
 def write_report(path, outcomes):
@@ -217,14 +249,18 @@ def main(arguments=None):
     parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
     parser.add_argument("--workers", type=_workers, default=DEFAULT_WORKERS, help="requests at a time (1 to 64)")
     parser.add_argument("--report", type=Path, help="write the refused files and the reasons to this CSV file")
+    parser.add_argument("--link", action="store_true", help="leave the files where they are (below LINK_ROOTS)")
     options = parser.parse_args(arguments)
     # What is odd in a file is for the server to say.
     warnings.filterwarnings("ignore", module="pydicom")
     try:
-        summary = upload(options.folder, options.url, workers=options.workers)
+        if options.link:
+            summary = link(options.folder, options.workers)
+        else:
+            summary = upload(options.folder, options.url, workers=options.workers)
         if options.report:
             write_report(options.report, summary.refused)
-    except CommandError as error:
+    except (CommandError, ValueError) as error:
         print(f"load: {error}", file=sys.stderr)
         return 2
     except OSError as error:

@@ -31,7 +31,6 @@ from shim.routes import (
 from shim.search import extended
 from shim.search.by_extended import Indexes
 from shim.search.counts import CountCache
-from shim.store import Bytes
 from shim.stow.pace import Pace
 from shim.wado.cache import Cache
 
@@ -69,7 +68,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.wsgi_app = ProxyHeaders(app.wsgi_app)
     couch = Couch(config.couchdb_url, config.couchdb_database)
     couch.observe = timing.observe
-    store = Bytes(couch, config.bytes)
+    store = config.store(couch)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
     app.extensions["dicouch"]["counts"] = CountCache()
     app.extensions["dicouch"]["pace"] = Pace(couch)

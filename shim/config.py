@@ -6,6 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shim.couch import Couch
+from shim.store import Bytes, LinkStore
+
 
 @dataclass(frozen=True)
 class Config:
@@ -21,6 +24,12 @@ class Config:
         Path of the DICOMweb root, without a trailing slash.
     bytes : str
         Where Part 10 bytes go: ``attachment`` or ``folder:/path``.
+    bytes_roots : tuple of str
+        Further folders with bytes that can be read, separated by colons.
+    link_roots : tuple of str
+        Folders below which linked files may lie, separated by colons.
+    check_links : str
+        ``yes`` compares the digest of a linked file before it is read.
     spool_dir : str or None
         Folder for parts of a request that are too large for memory; the system's own when None.
     search_limit : int
@@ -43,6 +52,9 @@ class Config:
     couchdb_database: str = "dicom"
     prefix: str = "/dicom-web"
     bytes: str = "attachment"
+    bytes_roots: tuple[str, ...] = ()
+    link_roots: tuple[str, ...] = ()
+    check_links: str = "no"
     spool_dir: str | None = None
     search_limit: int = 1000
     extended_attributes: str | None = None
@@ -72,7 +84,13 @@ class Config:
                 if not (values[name].isascii() and values[name].isdigit()) or int(values[name]) < 1:
                     raise ValueError(f"{name.upper()} must be a whole number above 0, not {values[name]!r}")
                 values[name] = int(values[name])
-        for name, choices in (("duplicates", ("overwrite", "reject")), ("allow_delete", ("yes", "no"))):
+        for name in ("bytes_roots", "link_roots"):
+            values[name] = tuple(root for root in values.get(name, "").split(os.pathsep) if root)
+            if relative := [root for root in values[name] if not root.startswith("/")]:
+                raise ValueError(f"{name.upper()} must name absolute paths, not {relative[0]!r}")
+        yes_or_no = ("yes", "no")
+        allowed = {"duplicates": ("overwrite", "reject"), "allow_delete": yes_or_no, "check_links": yes_or_no}
+        for name, choices in allowed.items():
             if values.get(name, choices[0]) not in choices:
                 raise ValueError(f"{name.upper()} must be {' or '.join(choices)}, not {values[name]!r}")
         if "prefix" in values:
@@ -81,3 +99,7 @@ class Config:
         if place != "attachment" and not place.startswith("folder:/"):
             raise ValueError(f"BYTES must be 'attachment' or 'folder:/path', not {place!r}")
         return cls(**values)
+
+    def store(self, couch: Couch) -> Bytes:
+        """Return the places where this site has bytes."""
+        return Bytes(couch, self.bytes, self.bytes_roots, LinkStore(self.link_roots, self.check_links == "yes"))

@@ -180,26 +180,32 @@ class Headers:
             return
         raise AssertionError("unreachable")
 
-    def rebuild(self, study: str) -> None:
+    def rebuild(self, study: str) -> int:
         """Make the headers of a study anew from its instances; remove those of a series or study that has none left.
 
         Parameters
         ----------
         study : str
             UID.
+
+        Returns
+        -------
+        int
+            How many headers were written or removed.
         """
-        for attempt in range(ATTEMPTS):
+        written = 0
+        for _attempt in range(ATTEMPTS):
             request = rewrite.rebuilt_headers(study)
             wanted = self.couch.json(
                 request.method, request.path, params=request.params, authorization=self.authorization
             )["docs"]
             if not wanted:
-                return
+                return written
             answer = self.couch.json("POST", "_bulk_docs", body={"docs": wanted}, authorization=self.authorization)
             # A header that someone merged into meanwhile is refused, and everything read again; so it is when headers
             # were removed: an instance may have been written since the instances were read.
             refused = [row for row in answer if row.get("error") == "conflict"]
+            written += len(wanted) - len(refused)
             if not refused and not any(doc.get("_deleted") for doc in wanted):
-                return
-            if attempt == ATTEMPTS - 1:
-                raise CouchError(409, "conflict", f"the headers of study {study} are written by others all the time")
+                return written
+        raise CouchError(409, "conflict", f"the headers of study {study} are written by others all the time")

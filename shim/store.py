@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,10 @@ from shim.couch import CHUNK, Couch, CouchError, segment
 from shim.errors import DicomWebError
 
 ATTACHMENT = "object.dcm"
+# What `file.store` of an instance says or begins with.
+ATTACHED, FOLDER, LINK = "attachment", "folder:", "link:"
+# How often bytes may move while they are looked for.
+MOVES = 5
 # The attachment with the data set of an instance whose document would be too large.
 DATASET = "dataset.json"
 
@@ -91,33 +96,106 @@ class FolderStore:
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(folder)
-        return f"folder:{path.relative_to(self.root)}"
+        return f"{FOLDER}{path.relative_to(self.root)}"
 
-    def locate(self, file: dict) -> Path:
-        """Return the file of an instance; DicomWebError 404 when it is not there or not below the root."""
-        path = (self.root / file["store"].removeprefix("folder:")).resolve()
-        if not path.is_relative_to(self.root.resolve()) or not path.is_file():
-            raise DicomWebError(404, f"the file {file['store']} is not in the folder of this site")
-        return path
+    def locate(self, file: dict) -> Path | None:
+        """Return the file of an instance; None when it is not there or not below the root."""
+        path = (self.root / file["store"].removeprefix(FOLDER)).resolve()
+        return path if path.is_relative_to(self.root.resolve()) and path.is_file() else None
 
     def discard(self, file: dict) -> None:
         """Remove the file of an instance; files outside the root are left alone."""
-        path = (self.root / file["store"].removeprefix("folder:")).resolve()
-        if path.is_relative_to(self.root.resolve()):
+        path = self.locate(file)
+        if path is not None:
             path.unlink(missing_ok=True)
 
-    def open(self, document_id, file, start=0, end=None):
-        """Yield bytes of a file."""
-        return _file_chunks(self.locate(file), start, file["size"] if end is None else end)
+
+class LinkStore:
+    """Files that stay where they are, below folders that the site names: they are read and never touched.
+
+    Parameters
+    ----------
+    roots : sequence of str
+        The folders.
+    check : bool
+        Whether the digest of a file is compared before it is read.
+    """
+
+    def __init__(self, roots: Sequence[str], check: bool = False):
+        self.roots = [Path(root).resolve() for root in roots]
+        self.check = check
+
+    def put(self, source: BinaryIO, digest: str) -> str:
+        """Link an open file.
+
+        Returns
+        -------
+        str
+            What ``file.store`` says: ``link:`` and the path.
+
+        Raises
+        ------
+        DicomWebError
+            403 when it lies below none of the folders.
+        """
+        path = Path(source.name).resolve()
+        if not self._allowed(path):
+            raise DicomWebError(403, f"{path} is below none of the folders that LINK_ROOTS names")
+        return f"{LINK}{path}"
+
+    def locate(self, file: dict) -> Path | None:
+        """Return the file of an instance; None when it is not there any more, or not allowed.
+
+        Raises
+        ------
+        DicomWebError
+            503 when it is not the file any more that was linked.
+        """
+        path = Path(file["store"].removeprefix(LINK)).resolve()
+        if not self._allowed(path) or not path.is_file():
+            return None
+        if path.stat().st_size != file["size"] or (self.check and _digest(path) != file["sha256"]):
+            raise DicomWebError(503, f"the linked file {path.name} is not what it was when it was linked")
+        return path
+
+    def _allowed(self, path: Path) -> bool:
+        return any(path.is_relative_to(root) for root in self.roots)
 
 
-def _file_chunks(path: Path, start: int, end: int) -> Iterator[bytes]:
+def _digest(path: Path) -> str:
     with path.open("rb") as source:
-        source.seek(start)
-        left = end - start
-        while left > 0 and (piece := source.read(min(CHUNK, left))):
-            left -= len(piece)
-            yield piece
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+class FileChunks:
+    """The bytes of a range of a file, piece by piece. The file is open from the beginning: whoever removes it is late.
+
+    Parameters
+    ----------
+    path : Path
+    start, end : int
+    """
+
+    def __init__(self, path: Path, start: int, end: int):
+        self._source = path.open("rb")
+        self._source.seek(start)
+        self._left = end - start
+
+    def __iter__(self) -> FileChunks:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._source.read(min(CHUNK, self._left)) if self._left > 0 else b""
+        if not piece:
+            self.close()
+            raise StopIteration
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Close the file."""
+        self._left = 0
+        self._source.close()
 
 
 def cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
@@ -175,23 +253,70 @@ class Bytes:
     couch : Couch
     place : str
         ``attachment`` or ``folder:/path``.
+    roots : sequence of str
+        Further folders that have bytes, such as that of an earlier `place`.
+    links : LinkStore, optional
+        Where linked files may lie.
     """
 
-    def __init__(self, couch: Couch, place: str):
+    def __init__(self, couch: Couch, place: str, roots: Sequence[str] = (), links: LinkStore | None = None):
+        self.couch = couch
         self.attachments = AttachmentStore(couch)
-        self.folder = FolderStore(place.removeprefix("folder:")) if place.startswith("folder:") else None
+        self.folder = FolderStore(place.removeprefix(FOLDER)) if place.startswith(FOLDER) else None
+        others = [FolderStore(root) for root in roots if self.folder is None or Path(root) != self.folder.root]
+        self._folders = ([self.folder] if self.folder else []) + others
+        self._links = links or LinkStore(())
+
+    def keep(self, source: BinaryIO, digest: str) -> str:
+        """Keep the bytes of a new instance, unless they go to the database with its document.
+
+        Returns
+        -------
+        str
+            What ``file.store`` says.
+        """
+        return ATTACHED if self.folder is None else self.folder.put(source, digest)
 
     def discard(self, file: dict) -> None:
-        """Drop the bytes of an instance whose document is gone; an attachment went with it."""
-        if file["store"].startswith("folder:") and self.folder is not None:
-            self.folder.discard(file)
+        """Drop the bytes of an instance whose document is gone; an attachment went with it, a linked file stays."""
+        if file["store"].startswith(FOLDER):
+            for folder in self._folders:
+                folder.discard(file)
+
+    def locate(self, file: dict) -> Path | None:
+        """Return the file that has the bytes of an instance; None when they are in no folder of this site."""
+        if file["store"].startswith(LINK):
+            return self._links.locate(file)
+        return next((path for folder in self._folders if (path := folder.locate(file))), None)
 
     def open(
         self, document_id: str, file: dict, start: int = 0, end: int | None = None, authorization: str | None = None
     ) -> Iterator[bytes]:
-        """Yield the bytes of an instance from `start` up to `end`, wherever they are."""
-        if file["store"] == "attachment":
-            return self.attachments.open(document_id, file, start, end, authorization=authorization)
-        if self.folder is None:
-            raise DicomWebError(503, "this instance is in a folder, and BYTES names none")
-        return self.folder.open(document_id, file, start, end)
+        """Yield the bytes of an instance from `start` up to `end`, wherever they are.
+
+        Bytes that moved since the document was read are found where they are now.
+
+        Raises
+        ------
+        DicomWebError
+            404 when they went away meanwhile; 503 when they are in no folder of this site.
+        """
+        for _attempt in range(MOVES):
+            try:
+                if file["store"] == ATTACHED:
+                    return self.attachments.open(document_id, file, start, end, authorization=authorization)
+                path = self.locate(file)
+                if path is not None:
+                    return FileChunks(path, start, file["size"] if end is None else min(end, file["size"]))
+                missing = DicomWebError(503, f"{document_id}: its file is in none of the folders of this site")
+            except FileNotFoundError:
+                missing = DicomWebError(404, f"{document_id} has no bytes any more")
+            except DicomWebError as problem:
+                if problem.status != 404:
+                    raise
+                missing = problem
+            found = self.couch.get(document_id, authorization=authorization)
+            if not found or found["file"]["store"] == file["store"] or found["file"]["sha256"] != file["sha256"]:
+                raise missing
+            file = {**file, "store": found["file"]["store"]}
+        raise missing

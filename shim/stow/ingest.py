@@ -19,7 +19,7 @@ from shim.headers import Headers, Merged
 from shim.levels import ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 from shim.media.multipart_writer import couch_multipart
 from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
-from shim.store import ATTACHMENT, DATASET, Bytes
+from shim.store import ATTACHED, ATTACHMENT, DATASET, Bytes
 from shim.stow.elsewhere import find_elsewhere
 from shim.stow.outcome import (
     COERCED,
@@ -150,8 +150,7 @@ class Ingest:
             with self._telling(received.outcome):
                 document = make_document(received.read, received.size, received.sha256)
                 self._claim(received, document["_id"])
-                if self.bytes.folder is not None:
-                    document["file"]["store"] = self.bytes.folder.put(received.file, received.sha256)
+                document["file"]["store"] = self.bytes.keep(received.file, received.sha256)
                 ready.append((received, document))
         conflicts = self._write_together(ready) if len(ready) > 1 else ready
         for received, document in conflicts:
@@ -228,7 +227,7 @@ class Ingest:
         """Write documents with ``_bulk_docs``; return those that were not, to be written one by one."""
         docs, left = [], []
         for received, document in ready:
-            if self.bytes.folder is None:
+            if document["file"]["store"] == ATTACHED:
                 received.file.seek(0)
                 data = b64encode(received.file.read()).decode("ascii")
                 document = {
@@ -289,7 +288,7 @@ class Ingest:
 
     def _write(self, received: Received, document: dict) -> None:
         files = []
-        if self.bytes.folder is None:
+        if document["file"]["store"] == ATTACHED:
             files.append((ATTACHMENT, "application/dicom", received.file, received.size))
         if len(orjson.dumps(document)) > LARGEST_DATASET:
             document, dataset = without_dataset(document)
@@ -321,7 +320,7 @@ def _unreadable(problem: Part10Error) -> Outcome:
 
 def make_document(read: Part10, size: int, sha256: str) -> dict:
     """Return the instance document of docs/architecture.md, without its bytes."""
-    file = {"store": "attachment", "transferSyntax": read.transfer_syntax, "size": size, "sha256": sha256}
+    file = {"store": ATTACHED, "transferSyntax": read.transfer_syntax, "size": size, "sha256": sha256}
     file["bulk"] = read.bulk
     if read.frames:
         file["frames"] = read.frames

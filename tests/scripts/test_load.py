@@ -14,6 +14,13 @@ import pytest
 
 from scripts import load, stow
 
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path, monkeypatch):
+    """Keep journals out of the working folder."""
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+
+
 TEST_FILES = Path(pydicom.data.__file__).parent / "test_files"
 
 
@@ -211,3 +218,33 @@ def test_batches_keep_within_their_limits():
 def test_passwords_are_not_printed(tmp_path, capsys):
     assert load.main([str(tmp_path), "--url", "http://me:secret@127.0.0.1:1/dicom-web"]) == 2
     assert "secret" not in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_goes_on(folder, server, monkeypatch, tmp_path):
+    monkeypatch.setattr(load, "batches", lambda files: ([one] for one in files))
+    count = len(load.upload(folder, server.url, quiet=True).outcomes)
+
+    class Stopped(Exception):
+        pass
+
+    real = load.stow.Client.store
+    calls = []
+
+    def store(self, batch):
+        calls.append(batch)
+        if len(calls) > 1:
+            raise Stopped
+        return real(self, batch)
+
+    monkeypatch.setattr(load.stow.Client, "store", store)
+    with pytest.raises(Stopped):
+        load.upload(folder, server.url, workers=1, quiet=True)
+    (journal,) = (tmp_path / "data").glob("load-*.journal")
+    with journal.open("a") as file:
+        file.write('["cut o')
+    monkeypatch.setattr(load.stow.Client, "store", real)
+    summary = load.upload(folder, server.url, quiet=True)
+    assert summary.before == 1
+    assert len(summary.outcomes) == count - 1
+    assert any("stored before" in line for line in summary.lines())
+    assert not journal.exists()

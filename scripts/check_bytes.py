@@ -1,0 +1,124 @@
+"""Look whether the bytes of every instance are there, and what files no document names.
+
+    python -m scripts.check_bytes [--digests] [--study UID ...] [--remove-orphans]
+
+Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that no document names is left by a move or a
+store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed.
+"""
+
+import argparse
+import hashlib
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from scripts import choose
+from scripts.connection import CommandError, database_name
+from scripts.instances import documents
+from shim.config import Config
+from shim.couch import Couch, CouchError
+from shim.errors import DicomWebError
+from shim.store import ATTACHED, ATTACHMENT, FOLDER, Bytes
+
+YOUNG = 3600.0
+
+
+def problem_of(store: Bytes, document: dict, digests: bool) -> str:
+    """Return what is wrong with the bytes of an instance, empty if nothing is.
+
+    Parameters
+    ----------
+    store : Bytes
+    document : dict
+    digests : bool
+        Whether to read the bytes and compare their digest.
+    """
+    file = document["file"]
+    try:
+        if file["store"] == ATTACHED:
+            stub = document.get("_attachments", {}).get(ATTACHMENT)
+            size = stub["length"] if stub else None
+        else:
+            path = store.locate(file)
+            size = path.stat().st_size if path else None
+        if size is None:
+            return f"its bytes are missing ({file['store']})"
+        if size != file["size"]:
+            return f"it has {size} bytes, not {file['size']}"
+        if digests:
+            digest = hashlib.sha256()
+            for piece in store.open(document["_id"], file):
+                digest.update(piece)
+            if digest.hexdigest() != file["sha256"]:
+                return "its bytes are not those that were stored (the digest differs)"
+    except (CouchError, DicomWebError, OSError) as problem:
+        return str(problem)
+    return ""
+
+
+def orphans(roots, named, now=None):
+    """Return the files below some folders that no document names.
+
+    Parameters
+    ----------
+    roots : sequence of str
+    named : set of str
+        Absolute paths.
+    now : float, optional
+        Seconds since the epoch.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Those that are older than an hour.
+    """
+    now = time.time() if now is None else now
+    files = (path for root in roots for path in sorted(Path(root).rglob("*")) if path.is_file())
+    return [path for path in files if str(path.resolve()) not in named and now - path.stat().st_mtime > YOUNG]
+
+
+def main(arguments=None):
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0 when nothing is wrong, 1 when something is, 2 when nothing could be done.
+    """
+    parser = argparse.ArgumentParser(prog="check_bytes", description="Look whether all bytes are there.")
+    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
+    parser.add_argument("--digests", action="store_true", help="read all bytes and compare their digests")
+    parser.add_argument("--remove-orphans", action="store_true", help="remove files that no document names")
+    options = parser.parse_args(arguments)
+    if options.remove_orphans and options.study:
+        parser.error("--remove-orphans needs all studies")
+    looked, wrong, named = 0, 0, set()
+    try:
+        settings = Config.from_environment()
+        with choose.database(choose.data_dir(), running=True) as database:
+            couch = Couch(database.url, database_name())
+            store = settings.store(couch)
+            for document in tqdm(documents(couch, options.study), unit=" instances", file=sys.stderr, disable=None):
+                looked += 1
+                if problem := problem_of(store, document, options.digests):
+                    wrong += 1
+                    print(f"{document['_id']}: {problem}")
+                if document["file"]["store"].startswith(FOLDER) and (path := store.locate(document["file"])):
+                    named.add(str(path))
+    except (ValueError, CommandError, CouchError, DicomWebError) as error:
+        print(f"check_bytes: {error}", file=sys.stderr)
+        return 2
+    roots = [root for root in (*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)) if root.startswith("/")]
+    left = [] if options.study else orphans(dict.fromkeys(roots), named)
+    for path in left:
+        print(f"{path}: no document names it{', removed' if options.remove_orphans else ''}")
+        if options.remove_orphans:
+            path.unlink()
+    print(f"{looked} instances, {wrong} with a problem, {len(left)} files that no document names")
+    return 1 if wrong or (left and not options.remove_orphans) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

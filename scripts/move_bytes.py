@@ -1,0 +1,204 @@
+"""Move the Part 10 bytes of stored instances to another place while the server serves.
+
+    python -m scripts.move_bytes --to folder:/path [--study UID ...]      (or --to attachment)
+
+New instances go where `BYTES` says: set that first, and name the old folder in BYTES_ROOTS until everything has moved.
+Of each instance the bytes are copied and their digest compared, then the document is switched with its revision, then
+the old bytes are removed. Stopped at any moment, it goes on from there when it is run again; what a stopped run had
+copied and not yet named in a document is a file that `python -m scripts.check_bytes` lists.
+"""
+
+import argparse
+import hashlib
+import sys
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from tempfile import SpooledTemporaryFile
+
+import orjson
+from tqdm import tqdm
+
+from scripts import choose
+from scripts.connection import CommandError, database_name
+from scripts.instances import documents
+from shim.config import Config
+from shim.couch import Couch, CouchError, segment
+from shim.errors import DicomWebError
+from shim.media.multipart_writer import couch_multipart
+from shim.store import ATTACHED, ATTACHMENT, FOLDER, Bytes
+
+SPOOL = 32 << 20
+ATTEMPTS = 20
+
+
+@dataclass
+class Summary:
+    """What was done.
+
+    Attributes
+    ----------
+    moved, there, size : int
+        Instances that were moved, that were in their place already, and bytes moved.
+    failed : list of (str, str)
+        Document ids of those that stay where they are, and why.
+    """
+
+    moved: int = 0
+    there: int = 0
+    size: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Mover:
+    """Moves bytes to one place.
+
+    Parameters
+    ----------
+    couch : Couch
+    target : Bytes
+        Its place for new instances is where the bytes go; it also reads those that there are.
+    """
+
+    def __init__(self, couch: Couch, target: Bytes):
+        self.couch = couch
+        self.bytes = target
+
+    def in_place(self, file: dict) -> bool:
+        """Return whether the bytes of an instance are where they shall be."""
+        if self.bytes.folder is None:
+            return file["store"] == ATTACHED
+        return file["store"].startswith(FOLDER) and self.bytes.folder.locate(file) is not None
+
+    def move(self, document: dict) -> bool:
+        """Move the bytes of an instance.
+
+        Returns
+        -------
+        bool
+            False when there was nothing to do: it is in its place, or was deleted.
+
+        Raises
+        ------
+        CouchError, DicomWebError, OSError
+            When it cannot be; its bytes are then where they were.
+        """
+        for _attempt in range(ATTEMPTS):
+            if document is None or document.get("type") != "instance" or self.in_place(document["file"]):
+                return False
+            if self._switch(document):
+                return True
+            document = self.couch.get(document["_id"])  # someone wrote it meanwhile
+        raise CouchError(409, "conflict", "others write this document all the time")
+
+    def _switch(self, document: dict) -> bool:
+        file = document["file"]
+        with SpooledTemporaryFile(SPOOL) as copy:
+            digest = hashlib.sha256()
+            for piece in self.bytes.open(document["_id"], file):
+                digest.update(piece)
+                copy.write(piece)
+            if digest.hexdigest() != file["sha256"]:
+                current = self.couch.get(document["_id"])
+                if current is None or current["_rev"] != document["_rev"]:
+                    return False  # replaced while it was read
+                raise DicomWebError(500, "its bytes are not those that were stored (the digest differs)")
+            store = self.bytes.keep(copy, file["sha256"])
+            try:
+                self._write({**document, "file": {**file, "store": store}}, copy)
+            except CouchError as problem:
+                # Any other problem may have come behind the write: the copy then stays, at worst for nothing.
+                if problem.status == 409 and store != ATTACHED:
+                    self.bytes.folder.discard({"store": store})
+                if problem.status == 409:
+                    return False
+                raise
+        self.bytes.discard(file)
+        return True
+
+    def _write(self, document: dict, copy) -> None:
+        size = document["file"]["size"]
+        kept = {name: stub for name, stub in document.pop("_attachments", {}).items() if name != ATTACHMENT}
+        if document["file"]["store"] == ATTACHED:
+            described = {"follows": True, "content_type": "application/dicom", "length": size}
+            text = orjson.dumps({**document, "_attachments": {**kept, ATTACHMENT: described}})
+            headers, body = couch_multipart(text, [(copy, size)])
+        else:
+            headers = {"Content-Type": "application/json"}
+            body = orjson.dumps({**document, "_attachments": kept} if kept else document)
+        self.couch.request("PUT", segment(document["_id"]), body=body, headers=headers).read()
+
+
+def move_all(couch, target, studies=(), *, quiet=False):
+    """Move the bytes of all instances, or of those of some studies.
+
+    Parameters
+    ----------
+    couch : Couch
+    target : Bytes
+    studies : sequence of str
+        Study Instance UIDs; all studies when there are none.
+    quiet : bool
+        Show no progress bar.
+
+    Returns
+    -------
+    Summary
+    """
+    mover, summary = Mover(couch, target), Summary()
+    with tqdm(desc="moving", unit="B", unit_scale=True, file=sys.stderr, disable=True if quiet else None) as bar:
+        for document in documents(couch, studies):
+            try:
+                moved = mover.move(document)
+            except (CouchError, DicomWebError, OSError) as problem:
+                summary.failed.append((document["_id"], str(problem)))
+                continue
+            summary.moved += moved
+            summary.there += not moved
+            summary.size += document["file"]["size"] if moved else 0
+            bar.update(document["file"]["size"])
+    return summary
+
+
+def main(arguments=None):
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0 when all bytes are in their place, 1 when some are not, 2 when nothing could be done, 130 when stopped.
+    """
+    parser = argparse.ArgumentParser(prog="move_bytes", description="Move Part 10 bytes to another place.")
+    parser.add_argument("--to", required=True, help="attachment, or folder:/path; what BYTES says from now on")
+    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
+    options = parser.parse_args(arguments)
+    warnings.filterwarnings("ignore", module="pydicom")
+    try:
+        settings = Config.from_environment()
+        Config.from_environment({"BYTES": options.to})
+        with choose.database(choose.data_dir(), running=True) as database:
+            couch = Couch(database.url, database_name())
+            roots = [*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)]
+            roots = [root for root in roots if root.startswith("/")]
+            target = replace(settings, bytes=options.to, bytes_roots=tuple(roots)).store(couch)
+            summary = move_all(couch, target, options.study)
+    except (ValueError, CommandError) as error:
+        print(f"move_bytes: {error}", file=sys.stderr)
+        return 2
+    except (CouchError, DicomWebError) as error:
+        print(f"move_bytes: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        with suppress(BrokenPipeError):
+            print("move_bytes: stopped; running it again moves the rest", file=sys.stderr)
+        return 130
+    print(f"moved         {summary.moved:>8}   ({summary.size / 1e6:.1f} MB)")
+    print(f"already there {summary.there:>8}")
+    print(f"failed        {len(summary.failed):>8}")
+    for document_id, why in summary.failed[:20]:
+        print(f"  {document_id}: {why}")
+    return 1 if summary.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Make the headers of studies and series anew from their instances, while the server serves.
+
+    python -m scripts.rebuild_headers [--study UID ...]
+
+What people fixed is kept as long as the header is there. Studies without any header, of which no search knows, get
+theirs.
+"""
+
+import argparse
+import sys
+
+from tqdm import tqdm
+
+from scripts import choose
+from scripts.connection import CommandError, database_name
+from scripts.instances import studies_of
+from shim.couch import Couch, CouchError
+from shim.errors import DicomWebError
+from shim.headers import Headers, Merged
+
+
+def rebuild_all(couch, studies=(), *, quiet=False):
+    """Rebuild the headers of studies.
+
+    Parameters
+    ----------
+    couch : Couch
+    studies : sequence of str
+        Study Instance UIDs; all studies when there are none.
+    quiet : bool
+        Show no progress bar.
+
+    Returns
+    -------
+    tuple of (int, int, list of (str, str))
+        Studies looked at, headers written or removed, and the studies that failed with the reasons.
+    """
+    headers = Headers(couch, Merged())
+    looked, written, failed = 0, 0, []
+    with tqdm(studies or studies_of(couch), desc="rebuilding", unit=" studies", file=sys.stderr,
+              disable=True if quiet else None) as bar:  # fmt: skip
+        for study in bar:
+            looked += 1
+            try:
+                written += headers.rebuild(study)
+            except (CouchError, DicomWebError) as problem:
+                failed.append((study, str(problem)))
+    return looked, written, failed
+
+
+def main(arguments=None):
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0 when all headers agree with their instances, 1 when some could not be rebuilt, 2 when nothing could be done.
+    """
+    parser = argparse.ArgumentParser(prog="rebuild_headers", description="Make study and series headers anew.")
+    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
+    options = parser.parse_args(arguments)
+    try:
+        with choose.database(choose.data_dir(), running=True) as database:
+            looked, written, failed = rebuild_all(Couch(database.url, database_name()), options.study)
+    except (CommandError, CouchError, DicomWebError) as error:
+        print(f"rebuild_headers: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rebuild_headers: stopped; running it again looks at all studies anew", file=sys.stderr)
+        return 130
+    print(f"studies         {looked:>8}")
+    print(f"headers changed {written:>8}")
+    print(f"failed          {len(failed):>8}")
+    for study, why in failed[:20]:
+        print(f"  {study}: {why}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
