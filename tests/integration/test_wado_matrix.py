@@ -49,9 +49,17 @@ def stored_frames(dataset: Dataset, count: int) -> list[bytes] | None:
 
 
 def decoded_frames(dataset: Dataset) -> tuple[list[bytes] | None, str]:
-    """Return all frames by pydicom, or why there are none."""
+    """Return all frames by pydicom, or why there are none; native ones as they are in the file, whatever their colours.
+
+    pydicom would make RGB of YBR_FULL, and clear bits that are not stored.
+    """
     try:
-        return native(dataset), ""
+        frames = native(dataset)
+        syntax = dataset.file_meta.TransferSyntaxUID if "file_meta" in dataset.__dict__ else UID(EXPLICIT)
+        if not syntax.is_encapsulated and syntax.is_little_endian and dataset.BitsAllocated > 1:
+            raw, size = dataset.get("PixelData", b""), len(frames[0])
+            frames = [raw[i * size : (i + 1) * size] for i in range(len(frames))] if raw else frames
+        return frames, ""
     except Exception as problem:  # what pydicom cannot decode is told, and the server has to refuse it, too
         return None, type(problem).__name__
 
@@ -101,7 +109,8 @@ def test_the_matrix(server, database, capsys):
         row["decoded frames"] += len(bodies)
         if bodies != expected:
             differing.append((path.name, "decoded"))
-        if count <= MOST:
+        # Transcoding reads through the same interface on every database: once is enough.
+        if count <= MOST and database.name.startswith("Embedded"):
             for name, target in LOSSLESS.items():
                 told = transcoded(url, target, dataset)
                 row[f"{name} {told}"] += 1
