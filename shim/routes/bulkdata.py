@@ -26,7 +26,8 @@ MIME_TYPE = "00420012"
 def retrieve_bulkdata(study, series, instance, path):
     """Retrieve one bulk value, as a part or alone, whole or by range."""
     common.check_uids(study=study, series=series, instance=instance)
-    ranges = common.retrieval_accepted()
+    # Documents have their own media type here, which is none of rendering.
+    ranges = common.accepted()
     reader = common.reader()
     document = reader.document(study, series, instance)
     path, base = path.upper(), common.base_url()
@@ -70,7 +71,8 @@ def instance_bulkdata(study, series, instance):
 def all_bulkdata(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with every bulk value of a resource as parts; compressed pixel data go frame by frame."""
     common.check_uids(study=study, series=series, instance=instance)
-    ranges = common.retrieval_accepted()
+    # Documents have their own media type here, which is none of rendering.
+    ranges = common.accepted()
     reader = common.reader()
     found = reader.instances(study, series, instance)
     base = common.base_url()

@@ -102,6 +102,16 @@ def test_bulk_data_are_called_what_was_asked_for(gallery):
         ]
 
 
+def test_a_document_as_ohif_asks_for_it(gallery):
+    # OHIF 3.13 reads a PDF by its BulkDataURI, with octets and the type of documents in one list.
+    accept = 'multipart/related; type="application/pdf", multipart/related; type="application/octet-stream"'
+    for below in ("/bulkdata/00420011", "/bulkdata"):
+        response = gallery.get("pdf", below, accept=accept)
+        assert response.status_code == 200, response.text
+        ((kind, body, _location),) = parts_of(response)
+        assert (kind, body.rstrip(b"\0")) == ("application/pdf", PDF.rstrip(b"\0"))
+
+
 def test_no_bulk_data_is_not_found_whatever_is_accepted(gallery):
     response = gallery.get("report", "/bulkdata")
     assert response.status_code == 404
