@@ -151,7 +151,8 @@ def push(
                 _remove_scratch(store, document)
         return changes
     except couchdb.http.Unauthorized as error:
-        raise CommandError(f"{redact(url)} refuses to change {database}: {_said(error)}") from error
+        hint = "" if "@" in url else " (COUCHDB_URL=http://user:password@host:port logs in)"
+        raise CommandError(f"{redact(url)} refuses to change {database}: {_said(error)}{hint}") from error
     except (couchdb.http.ResourceConflict, couchdb.http.ResourceNotFound) as error:
         raise CommandError(f"someone else pushes to {redact(url)}/{database} at this moment: push again") from error
     except couchdb.http.HTTPError as error:

@@ -12,7 +12,8 @@ from PIL import ImageCms
 from shim.pixels.errors import PixelError
 from shim.pixels.image import Image, items
 
-# Primaries adapted to D50, as XYZ, and the gamma: Adobe RGB (1998), and ROMM RGB (ISO 22028-2).
+# Primaries adapted to D50, as XYZ, and the gamma, None for the curve of sRGB (IEC 61966-2-1): Adobe RGB (1998),
+# ROMM RGB (ISO 22028-2) and Display P3 (the primaries of SMPTE RP 431-2 with the white point D65).
 _SPACES = {
     "adobergb": (
         "Adobe RGB (1998) compatible",
@@ -23,6 +24,11 @@ _SPACES = {
         "ROMM RGB",
         ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00009, 0.82491)),
         1.8,
+    ),
+    "displayp3": (
+        "Display P3",
+        ((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407)),
+        None,
     ),
 }
 _WHITE = (0.9642, 1.0, 0.8249)
@@ -38,7 +44,7 @@ def profile_of(image: Image, made: Pillow.Image, asked: str) -> tuple[Pillow.Ima
     made : PIL.Image.Image
         Mode L pictures have no colours, and stay as they are.
     asked : str
-        "no", "yes" (the image's own, else sRGB), "srgb", "adobergb" or "rommrgb".
+        "no", "yes" (the image's own, else sRGB), "srgb", "adobergb", "rommrgb" or "displayp3".
 
     Returns
     -------
@@ -75,20 +81,21 @@ def own_profile(image: Image) -> bytes | None:
     return None
 
 
-@lru_cache(4)
+@lru_cache(8)
 def well_known(name: str) -> bytes:
-    """Return the profile of a colour space: "srgb", "adobergb" or "rommrgb"."""
+    """Return the profile of a colour space: "srgb", "adobergb", "rommrgb" or "displayp3"."""
     if name == "srgb":
         return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     title, primaries, gamma = _SPACES[name]
     return _matrix_profile(title, primaries, gamma)
 
 
-def _matrix_profile(title: str, primaries: tuple, gamma: float) -> bytes:
-    """Write an ICC profile of version 2: three primaries and one gamma (ICC.1:2001-04 6.3.1.2)."""
+def _matrix_profile(title: str, primaries: tuple, gamma: float | None) -> bytes:
+    """Write an ICC profile of version 2: three primaries and one curve (ICC.1:2001-04 6.3.1.2)."""
     text = title.encode("ascii") + b"\0"
     description = b"desc" + bytes(4) + pack(">I", len(text)) + text + bytes(78)
-    curve = b"curv" + bytes(4) + pack(">IH", 1, round(gamma * 256))
+    points = [round(gamma * 256)] if gamma else [round(_srgb_light(place / 1023) * 65535) for place in range(1024)]
+    curve = b"curv" + bytes(4) + pack(f">I{len(points)}H", len(points), *points)
     tags = {
         b"desc": description,
         b"cprt": b"text" + bytes(4) + b"No copyright, use freely\0",
@@ -106,6 +113,10 @@ def _matrix_profile(title: str, primaries: tuple, gamma: float) -> bytes:
         ">I4sI4s4s4s6H4s", size, bytes(4), 0x02400000, b"mntr", b"RGB ", b"XYZ ", 2001, 1, 1, 0, 0, 0, b"acsp"
     )
     return (header + bytes(28) + _fixed(_WHITE)).ljust(128, b"\0") + table + data
+
+
+def _srgb_light(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
 def _fixed(values: tuple) -> bytes:

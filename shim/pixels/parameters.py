@@ -15,7 +15,7 @@ LARGEST_VIEWPORT = 16384
 LARGEST_AREA = 32 * 1024 * 1024
 """Most pixels of a rendered image that is larger than its source."""
 
-PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
+PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb", "displayp3")
 _FUNCTIONS = {"linear": LINEAR, "linear-exact": LINEAR_EXACT, "sigmoid": SIGMOID}
 
 

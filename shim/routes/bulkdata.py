@@ -26,7 +26,8 @@ MIME_TYPE = "00420012"
 def retrieve_bulkdata(study, series, instance, path):
     """Retrieve one bulk value, as a part or alone, whole or by range."""
     common.check_uids(study=study, series=series, instance=instance)
-    ranges = common.retrieval_accepted()
+    # Documents have their own media type here, which is none of rendering.
+    ranges = common.accepted()
     reader = common.reader()
     document = reader.document(study, series, instance)
     path, base = path.upper(), common.base_url()
@@ -36,19 +37,17 @@ def retrieve_bulkdata(study, series, instance, path):
     if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
         return compressed_pixels(reader, document, ranges, base)
     kind = kind_of(document, path, value)
-    chosen = common.negotiated(offers(kind), ranges)
+    chosen = common.negotiated(offers(kind, compressed_as(document, value)), ranges)
+    tag = common.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
+    if known := common.unchanged(tag):
+        return known
     if value.get("encapsulated"):
-        headers, size, opener = icon(reader, document, path, value, base)
-        return (
-            common.multipart_answer(kind, [(headers, size, opener)])
-            if chosen.is_multipart
-            else common.part_alone((headers, size, opener))
-        )
-    size, pieces = reader.bulk(document, value)
-    if not chosen.is_multipart:
-        return common.ranged(size, pieces, kind)
-    headers = {"Content-Type": kind, "Content-Location": location(document, path, base)}
-    return common.multipart_answer(kind, [(headers, size, pieces)])
+        part = icon(reader, document, path, value, base)
+    else:
+        kind = chosen.item_type
+        headers = {"Content-Type": kind, "Content-Location": location(document, path, base)}
+        part = headers, *reader.bulk(document, value)
+    return common.multipart_answer(kind, [part], tag=tag) if chosen.is_multipart else common.part_alone(part, tag)
 
 
 @blueprint.get("/studies/<study>/bulkdata")
@@ -72,18 +71,25 @@ def instance_bulkdata(study, series, instance):
 def all_bulkdata(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with every bulk value of a resource as parts; compressed pixel data go frame by frame."""
     common.check_uids(study=study, series=series, instance=instance)
-    ranges = common.retrieval_accepted()
+    # Documents have their own media type here, which is none of rendering.
+    ranges = common.accepted()
     reader = common.reader()
     found = reader.instances(study, series, instance)
     base = common.base_url()
-    documents = (reader.document(*one.id.split(":")) for one in found)
-    parts = (part for document in documents for part in values(reader, document, ranges, base))
+    there = False
+
+    def all_values() -> Iterator[Part]:
+        nonlocal there
+        for one in found:
+            document = reader.document(*one.id.split(":"))
+            there = there or bool(document["file"].get("bulk"))
+            yield from values(reader, document, ranges, base)
+
+    parts = all_values()
     first = next(parts, None)
     if first is None:
-        raise DicomWebError(
-            404 if not ranges else 406,
-            f"there are no bulk data in an acceptable form in {describe(study, series, instance)}",
-        )
+        what = "bulk data in an acceptable form" if there else "bulk data"
+        raise DicomWebError(406 if there else 404, f"there are no {what} in {describe(study, series, instance)}")
     kind = parse_media_type(first[0]["Content-Type"]).essence
     return stream([first], parts, parse_media_type(f'multipart/related; type="{kind}"'), one_syntax=False)
 
@@ -99,7 +105,9 @@ def values(reader: Retriever, document: dict, ranges: list[MediaRange], base: st
                 continue  # not to be had in an acceptable form
             continue
         kind = kind_of(document, path, value)
-        if choose(ranges, offers(kind)[:1]) is None:
+        compressed = compressed_as(document, value)
+        chosen = choose(ranges, [offer for offer in offers(kind, compressed) if offer.is_multipart])
+        if chosen is None:
             continue
         if value.get("encapsulated"):
             try:
@@ -107,17 +115,20 @@ def values(reader: Retriever, document: dict, ranges: list[MediaRange], base: st
             except PixelError:
                 continue
             continue
-        size, pieces = reader.bulk(document, value)
-        yield {"Content-Type": kind, "Content-Location": location(document, path, base)}, size, pieces
+        headers = {"Content-Type": chosen.item_type, "Content-Location": location(document, path, base)}
+        yield headers, *reader.bulk(document, value)
 
 
 def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Response:
     """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
     count = document["file"]["frames"]["count"]
     chosen = choose_frames(reader, document, ranges, single=count == 1)
+    tag = common.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
+    if known := common.unchanged(tag):
+        return known
     parts = all_frames(reader, document, chosen.transfer_syntax, base)
     first = next(parts)
-    return stream([first], parts, chosen) if chosen.is_multipart else common.part_alone(first)
+    return stream([first], parts, chosen, tag=tag) if chosen.is_multipart else common.part_alone(first, tag)
 
 
 def kind_of(document: dict, path: str, value: dict) -> str:
@@ -138,10 +149,19 @@ def document_type(document: dict) -> str:
         return OCTETS
 
 
-def offers(kind: str) -> list[MediaType]:
-    """Return the media types of a bulk value: as a part and alone, of its own kind and as octets."""
+def compressed_as(document: dict, value: dict) -> str | None:
+    """Return the transfer syntax of a bulk value that is compressed, such as an icon; None for others."""
+    return document["file"]["transferSyntax"] if value.get("encapsulated") else None
+
+
+def offers(kind: str, compressed: str | None = None) -> list[MediaType]:
+    """Return the media types of a bulk value: as a part and alone, of its own kind and as octets.
+
+    Octets are Explicit VR Little Endian, but those of a `compressed` value, which only who takes any transfer syntax
+    gets as such (PS3.18 8.7.3.3.2).
+    """
     found = [kind, OCTETS] if kind != OCTETS else [OCTETS]
-    syntax = f"; transfer-syntax={EXPLICIT_LITTLE}"
+    syntax = f"; transfer-syntax={compressed or EXPLICIT_LITTLE}"
     multipart = [f'multipart/related; type="{one}"{syntax if one == OCTETS else ""}' for one in found]
     alone = [f"{one}{syntax if one == OCTETS else ''}" for one in found]
     return [parse_media_type(name) for name in (*multipart, *alone)]
@@ -162,7 +182,7 @@ def icon(reader: Retriever, document: dict, path: str, value: dict, base: str) -
         "Content-Type": f"{media_type(syntax)}; transfer-syntax={syntax}",
         "Content-Location": location(document, path, base),
     }
-    return headers, len(frame), lambda: (frame,)
+    return headers, len(frame), lambda start=0, end=None: (frame[start:end],)
 
 
 def location(document: dict, path: str, base: str) -> str:

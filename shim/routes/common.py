@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 
 import orjson
 from flask import Response, current_app, g, request
@@ -75,6 +76,16 @@ def with_validator(response: Response, tag: str) -> Response:
     response.headers["Cache-Control"] = "private, no-cache"
     response.vary.update(("Accept", "Accept-Encoding", "Authorization"))
     return response
+
+
+def tag_of(*parts: object) -> str:
+    """Return an entity tag (RFC 9110 8.8.3) for what an answer is made of; see also `Stored.tag`."""
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def unchanged(tag: str) -> Response | None:
+    """Return the 304 for a client that has a representation already, None for others (RFC 9110 13.1.2)."""
+    return with_validator(Response(status=304), tag) if request.if_none_match.contains(tag) else None
 
 
 def check_uids(**uids: str | None) -> None:
@@ -162,6 +173,7 @@ def multipart_answer(
     media_type: str,
     parts: list[tuple[dict[str, str], int | None, Callable[[], Iterable[bytes]]]],
     transfer_syntax: str | None = None,
+    tag: str | None = None,
 ) -> Response:
     """Return a streamed ``multipart/related`` answer.
 
@@ -173,22 +185,30 @@ def multipart_answer(
         A part's bytes are opened when its turn comes. The answer has no length when a size is None.
     transfer_syntax : str, optional
         When it is the same in all parts.
+    tag : str, optional
+        Entity tag of the answer, from which the boundary is made then: the same tag is the same bytes.
     """
-    boundary = new_boundary()
+    boundary = boundary_of(tag)
     body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
     if all(size is not None for _headers, size, _opener in parts):
         response.content_length = multipart_length(
             (BodyPart(headers, (), size) for headers, size, _ in parts), boundary
         )
-    return response
+    return with_validator(response, tag) if tag else response
 
 
-def part_alone(part: tuple[dict[str, str], int, Callable[[], Iterable[bytes]]]) -> Response:
-    """Return an answer that is one part, without its packaging."""
+def boundary_of(tag: str | None) -> str:
+    """Return the boundary of an answer with an entity tag, or a random one."""
+    return f"dicouch-{tag}" if tag else new_boundary()
+
+
+def part_alone(part: tuple[dict[str, str], int, Callable[..., Iterable[bytes]]], tag: str | None = None) -> Response:
+    """Return an answer that is one part, or a range of it, without its packaging."""
     headers, size, opener = part
-    response = Response(opener(), headers=headers)
-    response.content_length = size
+    response = ranged(size, opener, headers["Content-Type"], tag)
+    if "Content-Location" in headers:
+        response.headers["Content-Location"] = headers["Content-Location"]
     return response
 
 
@@ -212,9 +232,9 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, 
         416 for a range outside the value.
     """
     asked = request.range if request.method == "GET" else None
-    if tag and request.if_none_match.contains(tag):
-        return Response(status=304, headers={"ETag": f'"{tag}"'})
-    if tag and "If-Range" in request.headers and request.if_range.etag != tag:
+    if tag and (known := unchanged(tag)):
+        return known
+    if "If-Range" in request.headers and (tag is None or request.if_range.etag != tag):
         asked = None
     span = asked.range_for_length(size) if asked and len(asked.ranges) == 1 else None
     if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
@@ -223,11 +243,9 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, 
     response = Response(pieces(start, end), 206 if span else 200, content_type=kind)
     response.headers["Accept-Ranges"] = "bytes"
     response.content_length = end - start
-    if tag:
-        response.set_etag(tag)
     if span:
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return response
+    return with_validator(response, tag) if tag else response
 
 
 def base_url() -> str:

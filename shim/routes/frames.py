@@ -9,7 +9,7 @@ from itertools import chain
 from flask import Blueprint, Response
 
 from shim.errors import DicomWebError
-from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
 from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from shim.pixels.decode import can_decode, decode, native_bytes
 from shim.pixels.encode import ENCODED, can_encode, encode
@@ -23,7 +23,7 @@ blueprint = Blueprint("frames", __name__)
 
 INSTANCE = "/studies/<study>/series/<series>/instances/<instance>"
 # Headers, size when known, and what yields the bytes.
-Part = tuple[dict[str, str], int | None, Callable[[], Iterable[bytes]]]
+Part = tuple[dict[str, str], int | None, Callable[..., Iterable[bytes]]]
 
 
 @blueprint.get(INSTANCE + "/frames/<frames>")
@@ -35,11 +35,16 @@ def retrieve_frames(study, series, instance, frames):
     document = reader.document(study, series, instance)
     chosen = choose_frames(reader, document, common.retrieval_accepted(), single=len(numbers) == 1)
     syntax = chosen.transfer_syntax
-    parts = frame_parts(reader, document, numbers, syntax, common.base_url())
+    base = common.base_url()
+    parts = frame_parts(reader, document, numbers, syntax, base)
+    check_there(document, numbers)
+    tag = common.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
+    if known := common.unchanged(tag):
+        return known
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
-        return common.multipart_answer(media_type(syntax), list(parts), syntax)
+        return common.multipart_answer(media_type(syntax), list(parts), syntax, tag)
     first = next(parts)
-    return stream([first], parts, chosen) if chosen.is_multipart else common.part_alone(first)
+    return stream([first], parts, chosen, tag=tag) if chosen.is_multipart else common.part_alone(first, tag)
 
 
 @blueprint.get(INSTANCE + "/pixeldata")
@@ -174,9 +179,7 @@ def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: s
     PixelError
         It cannot be decoded.
     """
-    count = document["file"]["frames"]["count"]
-    if numbers[-1] > count:
-        raise DicomWebError(404, f"there is no frame {numbers[-1]}: the instance has {count}")
+    check_there(document, numbers)
     stored = document["file"]["transferSyntax"]
     location = "/studies/{}/series/{}/instances/{}/frames/".format(*document["_id"].split(":"))
     kind = OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax)
@@ -192,13 +195,29 @@ def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: s
             made = native_bytes(image, decode(image, number))
         else:
             made = encode(image, number, syntax)[0]
-        yield headers, len(made), lambda made=made: (made,)
+        yield headers, len(made), lambda start=0, end=None, made=made: (made[start:end],)
 
 
-def stream(first: list[Part], rest: Iterator[Part], chosen: MediaType, *, one_syntax: bool = True) -> Response:
+def check_there(document: dict, numbers: list[int]) -> None:
+    """Refuse frames that an instance does not have.
+
+    Raises
+    ------
+    DicomWebError
+        404, naming the count.
+    """
+    count = document["file"]["frames"]["count"]
+    if numbers[-1] > count:
+        raise DicomWebError(404, f"there is no frame {numbers[-1]}: the instance has {count}")
+
+
+def stream(
+    first: list[Part], rest: Iterator[Part], chosen: MediaType, *, one_syntax: bool = True, tag: str | None = None
+) -> Response:
     """Answer with parts that are made while they are sent."""
-    boundary = new_boundary()
+    boundary = common.boundary_of(tag)
     parts = (BodyPart(headers, pieces(), size) for headers, size, pieces in chain(first, rest))
     kind = parse_media_type(first[0][0]["Content-Type"]).essence
     content_type = multipart_content_type(kind, boundary, chosen.transfer_syntax if one_syntax else None)
-    return Response(write_multipart(parts, boundary), content_type=content_type)
+    response = Response(write_multipart(parts, boundary), content_type=content_type)
+    return common.with_validator(response, tag) if tag else response

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from flask import Blueprint, Response, request
 
 from shim.errors import DicomWebError
-from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
+from shim.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
 from shim.media.negotiate import MediaRange, MediaType, parse_media_type
 from shim.pixels.errors import PixelError
 from shim.pixels.formats import FORMATS
@@ -83,30 +83,30 @@ def one(
     """
     kind = kind_of_document(document)
     if kind == "video":
-        return as_stored(ranges, stream_type(document), *reader.frame(document, 1))
+        return as_stored(document, ranges, stream_type(document), *reader.frame(document, 1))
     if kind == "document":
         document = reader.whole(document)
         size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
         # The length without the pad byte (PS3.3 C.24.2).
         size = min(size, integer(document["dataset"], "00420015") or size)
-        return as_stored(ranges, document_type(document), size, lambda: pieces(0, size))
+        return as_stored(document, ranges, document_type(document), size, lambda start=0, end=size: pieces(start, end))
     if kind == "report":
         return report(ranges, reader, document)
     if kind != "image":
         raise DicomWebError(406, f"{describe(*document['_id'].split(':'))} has nothing that can be rendered")
     found = shots(reader, document, numbers)
-    if len(found) == 1:
-        chosen = common.negotiated([*PICTURES, *MULTIPART], ranges)
-        made = found[0].encode(chosen.item_type, rendering)
-        return parts(chosen, [(found[0], made)]) if chosen.is_multipart else picture(chosen, made)
     # One picture of many frames is the representative one, unless the frames were named.
-    chosen = common.negotiated([*PICTURES, *MULTIPART] if numbers is None else [*MULTIPART, *PICTURES], ranges)
-    if chosen == GIF:
-        return picture(chosen, animation(found, rendering))
-    if not chosen.is_multipart and numbers is None:
-        shot = found[representative(found[0].image) - 1]
-        return picture(chosen, shot.encode(chosen.essence, rendering))
-    return rendered_parts(chosen, found[0], iter(found[1:]), rendering)
+    alone = numbers is None or len(found) == 1
+    chosen = common.negotiated([*PICTURES, *MULTIPART] if alone else [*MULTIPART, *PICTURES], ranges)
+    tag = common.tag_of(document["_id"], document["_rev"], numbers, rendering, chosen, common.base_url())
+    if known := common.unchanged(tag):
+        return known
+    if chosen == GIF and len(found) > 1:
+        return picture(chosen, animation(found, rendering), tag)
+    if not chosen.is_multipart and alone:
+        shot = found[0] if len(found) == 1 else found[representative(found[0].image) - 1]
+        return picture(chosen, shot.encode(chosen.essence, rendering), tag)
+    return rendered_parts(chosen, found[0], iter(found[1:]), rendering, tag)
 
 
 def several(study: str, series: str | None = None) -> Response:
@@ -114,8 +114,13 @@ def several(study: str, series: str | None = None) -> Response:
     common.check_uids(study=study, series=series)
     rendering = parse_rendering(request.args)
     reader = common.reader()
-    chosen = common.negotiated([*MULTIPART, *PICTURES], common.retrieval_accepted())
+    ranges = common.retrieval_accepted()
     found = reader.instances(study, series, None)
+    if len(found) == 1:
+        document = reader.document(*found[0].id.split(":"))
+        if kind_of_document(document) in ("video", "document", "report"):
+            return one(reader, document, None, ranges, rendering)
+    chosen = common.negotiated([*MULTIPART, *PICTURES], ranges)
     if not chosen.is_multipart and chosen != GIF:
         document = representative_instance(reader, study, series, None)
         shot = representative_shot(reader, document)
@@ -139,12 +144,15 @@ def representative_shot(reader: Retriever, document: dict) -> Shot:
     return found[representative(found[0].image) - 1]
 
 
-def picture(kind: MediaType, made: bytes) -> Response:
+def picture(kind: MediaType, made: bytes, tag: str | None = None) -> Response:
     """Answer with one picture."""
-    return Response(made, content_type=kind.essence)
+    response = Response(made, content_type=kind.essence)
+    return common.with_validator(response, tag) if tag else response
 
 
-def rendered_parts(chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering) -> Response:
+def rendered_parts(
+    chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering, tag: str | None = None
+) -> Response:
     """Answer with pictures as parts; the first is made before the answer begins, and a damaged one later left out."""
     kind = chosen.item_type
     begun = (first, first.encode(kind, rendering))
@@ -156,10 +164,10 @@ def rendered_parts(chosen: MediaType, first: Shot, rest: Iterator[Shot], renderi
             except PixelError:
                 continue
 
-    return parts(chosen, chain([begun], more()))
+    return parts(chosen, chain([begun], more()), tag)
 
 
-def parts(chosen: MediaType, pictures) -> Response:
+def parts(chosen: MediaType, pictures: Iterable[tuple[Shot, bytes]], tag: str | None = None) -> Response:
     """Answer with pictures as ``multipart/related``."""
     kind = chosen.item_type
     base = common.base_url()
@@ -170,23 +178,33 @@ def parts(chosen: MediaType, pictures) -> Response:
             location = f"{base}{place}/frames/{shot.number}/rendered"
             yield BodyPart({"Content-Type": kind, "Content-Location": location}, made)
 
-    boundary = new_boundary()
-    return Response(write_multipart(bodies(), boundary), content_type=multipart_content_type(kind, boundary))
+    boundary = common.boundary_of(tag)
+    response = Response(write_multipart(bodies(), boundary), content_type=multipart_content_type(kind, boundary))
+    return common.with_validator(response, tag) if tag else response
 
 
-def as_stored(ranges: list[MediaRange], kind: str, size: int, pieces: Callable[..., Iterator[bytes]]) -> Response:
-    """Answer with a video or a document as it is."""
+def as_stored(
+    document: dict, ranges: list[MediaRange], kind: str, size: int, pieces: Callable[..., Iterator[bytes]]
+) -> Response:
+    """Answer with a video or a document as it is, whole or by range: players seek, and readers of PDF do."""
     chosen = common.negotiated([parse_media_type(kind), parse_media_type(f'multipart/related; type="{kind}"')], ranges)
-    headers = {"Content-Type": kind}
-    if chosen.is_multipart:
-        return common.multipart_answer(kind, [(headers, size, pieces)])
-    return common.part_alone((headers, size, pieces))
+    base = common.base_url()
+    tag = common.tag_of(document["_id"], document["file"]["sha256"], "rendered", chosen, base)
+    place = "/studies/{}/series/{}/instances/{}/rendered".format(*document["_id"].split(":"))
+    part = {"Content-Type": kind, "Content-Location": base + place}, size, pieces
+    if not chosen.is_multipart:
+        return common.part_alone(part, tag)
+    return common.unchanged(tag) or common.multipart_answer(kind, [part], tag=tag)
 
 
 def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
     """Answer with a structured report as text."""
     chosen = common.negotiated([parse_media_type(name) for name in REPORTS], ranges)
+    tag = common.tag_of(metadata.fingerprint(reader, *document["_id"].split(":")), chosen)
+    if known := common.unchanged(tag):
+        return known
     # As the metadata have it: with what people corrected.
     pieces = metadata.render(reader, *document["_id"].split(":"), common.base_url())
     made = REPORTS[chosen.essence](next(metadata.split(pieces)))
-    return Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")
+    response = Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")
+    return common.with_validator(response, tag)

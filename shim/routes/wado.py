@@ -54,7 +54,9 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
         return zipped(reader, found, ":".join(uid for uid in (study, series, instance) if uid))
     if not chosen.is_multipart:
         return alone(reader, found[0], chosen.transfer_syntax)
-    return multipart(reader, found, ranges)
+    # The index knows no digests of files: a study or series has no cheap validator.
+    tag = common.tag_of(found[0].id, found[0].tag, chosen, common.base_url()) if instance else None
+    return (tag and common.unchanged(tag)) or multipart(reader, found, ranges, tag)
 
 
 def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
@@ -62,13 +64,16 @@ def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
     if syntax == stored.file["transferSyntax"]:
         size, pieces = reader.content(stored)
         return common.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
+    tag = common.tag_of(stored.id, stored.tag, syntax)
+    if known := common.unchanged(tag):
+        return known
     sent = files.deliver(reader, stored, syntax)
     response = Response(sent.open(), content_type=sent.content_type)
     response.content_length = sent.size
-    return response
+    return common.with_validator(response, tag)
 
 
-def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:
+def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange], tag: str | None = None) -> Response:
     """Answer with instances as parts; those that no acceptable transfer syntax can hold are left out, and that is told.
 
     (PS3.18 Table 10.4.3-1: 206 when the acceptable media types fit some of the instances only.)
@@ -85,7 +90,14 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
             size = None if one.changes else one.file["size"]
             parts.append((headers, size, lambda one=one: reader.content(one)[1]()))
         common_syntax = {syntax for _one, syntax in chosen}
-        response = common.multipart_answer(files.DICOM, parts, common_syntax.pop() if len(common_syntax) == 1 else None)
+        one_syntax = common_syntax.pop() if len(common_syntax) == 1 else None
+        response = common.multipart_answer(files.DICOM, parts, one_syntax, tag)
+    elif len(chosen) == 1:
+        # Alone it can still be refused, and its size is known.
+        sent = files.deliver(reader, *chosen[0])
+        headers = {"Content-Type": sent.content_type, "Content-Location": base + sent.stored.path}
+        part = headers, sent.size, sent.open
+        response = common.multipart_answer(files.DICOM, [part], sent.transfer_syntax, tag)
     else:
         response = converted(reader, chosen, base)
     if len(chosen) < len(found):
@@ -97,14 +109,9 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
 
 def converted(reader: Retriever, chosen: list[tuple[Stored, str]], base: str) -> Response:
     """Answer with parts that are made while they are sent."""
-    if len(chosen) == 1:
-        # Alone it can still be refused.
-        deliveries: Iterator[files.Delivery] = iter([files.deliver(reader, *chosen[0])])
-    else:
-        deliveries = files.deliver_all(reader, chosen)
 
     def parts() -> Iterator[BodyPart]:
-        for sent in deliveries:
+        for sent in files.deliver_all(reader, chosen):
             headers = {"Content-Type": sent.content_type, "Content-Location": base + sent.stored.path}
             yield BodyPart(headers, sent.open(), sent.size)
 

@@ -12,6 +12,7 @@ from shim.media.negotiate import (
     MediaRange,
     MediaType,
     accepts_utf8,
+    choose,
     mixes_dicom_and_rendered,
     parse_accept,
     parse_media_type,
@@ -62,7 +63,9 @@ def wado_uri():
     document = reader.document(*uids.values())
     kind = kind_of_document(document)
     syntax = query.get("transferSyntax")
-    chosen = common.negotiated(offered(document, kind, syntax), acceptable(syntax))
+    chosen = choose(acceptable(syntax), offered(document, kind, syntax))
+    if chosen is None:
+        raise common.not_acceptable([str(offer) for offer in offered(document, kind, None)])
     if chosen.essence == DICOM:
         return alone(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
     numbers = frame_number(document, kind)

@@ -73,6 +73,17 @@ def frame_list(text: str) -> list[int]:
     return numbers
 
 
+def clip(ranges: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    """Return which parts of ascending byte ranges hold the bytes from `start` up to `end` of all of them together."""
+    found, position = [], 0
+    for low, high in ranges:
+        first, last = max(start - position, 0), min(end - position, high - low)
+        if first < last:
+            found.append((low + first, low + last))
+        position += high - low
+    return found
+
+
 def frame_ranges(frames: dict | None, number: int) -> list[tuple[int, int]]:
     """Return the byte ranges (start, end) of frame `number` (from 1) in the file.
 

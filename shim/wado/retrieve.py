@@ -17,7 +17,7 @@ from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
 from shim.store import DATASET, Bytes, cut_out, cut_ranges
 from shim.wado.correct import Change, changes_of, correct_stored
-from shim.wado.frames import EXPLICIT_BIG, PIXELS_BIG, frame_ranges
+from shim.wado.frames import EXPLICIT_BIG, PIXELS_BIG, clip, frame_ranges
 from shim.wado.native import cut_bits, swap, word_size
 
 
@@ -216,8 +216,8 @@ class Retriever:
         next(self._inflated_pieces(document, 0, 1), None)
         return self._inflated[1].seek(0, SEEK_END)
 
-    def frame(self, document: dict, number: int) -> tuple[int, Callable[[], Iterator[bytes]]]:
-        """Return the size of frame `number` (from 1) and what yields its bytes.
+    def frame(self, document: dict, number: int) -> tuple[int, Callable[..., Iterator[bytes]]]:
+        """Return the size of frame `number` (from 1) and what yields its bytes, or those from a start up to an end.
 
         Compressed frames come as they are, native ones in Explicit VR Little Endian (PS3.18 8.7.3.5.2).
 
@@ -231,15 +231,15 @@ class Retriever:
         ranges = [] if "bits" in frames and number <= frames["count"] else frame_ranges(frames, number)
         if "fragments" in frames:
             size = sum(end - start for start, end in ranges)
-            return size, lambda: self._fragments(document, ranges)
+            return size, lambda first=0, last=size: self._fragments(document, clip(ranges, first, last))
         value = file["bulk"][pixel_path(document)]
         pieces = self.bulk(document, value)[1]
         if not ranges:
             first, last = (number - 1) * frames["bits"], number * frames["bits"]
             cut = cut_bits(b"".join(pieces(first // 8, (last + 7) // 8)), first % 8, frames["bits"])
-            return len(cut), lambda: iter((cut,))
+            return len(cut), lambda first=0, last=None: iter((cut[first:last],))
         start, end = (position - value["offset"] for position in ranges[0])
-        return end - start, lambda: pieces(start, end)
+        return end - start, lambda first=0, last=end - start: pieces(start + first, start + last)
 
     def _fragments(self, document: dict, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
         """Yield the bytes of ascending ranges, read in one go: all that is between fragments is their headers."""

@@ -4,10 +4,11 @@ from urllib.parse import quote
 
 import pytest
 from pydicom import dcmread
-from pydicom.data import get_charset_files
+from pydicom.data import get_charset_files, get_testdata_file
 
 from tests.archive import fill
 from tests.integration.conftest import serve
+from tests.made_objects import as_bytes
 
 WIDE = [
     *["/studies", "/series", "/instances", "/patients", "/studies/1.2.826.0.1.7/instances", "/studies?PatientName=*"],
@@ -55,6 +56,18 @@ def test_the_study_list_of_ohif(server, stored):
     assert {"0020000D", "00080020", "00080030", "00080050", "00100020", "00100010", "00201208", "00080061"} <= set(row)
     (series,) = server.get(f"/studies/{uid}/series?includefield=00080021%2C00080031%2C0008103E%2C00200011").json()
     assert {"0020000E", "00080060", "00200011", "00201209"} <= set(series)
+
+
+def test_a_study_without_modality_does_not_break_the_list_of_ohif(server):
+    # OHIF 3.13 reads the length of ModalitiesInStudy's values: one row without them, and it shows no study at all.
+    dataset = dcmread(get_testdata_file("SC_rgb_small_odd_big_endian.dcm"))
+    del dataset.Modality
+    del dataset.PatientName
+    answer = server.store(as_bytes(dataset))
+    assert answer.status_code == 200, answer.text
+    (row,) = server.get(f"/studies?{OHIF}&StudyInstanceUID={dataset.StudyInstanceUID}").json()
+    assert "Value" in row.get("00080061", {"Value": None})
+    assert row["00100010"] == {"vr": "PN"}
 
 
 def test_what_weasis_asks(server, stored):

@@ -44,6 +44,7 @@ def test_the_transfer_syntax_asked_for(gallery):
     assert ask(gallery, "JPEG2000.dcm", transferSyntax="*").content == gallery.files["JPEG2000.dcm"]
     refused = ask(gallery, "JPEG2000.dcm", contentType="application/dicom", transferSyntax="1.2.3")
     assert refused.status_code == 406
+    assert "1.2.840.10008.1.2.4.91" in refused.json()["reason"]
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/gif", "image/jp2"])

@@ -239,6 +239,7 @@ def test_no_login_where_one_is_needed_is_one_line(target, folder, capsys):
     assert command(plain, target, folder) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(f"push-views: {plain} refuses")
+    assert "COUCHDB_URL=http://user:password@" in captured.err
     assert captured.err.count("\n") == 1
 
 

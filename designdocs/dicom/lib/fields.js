@@ -93,6 +93,10 @@ exports.renderer = function (level, options) {
         row[tag] = { vr: required[tag] };
       }
     });
+    // Computed of no series' Modality, it is not there rather than empty: on one empty one OHIF shows no study at all.
+    if (row['00080061'] && !row['00080061'].Value) {
+      delete row['00080061'];
+    }
     // The answer is UTF-8 whatever the file was (PS3.18 F.2).
     if (!options.only) {
       row['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] };
