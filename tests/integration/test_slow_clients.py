@@ -160,6 +160,7 @@ def test_of_clients_that_go_away_midway_nothing_stays(narrow):
     retrieved(narrow)
 
 
+@pytest.mark.parametrize("narrow", ["attachment"], indirect=True)
 def test_a_client_that_stops_sending_gives_its_thread_back(narrow):
     _clients, before = held(narrow, urlsplit(narrow.url).port)
     with ExitStack() as stack:
@@ -170,6 +171,7 @@ def test_a_client_that_stops_sending_gives_its_thread_back(narrow):
         retrieved(narrow)
 
 
+@pytest.mark.parametrize("narrow", ["attachment"], indirect=True)
 def test_a_slow_reader_gets_all(narrow):
     """Longer than a stalled one would have: it opens its window all the time."""
     started, got = time.monotonic(), b""
