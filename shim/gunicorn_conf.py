@@ -8,6 +8,8 @@ from pathlib import Path
 
 from gunicorn.http import message
 
+from shim.worker import bound
+
 
 def _number(name, default):
     text = os.environ.get(name, "").strip()
@@ -18,9 +20,14 @@ def _number(name, default):
 
 wsgi_app = "shim.app:create_app()"
 bind = os.environ.get("SHIM_BIND") or "127.0.0.1:5985"
-worker_class = "gthread"
+worker_class = "shim.worker.Worker"
 workers = _number("WEB_CONCURRENCY", min(8, max(2, os.cpu_count() or 1)))
-threads = _number("SHIM_THREADS", 16)
+# A client that reads or sends slowly holds one. They are made when they are needed, and those that wait cost little.
+threads = _number("SHIM_THREADS", 256)
+# gunicorn's threads and its connections that wait for a next request, of one worker.
+worker_connections = threads + 1000
+# Seconds after which a connection ends on which nothing moves; see shim/worker.py for what a slow reader needs.
+stalled = _number("SHIM_STALLED", 600)
 # Loaded once, before the workers fork: they start at once and share the memory of pydicom's dictionaries.
 preload_app = True
 # Workers notify the master from a thread of their own: only a hung process is stopped, not a long transfer.
@@ -38,3 +45,9 @@ errorlog = "-"
 proc_name = "dicouch"
 # No management socket in the home folder: signals are enough.
 control_socket_disable = True
+
+
+def when_ready(server):
+    """Bound what stalled clients cost, before the workers accept the first."""
+    for listener in server.LISTENERS:
+        bound(listener.sock, stalled)

@@ -187,6 +187,10 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
         if not upload.finish():
             raise
         complaint = problem.reason
+    except BlockingIOError as problem:  # the bound of shim/worker.py
+        complaint = "the request's body did not go on"
+        if not upload.finish():
+            raise DicomWebError(408, complaint, {"Connection": "close"}) from problem
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -1,0 +1,42 @@
+"""gunicorn's worker of threads, and the bounds on clients that stop reading or sending.
+
+A client that does not read holds a thread, for a thread writes into its connection. Threads are made when they are
+needed and cost little while they wait, so there are many of them, and the kernel ends in time what does not move.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+from gunicorn.workers.gthread import ThreadWorker
+
+# What a connection ends with that did not move for too long: its peer's window stayed shut, or nothing came.
+STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
+
+
+class Worker(ThreadWorker):
+    """Threads that part from a stalled client without a word, as from one that hung up."""
+
+    def handle_request(self, req, conn):
+        """Serve one request; a connection that the kernel gave up is closed."""
+        try:
+            return super().handle_request(req, conn)
+        except OSError as problem:
+            if problem.errno in STALLED:
+                raise StopIteration from problem  # gunicorn's way to say: close it
+            raise
+
+
+def bound(listener: socket.socket, seconds: int) -> None:
+    """End connections that do not move for `seconds`; those that a listening socket accepts inherit it (Linux).
+
+    A reader counts as moving each time it opens its window: a slow one does that once for a sixteenth of its buffer
+    at the latest, which is 400 kB where buffers are as large as Linux makes them. So 1 kB/s takes 400 s.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
+        # Of a peer that is gone without a word while nothing is sent.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
