@@ -32,6 +32,7 @@ from shim.search import extended
 from shim.search.by_extended import Indexes
 from shim.store import Bytes
 from shim.wado.cache import Cache
+from shim.wado.known import Register
 
 SERVICES = (
     qido,
@@ -69,6 +70,7 @@ def create_app(config: Config | None = None) -> Flask:
     couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
+    app.extensions["dicouch"]["register"] = Register()
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
     app.extensions["dicouch"]["indexes"] = Indexes(couch)
 

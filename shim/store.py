@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,8 +26,8 @@ class AttachmentStore:
     def __init__(self, couch: Couch):
         self.couch = couch
 
-    def open(self, document_id, file, start=0, end=None, name=ATTACHMENT, authorization=None):
-        """Yield bytes of an attachment.
+    def open(self, document_id, file, start=0, end=None, name=ATTACHMENT, authorization=None, check=None):
+        """Yield bytes of an attachment; `check` is told its entity tag, before the first byte, and may raise.
 
         Raises
         ------
@@ -49,6 +49,12 @@ class AttachmentStore:
             if problem.status == 404:
                 raise DicomWebError(404, f"{document_id} has no bytes in the database") from problem
             raise
+        if check is not None:
+            try:
+                check((answer.headers.get("ETag") or "").strip('"'))
+            except BaseException:
+                answer.close()
+                raise
         if "Range" in headers and answer.status != 206:
             return cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
         return answer.chunks()
@@ -187,11 +193,23 @@ class Bytes:
             self.folder.discard(file)
 
     def open(
-        self, document_id: str, file: dict, start: int = 0, end: int | None = None, authorization: str | None = None
+        self,
+        document_id: str,
+        file: dict,
+        start: int = 0,
+        end: int | None = None,
+        authorization: str | None = None,
+        check: Callable[[str], None] | None = None,
     ) -> Iterator[bytes]:
-        """Yield the bytes of an instance from `start` up to `end`, wherever they are."""
+        """Yield the bytes of an instance from `start` up to `end`, wherever they are.
+
+        Parameters
+        ----------
+        check : callable, optional
+            Told the entity tag of an attachment, as soon as the database answers.
+        """
         if file["store"] == "attachment":
-            return self.attachments.open(document_id, file, start, end, authorization=authorization)
+            return self.attachments.open(document_id, file, start, end, authorization=authorization, check=check)
         if self.folder is None:
             raise DicomWebError(503, "this instance is in a folder, and BYTES names none")
         return self.folder.open(document_id, file, start, end)

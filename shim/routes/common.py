@@ -29,6 +29,7 @@ from shim.search.by_extended import Indexes
 from shim.search.extended import Extended
 from shim.store import Bytes
 from shim.uids import series_uid_problem, uid_problem
+from shim.wado.known import Register
 from shim.wado.retrieve import Retriever
 
 
@@ -55,6 +56,11 @@ def indexes() -> Indexes:
 def store() -> Bytes:
     """Return the byte store of the running application."""
     return current_app.extensions["dicouch"]["bytes"]
+
+
+def register() -> Register:
+    """Return what the process knows of instances."""
+    return current_app.extensions["dicouch"]["register"]
 
 
 def reader() -> Retriever:

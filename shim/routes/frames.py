@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from shim.couch import CouchError
 from shim.errors import DicomWebError
 from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
@@ -15,8 +16,10 @@ from shim.pixels.decode import can_decode, decode, native_bytes
 from shim.pixels.encode import ENCODED, can_encode, encode
 from shim.pixels.errors import PixelError, Unsupported
 from shim.routes import common
-from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, frame_list, is_native, media_type
+from shim.store import ATTACHMENT
+from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, frame_list, is_native, media_type
 from shim.wado.imaging import image_of
+from shim.wado.known import Changed
 from shim.wado.retrieve import Retriever, describe
 
 blueprint = Blueprint("frames", __name__)
@@ -32,14 +35,72 @@ def retrieve_frames(study, series, instance, frames):
     common.check_uids(study=study, series=series, instance=instance)
     numbers = frame_list(frames)
     reader = common.reader()
+    one = len(numbers) == 1 and request.method == "GET"
+    if one and (known := known_frame(reader, f"{study}:{series}:{instance}", numbers[0])):
+        return known
     document = reader.document(study, series, instance)
     chosen = choose_frames(reader, document, common.retrieval_accepted(), single=len(numbers) == 1)
     syntax = chosen.transfer_syntax
     parts = frame_parts(reader, document, numbers, syntax, common.base_url())
+    if one and is_plain(document) and syntax == plain_syntax(document["file"]["transferSyntax"]):
+        reader.check = remember(document, chosen)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
         return common.multipart_answer(media_type(syntax), list(parts), syntax)
     first = next(parts)
     return stream([first], parts, chosen) if chosen.is_multipart else common.part_alone(first)
+
+
+def known_frame(reader: Retriever, document_id: str, number: int) -> Response | None:
+    """Answer with a frame of an instance that is known, without its document; None when it takes that.
+
+    See `shim.wado.known` for what makes this exact.
+    """
+    known = common.register().get(document_id)
+    chosen = known.forms.get(accepts()) if known else None
+    if chosen is None:
+        return None
+
+    def check(tag: str) -> None:
+        if tag != known.tag:
+            raise Changed
+
+    reader.check = check
+    try:
+        syntax = chosen.transfer_syntax
+        headers, size, pieces = next(frame_parts(reader, known.document, [number], syntax, common.base_url()))
+        body = pieces()  # the database has answered, and the tag is the same
+    except (Changed, CouchError, DicomWebError):
+        reader.check = None
+        common.register().drop(document_id)
+        return None
+    part = headers, size, lambda: body
+    return (
+        common.multipart_answer(media_type(syntax), [part], syntax) if chosen.is_multipart else common.part_alone(part)
+    )
+
+
+def remember(document: dict, chosen: MediaType) -> Callable[[str], None]:
+    """Return what keeps an instance, should the bytes that come have the digest that the document tells."""
+    register, accepted = common.register(), accepts()
+    digest = document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest")
+
+    def keep(tag: str) -> None:
+        if tag and digest == f"md5-{tag}":
+            register.put(document, tag, accepted, chosen)
+
+    return keep
+
+
+def accepts() -> Hashable:
+    """Return all that negotiation looks at."""
+    return tuple(request.headers.getlist("Accept")), tuple(request.args.getlist("accept"))
+
+
+def is_plain(document: dict) -> bool:
+    """Return whether a frame is one range of an attachment, bytes as they are."""
+    file = document["file"]
+    plain = file["store"] == "attachment" and not file.get("deflated") and "bits" not in (file.get("frames") or {})
+    return plain and file["transferSyntax"] not in PIXELS_BIG
 
 
 @blueprint.get(INSTANCE + "/pixeldata")

@@ -90,6 +90,8 @@ class Retriever:
         self.couch = couch
         self.store = store
         self.authorization = authorization
+        # Told the entity tag of each attachment of which `read` reads.
+        self.check: Callable[[str], None] | None = None
         self._inflated: tuple[tuple | None, BinaryIO | None] = (None, None)
 
     def ask(self, request: CouchRequest):
@@ -192,7 +194,7 @@ class Retriever:
         file = document["file"]
         if file.get("deflated"):
             return self._inflated_pieces(document, start, end)
-        return self.store.open(document["_id"], file, start, end, self.authorization)
+        return self.store.open(document["_id"], file, start, end, self.authorization, self.check)
 
     def _inflated_pieces(self, document: dict, start: int, end: int) -> Iterator[bytes]:
         key = (document["_id"], document["file"]["sha256"])

@@ -1,0 +1,119 @@
+"""Frames of instances that the server knows: one request to the database, and never old bytes."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+import requests
+
+from scripts.push_views import push
+from shim.app import create_app
+from shim.config import Config
+from tests.made import instance
+
+PATH = "/dicom-web/studies/9.1/series/9.1.1/instances/9.1.1.1"
+ID = "9.1:9.1.1:9.1.1.1"
+FRAME = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
+ALONE = {"Accept": "application/octet-stream; transfer-syntax=*"}
+FIRST, SECOND = bytes(range(256)) * 2, bytes(range(255, -1, -1)) * 8
+
+
+def made(pixels: bytes) -> bytes:
+    return instance("9.1", "9.1.1", "9.1.1.1", pixels=pixels)
+
+
+class Site:
+    """Two applications on the same database, as two workers are."""
+
+    def __init__(self, database: str):
+        self.database = database
+        self.root, _, name = database.rpartition("/")
+        push(self.root, name)
+        self.apps = [create_app(Config(self.root, name)) for _each in range(2)]
+        self.asked: list[str] = []
+        for app in self.apps:
+            app.extensions["dicouch"]["couch"].observe = lambda asked, seconds: self.asked.append(asked)
+
+    def get(self, path: str, headers: dict, worker: int = 0):
+        """Return an answer, and what the database was asked for it."""
+        self.asked.clear()
+        answer = self.apps[worker].test_client().get(path, headers=headers)
+        answer.get_data()
+        return answer, list(dict.fromkeys(self.asked))
+
+    def store(self, data: bytes, worker: int = 1) -> None:
+        boundary = secrets.token_hex(8)
+        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        body = head + data + f"\r\n--{boundary}--\r\n".encode()
+        answer = self.apps[worker].test_client().post("/dicom-web/studies", data=body, content_type=kind)
+        assert answer.status_code in (200, 202), answer.text
+
+    def delete(self, worker: int = 1) -> None:
+        assert self.apps[worker].test_client().delete("/dicom-web/studies/9.1").status_code in (204, 404)
+
+
+@pytest.fixture
+def site(fresh_database):
+    site = Site(fresh_database)
+    site.store(made(FIRST))
+    yield site
+    site.delete()
+
+
+def test_the_second_time_takes_one_request(site):
+    answer, asked = site.get(PATH + "/frames/1", ALONE)
+    assert answer.data == FIRST
+    assert len(asked) == 2
+    again, asked = site.get(PATH + "/frames/1", ALONE)
+    assert again.data == FIRST
+    assert again.headers["Content-Type"] == answer.headers["Content-Type"]
+    assert len(asked) == 1
+    assert "object.dcm" in asked[0]
+    # What else is accepted is chosen anew, and then known too.
+    for least in (2, 1):
+        answer, asked = site.get(PATH + "/frames/1", FRAME)
+        assert FIRST in answer.data
+        assert len(asked) == least
+        assert answer.content_length == len(answer.data)
+
+
+def test_what_another_worker_replaced_shows_at_once(site):
+    for data in (SECOND, FIRST, SECOND):
+        site.get(PATH + "/frames/1", ALONE)
+        site.store(made(data))
+        assert site.get(PATH + "/frames/1", ALONE)[0].data == data
+
+
+def test_what_is_gone_is_gone(site):
+    site.get(PATH + "/frames/1", ALONE)
+    site.delete()
+    assert site.get(PATH + "/frames/1", ALONE)[0].status_code == 404
+
+
+def test_a_frame_that_is_not_there(site):
+    site.get(PATH + "/frames/1", ALONE)
+    answer, _asked = site.get(PATH + "/frames/2", ALONE)
+    assert answer.status_code == 404
+    assert "the instance has 1" in answer.json["reason"]
+
+
+def test_what_cannot_be_accepted(site):
+    site.get(PATH + "/frames/1", ALONE)
+    assert site.get(PATH + "/frames/1", {"Accept": "video/mp4"})[0].status_code == 406
+
+
+def test_the_clients_own_credentials_are_checked(site):
+    site.get(PATH + "/frames/1", ALONE)
+    answer, _asked = site.get(PATH + "/frames/1", ALONE | {"Authorization": "Basic eDp5"})
+    assert answer.status_code == 401
+    assert FIRST not in answer.data
+
+
+def test_an_attachment_changed_in_the_database_itself(site):
+    site.get(PATH + "/frames/1", ALONE)
+    revision = requests.get(f"{site.database}/{ID}", timeout=10).json()["_rev"]
+    options = {"params": {"rev": revision}, "headers": {"Content-Type": "application/dicom"}, "timeout": 10}
+    requests.put(f"{site.database}/{ID}/object.dcm", data=made(FIRST[::-1]), **options).raise_for_status()
+    assert site.get(PATH + "/frames/1", ALONE)[0].data == FIRST[::-1]
