@@ -70,7 +70,7 @@ def create_app(config: Config | None = None) -> Flask:
     couch.observe = timing.observe
     store = Bytes(couch, config.bytes)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
-    app.extensions["dicouch"]["register"] = Register()
+    app.extensions["dicouch"]["register"] = Register(config.remember)
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
     app.extensions["dicouch"]["indexes"] = Indexes(couch)
 

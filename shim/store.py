@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +13,7 @@ from shim.couch import CHUNK, Couch, CouchError, segment
 from shim.errors import DicomWebError
 
 ATTACHMENT = "object.dcm"
+FILE_CHUNK = 1 << 20
 # The attachment with the data set of an instance whose document would be too large.
 DATASET = "dataset.json"
 
@@ -73,6 +76,8 @@ class FolderStore:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
+        # Looking where a path leads takes several calls of the system, and no other file ever has the same name.
+        self._paths = lru_cache(4096)(lambda store: str(self.locate({"store": store})))
 
     def put(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of `source`; when this returns they are on the disk.
@@ -112,18 +117,49 @@ class FolderStore:
         if path.is_relative_to(self.root.resolve()):
             path.unlink(missing_ok=True)
 
+    def file(self, file: dict) -> BinaryIO:
+        """Open the file of an instance; DicomWebError 404 when it is not there."""
+        try:
+            return io.FileIO(self._paths(file["store"]))
+        except FileNotFoundError:
+            self._paths.cache_clear()
+            return io.FileIO(self.locate(file))
+
+    def has(self, file: dict) -> bool:
+        """Return whether the file of an instance is there."""
+        try:
+            return os.path.exists(self._paths(file["store"]))
+        except DicomWebError:
+            return False
+
     def open(self, document_id, file, start=0, end=None):
-        """Yield bytes of a file."""
-        return _file_chunks(self.locate(file), start, file["size"] if end is None else end)
+        """Yield bytes of a file, which is open when this returns."""
+        return _Pieces(self.file(file), start, file["size"] if end is None else end)
 
 
-def _file_chunks(path: Path, start: int, end: int) -> Iterator[bytes]:
-    with path.open("rb") as source:
+class _Pieces:
+    """The bytes of an open file from `start` up to `end`; closed at their end, or by `close` before the first too."""
+
+    def __init__(self, source: io.FileIO, start: int, end: int):
+        self._source = source
+        self._left = end - start
         source.seek(start)
-        left = end - start
-        while left > 0 and (piece := source.read(min(CHUNK, left))):
-            left -= len(piece)
-            yield piece
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._source.read(min(FILE_CHUNK, self._left)) if self._left > 0 else b""
+        if not piece:
+            self.close()
+            self._left = 0
+            raise StopIteration
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
 
 
 def cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:

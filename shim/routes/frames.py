@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
@@ -38,12 +39,13 @@ def retrieve_frames(study, series, instance, frames):
     one = len(numbers) == 1 and request.method == "GET"
     if one and (known := known_frame(reader, f"{study}:{series}:{instance}", numbers[0])):
         return known
+    asked = time.monotonic()
     document = reader.document(study, series, instance)
     chosen = choose_frames(reader, document, common.retrieval_accepted(), single=len(numbers) == 1)
     syntax = chosen.transfer_syntax
     parts = frame_parts(reader, document, numbers, syntax, common.base_url())
     if one and is_plain(document) and syntax == plain_syntax(document["file"]["transferSyntax"]):
-        reader.check = remember(document, chosen)
+        reader.check = remember(document, chosen, asked)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
         return common.multipart_answer(media_type(syntax), list(parts), syntax)
     first = next(parts)
@@ -55,7 +57,12 @@ def known_frame(reader: Retriever, document_id: str, number: int) -> Response | 
 
     See `shim.wado.known` for what makes this exact.
     """
-    known = common.register().get(document_id)
+    register = common.register()
+    key = key_of(document_id, in_folder=True)
+    known = register.get(key) if register.life else None
+    if known is None:
+        key = key_of(document_id, in_folder=False)
+        known = register.get(key)
     chosen = known.forms.get(accepts()) if known else None
     if chosen is None:
         return None
@@ -71,7 +78,7 @@ def known_frame(reader: Retriever, document_id: str, number: int) -> Response | 
         body = pieces()  # the database has answered, and the tag is the same
     except (Changed, CouchError, DicomWebError):
         reader.check = None
-        common.register().drop(document_id)
+        register.drop(key)
         return None
     part = headers, size, lambda: body
     return (
@@ -79,14 +86,25 @@ def known_frame(reader: Retriever, document_id: str, number: int) -> Response | 
     )
 
 
-def remember(document: dict, chosen: MediaType) -> Callable[[str], None]:
-    """Return what keeps an instance, should the bytes that come have the digest that the document tells."""
-    register, accepted = common.register(), accepts()
+def key_of(document_id: str, *, in_folder: bool) -> Hashable:
+    """Return under what an instance is known; in a folder only to who read it."""
+    return ("frame", document_id, common.authorization() if in_folder else None, in_folder)
+
+
+def remember(document: dict, chosen: MediaType, asked: float) -> Callable[[str], None] | None:
+    """Keep an instance that the database gave; of an attachment return what does, once its digest is seen."""
+    register, accepted, document_id, file = common.register(), accepts(), document["_id"], document["file"]
+    if file["store"] != "attachment":
+        if register.life:
+            key = key_of(document_id, in_folder=True)
+            register.put(key, document_id, file, "", accepted, chosen, asked)
+        return None
+    key = key_of(document_id, in_folder=False)
     digest = document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest")
 
     def keep(tag: str) -> None:
         if tag and digest == f"md5-{tag}":
-            register.put(document, tag, accepted, chosen)
+            register.put(key, document_id, file, tag, accepted, chosen)
 
     return keep
 
@@ -97,9 +115,9 @@ def accepts() -> Hashable:
 
 
 def is_plain(document: dict) -> bool:
-    """Return whether a frame is one range of an attachment, bytes as they are."""
+    """Return whether a frame is one range of the file, bytes as they are."""
     file = document["file"]
-    plain = file["store"] == "attachment" and not file.get("deflated") and "bits" not in (file.get("frames") or {})
+    plain = not file.get("deflated") and "bits" not in (file.get("frames") or {})
     return plain and file["transferSyntax"] not in PIXELS_BIG
 
 

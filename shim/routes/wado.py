@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from shim.couch import CHUNK
 from shim.errors import DicomWebError
 from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from shim.media.negotiate import MediaRange, parse_media_type
 from shim.routes import common
 from shim.wado import instances as files
+from shim.wado import known
 from shim.wado.retrieve import Retriever, Stored
 from shim.wado.zip_stream import write_zip
 
@@ -44,7 +47,13 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     common.check_uids(study=study, series=series, instance=instance)
     ranges = common.retrieval_accepted()
     reader = common.reader()
-    found = reader.instances(study, series, instance)
+    found = known_instance(reader, study, series, instance) if instance else None
+    if found is None:
+        asked, generation = time.monotonic(), known.generation()
+        found = reader.instances(study, series, instance)
+        if instance and found[0].file["store"] != "attachment" and not found[0].changes and common.register().life:
+            key = ("instance", found[0].id, common.authorization())
+            common.register().put(key, found[0].id, found[0].file, generation, read=asked)
     syntaxes = list(dict.fromkeys(one.file["transferSyntax"] for one in found))
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
     if instance:
@@ -57,15 +66,47 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     return multipart(reader, found, ranges)
 
 
+def known_instance(reader: Retriever, study: str, series: str, instance: str) -> list[Stored] | None:
+    """Return an instance in a folder that this client just read, when its file shows that it is still the stored one.
+
+    See `shim.wado.known` for what makes that so.
+    """
+    key = ("instance", f"{study}:{series}:{instance}", common.authorization())
+    entry = common.register().get(key)
+    if entry is None or entry.tag != known.generation() or reader.store.folder is None:
+        return None
+    if not reader.store.folder.has(entry.document["file"]):
+        common.register().drop(key)
+        return None
+    return [Stored(entry.document["_id"], entry.document["file"])]
+
+
 def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
     """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
     if syntax == stored.file["transferSyntax"]:
         size, pieces = reader.content(stored)
+        if stored.file["store"] != "attachment" and not stored.changes and reader.store.folder is not None:
+            pieces = from_file(reader, stored)
         return common.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
     sent = files.deliver(reader, stored, syntax)
     response = Response(sent.open(), content_type=sent.content_type)
     response.content_length = sent.size
     return response
+
+
+def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
+    """Return what gives bytes of a file in a folder, where that can be by the system itself (sendfile)."""
+    wrapper = request.environ.get("wsgi.file_wrapper")
+    # gunicorn sends as many bytes as the answer announces; other servers' wrappers go to the end of the file.
+    if request.method != "GET" or not getattr(wrapper, "__module__", "").startswith("gunicorn."):
+        return lambda start, end: reader.open(stored, start, end)
+
+    def pieces(start: int, _end: int) -> Iterable[bytes]:
+        file = reader.store.folder.file(stored.file)
+        file.seek(start)
+        return wrapper(file, CHUNK)
+
+    return pieces
 
 
 def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:

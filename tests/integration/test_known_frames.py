@@ -1,8 +1,9 @@
-"""Frames of instances that the server knows: one request to the database, and never old bytes."""
+"""What the server knows of instances: one request to the database less, or none, and never old bytes."""
 
 from __future__ import annotations
 
 import secrets
+import time
 
 import pytest
 import requests
@@ -26,11 +27,11 @@ def made(pixels: bytes) -> bytes:
 class Site:
     """Two applications on the same database, as two workers are."""
 
-    def __init__(self, database: str):
+    def __init__(self, database: str, **settings):
         self.database = database
         self.root, _, name = database.rpartition("/")
         push(self.root, name)
-        self.apps = [create_app(Config(self.root, name)) for _each in range(2)]
+        self.apps = [create_app(Config(self.root, name, **settings)) for _each in range(2)]
         self.asked: list[str] = []
         for app in self.apps:
             app.extensions["dicouch"]["couch"].observe = lambda asked, seconds: self.asked.append(asked)
@@ -117,3 +118,74 @@ def test_an_attachment_changed_in_the_database_itself(site):
     options = {"params": {"rev": revision}, "headers": {"Content-Type": "application/dicom"}, "timeout": 10}
     requests.put(f"{site.database}/{ID}/object.dcm", data=made(FIRST[::-1]), **options).raise_for_status()
     assert site.get(PATH + "/frames/1", ALONE)[0].data == FIRST[::-1]
+
+
+STORED = {"Accept": "application/dicom; transfer-syntax=*"}
+PARTS = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+WAYS = [("/frames/1", ALONE), ("/frames/1", FRAME), ("", STORED), ("", PARTS)]
+
+
+@pytest.fixture
+def folder(fresh_database, tmp_path):
+    site = Site(fresh_database, bytes=f"folder:{tmp_path}", remember=30.0)
+    site.store(made(FIRST))
+    yield site
+    site.delete()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_a_folder_the_second_time_takes_no_request(folder, way):
+    below, headers = way
+    first, asked = folder.get(PATH + below, headers)
+    assert asked
+    again, asked = folder.get(PATH + below, headers)
+    assert asked == []
+    assert FIRST in again.data
+    assert len(again.data) == len(first.data) == again.content_length
+    part, asked = folder.get(PATH, STORED | {"Range": "bytes=10-19"})
+    assert (part.status_code, part.data) == (206, made(FIRST)[10:20])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_a_folder_what_another_worker_does_shows_at_once(folder, way):
+    below, headers = way
+    for data in (SECOND, FIRST, SECOND):
+        folder.get(PATH + below, headers)
+        folder.store(made(data))
+        assert data in folder.get(PATH + below, headers)[0].data
+    folder.delete()
+    assert folder.get(PATH + below, headers)[0].status_code == 404
+
+
+def test_in_a_folder_a_correction_by_another_worker_shows_at_once(folder):
+    path = "/dicom-web/studies/9.1/conflicts"
+    client = folder.apps[1].test_client()
+    for way in (STORED, PARTS):
+        folder.get(PATH, way)
+        assert folder.get(PATH, way)[1] == []
+        fix = {"tag": "00081030", "value": "Mended", "by": "Ann"}
+        assert client.post(path, json=fix).status_code == 200
+        assert b"Mended" in folder.get(PATH, way)[0].data
+        undone = client.post(path, json={"tag": "00081030", "undo": True, "by": "Ann"})
+        assert undone.status_code == 200
+        assert b"Mended" not in folder.get(PATH, way)[0].data
+
+
+@pytest.mark.parametrize("below", ["", "/frames/1"])
+def test_in_a_folder_others_are_asked_for_their_own_credentials(folder, below):
+    accept = ALONE if below else STORED
+    folder.get(PATH + below, accept)
+    assert folder.get(PATH + below, accept | {"Authorization": "Basic eDp5"})[0].status_code == 401
+
+
+@pytest.mark.parametrize(("remember", "asks"), [(0.0, True), (0.3, True), (30.0, False)])
+def test_how_long_the_server_remembers(fresh_database, tmp_path, remember, asks):
+    site = Site(fresh_database, bytes=f"folder:{tmp_path}", remember=remember)
+    site.store(made(FIRST))
+    try:
+        for below, accept in (("", STORED), ("/frames/1", ALONE)):
+            site.get(PATH + below, accept)
+            time.sleep(0.5)
+            assert bool(site.get(PATH + below, accept)[1]) == asks
+    finally:
+        site.delete()
