@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from flask import Blueprint, Response, request
 
-from shim.couch import CHUNK
+from shim.couch import CHUNK, CouchError
 from shim.errors import DicomWebError
 from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from shim.media.negotiate import MediaRange, parse_media_type
@@ -47,38 +47,71 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     common.check_uids(study=study, series=series, instance=instance)
     ranges = common.retrieval_accepted()
     reader = common.reader()
-    found = known_instance(reader, study, series, instance) if instance else None
-    if found is None:
-        asked, generation = time.monotonic(), known.generation()
-        found = reader.instances(study, series, instance)
-        if instance and found[0].file["store"] != "attachment" and not found[0].changes and common.register().life:
-            key = ("instance", found[0].id, common.authorization())
-            common.register().put(key, found[0].id, found[0].file, generation, read=asked)
+    uids = tuple(uid for uid in (study, series, instance) if uid)
+    if instance and (found := known_instance(reader, ":".join(uids))):
+        try:
+            return answer(reader, found, ranges, uids)
+        except (known.Changed, CouchError, DicomWebError):
+            reader.check = None
+            common.register().drop(key_of(found[0].id))
+    asked, generation = time.monotonic(), known.generation()
+    found = reader.instances(study, series, instance)
+    if instance and not found[0].changes and common.register().life:
+        one = found[0]
+        common.register().put(key_of(one.id), one.id, one.file, generation, "digest", one.digest, read=asked)
+    return answer(reader, found, ranges, uids)
+
+
+def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uids: tuple[str, ...]) -> Response:
+    """Answer with instances that were found.
+
+    Raises
+    ------
+    Changed
+        The one that was known is another by now, or it takes more than its bytes as they are.
+    """
     syntaxes = list(dict.fromkeys(one.file["transferSyntax"] for one in found))
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
-    if instance:
+    if len(uids) == 3:
         kinds += files.offers(syntaxes[0], multipart=False)
     chosen = common.negotiated([*kinds, ZIP], ranges)
+    if reader.check and chosen.transfer_syntax != syntaxes[0]:
+        raise known.Changed
     if chosen is ZIP:
-        return zipped(reader, found, ":".join(uid for uid in (study, series, instance) if uid))
+        return zipped(reader, found, ":".join(uids))
     if not chosen.is_multipart:
         return alone(reader, found[0], chosen.transfer_syntax)
     return multipart(reader, found, ranges)
 
 
-def known_instance(reader: Retriever, study: str, series: str, instance: str) -> list[Stored] | None:
-    """Return an instance in a folder that this client just read, when its file shows that it is still the stored one.
+def key_of(document_id: str) -> Hashable:
+    """Return under what a whole instance is known, to who read it."""
+    return ("instance", document_id, common.authorization())
 
-    See `shim.wado.known` for what makes that so.
+
+def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
+    """Return an instance that this client just read: a file that is there, or an attachment whose tag is to be checked.
+
+    See `shim.wado.known` for what makes that exact.
     """
-    key = ("instance", f"{study}:{series}:{instance}", common.authorization())
-    entry = common.register().get(key)
-    if entry is None or entry.tag != known.generation() or reader.store.folder is None:
+    entry = common.register().get(key_of(document_id))
+    if entry is None or entry.tag != known.generation():
         return None
-    if not reader.store.folder.has(entry.document["file"]):
-        common.register().drop(key)
+    file, digest = entry.document["file"], entry.forms["digest"]
+    if file["store"] == "attachment":
+        # A conditional or partial request may be answered without a look at the attachment.
+        if not digest or request.method != "GET" or {"If-None-Match", "Range"} & set(request.headers.keys()):
+            return None
+
+        def check(tag: str) -> None:
+            if tag != digest:
+                raise known.Changed
+
+        reader.check = check
+    elif reader.store.folder is None or not reader.store.folder.has(file):
+        common.register().drop(key_of(document_id))
         return None
-    return [Stored(entry.document["_id"], entry.document["file"])]
+    return [Stored(document_id, file, digest=digest)]
 
 
 def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
@@ -125,8 +158,15 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
             # A corrected file is made when its turn comes, and only then is its size known.
             size = None if one.changes else one.file["size"]
             parts.append((headers, size, lambda one=one: reader.content(one)[1]()))
+        if len(parts) == 1:
+            # What is alone is opened now: what can be wrong with it is told instead of an answer.
+            headers, size, opener = parts[0]
+            body = opener()
+            parts = [(headers, size, lambda: body)]
         common_syntax = {syntax for _one, syntax in chosen}
         response = common.multipart_answer(files.DICOM, parts, common_syntax.pop() if len(common_syntax) == 1 else None)
+    elif reader.check:
+        raise known.Changed
     else:
         response = converted(reader, chosen, base)
     if len(chosen) < len(found):

@@ -5,6 +5,9 @@ then checks the client's rights, and its entity tag (the digest of the attachmen
 entry was made of. With another tag, or any refusal, the entry is dropped and the request goes the long way, by the
 document. Where a frame lies follows from the bytes alone, so this is exact.
 
+A whole instance whose bytes are an attachment is checked the same way. Whether people corrected it the tag cannot tell:
+that is known as long as it is of an instance in a folder.
+
 An instance whose bytes are in a folder: no request is left. What holds:
 
 - A file has a name of its own, and is removed behind the write that replaces or deletes its document and before that

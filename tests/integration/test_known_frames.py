@@ -189,3 +189,35 @@ def test_how_long_the_server_remembers(fresh_database, tmp_path, remember, asks)
             assert bool(site.get(PATH + below, accept)[1]) == asks
     finally:
         site.delete()
+
+
+@pytest.mark.parametrize("way", [STORED, PARTS])
+def test_a_whole_attachment_takes_one_request_and_is_never_old(site, way):
+    first, asked = site.get(PATH, way)
+    assert len(asked) == 2
+    again, asked = site.get(PATH, way)
+    assert len(asked) == 1
+    assert "object.dcm" in asked[0]
+    assert len(again.data) == len(first.data) == again.content_length
+    for data in (SECOND, FIRST):
+        site.get(PATH, way)
+        site.store(made(data))
+        assert data in site.get(PATH, way)[0].data
+    site.get(PATH, way)
+    client = site.apps[1].test_client()
+    fix = {"tag": "00081030", "value": "Mended", "by": "Ann"}
+    assert client.post("/dicom-web/studies/9.1/conflicts", json=fix).status_code == 200
+    assert b"Mended" in site.get(PATH, way)[0].data
+    undo = {"tag": "00081030", "undo": True, "by": "Ann"}
+    assert client.post("/dicom-web/studies/9.1/conflicts", json=undo).status_code == 200
+    site.get(PATH, way)
+    assert site.get(PATH, way | {"Authorization": "Basic eDp5"})[0].status_code == 401
+    # Ways that need more than the bytes as they are.
+    assert site.get(PATH, {"Accept": "application/zip"})[0].data[:2] == b"PK"
+    assert site.get(PATH, {"Accept": "application/dicom; transfer-syntax=1.2.840.10008.1.2.5"})[0].status_code == 200
+    tag = site.get(PATH, STORED)[0].headers["ETag"]
+    site.store(made(SECOND))
+    assert site.get(PATH, STORED | {"If-None-Match": tag})[0].status_code == 200
+    site.get(PATH, way)
+    site.delete()
+    assert site.get(PATH, way)[0].status_code == 404
