@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from shim.couch import CHUNK, Couch, CouchError, segment
+from shim.couch import CHUNK, Answer, Couch, CouchError, segment
 from shim.errors import DicomWebError
 
 ATTACHMENT = "object.dcm"
@@ -60,7 +60,26 @@ class AttachmentStore:
                 raise
         if "Range" in headers and answer.status != 206:
             return cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
-        return answer.chunks()
+        return _Streamed(answer)
+
+
+class _Streamed:
+    """The pieces of an answer; `close` drops its connection even when none was asked for yet."""
+
+    def __init__(self, answer: Answer):
+        self._answer = answer
+        self._pieces = answer.chunks()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Give the connection back, or drop it."""
+        self._pieces.close()
+        self._answer.close()
 
 
 class FolderStore:

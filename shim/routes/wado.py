@@ -14,6 +14,7 @@ from shim.media.negotiate import MediaRange, parse_media_type
 from shim.routes import common
 from shim.wado import instances as files
 from shim.wado import known
+from shim.wado.ahead import Ahead
 from shim.wado.retrieve import Retriever, Stored
 from shim.wado.zip_stream import write_zip
 
@@ -163,6 +164,9 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
             headers, size, opener = parts[0]
             body = opener()
             parts = [(headers, size, lambda: body)]
+        elif any(one.file["store"] == "attachment" for one, _syntax in chosen):
+            ahead = Ahead([opener for _headers, _size, opener in parts])
+            parts = [(headers, size, ahead.opener(number)) for number, (headers, size, _opener) in enumerate(parts)]
         common_syntax = {syntax for _one, syntax in chosen}
         response = common.multipart_answer(files.DICOM, parts, common_syntax.pop() if len(common_syntax) == 1 else None)
     elif reader.check:
