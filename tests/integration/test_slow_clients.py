@@ -161,6 +161,19 @@ def test_of_clients_that_go_away_midway_nothing_stays(narrow):
 
 
 @pytest.mark.parametrize("narrow", ["attachment"], indirect=True)
+def test_of_what_was_read_ahead_nothing_stays(narrow):
+    for number in (2, 3):
+        assert narrow.store(instance("8.1", "8.1.1", f"8.1.1.{number}", pixels=bytes(2 * 300**2))).status_code == 200
+    retrieved(narrow)
+    _clients, before = held(narrow, urlsplit(narrow.url).port)
+    for _time in range(6):
+        with reading(narrow) as client:
+            client.recv(1000)
+    settles(narrow, before, 3)
+    retrieved(narrow)
+
+
+@pytest.mark.parametrize("narrow", ["attachment"], indirect=True)
 def test_a_client_that_stops_sending_gives_its_thread_back(narrow):
     _clients, before = held(narrow, urlsplit(narrow.url).port)
     with ExitStack() as stack:
