@@ -33,6 +33,7 @@ from shim.search.by_extended import Indexes
 from shim.search.counts import CountCache
 from shim.stow.pace import Pace
 from shim.wado.cache import Cache
+from shim.wado.known import Register
 
 SERVICES = (
     qido,
@@ -72,6 +73,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
     app.extensions["dicouch"]["counts"] = CountCache()
     app.extensions["dicouch"]["pace"] = Pace(couch)
+    app.extensions["dicouch"]["register"] = Register(config.remember)
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
     app.extensions["dicouch"]["indexes"] = Indexes(couch)
 

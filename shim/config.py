@@ -46,6 +46,9 @@ class Config:
         What happens to an instance whose UID is stored with other content: ``overwrite`` or ``reject``.
     allow_delete : str
         ``yes`` or ``no``.
+    remember : float
+        Seconds for which an instance in a folder that a client just read is given to the same credentials without
+        asking the database; 0 for never. See `shim.wado.known`.
     """
 
     couchdb_url: str = "http://127.0.0.1:5984"
@@ -64,6 +67,7 @@ class Config:
     min_free_space: int = 64 << 20
     duplicates: str = "overwrite"
     allow_delete: str = "yes"
+    remember: float = 2.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:
@@ -84,6 +88,13 @@ class Config:
                 if not (values[name].isascii() and values[name].isdigit()) or int(values[name]) < 1:
                     raise ValueError(f"{name.upper()} must be a whole number above 0, not {values[name]!r}")
                 values[name] = int(values[name])
+        if "remember" in values:
+            try:
+                values["remember"] = float(values["remember"])
+            except ValueError:
+                values["remember"] = -1.0
+            if not 0 <= values["remember"] <= 3600:
+                raise ValueError(f"REMEMBER must be seconds, from 0 to 3600, not {environment['REMEMBER']!r}")
         for name in ("bytes_roots", "link_roots"):
             values[name] = tuple(root for root in values.get(name, "").split(os.pathsep) if root)
             if relative := [root for root in values[name] if not root.startswith("/")]:

@@ -11,6 +11,7 @@ from shim import rewrite
 from shim.couch import Answer, Couch, CouchError, segment
 from shim.errors import DicomWebError
 from shim.rewrite import DESIGN, CouchRequest
+from shim.wado.known import corrected
 from shim.wado.retrieve import describe
 
 MODALITY = "00080060"
@@ -143,7 +144,10 @@ class Conflicts:
         return [row["id"] for row in rows["rows"] if row["id"] != header["_id"]]
 
     def _update(self, header: str, body: dict) -> dict:
-        return orjson.loads(self._put("fix", header, body).read())
+        try:
+            return orjson.loads(self._put("fix", header, body).read())
+        finally:
+            corrected()  # even without an answer it may have been written
 
     def _tell_study(self, study: str, series: str, modality: str) -> None:
         """Keep Modalities in Study (0008,0061) in step with a correction of a series' Modality."""

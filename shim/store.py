@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from shim.couch import CHUNK, Couch, CouchError, segment
+from shim.couch import CHUNK, Answer, Couch, CouchError, segment
 from shim.errors import DicomWebError
 
 ATTACHMENT = "object.dcm"
@@ -16,6 +18,7 @@ ATTACHMENT = "object.dcm"
 ATTACHED, FOLDER, LINK = "attachment", "folder:", "link:"
 # How often bytes may move while they are looked for.
 MOVES = 5
+FILE_CHUNK = 1 << 20
 # The attachment with the data set of an instance whose document would be too large.
 DATASET = "dataset.json"
 
@@ -31,8 +34,8 @@ class AttachmentStore:
     def __init__(self, couch: Couch):
         self.couch = couch
 
-    def open(self, document_id, file, start=0, end=None, name=ATTACHMENT, authorization=None):
-        """Yield bytes of an attachment.
+    def open(self, document_id, file, start=0, end=None, name=ATTACHMENT, authorization=None, check=None):
+        """Yield bytes of an attachment; `check` is told its entity tag, before the first byte, and may raise.
 
         Raises
         ------
@@ -54,9 +57,34 @@ class AttachmentStore:
             if problem.status == 404:
                 raise DicomWebError(404, f"{document_id} has no bytes in the database") from problem
             raise
+        if check is not None:
+            try:
+                check((answer.headers.get("ETag") or "").strip('"'))
+            except BaseException:
+                answer.close()
+                raise
         if "Range" in headers and answer.status != 206:
             return cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
-        return answer.chunks()
+        return _Streamed(answer)
+
+
+class _Streamed:
+    """The pieces of an answer; `close` drops its connection even when none was asked for yet."""
+
+    def __init__(self, answer: Answer):
+        self._answer = answer
+        self._pieces = answer.chunks()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Give the connection back, or drop it."""
+        self._pieces.close()
+        self._answer.close()
 
 
 class FolderStore:
@@ -72,6 +100,8 @@ class FolderStore:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
+        # Looking where a path leads takes several calls of the system, and no other file ever has the same name.
+        self._paths = lru_cache(4096)(self._path)
 
     def put(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of `source`; when this returns they are on the disk.
@@ -100,8 +130,12 @@ class FolderStore:
 
     def locate(self, file: dict) -> Path | None:
         """Return the file of an instance; None when it is not there or not below the root."""
-        path = (self.root / file["store"].removeprefix(FOLDER)).resolve()
-        return path if path.is_relative_to(self.root.resolve()) and path.is_file() else None
+        path = self._paths(file["store"].removeprefix(FOLDER))
+        return path if path is not None and path.is_file() else None
+
+    def _path(self, name: str) -> Path | None:
+        path = _resolved(self.root / name)
+        return path if path is not None and path.is_relative_to(self.root.resolve()) else None
 
     def discard(self, file: dict) -> None:
         """Remove the file of an instance; files outside the root are left alone."""
@@ -151,8 +185,8 @@ class LinkStore:
         DicomWebError
             503 when it is not the file any more that was linked.
         """
-        path = Path(file["store"].removeprefix(LINK)).resolve()
-        if not self._allowed(path) or not path.is_file():
+        path = _resolved(Path(file["store"].removeprefix(LINK)))
+        if path is None or not self._allowed(path) or not path.is_file():
             return None
         if path.stat().st_size != file["size"] or (self.check and _digest(path) != file["sha256"]):
             raise DicomWebError(503, f"the linked file {path.name} is not what it was when it was linked")
@@ -160,6 +194,14 @@ class LinkStore:
 
     def _allowed(self, path: Path) -> bool:
         return any(path.is_relative_to(root) for root in self.roots)
+
+
+def _resolved(path: Path) -> Path | None:
+    """Return where a path leads; None for one that cannot be a path."""
+    try:
+        return path.resolve()
+    except (ValueError, OSError, RuntimeError):  # a NUL character, one too long, links in a circle
+        return None
 
 
 def _digest(path: Path) -> str:
@@ -177,7 +219,7 @@ class FileChunks:
     """
 
     def __init__(self, path: Path, start: int, end: int):
-        self._source = path.open("rb")
+        self._source = io.FileIO(path)
         self._source.seek(start)
         self._left = end - start
 
@@ -185,7 +227,7 @@ class FileChunks:
         return self
 
     def __next__(self) -> bytes:
-        piece = self._source.read(min(CHUNK, self._left)) if self._left > 0 else b""
+        piece = self._source.read(min(FILE_CHUNK, self._left)) if self._left > 0 else b""
         if not piece:
             self.close()
             raise StopIteration
@@ -290,11 +332,22 @@ class Bytes:
         return next((path for folder in self._folders if (path := folder.locate(file))), None)
 
     def open(
-        self, document_id: str, file: dict, start: int = 0, end: int | None = None, authorization: str | None = None
+        self,
+        document_id: str,
+        file: dict,
+        start: int = 0,
+        end: int | None = None,
+        authorization: str | None = None,
+        check: Callable[[str], None] | None = None,
     ) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`, wherever they are.
 
         Bytes that moved since the document was read are found where they are now.
+
+        Parameters
+        ----------
+        check : callable, optional
+            Told the entity tag of an attachment, as soon as the database answers.
 
         Raises
         ------
@@ -304,7 +357,9 @@ class Bytes:
         for _attempt in range(MOVES):
             try:
                 if file["store"] == ATTACHED:
-                    return self.attachments.open(document_id, file, start, end, authorization=authorization)
+                    return self.attachments.open(
+                        document_id, file, start, end, authorization=authorization, check=check
+                    )
                 path = self.locate(file)
                 if path is not None:
                     return FileChunks(path, start, file["size"] if end is None else min(end, file["size"]))

@@ -30,6 +30,7 @@ from shim.search.by_extended import Indexes
 from shim.search.extended import Extended
 from shim.store import Bytes
 from shim.uids import series_uid_problem, uid_problem
+from shim.wado.known import Register
 from shim.wado.retrieve import Retriever
 
 
@@ -56,6 +57,11 @@ def indexes() -> Indexes:
 def store() -> Bytes:
     """Return the byte store of the running application."""
     return current_app.extensions["dicouch"]["bytes"]
+
+
+def register() -> Register:
+    """Return what the process knows of instances."""
+    return current_app.extensions["dicouch"]["register"]
 
 
 def reader() -> Retriever:
@@ -240,7 +246,10 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, 
     if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
         raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
     start, end = span or (0, size)
-    response = Response(pieces(start, end), 206 if span else 200, content_type=kind)
+    body = pieces(start, end)
+    response = Response(body, 206 if span else 200, content_type=kind)
+    # What the server knows how to send by itself must reach it as it is.
+    response.direct_passthrough = hasattr(body, "filelike")
     response.headers["Accept-Ranges"] = "bytes"
     response.content_length = end - start
     if span:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from shim.couch import CouchError
 from shim.errors import DicomWebError
 from shim.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
 from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
@@ -15,13 +17,16 @@ from shim.pixels.decode import can_decode, decode, native_bytes
 from shim.pixels.encode import ENCODED, can_encode, encode
 from shim.pixels.errors import PixelError, Unsupported
 from shim.routes import common
-from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, frame_list, is_native, media_type
+from shim.store import ATTACHED, ATTACHMENT, FOLDER
+from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, frame_list, is_native, media_type
 from shim.wado.imaging import image_of
+from shim.wado.known import Changed
 from shim.wado.retrieve import Retriever, describe
 
 blueprint = Blueprint("frames", __name__)
 
 INSTANCE = "/studies/<study>/series/<series>/instances/<instance>"
+CONDITIONAL = {"If-None-Match", "If-Range", "Range"}
 # Headers, size when known, and what yields the bytes.
 Part = tuple[dict[str, str], int | None, Callable[..., Iterable[bytes]]]
 
@@ -32,6 +37,11 @@ def retrieve_frames(study, series, instance, frames):
     common.check_uids(study=study, series=series, instance=instance)
     numbers = frame_list(frames)
     reader = common.reader()
+    # A conditional or partial request may be answered without a look at the attachment.
+    one = len(numbers) == 1 and request.method == "GET" and not CONDITIONAL & set(request.headers.keys())
+    if one and (known := known_frame(reader, f"{study}:{series}:{instance}", numbers[0])):
+        return known
+    asked = time.monotonic()
     document = reader.document(study, series, instance)
     chosen = choose_frames(reader, document, common.retrieval_accepted(), single=len(numbers) == 1)
     syntax = chosen.transfer_syntax
@@ -41,10 +51,83 @@ def retrieve_frames(study, series, instance, frames):
     tag = common.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
     if known := common.unchanged(tag):
         return known
+    if one and is_plain(document) and syntax == plain_syntax(document["file"]["transferSyntax"]):
+        reader.check = remember(document, chosen, asked)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
         return common.multipart_answer(media_type(syntax), list(parts), syntax, tag)
     first = next(parts)
     return stream([first], parts, chosen, tag=tag) if chosen.is_multipart else common.part_alone(first, tag)
+
+
+def known_frame(reader: Retriever, document_id: str, number: int) -> Response | None:
+    """Answer with a frame of an instance that is known, without its document; None when it takes that.
+
+    See `shim.wado.known` for what makes this exact.
+    """
+    register = common.register()
+    key = key_of(document_id, in_folder=True)
+    known = register.get(key) if register.life else None
+    if known is None:
+        key = key_of(document_id, in_folder=False)
+        known = register.get(key)
+    chosen = known.forms.get(accepts()) if known else None
+    if chosen is None:
+        return None
+
+    def check(tag: str) -> None:
+        if tag != known.tag:
+            raise Changed
+
+    reader.check = check
+    try:
+        syntax = chosen.transfer_syntax
+        headers, size, pieces = next(frame_parts(reader, known.document, [number], syntax, common.base_url()))
+        body = pieces()  # the database has answered, and the tag is the same
+    except (Changed, CouchError, DicomWebError):
+        reader.check = None
+        register.drop(key)
+        return None
+    part = headers, size, lambda *_whole: body
+    tag = common.tag_of(document_id, known.document["file"]["sha256"], [number], chosen, common.base_url())
+    if chosen.is_multipart:
+        return common.multipart_answer(media_type(syntax), [part], syntax, tag)
+    return common.part_alone(part, tag)
+
+
+def key_of(document_id: str, *, in_folder: bool) -> Hashable:
+    """Return under what an instance is known; in a folder only to who read it."""
+    return ("frame", document_id, common.authorization() if in_folder else None, in_folder)
+
+
+def remember(document: dict, chosen: MediaType, asked: float) -> Callable[[str], None] | None:
+    """Keep an instance that the database gave; of an attachment return what does, once its digest is seen."""
+    register, accepted, document_id, file = common.register(), accepts(), document["_id"], document["file"]
+    if file["store"] != ATTACHED:
+        # A linked file stays when its document is deleted, so that it is there tells nothing.
+        if register.life and file["store"].startswith(FOLDER):
+            key = key_of(document_id, in_folder=True)
+            register.put(key, document_id, file, "", accepted, chosen, asked)
+        return None
+    key = key_of(document_id, in_folder=False)
+    digest = document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest")
+
+    def keep(tag: str) -> None:
+        if tag and digest == f"md5-{tag}":
+            register.put(key, document_id, file, tag, accepted, chosen)
+
+    return keep
+
+
+def accepts() -> Hashable:
+    """Return all that negotiation looks at."""
+    return tuple(request.headers.getlist("Accept")), tuple(request.args.getlist("accept"))
+
+
+def is_plain(document: dict) -> bool:
+    """Return whether a frame is one range of the file, bytes as they are."""
+    file = document["file"]
+    plain = not file.get("deflated") and "bits" not in (file.get("frames") or {})
+    return plain and file["transferSyntax"] not in PIXELS_BIG
 
 
 @blueprint.get(INSTANCE + "/pixeldata")

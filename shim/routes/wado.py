@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from shim.couch import CHUNK, CouchError
 from shim.errors import DicomWebError
 from shim.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from shim.media.negotiate import MediaRange, parse_media_type
 from shim.routes import common
+from shim.store import ATTACHED, LINK
 from shim.wado import instances as files
+from shim.wado import known
+from shim.wado.ahead import Ahead
 from shim.wado.retrieve import Retriever, Stored
 from shim.wado.zip_stream import write_zip
 
@@ -44,25 +50,82 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     common.check_uids(study=study, series=series, instance=instance)
     ranges = common.retrieval_accepted()
     reader = common.reader()
+    uids = tuple(uid for uid in (study, series, instance) if uid)
+    if instance and (found := known_instance(reader, ":".join(uids))):
+        try:
+            return answer(reader, found, ranges, uids)
+        except (known.Changed, CouchError, DicomWebError):
+            reader.check = None
+            common.register().drop(key_of(found[0].id))
+    asked, generation = time.monotonic(), known.generation()
     found = reader.instances(study, series, instance)
+    one = found[0]
+    if instance and not one.changes and common.register().life and not one.file["store"].startswith(LINK):
+        # A linked file stays when its document is deleted, so that it is there tells nothing.
+        common.register().put(key_of(one.id), one.id, one.file, generation, "digest", one.digest, read=asked)
+    return answer(reader, found, ranges, uids)
+
+
+def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uids: tuple[str, ...]) -> Response:
+    """Answer with instances that were found.
+
+    Raises
+    ------
+    Changed
+        The one that was known is another by now, or it takes more than its bytes as they are.
+    """
     syntaxes = list(dict.fromkeys(one.file["transferSyntax"] for one in found))
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
-    if instance:
+    if len(uids) == 3:
         kinds += files.offers(syntaxes[0], multipart=False)
     chosen = common.negotiated([*kinds, ZIP], ranges)
+    if reader.check and chosen.transfer_syntax != syntaxes[0]:
+        raise known.Changed
     if chosen is ZIP:
-        return zipped(reader, found, ":".join(uid for uid in (study, series, instance) if uid))
+        return zipped(reader, found, ":".join(uids))
     if not chosen.is_multipart:
         return alone(reader, found[0], chosen.transfer_syntax)
     # The index knows no digests of files: a study or series has no cheap validator.
-    tag = common.tag_of(found[0].id, found[0].tag, chosen, common.base_url()) if instance else None
+    tag = common.tag_of(found[0].id, found[0].tag, chosen, common.base_url()) if len(uids) == 3 else None
     return (tag and common.unchanged(tag)) or multipart(reader, found, ranges, tag)
+
+
+def key_of(document_id: str) -> Hashable:
+    """Return under what a whole instance is known, to who read it."""
+    return ("instance", document_id, common.authorization())
+
+
+def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
+    """Return an instance that this client just read: a file that is there, or an attachment whose tag is to be checked.
+
+    See `shim.wado.known` for what makes that exact.
+    """
+    entry = common.register().get(key_of(document_id))
+    if entry is None or entry.tag != known.generation():
+        return None
+    file, digest = entry.document["file"], entry.forms["digest"]
+    if file["store"] == ATTACHED:
+        # A conditional or partial request may be answered without a look at the attachment.
+        if not digest or request.method != "GET" or {"If-None-Match", "Range"} & set(request.headers.keys()):
+            return None
+
+        def check(tag: str) -> None:
+            if tag != digest:
+                raise known.Changed
+
+        reader.check = check
+    elif reader.store.locate(file) is None:
+        common.register().drop(key_of(document_id))
+        return None
+    return [Stored(document_id, file, digest=digest)]
 
 
 def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
     """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
     if syntax == stored.file["transferSyntax"]:
         size, pieces = reader.content(stored)
+        if stored.file["store"] != ATTACHED and not stored.changes:
+            pieces = from_file(reader, stored)
         return common.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
     tag = common.tag_of(stored.id, stored.tag, syntax)
     if known := common.unchanged(tag):
@@ -71,6 +134,24 @@ def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
     response = Response(sent.open(), content_type=sent.content_type)
     response.content_length = sent.size
     return common.with_validator(response, tag)
+
+
+def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
+    """Return what gives bytes of a file in a folder, where that can be by the system itself (sendfile)."""
+    wrapper = request.environ.get("wsgi.file_wrapper")
+    # gunicorn sends as many bytes as the answer announces; other servers' wrappers go to the end of the file.
+    if request.method != "GET" or not getattr(wrapper, "__module__", "").startswith("gunicorn."):
+        return lambda start, end: reader.open(stored, start, end)
+
+    def pieces(start: int, end: int) -> Iterable[bytes]:
+        path = reader.store.locate(stored.file)
+        if path is None:
+            return reader.open(stored, start, end)
+        file = io.FileIO(path)
+        file.seek(start)
+        return wrapper(file, CHUNK)
+
+    return pieces
 
 
 def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange], tag: str | None = None) -> Response:
@@ -89,9 +170,19 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange], 
             # A corrected file is made when its turn comes, and only then is its size known.
             size = None if one.changes else one.file["size"]
             parts.append((headers, size, lambda one=one: reader.content(one)[1]()))
+        if len(parts) == 1:
+            # What is alone is opened now: what can be wrong with it is told instead of an answer.
+            headers, size, opener = parts[0]
+            body = opener()
+            parts = [(headers, size, lambda: body)]
+        elif any(one.file["store"] == ATTACHED for one, _syntax in chosen):
+            ahead = Ahead([opener for _headers, _size, opener in parts])
+            parts = [(headers, size, ahead.opener(number)) for number, (headers, size, _opener) in enumerate(parts)]
         common_syntax = {syntax for _one, syntax in chosen}
         one_syntax = common_syntax.pop() if len(common_syntax) == 1 else None
         response = common.multipart_answer(files.DICOM, parts, one_syntax, tag)
+    elif reader.check:
+        raise known.Changed
     elif len(chosen) == 1:
         # Alone it can still be refused, and its size is known.
         sent = files.deliver(reader, *chosen[0])

@@ -15,7 +15,7 @@ from shim.couch import CHUNK, Couch, segment
 from shim.errors import DicomWebError
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
-from shim.store import DATASET, Bytes, cut_out, cut_ranges
+from shim.store import ATTACHMENT, DATASET, Bytes, cut_out, cut_ranges
 from shim.wado.correct import Change, changes_of, correct_stored
 from shim.wado.frames import EXPLICIT_BIG, PIXELS_BIG, clip, frame_ranges
 from shim.wado.native import cut_bits, swap, word_size
@@ -55,12 +55,15 @@ class Stored:
         What people fixed in it.
     ordered : bool
         Whether the elements of the file are in ascending order.
+    digest : str
+        Of the attachment with the bytes, where it was told: its entity tag.
     """
 
     id: str
     file: dict
     changes: tuple[Change, ...] = ()
     ordered: bool = True
+    digest: str = ""
 
     @property
     def tag(self) -> str:
@@ -90,6 +93,8 @@ class Retriever:
         self.couch = couch
         self.store = store
         self.authorization = authorization
+        # Told the entity tag of each attachment of which `read` reads.
+        self.check: Callable[[str], None] | None = None
         self._inflated: tuple[tuple | None, BinaryIO | None] = (None, None)
 
     def ask(self, request: CouchRequest):
@@ -146,7 +151,8 @@ class Retriever:
             document, *headers = (row.get("doc") or {} for row in rows)
             if document.get("type") != "instance":
                 raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
-            found = [Stored(document["_id"], document["file"])]
+            told = document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest", "")
+            found = [Stored(document["_id"], document["file"], digest=told.removeprefix("md5-"))]
             if not any(header.get("fixes") for header in headers):
                 return found
         else:
@@ -185,14 +191,14 @@ class Retriever:
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""
-        return self.store.open(instance.id, instance.file, start, end, self.authorization)
+        return self.store.open(instance.id, instance.file, start, end, self.authorization, self.check)
 
     def read(self, document: dict, start: int, end: int) -> Iterator[bytes]:
         """Yield an instance's bytes from `start` up to `end`, which count in the inflated stream of a deflated one."""
         file = document["file"]
         if file.get("deflated"):
             return self._inflated_pieces(document, start, end)
-        return self.store.open(document["_id"], file, start, end, self.authorization)
+        return self.store.open(document["_id"], file, start, end, self.authorization, self.check)
 
     def _inflated_pieces(self, document: dict, start: int, end: int) -> Iterator[bytes]:
         key = (document["_id"], document["file"]["sha256"])

@@ -68,3 +68,53 @@ def test_deleting_one_document_leaves_the_bytes_of_another(tmp_path):
     old, new = (store.put(BytesIO(b"same"), "ab" * 32) for _time in range(2))
     store.discard({"store": old})
     assert store.locate({"store": new}).read_bytes() == b"same"
+
+
+@pytest.fixture
+def workers(fresh_database: str, folder: Path, tmp_path: Path) -> Iterator[Server]:
+    """Give a server of two processes that remember for long."""
+    settings = {"BYTES": f"folder:{folder}", "WEB_CONCURRENCY": "2", "REMEMBER": "60"}
+    with serve(fresh_database, tmp_path / "log", **settings) as running:
+        yield running
+        requests.delete(running.url + "/studies/6.1", timeout=60)
+
+
+def everywhere(site: Server, path: str = PATH, **headers: str) -> list[requests.Response]:
+    """Ask often, each time on a connection of its own: both processes answer some."""
+    return [site.get(path, headers={**STORED, **headers}) for _time in range(12)]
+
+
+def test_all_processes_give_what_one_of_them_stored_or_corrected(workers):
+    first = instance("6.1", "6.1.1", "6.1.1.1", pixels=bytes(range(256)) * 512)
+    second = instance("6.1", "6.1.1", "6.1.1.1", pixels=bytes(range(255, -1, -1)) * 128)
+    for data in (first, second, first):
+        assert workers.store(data).ok
+        assert {answer.content for answer in everywhere(workers)} == {data}
+    for _time in range(3):
+        fix = {"tag": "00081030", "value": "Mended", "by": "Ann"}
+        assert requests.post(workers.url + "/studies/6.1/conflicts", json=fix, timeout=30).ok
+        assert all(b"Mended" in answer.content for answer in everywhere(workers))
+        undo = {"tag": "00081030", "undo": True, "by": "Ann"}
+        assert requests.post(workers.url + "/studies/6.1/conflicts", json=undo, timeout=30).ok
+        assert {answer.content for answer in everywhere(workers)} == {first}
+    assert requests.delete(workers.url + "/studies/6.1", timeout=60).status_code == 204
+    assert {answer.status_code for answer in everywhere(workers)} == {404}
+
+
+def test_ranges_and_heads_of_a_file(workers):
+    data = instance("6.1", "6.1.1", "6.1.1.1", pixels=bytes(range(256)) * 512)
+    assert workers.store(data).ok
+    size = len(data)
+    for asked, start, end in (("0-99", 0, 100), ("1000-70000", 1000, 70001), ("-50", size - 50, size), ("9-", 9, size)):
+        for answer in everywhere(workers, Range=f"bytes={asked}"):
+            assert answer.status_code == 206
+            assert answer.content == data[start:end]
+            assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
+    with requests.Session() as session:
+        # On one connection: what is not sent to its end would be taken for the next answer.
+        for _time in range(5):
+            head = session.head(workers.url + PATH, headers=STORED, timeout=30)
+            assert int(head.headers["Content-Length"]) == size
+            part = session.get(workers.url + PATH, headers={**STORED, "Range": "bytes=5-9"}, timeout=30)
+            assert part.content == data[5:10]
+            assert session.get(workers.url + PATH, headers=STORED, timeout=30).content == data

@@ -25,7 +25,9 @@ class Memory:
     def __init__(self, data: bytes):
         self.data = data
 
-    def open(self, _id, _file, start: int = 0, end: int | None = None, _authorization=None) -> Iterator[bytes]:
+    def open(
+        self, _id, _file, start: int = 0, end: int | None = None, _authorization=None, _check=None
+    ) -> Iterator[bytes]:
         """Yield bytes in pieces of an odd size."""
         part = self.data[start:end]
         for position in range(0, len(part), 99_991):
