@@ -290,15 +290,17 @@ class Ingest:
         files = []
         if document["file"]["store"] == ATTACHED:
             files.append((ATTACHMENT, "application/dicom", received.file, received.size))
-        if len(orjson.dumps(document)) > LARGEST_DATASET:
-            document, dataset = without_dataset(document)
-            files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
         headers, body = {"Content-Type": "application/json"}, orjson.dumps(document)
+        if len(body) > LARGEST_DATASET:
+            document, dataset = without_dataset(document)
+            body = orjson.dumps(document)
+            files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
         if files:
             described = {
                 name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files
             }
-            text = orjson.dumps({**document, "_attachments": described})
+            # Appended, not serialized again: a data set can be megabytes.
+            text = body[:-1] + b',"_attachments":' + orjson.dumps(described) + b"}"
             headers, body = couch_multipart(text, [(source, size) for _name, _kind, source, size in files])
         self.couch.request(
             "PUT", segment(document["_id"]), body=body, headers=headers, authorization=self.authorization
