@@ -145,9 +145,12 @@ def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterabl
 
     def pieces(start: int, end: int) -> Iterable[bytes]:
         path = reader.store.locate(stored.file)
-        if path is None:
+        try:
+            file = io.FileIO(path) if path else None
+        except FileNotFoundError:
+            file = None
+        if file is None:  # moved meanwhile: found where it is now
             return reader.open(stored, start, end)
-        file = io.FileIO(path)
         file.seek(start)
         return wrapper(file, CHUNK)
 

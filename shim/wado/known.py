@@ -135,7 +135,9 @@ class Register:
                 if len(known.forms) < self.FORMS:
                     known.forms[accepted] = form
             return
-        forms = {**known.forms, accepted: form} if known and len(known.forms) < self.FORMS else {accepted: form}
+        # Other bytes may be in another transfer syntax, so what was chosen for the former does not hold for them.
+        same = known is not None and known.tag == tag and known.document["file"] == file
+        forms = {**known.forms, accepted: form} if same and len(known.forms) < self.FORMS else {accepted: form}
         until = float("inf") if read is None else read + self.life
         size = len(orjson.dumps(file)) + 1000
         self.drop(key)
