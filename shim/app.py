@@ -34,6 +34,7 @@ from shim.search.counts import CountCache
 from shim.stow.pace import Pace
 from shim.wado.cache import Cache
 from shim.wado.known import Register
+from shim.wado.neighbours import Neighbours
 
 SERVICES = (
     qido,
@@ -74,6 +75,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["dicouch"]["counts"] = CountCache()
     app.extensions["dicouch"]["pace"] = Pace(couch)
     app.extensions["dicouch"]["register"] = Register(config.remember)
+    app.extensions["dicouch"]["neighbours"] = Neighbours()
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)
     app.extensions["dicouch"]["indexes"] = Indexes(couch)
 

@@ -15,6 +15,8 @@ from shim.search.plan import HIGH, Range, between
 from shim.search.query import Query
 
 DESIGN = "_design/dicom"
+# Instance Number of what has none, as ``views/lib/rows.js`` sorts it.
+LAST = 4294967295
 LISTS = {"study": "studies", "series": "series", "instance": "instances"}
 # A request line longer than this goes as a POST: CouchDB refuses request targets over 8 KB.
 LONGEST_QUERY = 6000
@@ -238,6 +240,19 @@ def with_headers(study: str, series: str, instance: str) -> CouchRequest:
     """Return the request for an instance's document and its study's and series' headers: one, and no index is read."""
     ids = [f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"]
     return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
+
+
+def headers(study: str, series: str) -> CouchRequest:
+    """Return the request for a study's and a series' headers."""
+    ids = [f"{study}:study", f"{study}:{series}"]
+    return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
+
+
+def behind(study: str, series: str, number: float | None, count: int) -> CouchRequest:
+    """Return the request for the index rows of instances of a series from an Instance Number on; None is the last."""
+    place = {"startkey": as_json([study, series, LAST if number is None else number])}
+    params = {**between([study, series], [study, series]), **place, "reduce": "false", "limit": count}
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", params)
 
 
 def corrections(study: str) -> CouchRequest:

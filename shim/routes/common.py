@@ -31,6 +31,7 @@ from shim.search.extended import Extended
 from shim.store import Bytes
 from shim.uids import series_uid_problem, uid_problem
 from shim.wado.known import Register
+from shim.wado.neighbours import Neighbours
 from shim.wado.retrieve import Retriever
 
 
@@ -62,6 +63,11 @@ def store() -> Bytes:
 def register() -> Register:
     """Return what the process knows of instances."""
     return current_app.extensions["dicouch"]["register"]
+
+
+def neighbours() -> Neighbours:
+    """Return which series the process is asked for, instance by instance."""
+    return current_app.extensions["dicouch"]["neighbours"]
 
 
 def reader() -> Retriever:

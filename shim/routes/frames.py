@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
@@ -17,11 +18,12 @@ from shim.pixels.decode import can_decode, decode, native_bytes
 from shim.pixels.encode import ENCODED, can_encode, encode
 from shim.pixels.errors import PixelError, Unsupported
 from shim.routes import common
-from shim.store import ATTACHED, ATTACHMENT, FOLDER
+from shim.store import ATTACHED, FOLDER
 from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, frame_list, is_native, media_type
 from shim.wado.imaging import image_of
-from shim.wado.known import Changed
-from shim.wado.retrieve import Retriever, describe
+from shim.wado.known import Changed, Register
+from shim.wado.neighbours import SPAN
+from shim.wado.retrieve import Retriever, Stored, describe, stored_in
 
 blueprint = Blueprint("frames", __name__)
 
@@ -51,7 +53,7 @@ def retrieve_frames(study, series, instance, frames):
     tag = common.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
     if known := common.unchanged(tag):
         return known
-    if one and is_plain(document) and syntax == plain_syntax(document["file"]["transferSyntax"]):
+    if one and is_kept(document, chosen):
         reader.check = remember(document, chosen, asked)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
         return common.multipart_answer(media_type(syntax), list(parts), syntax, tag)
@@ -65,7 +67,7 @@ def known_frame(reader: Retriever, document_id: str, number: int) -> Response | 
     See `shim.wado.known` for what makes this exact.
     """
     register = common.register()
-    key = key_of(document_id, in_folder=True)
+    key = key_of(document_id, in_folder=True, authorization=common.authorization())
     known = register.get(key) if register.life else None
     if known is None:
         key = key_of(document_id, in_folder=False)
@@ -94,28 +96,73 @@ def known_frame(reader: Retriever, document_id: str, number: int) -> Response | 
     return common.part_alone(part, tag)
 
 
-def key_of(document_id: str, *, in_folder: bool) -> Hashable:
+def key_of(document_id: str, *, in_folder: bool, authorization: str | None = None) -> Hashable:
     """Return under what an instance is known; in a folder only to who read it."""
-    return ("frame", document_id, common.authorization() if in_folder else None, in_folder)
+    return ("frame", document_id, authorization if in_folder else None, in_folder)
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Keeps instances for who asks for frames of one; it can be used when the request is gone.
+
+    Attributes
+    ----------
+    register : Register
+    authorization : str or None
+        Of who asks.
+    accepted : hashable
+        What negotiation looks at.
+    """
+
+    register: Register
+    authorization: str | None
+    accepted: Hashable
+
+    def keep(self, stored: Stored, chosen: MediaType, asked: float) -> None:
+        """Keep an instance as the database told it at a time."""
+        if stored.file["store"] == ATTACHED:
+            self.put(stored, chosen, tag=stored.digest)
+        elif self.register.life and stored.file["store"].startswith(FOLDER):
+            # A linked file stays when its document is deleted, so that it is there tells nothing.
+            self.put(stored, chosen, asked)
+
+    def put(self, stored: Stored, chosen: MediaType, asked: float | None = None, tag: str = "") -> None:
+        self.register.put(self.key(stored), stored.id, stored.file, tag, self.accepted, chosen, asked)
+
+    def key(self, stored: Stored) -> Hashable:
+        """Return under what an instance is kept."""
+        return key_of(stored.id, in_folder=stored.file["store"] != ATTACHED, authorization=self.authorization)
 
 
 def remember(document: dict, chosen: MediaType, asked: float) -> Callable[[str], None] | None:
-    """Keep an instance that the database gave; of an attachment return what does, once its digest is seen."""
-    register, accepted, document_id, file = common.register(), accepts(), document["_id"], document["file"]
-    if file["store"] != ATTACHED:
-        # A linked file stays when its document is deleted, so that it is there tells nothing.
-        if register.life and file["store"].startswith(FOLDER):
-            key = key_of(document_id, in_folder=True)
-            register.put(key, document_id, file, "", accepted, chosen, asked)
+    """Keep an instance, of an attachment once its entity tag is seen; have those around it read when others were, too.
+
+    Returns
+    -------
+    callable or None
+        To be told the entity tag of the attachment.
+    """
+    keeper = Keeper(common.register(), common.authorization(), accepts())
+    reader, one = common.reader(), stored_in(document)
+
+    def read() -> None:
+        asked = time.monotonic()
+        for stored in reader.behind(one, SPAN):
+            alike = stored.file["transferSyntax"] == one.file["transferSyntax"]
+            if alike and stored.file.get("frames") and keeper.register.get(keeper.key(stored)) is None:
+                keeper.keep(stored, chosen, asked)
+
+    series = document["_id"].rpartition(":")[0]
+    common.neighbours().asked(("frame", series, keeper.accepted, keeper.authorization), read)
+    if one.file["store"] != ATTACHED:
+        keeper.keep(one, chosen, asked)
         return None
-    key = key_of(document_id, in_folder=False)
-    digest = document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest")
+    return lambda tag: keeper.keep(one, chosen, asked) if tag and tag == one.digest else None
 
-    def keep(tag: str) -> None:
-        if tag and digest == f"md5-{tag}":
-            register.put(key, document_id, file, tag, accepted, chosen)
 
-    return keep
+def is_kept(document: dict, chosen: MediaType) -> bool:
+    """Return whether frames of an instance go out as they are stored, so that knowing where they lie is enough."""
+    return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"]["transferSyntax"])
 
 
 def accepts() -> Hashable:

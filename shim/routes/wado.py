@@ -17,6 +17,7 @@ from shim.store import ATTACHED, LINK
 from shim.wado import instances as files
 from shim.wado import known
 from shim.wado.ahead import Ahead
+from shim.wado.neighbours import SPAN
 from shim.wado.retrieve import Retriever, Stored
 from shim.wado.zip_stream import write_zip
 
@@ -59,10 +60,8 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
             common.register().drop(key_of(found[0].id))
     asked, generation = time.monotonic(), known.generation()
     found = reader.instances(study, series, instance)
-    one = found[0]
-    if instance and not one.changes and common.register().life and not one.file["store"].startswith(LINK):
-        # A linked file stays when its document is deleted, so that it is there tells nothing.
-        common.register().put(key_of(one.id), one.id, one.file, generation, "digest", one.digest, read=asked)
+    if instance and not found[0].changes:
+        keep_around(found[0], asked, generation)
     return answer(reader, found, ranges, uids)
 
 
@@ -85,9 +84,45 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
         return zipped(reader, found, ":".join(uids))
     if not chosen.is_multipart:
         return alone(reader, found[0], chosen.transfer_syntax)
-    # The index knows no digests of files: a study or series has no cheap validator.
-    tag = common.tag_of(found[0].id, found[0].tag, chosen, common.base_url()) if len(uids) == 3 else None
-    return (tag and common.unchanged(tag)) or multipart(reader, found, ranges, tag)
+    tag = common.tag_of(*(f"{one.id} {one.tag}" for one in found), chosen, common.base_url())
+    return common.unchanged(tag) or multipart(reader, found, ranges, tag)
+
+
+def keep_around(one: Stored, asked: float, generation: str) -> None:
+    """Keep an instance that the database gave, and have those around it read when others of its series were, too.
+
+    Parameters
+    ----------
+    one : Stored
+        Without anything that people fixed.
+    asked : float
+        When the database was asked.
+    generation : str
+        Of before that.
+    """
+    register, authorization = common.register(), common.authorization()
+    if not register.life:
+        return
+    keep(register, authorization, one, asked, generation)
+    study, series, _instance = one.id.split(":")
+    reader = common.reader()
+
+    def read() -> None:
+        generation, asked = known.generation(), time.monotonic()
+        found = reader.behind(one, SPAN)
+        if not reader.is_fixed(study, series):
+            for stored in found:
+                keep(register, authorization, stored, asked, generation)
+
+    common.neighbours().asked(("instance", study, series, authorization), read)
+
+
+def keep(register: known.Register, authorization: str | None, one: Stored, asked: float, generation: str) -> None:
+    """Keep an instance for a while."""
+    # A linked file stays when its document is deleted, so that it is there tells nothing.
+    if not one.file["store"].startswith(LINK):
+        key = ("instance", one.id, authorization)
+        register.put(key, one.id, one.file, generation, "digest", one.digest, read=asked)
 
 
 def key_of(document_id: str) -> Hashable:

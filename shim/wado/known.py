@@ -15,6 +15,7 @@ An instance whose bytes are in a folder: no request is left. What holds:
 - A correction made through any worker shows at once: entries are of a `generation` that all processes share, and a
   correction makes a new one behind its write and before its answer. Entries for whole instances are of those without
   any correction, and an instance stored meanwhile brings none.
+- What was read of the index around an instance (`shim.wado.neighbours`) is as good as what its document said.
 - An entry is for the very ``Authorization`` that the database let read it, and lives for `Config.remember` seconds.
   For that long remain unseen: a right that was taken back, and what is written to the database past the shim
   (a document deleted or a header corrected in Fauxton, replication), or by a shim on another machine (corrections).

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import orjson
 
 from shim import rewrite
-from shim.couch import CHUNK, Couch, segment
+from shim.couch import CHUNK, Answer, Couch, Pending, segment
 from shim.errors import DicomWebError
 from shim.part10.inflated import open_inflated
 from shim.rewrite import CouchRequest
@@ -50,13 +50,15 @@ class Stored:
     id : str
         Document id.
     file : dict
-        At least ``store``, ``size`` and ``transferSyntax``; from the document also ``sha256``, ``bulk`` and ``frames``.
+        From the index ``store``, ``size``, ``transferSyntax``, ``sha256``, and mostly ``frames`` and their ``bulk``.
     changes : tuple of Change
         What people fixed in it.
     ordered : bool
         Whether the elements of the file are in ascending order.
     digest : str
         Of the attachment with the bytes, where it was told: its entity tag.
+    number : int or float or None
+        Instance Number, where the document told it.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Stored:
     changes: tuple[Change, ...] = ()
     ordered: bool = True
     digest: str = ""
+    number: float | None = None
 
     @property
     def tag(self) -> str:
@@ -76,6 +79,25 @@ class Stored:
         """Return the resource's path below the DICOMweb root."""
         study, series, instance = self.id.split(":")
         return f"/studies/{study}/series/{series}/instances/{instance}"
+
+
+def stored_in(document: dict) -> Stored:
+    """Return an instance as its document tells, without what people fixed."""
+    digest = document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest", "")
+    number = (document["dataset"].get("00200013", {}).get("Value") or [None])[0]
+    number = number if isinstance(number, int | float) else None
+    return Stored(document["_id"], document["file"], digest=digest.removeprefix("md5-"), number=number)
+
+
+def stored_in_row(row: dict) -> Stored:
+    """Return an instance as a row of the index tells, without what people fixed."""
+    file = row["value"]["file"]
+    return Stored(row["id"], file, digest=file.get("digest", "").removeprefix("md5-"))
+
+
+def digest_in(document: dict) -> str:
+    """Return the entity tag that the database gives the bytes of an instance; empty when they are elsewhere."""
+    return document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest", "").removeprefix("md5-")
 
 
 class Retriever:
@@ -97,22 +119,19 @@ class Retriever:
         self.check: Callable[[str], None] | None = None
         self._inflated: tuple[tuple | None, BinaryIO | None] = (None, None)
 
-    def ask(self, request: CouchRequest):
-        """Send a request; the answer's body is unread."""
-        body = None if request.body is None else orjson.dumps(request.body)
-        headers = {"Content-Type": "application/json"} if body else {}
-        return self.couch.request(
-            request.method,
-            request.path,
-            params=request.params,
-            body=body,
-            headers=headers,
-            authorization=self.authorization,
+    def start(self, request: CouchRequest) -> Pending:
+        """Send a request whose answer is awaited later."""
+        return self.couch.start_json(
+            request.method, request.path, body=request.body, params=request.params, authorization=self.authorization
         )
+
+    def ask(self, request: CouchRequest) -> Answer:
+        """Send a request; the answer's body is unread."""
+        return self.start(request).answer()
 
     def rows(self, request: CouchRequest) -> list[dict]:
         """Return the rows that answer a request."""
-        return orjson.loads(self.ask(request).read())["rows"]
+        return self.start(request).json()["rows"]
 
     def document(self, study: str, series: str, instance: str) -> dict:
         """Return an instance document.
@@ -126,6 +145,15 @@ class Retriever:
         if found is None or found.get("type") != "instance":
             raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
         return found
+
+    def behind(self, one: Stored, count: int) -> list[Stored]:
+        """Return up to `count` instances of the series of one, from its number on, without what people fixed."""
+        study, series, _instance = one.id.split(":")
+        return [stored_in_row(row) for row in self.rows(rewrite.behind(study, series, one.number, count))]
+
+    def is_fixed(self, study: str, series: str) -> bool:
+        """Return whether people fixed something in the headers of a series or its study."""
+        return any((row.get("doc") or {}).get("fixes") for row in self.rows(rewrite.headers(study, series)))
 
     def whole(self, document: dict) -> dict:
         """Return an instance document with its whole data set, which may be in an attachment."""
@@ -151,16 +179,16 @@ class Retriever:
             document, *headers = (row.get("doc") or {} for row in rows)
             if document.get("type") != "instance":
                 raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
-            told = document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest", "")
-            found = [Stored(document["_id"], document["file"], digest=told.removeprefix("md5-"))]
+            found = [stored_in(document)]
             if not any(header.get("fixes") for header in headers):
                 return found
+            corrected = self.corrections(study)
         else:
-            rows = self.rows(rewrite.instances(study, series))
-            if not rows:
+            below, beside = self.start(rewrite.instances(study, series)), self.start(rewrite.corrections(study))
+            found = [stored_in_row(row) for row in below.json()["rows"]]
+            corrected = [row["value"] for row in beside.json()["rows"]]
+            if not found:
                 raise DicomWebError(404, f"there is no {describe(study, series)}")
-            found = [Stored(row["id"], row["value"]["file"]) for row in rows]
-        corrected = self.corrections(study)
         if not any(correction.get("fixes") for correction in corrected):
             return found
         modified = orjson.loads(self.ask(rewrite.modifications(study, series, instance, corrected)).read())

@@ -7,5 +7,7 @@ function (doc) {
     return;
   }
   var uids = rows.uids(doc);
-  emit([uids.study, uids.series, rows.number(doc.dataset, '00200013'), uids.instance], rows.instance(doc));
+  var value = rows.instance(doc);
+  value.file = rows.file(doc);
+  emit([uids.study, uids.series, rows.number(doc.dataset, '00200013'), uids.instance], value);
 }

@@ -104,6 +104,28 @@ exports.instance = function (doc) {
   };
 };
 
+// What reading the bytes of an instance and its frames takes, so that whoever goes through a series need not read its
+// documents. Where frames lie is left out when it takes much room: many fragments.
+exports.file = function (doc) {
+  var file = doc.file;
+  var told = { store: file.store, size: file.size, transferSyntax: file.transferSyntax, sha256: file.sha256 };
+  var attached = isObject(doc._attachments) && doc._attachments['object.dcm'];
+  if (attached && attached.digest) {
+    told.digest = attached.digest;
+  }
+  if (isObject(file.frames) && isObject(file.bulk) && !file.deflated && JSON.stringify(file.frames).length <= 200) {
+    ['7FE00010', '7FE00008', '7FE00009'].some(function (tag) {
+      if (file.bulk[tag]) {
+        told.frames = file.frames;
+        told.bulk = {};
+        told.bulk[tag] = file.bulk[tag];
+      }
+      return file.bulk[tag];
+    });
+  }
+  return told;
+};
+
 // All that an instance's document has; a transfer syntax is no attribute of the data set (PS3.10 7.1).
 exports.whole = function (doc) {
   var dataset = copy(doc.dataset);

@@ -1,0 +1,128 @@
+"""Who reads two instances of a series gets the others without the database being asked for each; never old bytes."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+import requests
+from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian
+
+from shim.wado.neighbours import Neighbours
+from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, STORED, Site
+from tests.made import instance
+
+SERIES = "/dicom-web/studies/9.1/series/9.1.1"
+COUNT = 5
+WAYS = [("", PARTS), ("/frames/1", ALONE)]
+
+
+def made(number: int, pixels: bytes) -> bytes:
+    return instance("9.1", "9.1.1", f"9.1.1.{number}", pixels=pixels, InstanceNumber=str(number))
+
+
+def path(number: int, below: str = "") -> str:
+    return f"{SERIES}/instances/9.1.1.{number}{below}"
+
+
+@pytest.fixture(params=["attachment", "folder"])
+def site(request, fresh_database, tmp_path):
+    place = "attachment" if request.param == "attachment" else f"folder:{tmp_path}"
+    site = Site(fresh_database, bytes=place, remember=30.0)
+    site.place = request.param
+    for app in site.apps:  # what is read in the background is there when the answer is
+        app.extensions["dicouch"]["neighbours"] = Neighbours(submit=lambda job, *arguments: job(*arguments))
+    for number in range(1, COUNT + 1):
+        site.store(made(number, FIRST))
+    yield site
+    site.delete()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_after_two_instances_the_others_are_known(site, way):
+    below, headers = way
+    assert site.get(path(1, below), headers)[1]
+    _answer, asked = site.get(path(2, below), headers)
+    assert any("instances_by_series" in request for request in asked)
+    for number in range(3, COUNT + 1):
+        answer, asked = site.get(path(number, below), headers)
+        assert FIRST in answer.data
+        if site.place == "folder":
+            assert asked == []
+        else:
+            assert [request.partition("?")[0].rpartition("/")[2] for request in asked] == ["object.dcm"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_read_ahead_is_never_old(site, way):
+    below, headers = way
+    for number in (1, 2):
+        site.get(path(number, below), headers)
+    site.store(made(3, SECOND))
+    assert SECOND in site.get(path(3, below), headers)[0].data
+    site.apps[1].test_client().delete(path(4))
+    assert site.get(path(4, below), headers)[0].status_code == 404
+    assert site.get(path(5, below), headers | {"Authorization": "Basic eDp5"})[0].status_code == 401
+
+
+def test_a_correction_shows_in_what_was_read_ahead(site):
+    client = site.apps[1].test_client()
+    for number in (1, 2):
+        site.get(path(number), PARTS)
+    fix = {"tag": "00081030", "value": "Mended", "by": "Ann"}
+    assert client.post("/dicom-web/studies/9.1/conflicts", json=fix).status_code == 200
+    for number in range(1, COUNT + 1):  # nor is anything read ahead without it
+        assert b"Mended" in site.get(path(number), PARTS)[0].data
+
+
+def test_an_instance_in_another_transfer_syntax_is_asked_for(site):
+    other, file = dcmread(BytesIO(made(6, SECOND))), BytesIO()
+    other.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    other.save_as(file, implicit_vr=True, little_endian=True, enforce_file_format=True)
+    site.store(file.getvalue())
+    for number in (1, 2):
+        site.get(path(number, "/frames/1"), ALONE)
+    answer, asked = site.get(path(6, "/frames/1"), ALONE)
+    assert answer.data == SECOND
+    assert len(asked) >= 1
+
+
+def test_two_series_in_turn(site):
+    """Only a second instance of the same series stands for interest in it."""
+    assert not any("instances_by_series" in request for request in site.get(path(1), STORED)[1])
+    assert not any("instances_by_series" in request for request in site.get(path(2, "/frames/1"), ALONE)[1])
+
+
+@pytest.mark.parametrize("below", ["", "/series/9.1.1"])
+def test_a_study_and_a_series_have_a_validator(site, below):
+    """RFC 9110 13.1.2: asked again, they are not sent again while they are the same."""
+    where = f"/dicom-web/studies/9.1{below}"
+    first, _asked = site.get(where, PARTS)
+    again, _asked = site.get(where, PARTS | {"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert site.get(where, PARTS)[0].data == first.data
+    site.store(made(3, SECOND))
+    after, _asked = site.get(where, PARTS | {"If-None-Match": first.headers["ETag"]})
+    assert after.status_code == 200
+    assert SECOND in after.data
+    fix = {"tag": "00081030", "value": "Mended", "by": "Ann"}
+    assert site.apps[1].test_client().post("/dicom-web/studies/9.1/conflicts", json=fix).status_code == 200
+    mended, _asked = site.get(where, PARTS | {"If-None-Match": after.headers["ETag"]})
+    assert mended.status_code == 200
+    assert b"Mended" in mended.data
+
+
+def test_the_index_tells_what_the_documents_do(site):
+    view = f"{site.database}/_design/dicom/_view/instances_by_series"
+    rows = requests.get(view, params={"reduce": "false", "include_docs": "true"}, timeout=30).json()["rows"]
+    assert len(rows) == COUNT
+    for row in rows:
+        told, file = row["value"]["file"], row["doc"]["file"]
+        assert {name: file[name] for name in told if name not in ("digest", "bulk")} == {
+            name: told[name] for name in told if name not in ("digest", "bulk")
+        }
+        assert set(told) >= {"store", "size", "transferSyntax", "sha256", "frames"}
+        assert told["bulk"] == {"7FE00010": file["bulk"]["7FE00010"]}
+        attached = row["doc"].get("_attachments", {}).get("object.dcm", {})
+        assert told.get("digest") == attached.get("digest")
