@@ -131,12 +131,15 @@ class Side:
         The processes, with all their children, whose processor time counts.
     settle : callable, optional
         Waits until the server has done what it does afterwards.
+    connections : int, optional
+        Where sides differ in that.
     """
 
     root: str
     operations: Sequence[Operation]
     pids: tuple[int, ...] = ()
     settle: Callable[[], None] | None = None
+    connections: int | None = None
 
 
 class Connection:
@@ -317,7 +320,7 @@ def race(sides: Mapping[str, Side], connections: int = 1, rounds: int = 4) -> di
                 continue
             before = processor_time(side.pids)
             try:
-                sample = run(side.root, share, connections)
+                sample = run(side.root, share, side.connections or connections)
             except Refused as problem:
                 refused[name] = problem
                 continue

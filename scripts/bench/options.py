@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.databases import find_couchdb
 
-PARTS = ("stow", "wado", "metadata", "qido", "memory")
+PARTS = ("stow", "together", "wado", "metadata", "qido", "memory")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Options:
     big: int = 1024
     frame_file: int = 0
     clients: int = 8
+    together: int = 2000
     keep: Path | None = None
     out: Path = Path("bench-results")
 
@@ -61,6 +62,7 @@ TINY = {
     "big": 3,
     "frame_file": 3,
     "clients": 2,
+    "together": 12,
 }
 
 
@@ -87,7 +89,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         ("loaded", "N", "instances stored before the first search after a load"),
         ("big", "MB", "size of the instance whose storing and retrieving is watched for memory"),
         ("frame-file", "MB", "size of a multi-frame instance of which a far frame is compared; 0 leaves it out"),
-        ("clients", "N", "clients that retrieve the big instance at once"),
+        ("clients", "N", "clients that retrieve the big instance, or store together, at once"),
+        ("together", "N", "instances that clients store together"),
     ):
         shown = f"{text} ({getattr(default, name.replace('-', '_'))})"
         parser.add_argument(f"--{name}", type=_number, metavar=metavar, help=shown)
