@@ -3,8 +3,9 @@
     python -m tests.fuzz_http --url http://127.0.0.1:5985/dicom-web --pid 4711 --cases 5000 --seconds 600
 
 A case is one store request: mutated Part 10 files, a mutated multipart body, mutated metadata with bulk data, an odd
-Content-Type, or a body that breaks off. What is answered as stored is retrieved at once (bit for bit one of the files
-that were sent) and asked for metadata, a frame and a rendering; at the end all of it is retrieved and listed again.
+Content-Type, a body that breaks off, or chunks that are none. What is answered as stored is retrieved at once (bit for
+bit one of the files that were sent) and asked for metadata, a frame and a rendering; at the end all of it is retrieved
+and listed again.
 `--pid` is that of gunicorn's master, whose workers must not grow. One client at a time, in a database of its own.
 """
 
@@ -37,16 +38,30 @@ from tests.unit.test_part10_fuzz import SEEDS
 FILES = Path(pydicom.data.__file__).parent / "test_files"
 MULTIPART = 'multipart/related; type="application/dicom"; boundary=abc'
 AS_STORED = "application/dicom; transfer-syntax=*"
-KINDS = ["files", "files", "body", "metadata", "content type", "breaks off"]
+KINDS = ["files", "files", "body", "metadata", "content type", "breaks off", "chunks"]
+# What is compared with the bytes that were sent: broken chunks make other bytes of them, metadata a new file.
+COMPARED = {"files", "body", "content type", "breaks off"}
 ODD_JSON = [b'"', b"\\", b"{", b"}", b"[", b"]", b":", b"null", b"-1e999", b"1e5000", b"\\ud800", b'"vr":"SQ"', b"0"]
 ODD_TYPE = [b";", b'"', b"=", b"type", b"boundary", b"\xff", b" ", b"\\", b"/", b"*", b",", b"application/dicom+xml"]
 CONTROL = re.compile(r"[\0-\x1f\x7f]")
+SIZE_LINES = [
+    b"0\r\n\r\n",
+    b"zz\r\n",
+    b"-1\r\n",
+    b"f" * 16,
+    b"5;a=b\r\n",
+    b"5;\r\r\n",
+    b"\r\n",
+    b"5\n",
+    b"",
+]
 LOOKED_AT = {
     "/metadata": "application/dicom+json",
     "/frames/1": "multipart/related; type=application/octet-stream",
     "/rendered": "image/jpeg, */*",
 }
 SLOW = 20.0
+CHUNKS = -1
 
 
 @dataclass
@@ -71,7 +86,10 @@ class Client:
         self._connection = http.client.HTTPConnection(self._host, timeout=SLOW * 2)
 
     def ask(self, method: str, path: str, headers: dict, body: bytes | None = None, sent: int | None = None):
-        """Return status and body; a body of which only `sent` bytes are sent says that it is longer."""
+        """Return status and body.
+
+        A body of which only `sent` bytes are sent says that it is longer; one of `CHUNKS` says nothing.
+        """
         began = time.perf_counter()
         for attempt in (1, 2):
             try:
@@ -92,12 +110,12 @@ class Client:
         self._connection.putrequest(method, self.root + path, skip_accept_encoding=True)
         for name, value in headers.items():
             self._connection.putheader(name, value)
-        if body is not None:
+        if body is not None and sent != CHUNKS:
             self._connection.putheader("Content-Length", str(len(body)))
         self._connection.endheaders()
         if body is not None:
             with contextlib.suppress(BrokenPipeError):  # refused before all of it was read: the answer is there
-                self._connection.send(body[:sent])
+                self._connection.send(body if sent == CHUNKS else body[:sent])
         if sent is not None:
             self._connection.sock.shutdown(socket.SHUT_WR)
 
@@ -137,7 +155,11 @@ class Fuzz:
             odd = mutate(self.random, MULTIPART.encode(), ODD_TYPE).decode("latin-1")
             headers["Content-Type"] = CONTROL.sub(" ", odd)  # with those it is no HTTP, and gunicorn says so
         elif kind == "breaks off":
+            if self.random.random() < 0.3:
+                body, headers["Content-Type"], kept = parts[0], "application/dicom", []
             sent = self.random.randrange(len(body))
+        elif kind == "chunks":
+            body, sent, headers["Transfer-Encoding"] = self.chunks(body), CHUNKS, "chunked"
         path = self.random.choice(["/studies"] * 9 + ["/studies/1.2.3"])
         status, answer = self.client.ask("POST", path, headers, body, sent)
         self.told.kinds[kind] += 1
@@ -147,6 +169,16 @@ class Fuzz:
             return
         for path in self.stored(kind, answer, kept):
             self.retrieve(path, kind, body, kept)
+
+    def chunks(self, body: bytes) -> bytes:
+        """Return a body in chunks, some of whose size lines are none."""
+        pieces, position = [], 0
+        while position < len(body):
+            piece = body[position : position + self.random.choice([1, 100, 5000, 100_000])]
+            position += len(piece)
+            line = self.random.choice(SIZE_LINES) if self.random.random() < 0.1 else b"%x\r\n" % len(piece)
+            pieces.append(line + piece + b"\r\n")
+        return b"".join(pieces) + self.random.choice([b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"0\r\n", b""])
 
     def metadata(self) -> tuple[bytes, str]:
         """Return a mutated request of metadata and bulk data, and its Content-Type."""
@@ -161,7 +193,7 @@ class Fuzz:
         """Return the paths of what an answer says is stored."""
         told = json.loads(answer)
         items = [item for tag in ("00081199", "00081198", "0008119A") for item in told.get(tag, {}).get("Value", [])]
-        if sent is not None and len(items) != len(sent):
+        if kind == "files" and len(items) != len(sent):
             self.wrong(f"{kind}: {len(sent)} files, {len(items)} told", b"".join(sent))
         stored = [item for item in items if "00081190" in item]
         self.told.acknowledged += len(stored)
@@ -173,7 +205,7 @@ class Fuzz:
         if status != 200:
             self.wrong(f"{kind}: stored, then {path} answers {status} {content[:200]!r}", body)
             return
-        if kind != "metadata" and not (content in sent if sent is not None else content in body):
+        if kind in COMPARED and not (content in sent if sent is not None else content in body):
             self.wrong(f"{kind}: {path} is not what was sent", body)
         self.kept[path] = hashlib.sha256(content).hexdigest()
         for suffix, accept in LOOKED_AT.items():
