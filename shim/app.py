@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 from shim import timing
 from shim.config import Config
 from shim.couch import Couch, CouchError, told
-from shim.errors import DicomWebError
+from shim.errors import BROKEN_BODY, DicomWebError
 from shim.headers import Merged
 from shim.pixels.errors import BadParameter, PixelError, TooLarge
 from shim.proxy import ProxyHeaders
@@ -92,6 +92,8 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(CouchError, lambda problem: answer_error(told(problem)))
     app.register_error_handler(BadParameter, lambda problem: answer_error(DicomWebError(400, str(problem))))
     app.register_error_handler(PixelError, answer_pixels)
+    for kind in BROKEN_BODY:
+        app.register_error_handler(kind, answer_broken_body)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
     app.after_request(add_cors)
@@ -116,6 +118,11 @@ def answer_error(problem: DicomWebError) -> Response:
 def answer_pixels(problem: PixelError) -> Response:
     """Answer that pixels cannot be had in the form that was asked for."""
     return answer_error(DicomWebError(413 if isinstance(problem, TooLarge) else 406, str(problem)))
+
+
+def answer_broken_body(problem: Exception) -> Response:
+    """Answer that the request's body is no HTTP; gunicorn closes the connection."""
+    return answer_error(DicomWebError(400, f"the request's body breaks off: {type(problem).__name__}"))
 
 
 def answer_http_exception(problem: HTTPException) -> Response:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from gunicorn.http.errors import NoMoreData, ParseException
+
+# What reading a request's body raises when it comes in chunks that are none, or breaks off between two.
+BROKEN_BODY = (NoMoreData, ParseException)
+
 NAMES = {
     400: "bad_request",
     401: "unauthorized",

@@ -131,17 +131,21 @@ class FolderStore:
     def locate(self, file: dict) -> Path | None:
         """Return the file of an instance; None when it is not there or not below the root."""
         path = self._paths(file["store"].removeprefix(FOLDER))
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and os.path.isfile(path) else None  # `Path.is_file` raises for long names
 
     def _path(self, name: str) -> Path | None:
         path = _resolved(self.root / name)
         return path if path is not None and path.is_relative_to(self.root.resolve()) else None
 
     def discard(self, file: dict) -> None:
-        """Remove the file of an instance; files outside the root are left alone."""
-        path = self.locate(file)
-        if path is not None:
-            path.unlink(missing_ok=True)
+        """Remove the file of an instance, of a link only the link: others may have what it leads to.
+
+        Files outside the root are left alone.
+        """
+        path = self.root / file["store"].removeprefix(FOLDER)
+        folder = _resolved(path.parent)
+        if folder is not None and folder.is_relative_to(self.root.resolve()) and self.locate(file) is not None:
+            (folder / path.name).unlink(missing_ok=True)
 
 
 class LinkStore:
@@ -186,7 +190,7 @@ class LinkStore:
             503 when it is not the file any more that was linked.
         """
         path = _resolved(Path(file["store"].removeprefix(LINK)))
-        if path is None or not self._allowed(path) or not path.is_file():
+        if path is None or not self._allowed(path) or not os.path.isfile(path):
             return None
         if path.stat().st_size != file["size"] or (self.check and _digest(path) != file["sha256"]):
             raise DicomWebError(503, f"the linked file {path.name} is not what it was when it was linked")

@@ -13,6 +13,9 @@ MAX_UID_LENGTH = 64
 STUDY_MARK = "study"
 """The last part of a study document's id, which therefore cannot be a Series Instance UID."""
 
+COUNT = "count"
+"""``…/count`` tells how many there are of each level, so no resource can have that name."""
+
 # RFC 3986 pchar, without "%" (escapes) and ":" (the separator inside document ids).
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=@-]+")
 _NOT_SEGMENT = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=@-]")
@@ -41,6 +44,8 @@ def uid_problem(uid: str) -> str | None:
         return "is a relative path"
     if uid[0] == "_":
         return "starts with '_'"
+    if uid == COUNT:
+        return f"is the reserved word '{COUNT}'"
     return None
 
 

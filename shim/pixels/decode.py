@@ -12,7 +12,7 @@ from pydicom.pixels import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import ExplicitVRLittleEndian
 
-from shim.pixels.codestream import Codestream, read_header
+from shim.pixels.codestream import Header, read_header
 from shim.pixels.errors import PixelError, TooLarge, Unsupported
 from shim.pixels.guard import GUARD
 from shim.pixels.image import Image
@@ -188,7 +188,7 @@ def _compressed(image: Image, number: int, data: bytes, rgb: bool) -> Pixels:
     return Pixels(array, photometric)
 
 
-def _run(transfer_syntax: str, data: bytes, options: dict, header: Codestream | None) -> tuple[np.ndarray, dict]:
+def _run(transfer_syntax: str, data: bytes, options: dict, header: Header | None) -> tuple[np.ndarray, dict]:
     """Decode a frame: in this process where no input is known that makes the decoder run away, else in a guarded one.
 
     Of hundreds of thousands of damaged frames, RLE and 8-bit JPEG (Pillow's libjpeg-turbo) had an answer within

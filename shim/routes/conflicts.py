@@ -82,6 +82,23 @@ def number(text: str, name: str) -> int:
     return int(text)
 
 
+def body_of(sent) -> bytes:
+    """Return the whole body of a decision.
+
+    Raises
+    ------
+    DicomWebError
+        413, and 400 when the client went away midway.
+    """
+    length = sent.content_length or 0
+    body = sent.stream.read(LARGEST + 1) if length <= LARGEST else b""
+    if max(length, len(body)) > LARGEST:
+        raise DicomWebError(413, f"a correction has at most {LARGEST} bytes")
+    if len(body) < length:
+        raise DicomWebError(400, f"the body ends after {len(body)} of {length} bytes")
+    return body
+
+
 def read_fix(sent) -> Fix:
     """Read the JSON body of a decision.
 
@@ -90,13 +107,11 @@ def read_fix(sent) -> Fix:
     DicomWebError
         400, naming what is wrong; 413, 415.
     """
-    if (sent.content_length or 0) > LARGEST:
-        raise DicomWebError(413, f"a correction has at most {LARGEST} bytes")
     # No page of another site can send this without asking first.
     if sent.mimetype != "application/json":
         raise DicomWebError(415, "the body must be application/json")
     try:
-        body = orjson.loads(sent.stream.read(LARGEST))
+        body = orjson.loads(body_of(sent))
     except orjson.JSONDecodeError as problem:
         raise DicomWebError(400, f"the body is no JSON: {problem}") from problem
     if not isinstance(body, dict):

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, current_app, request
 
-from shim.errors import DicomWebError
+from shim.errors import BROKEN_BODY, DicomWebError
 from shim.media.dicom_xml import dataset_to_xml
 from shim.media.multipart import MalformedMultipart, Part
 from shim.media.negotiate import parse_media_type
@@ -173,7 +173,7 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
     complaint = ""
     try:
         for part in stow_body.instances(
-            stow_body.Limited(request.stream, settings.max_request_size),
+            stow_body.Limited(request.stream, settings.max_request_size, request.content_length),
             request.headers.get("Content-Type", ""),
             max_size=settings.max_instance_size,
             max_parts=settings.max_instances,
@@ -187,6 +187,10 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
         if not upload.finish():
             raise
         complaint = problem.reason
+    except (*BROKEN_BODY, ConnectionError):
+        complaint = "the request's body breaks off"
+        if not upload.finish():
+            raise
     except BlockingIOError as problem:  # the bound of shim/worker.py
         complaint = "the request's body did not go on"
         if not upload.finish():

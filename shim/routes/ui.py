@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import Blueprint, Response, redirect, request, url_for
 
@@ -11,7 +11,7 @@ from shim.conflicts import Fix
 from shim.couch import Answer, CouchError
 from shim.errors import DicomWebError
 from shim.routes import common
-from shim.routes.conflicts import LARGEST, conflicts, is_patient, name_of, page_of, series_of, tag_of
+from shim.routes.conflicts import body_of, conflicts, is_patient, name_of, page_of, series_of, tag_of
 
 blueprint = Blueprint("ui", __name__, url_prefix="/ui")
 
@@ -40,9 +40,8 @@ def save(study):
     """Save what a person chose, and show the study again."""
     common.check_uids(study=study)
     check_origin()
-    if (request.content_length or 0) > LARGEST:
-        raise DicomWebError(413, f"a correction has at most {LARGEST} bytes")
-    form = {name: request.form.get(name, "") for name in FIELDS if name in request.form}
+    given = dict(parse_qsl(body_of(request).decode(errors="replace"), keep_blank_values=True))
+    form = {name: given[name] for name in FIELDS if name in given}
     undo = form.get("action") == "undo"
     try:
         fix = Fix(

@@ -17,23 +17,26 @@ SPOOL_LIMIT = 1 << 20
 
 
 class Limited:
-    """A request body that is refused once it is longer than the site allows.
+    """A request body that is refused once it is longer than the site allows, and where it ends too early.
 
     Parameters
     ----------
     stream : file object
     limit : int
         Bytes.
+    length : int or None
+        Bytes that the request says it has: a client that goes away midway leaves fewer, which are no instance.
     """
 
-    def __init__(self, stream, limit: int):
+    def __init__(self, stream, limit: int, length: int | None = None):
         self._stream = stream
         self._left = limit
         self._limit = limit
+        self._length = length
         self._passed = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read; DicomWebError 413 once the limit is passed, but not before what precedes it was given."""
+        """Read; DicomWebError 413 once the limit is passed, 400 for an early end, both after what precedes them."""
         if self._passed:
             raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
         piece = self._stream.read(size)
@@ -41,6 +44,8 @@ class Limited:
             self._passed = True
             return piece[: self._left] or self.read()
         self._left -= len(piece)
+        if not piece and size and self._length is not None and self._limit - self._left < self._length:
+            raise DicomWebError(400, f"the body ends after {self._limit - self._left} of {self._length} bytes")
         return piece
 
 

@@ -221,7 +221,6 @@ def test_refusals(ddoc):
     doc = header(ddoc)
     assert refused(ddoc, None, value="x")["status"] == 404
     assert refused(ddoc, doc, value="x", by="")["status"] == 400
-    assert refused(ddoc, doc, value={"vr": "PN", "Value": [["x"]]}) is None
     assert refused(ddoc, doc, value={"vr": 3})["status"] == 400
     assert refused(ddoc, doc, undo=True)["status"] == 409
     assert refused(ddoc, fix(ddoc, doc, "Poe"), value="x", seen="")["status"] == 409
@@ -278,6 +277,31 @@ def test_a_form_is_answered_with_the_page(ddoc):
     )
     chosen = {**FORM, "choice": json.dumps(name("Roe"))}
     assert post(ddoc, header(ddoc), chosen)[0]["dataset"][NAME] == name("Roe")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [["x"]],
+        [True],
+        [{"alphabetic": "Poe"}],
+        [{"Alphabetic": "Poe", "Given": "Ed"}],
+        [{"Alphabetic": {}}],
+        [{"Alphabetic": None}],
+        {"vr": "PN", "Value": "Poe"},
+        {"vr": "PN", "Value": {"Alphabetic": "Poe"}},
+        {"vr": "PN", "InlineBinary": "AA=="},
+    ],
+)
+def test_what_is_no_value_takes_nothing_away(ddoc, value):
+    told = refused(ddoc, header(ddoc), value=value)
+    assert told["status"] == 400
+    assert "Patient's Name (0010,0010)" in told["reason"]
+
+
+@pytest.mark.parametrize("value", [None, [], "", [None], [{}], {"vr": "PN"}, {"vr": "PN", "Value": []}])
+def test_no_value(ddoc, value):
+    assert fix(ddoc, header(ddoc), value)["dataset"].get(NAME, {"vr": "PN"}) == {"vr": "PN"}
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://h:2", "http://h:1.evil.example"])

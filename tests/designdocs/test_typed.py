@@ -73,6 +73,8 @@ def test_taken(ddoc, vr, text, value):
         ("SH", "x" * 17),
         ("PN", "x" * 65),
         ("PN", "a=b=c=d"),
+        ("PN", "a\nb"),
+        ("PN", "a\tb"),
         ("PN", "a^b^c^d^e^f"),
         ("LT", "x" * 10241),
         ("AE", "ä"),

@@ -2,8 +2,11 @@
 
 import io
 import itertools
+import json
+import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import requests
@@ -296,6 +299,31 @@ def test_refused(study, body, status, reason):
     assert set(response.json()) == {"error", "reason"}
     assert reason in response.json()["reason"]
     assert study.state()["history"] == []
+
+
+def chunked(url, data, kind):
+    return requests.post(url, data=iter([data]), headers={"Content-Type": kind}, timeout=60).status_code
+
+
+def test_bodies_that_are_cut_off_or_too_long(server, study):
+    page, api = server.url.removesuffix("/dicom-web") + f"/ui/conflicts/{study.uid}", f"{study.path}/conflicts"
+    form = {"by": "Ann", "tag": "PatientName", "choice": "other", "action": "save", "other": "Doe^Johanna"}
+    text = urlencode(form)
+    assert chunked(page, text.encode() + b"x" * 1_000_000, "application/x-www-form-urlencoded") == 413
+    assert chunked(server.url + api, b" " * 1_000_001 + b"{}", "application/json") == 413
+    for path, kind, data in (
+        (f"/ui/conflicts/{study.uid}", "application/x-www-form-urlencoded", text[:-3]),
+        (f"/dicom-web{api}", "application/json", json.dumps({"by": "A", "tag": "PatientName", "value": "Doe"})),
+    ):
+        root = urlsplit(server.url)
+        with socket.create_connection((root.hostname, root.port), timeout=30) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {root.netloc}\r\nContent-Type: {kind}\r\n"
+            connection.sendall(f"{head}Content-Length: {len(data) + 3}\r\n\r\n{data}".encode())
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(65536).split()[1] == b"400"
+    assert study.state()["history"] == []
+    assert requests.post(page, data=form, allow_redirects=False, timeout=30).status_code == 303
+    assert study.state()["history"] != []
 
 
 def test_refused_before_it_is_read(server, study):

@@ -1,9 +1,12 @@
 """Deleting: what goes, what stays, and what headers and counts say then."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import requests
 
 from tests.made import instance
+from tests.server import serve
 
 
 def counts(server, study):
@@ -48,3 +51,58 @@ def test_stored_again_after_deletion(server, study):
     assert server.store(instance("9.1", "9.1.1", "9.1.1.1")).status_code == 200
     assert counts(server, study) == [(1, 1)]
     assert delete(server, "/studies/9.1").status_code == 204
+
+
+def test_what_a_deleted_series_brought_to_the_headers_goes(server):
+    ct = instance("9.2", "9.2.1", "9.2.1.1", Modality="CT", PatientName="Doe^John")
+    mr = instance("9.2", "9.2.2", "9.2.2.1", Modality="MR", PatientName="Doe^Jon")
+    assert server.store(ct, mr).status_code == 200
+    assert server.get("/studies/9.2/conflicts").json()["attributes"] != []
+    assert delete(server, "/studies/9.2/series/9.2.1").status_code == 204
+    (row,) = server.get("/studies?StudyInstanceUID=9.2").json()
+    assert row["00080061"]["Value"] == ["MR"]
+    assert row["00100010"]["Value"][0]["Alphabetic"] == "Doe^Jon"
+    assert server.get("/studies/9.2/conflicts").json()["attributes"] == []
+    assert server.get("/studies?StudyInstanceUID=9.2&PatientName=Doe^John").json() == []
+    assert delete(server, "/studies/9.2").status_code == 204
+    assert server.get("/studies/9.2/conflicts").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/studies/..", "/studies/_design", "/studies/9.3/series/study", "/studies/9.3:study"])
+def test_what_is_no_resource(server, path):
+    assert server.store(instance("9.3", "9.3.1", "9.3.1.1")).status_code == 200
+    with requests.Session() as session:
+        request = requests.Request("DELETE", server.url).prepare()
+        request.url = server.url + path  # as it is: `prepare` would resolve the dots
+        assert session.send(request, timeout=60).status_code == 400
+    assert counts(server, "9.3") == [(1, 1)]
+
+
+def test_storing_and_deleting_at_once(server):
+    def step(number):
+        if number % 4 == 0:
+            return delete(server, "/studies/9.4").status_code
+        return server.store(instance("9.4", f"9.4.{number % 3}", f"9.4.0.{number}")).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = set(pool.map(step, range(80)))
+    assert server.store(instance("9.4", "9.4.0", "9.4.0.80")).status_code == 200
+    assert answers <= {200, 204, 404}
+    asked = {"startkey": '"9.4:9.4"', "endkey": '"9.4:9.5"'}
+    rows = requests.get(f"{server.database}/_all_docs", params=asked, timeout=30).json()["rows"]
+    there = sorted(row["id"].split(":")[2] for row in rows if row["id"].count(":") == 2)
+    assert there
+    assert sorted(row["00080018"]["Value"][0] for row in server.get("/studies/9.4/instances").json()) == there
+    assert [listed for _series, listed in counts(server, "9.4")] == [len(there)]
+    assert delete(server, "/studies/9.4").status_code == 204
+
+
+def test_a_site_that_forbids_it(server, tmp_path):
+    paths = ["/studies/9.5", "/studies/9.5/series/9.5.1", "/studies/9.5/series/9.5.1/instances/9.5.1.1"]
+    with serve(server.database, tmp_path / "log", ALLOW_DELETE="no") as forbidding:
+        assert forbidding.store(instance("9.5", "9.5.1", "9.5.1.1")).status_code == 200
+        for path in [*paths, "/studies/9.9.9"]:
+            answer = delete(forbidding, path)
+            assert answer.status_code == 403
+            assert "ALLOW_DELETE" in answer.json()["reason"]
+        assert counts(forbidding, "9.5") == [(1, 1)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from shim.store import FolderStore
+from shim.store import FolderStore, LinkStore
 from tests.made import instance
 from tests.server import Server, serve
 
@@ -68,6 +68,31 @@ def test_deleting_one_document_leaves_the_bytes_of_another(tmp_path):
     old, new = (store.put(BytesIO(b"same"), "ab" * 32) for _time in range(2))
     store.discard({"store": old})
     assert store.locate({"store": new}).read_bytes() == b"same"
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    for name in ("x\0", "x" * 5000, "", "."):
+        assert FolderStore(tmp_path).locate({"store": f"folder:{name}"}) is None
+        assert LinkStore([str(tmp_path)]).locate({"store": f"link:{tmp_path}/{name}", "size": 1}) is None
+
+
+def test_discarding_a_link_leaves_the_file_that_it_leads_to(tmp_path):
+    # What tools that look for the same content twice leave of the second.
+    store = FolderStore(tmp_path / "bytes")
+    kept, link = (store.put(BytesIO(b"same"), "ab" * 32) for _time in range(2))
+    second = store.root / link.removeprefix("folder:")
+    second.unlink()
+    second.symlink_to(store.root / kept.removeprefix("folder:"))
+    assert store.locate({"store": link}).read_bytes() == b"same"
+    store.discard({"store": link})
+    assert not second.is_symlink()
+    assert store.locate({"store": kept}).read_bytes() == b"same"
+    for name in ("../outside", "", ".", "ab", "ab/..", "x\0", "x" * 5000, "way-out/outside"):
+        (tmp_path / "outside").write_bytes(b"outside")
+        (store.root / "way-out").unlink(missing_ok=True)
+        (store.root / "way-out").symlink_to(tmp_path)
+        store.discard({"store": f"folder:{name}"})
+        assert (tmp_path / "outside").exists()
 
 
 @pytest.fixture

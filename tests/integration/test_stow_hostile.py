@@ -36,6 +36,7 @@ REFUSED = [
     "1`2",
     "1[2]",
     "_local",
+    "count",
 ]
 KEPT = [
     "1.2.ABC",

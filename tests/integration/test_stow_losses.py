@@ -1,6 +1,9 @@
 """Where other servers lose data or refuse whole requests at STOW: nothing is lost here (PS3.18 10.5, RFC 2046 5.1)."""
 
+import json
 import secrets
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -165,6 +168,61 @@ def test_a_body_that_ends_early_keeps_the_whole_parts(server):
     assert answer.status_code == 202
     assert_stored(answer, one)
     assert "ends" in answer.headers["Warning"]
+
+
+def raw(server, head, data, path="/studies"):
+    """Send a request as it is and no more; return status, headers and body of the answer."""
+    root = urlsplit(server.url)
+    with socket.create_connection((root.hostname, root.port), timeout=30) as connection:
+        connection.sendall(f"POST {root.path}{path} HTTP/1.1\r\nHost: {root.netloc}\r\n{head}\r\n".encode() + data)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    headers, _, body = answer.partition(b"\r\n\r\n")
+    return int(headers.split()[1]), headers, body
+
+
+MULTIPART = f'Content-Type: multipart/related; type="application/dicom"; boundary={BOUNDARY}\r\n'
+CHUNKED = "Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"zz\r\n", b"5\r\nab", b"5\r\nabcdefgh\r\n", b"-1\r\n", b"0\r\nContent-Length: 5\r\n\r\n", b"0\r\n", b""],
+)
+def test_chunks_that_are_none_keep_the_whole_parts(server, rest):
+    one = unique(bytes(1_000_000))
+    data = part(one) + part(unique(bytes(1_000_000)))[:-100]
+    status, headers, body = raw(server, MULTIPART + CHUNKED, b"%x\r\n%b\r\n" % (len(data), data) + rest)
+    assert status == 202, body
+    assert b"ended early" in headers
+    assert len(json.loads(body)[REFERENCED]["Value"]) == 1
+    status, _headers, body = raw(server, MULTIPART + CHUNKED, rest)
+    assert status == 400, body
+    assert json.loads(body)["reason"]
+    status, _headers, body = raw(server, f"Content-Type: application/json\r\n{CHUNKED}", rest, "/studies/1.2/conflicts")
+    assert status == 400, body
+
+
+def test_a_single_part_that_ends_early_is_not_stored(server):
+    one = unique(bytes(range(256)) * 8)
+    assert_stored(post(server, one, "application/dicom"), one)
+    cut = one[:-1000] + b"other"
+    for head in (f"Content-Length: {len(cut) + 995}\r\n", CHUNKED):
+        data = cut if head is not CHUNKED else b"%x\r\n%b" % (len(cut) + 995, cut)
+        status, _headers, body = raw(server, f"Content-Type: application/dicom\r\n{head}", data)
+        assert status == 400, body
+    assert_stored(post(server, one, "application/dicom"), one)
+    answer = post(server, one, "application/dicom")
+    assert "already stored" in items(answer)[0]["00000902"]["Value"][0]
+
+
+def test_a_multipart_body_shorter_than_it_says_keeps_the_whole_parts(server):
+    one = unique()
+    for data, early in ((part(one) + part(unique())[:-100], True), (part(one) + END, False)):
+        status, headers, body = raw(server, f"{MULTIPART}Content-Length: {len(data) + 1000}\r\n", data)
+        assert status in (200, 202), body
+        assert (b"ended early" in headers) is early
+        assert len(json.loads(body)[REFERENCED]["Value"]) == 1
 
 
 def test_a_uid_used_in_two_series_hides_nothing(server):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.errors import DicomWebError
-from shim.pixels.codestream import Codestream, read_header
+from shim.pixels.codestream import Header, read_header
 from shim.store import cut_out, cut_ranges
 from shim.wado import wadl
 from shim.wado.cache import Cache
@@ -122,9 +122,9 @@ def test_ranges_of_a_stream(data, points, step):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("JPEG2000.dcm", Codestream(1024, 256, 1, 16)),
-        ("SC_rgb_jpeg_dcmtk.dcm", Codestream(100, 100, 3, 8)),
-        ("MR_small_jpeg_ls_lossless.dcm", Codestream(64, 64, 1, 16)),
+        ("JPEG2000.dcm", Header(1024, 256, 1, 16)),
+        ("SC_rgb_jpeg_dcmtk.dcm", Header(100, 100, 3, 8)),
+        ("MR_small_jpeg_ls_lossless.dcm", Header(64, 64, 1, 16)),
     ],
 )
 def test_code_streams_tell_their_size(name, expected):

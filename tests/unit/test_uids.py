@@ -49,6 +49,7 @@ def test_kept_as_the_files_bring_them(uid: str) -> None:
         ("..", "is a relative path"),
         ("_design", "starts with '_'"),
         ("_design/x", "contains '/'"),
+        ("count", "is the reserved word 'count'"),
     ],
 )
 def test_refused_with_a_reason(uid: str, reason: str) -> None:

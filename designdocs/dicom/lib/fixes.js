@@ -9,6 +9,7 @@ var typed = require('lib/typed');
 // They name the documents: another value is another study or series.
 var NEVER = ['0020000D', '0020000E'];
 var MOST_HISTORY = 500;
+var GROUPS = ['Alphabetic', 'Ideographic', 'Phonetic'];
 
 function problem(status, reason) {
   return { refused: { status: status, reason: reason } };
@@ -29,6 +30,16 @@ function isKnown(header, tag, attribute) {
   });
 }
 
+// Whether something can be in the Value of an attribute; what cannot would be read as none, and take away what there is.
+function isValue(vr, value) {
+  if (value === null || typeof value === 'string' || typeof value === 'number') {
+    return true;
+  }
+  return vr === 'PN' && typeof value === 'object' && !Array.isArray(value) && Object.keys(value).every(function (group) {
+    return GROUPS.indexOf(group) >= 0 && typeof value[group] === 'string';
+  });
+}
+
 // The attribute that `value` means: text as typed, a list of values, or an attribute of the DICOM JSON Model.
 function read(header, tag, value) {
   var vr = dictionary[tag][1];
@@ -46,12 +57,23 @@ function read(header, tag, value) {
     if (isKnown(header, tag, attribute)) {
       return attribute;
     }
+    if (attribute.InlineBinary !== undefined || attribute.Value !== undefined && !Array.isArray(attribute.Value)) {
+      throw problem(400, label(tag) + ': the value must be a list, the Value of an attribute');
+    }
     if (compare.isEmpty(attribute)) {
       return { vr: vr };
     }
     if (attribute.vr !== vr) {
       throw problem(400, label(tag) + ' has the VR ' + vr + ', not ' + attribute.vr.slice(0, 20));
     }
+    if (!typed.can(vr)) {
+      throw problem(400, label(tag) + ': the value cannot be typed: ' + vr + ' is not text');
+    }
+    attribute.Value.forEach(function (one) {
+      if (!isValue(vr, one)) {
+        throw problem(400, label(tag) + ': ' + JSON.stringify(one).slice(0, 80) + ' is no value of the VR ' + vr);
+      }
+    });
     text = typed.text(attribute);
   }
   if (typeof text !== 'string') {

@@ -77,7 +77,7 @@ function matching(vr, pattern, hint) {
 
 // PS3.5 6.2.1: at most three component groups of at most five components, 64 characters each group.
 function name(text) {
-  var groups = plain('UT', text).split('=');
+  var groups = plain('UC', text).split('=');
   var result = {};
   if (groups.length > 3) {
     refuse('has more than three component groups');

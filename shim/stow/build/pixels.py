@@ -8,8 +8,8 @@ from struct import pack
 from pydicom.uid import UID
 
 from shim.part10.dictionary import label
+from shim.pixels.codestream import HEAD, Codestream, describe, jpeg_2000_start
 from shim.stow.build import pictures
-from shim.stow.build.codestream import HEAD, Codestream, describe, jpeg_2000_start
 from shim.stow.build.model import (
     MISSING_ATTRIBUTE,
     PIXELS_DO_NOT_FIT,
