@@ -24,6 +24,28 @@ def test_lists_of_uids(separator):
     assert read(("StudyInstanceUID", f"1.2{separator}1.3")).keys["0020000D"]["values"] == ["1.2", "1.3"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("StudyInstanceUID", "1.2,", ["1.2"]),
+        ("StudyInstanceUID", ",1.2, ,1.3\\", ["1.2", "1.3"]),
+        ("StudyInstanceUID", ",", [""]),
+        ("PatientID", "A\\", ["A"]),
+        ("PatientID", " ", [""]),
+        ("StudyDate", " ", [""]),
+        ("PatientName", "^", [""]),
+        ("PatientName", "^=^\\Doe", ["Doe"]),
+        ("PatientComments", " ", [""]),
+        ("00091001", "A\\ ", ["A"]),
+    ],
+)
+def test_a_value_without_length_is_universal_alone_and_nothing_in_a_list(name, value, expected):
+    asked = read((name, value))
+    (key,) = asked.keys.values()
+    assert key["values"] == expected
+    assert bool(asked.values(next(iter(asked.keys)))) == (expected != [""])
+
+
 def test_a_comma_is_part_of_other_values():
     assert read(("PatientName", "Doe, John")).keys["00100010"]["values"] == ["Doe, John"]
 
