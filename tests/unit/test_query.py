@@ -3,7 +3,7 @@
 import pytest
 
 from shim.errors import DicomWebError
-from shim.search.query import attribute_path, parse
+from shim.search.query import attribute_path, named, parse
 
 
 def read(*pairs, maximum=1000):
@@ -66,7 +66,7 @@ def test_limit_and_offset():
 
 def test_what_is_not_known_is_kept_to_be_named():
     asked = read(("NoSuchThing", "1"), ("includefield", "Nor.This"), ("", ""), ("orderby", "x"))
-    assert asked.unknown == ["NoSuchThing", "includefield=Nor.This", "orderby"]
+    assert asked.unknown == ["NoSuchThing", "orderby", "includefield=Nor.This"]
     assert not asked.keys
 
 
@@ -206,6 +206,18 @@ def test_a_key_is_a_sequence_or_a_value():
 def test_many_parameters():
     with pytest.raises(DicomWebError, match="501 query parameters"):
         read(*[("PatientID", str(n)) for n in range(501)])
+
+
+def test_many_included_attributes():
+    names = [f"{tag:08X}" for tag in range(0x00091000, 0x00091000 + 501)]
+    assert len(read(("includefield", ",".join(names[:500] * 3))).include) == 500 + 2  # and creators
+    with pytest.raises(DicomWebError, match="includefield: 501 names"):
+        read(("includefield", ",".join(names[:300])), ("includefield", ",".join(names[300:])))
+
+
+def test_names_in_a_warning():
+    assert named(["a", "b" * 70]) == "a, " + "b" * 64
+    assert named("abcdefghijkl") == "a, b, c, d, e, f, g, h, i, j, ..."
 
 
 def test_hostile_names():
