@@ -34,7 +34,7 @@ function pick(attribute, fields) {
     vr: attribute.vr,
     Value: attribute.Value.map(function (item) {
       var some = {};
-      Object.keys(fields).forEach(function (tag) {
+      Object.keys(fields).sort().forEach(function (tag) {
         if (item && item[tag]) {
           some[tag] = pick(item[tag], fields[tag]);
         }
