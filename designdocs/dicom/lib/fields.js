@@ -101,7 +101,7 @@ exports.renderer = function (level, options) {
     if (!options.only) {
       row['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] };
     }
-    var text = JSON.stringify(row);
+    var text = metadata.text(row);
     return level === 'instance' && options.base ? metadata.absolute(text, options.base, id) : text;
   };
 };
