@@ -92,11 +92,18 @@ def names(stored: dict) -> list[str]:
     return [key for group in GROUPS if (key := normalise.name(stored.get(group, "")))]
 
 
+def without_stars(group: str) -> set[str]:
+    """A pattern, and what is left of it without some or all of the words that are a star alone."""
+    found = {()}
+    for word in group.split(" "):
+        found = {(*some, word) for some in found} | (found if word == "*" else set())
+    return {" ".join(some) for some in found}
+
+
 def name(wanted: str, stored: dict) -> bool:
     """A name finds each of its component groups in any group of the stored name."""
     for group in filter(None, map(normalise.name, wanted.split("="))):
-        patterns = [group, group[:-2]] if group.endswith(" *") else [group]
-        if any(wild(pattern, key) for pattern in patterns for key in names(stored)):
+        if any(wild(pattern, key) for pattern in without_stars(group) for key in names(stored)):
             return True
     return False
 

@@ -123,6 +123,5 @@ def warnings(asked: Query, page: Page) -> list[str]:
     if page.remaining:
         texts.append(f"There are {page.remaining} additional results that can be requested")
     if asked.unknown:
-        names = ", ".join(name[:64] for name in asked.unknown[:10])
-        texts.append(f"The following parameters are not supported and were ignored: {names}")
+        texts.append(f"The following parameters are not supported and were ignored: {query.named(asked.unknown)}")
     return texts

@@ -7,7 +7,7 @@ from dataclasses import replace
 from shim import rewrite
 from shim.rewrite import Paging
 from shim.search.plan import Range
-from shim.search.query import SERIES_UID, SOP_UID, STUDY_UID, Query
+from shim.search.query import SERIES_UID, SOP_UID, STUDY_UID, Query, named
 from shim.search.studies import ALL, Entry, Found, Page, Search, uid_of
 
 # Studies whose series are read at first: a study has many instances.
@@ -176,7 +176,7 @@ class InstanceSearch:
 
     def _scan(self, query: Query) -> Found:
         """Instances everywhere by attributes that no index orders: every index row is read."""
-        names = ", ".join(query.names.get(tag, tag) for tag in query.keys)
+        names = named(query.names.get(tag, tag) for tag in query.keys)
         self.search.notes.append(f"{names} has no index that serves this search: all instances were read")
         hits = self._listed(query, Range("instances_by_uid", documents=rewrite.matches_document(query)), True)
         studies = list(dict.fromkeys(uid_of(row) for row in hits))

@@ -37,5 +37,5 @@ def patients(search: Search, query: Query) -> Page:
             numbers = (len(stored), sum(pair[0] for pair in stored), sum(pair[1] for pair in stored))
             tags = ("00201200", "00201202", "00201204")
             added = {tag: {"vr": "IS", "Value": [number]} for tag, number in zip(tags, numbers, strict=True)}
-            rows.append({**row["dataset"], **added})
+            rows.append(dict(sorted({**row["dataset"], **added}.items())))
     return Page(rows, 0 if query.limit_given else max(0, answer["matched"] - query.offset - query.limit))

@@ -23,6 +23,8 @@ FLAGS = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 NOT_KEYS = frozenset({"accept", "charset", "explain", *FLAGS})
 EMPTY = '""'  # the value that finds what has none (PS3.4 C.2.2.2.7)
 MOST_PARAMETERS = 500
+# Attributes that includefield may name: each costs something in every row of the answer.
+MOST_INCLUDED = 500
 DEEPEST_PATH = 10
 # Dates with the times that make one range of moments with them (PS3.4 C.2.2.2.5.4).
 MOMENTS = {
@@ -166,6 +168,7 @@ def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
     if len(pairs) > MOST_PARAMETERS:
         raise DicomWebError(400, f"{len(pairs)} query parameters are more than the {MOST_PARAMETERS} that are read")
     flags = {name: _flag(name, value) for name, value in pairs if name in FLAGS}
+    included: dict[str, None] = {}
     for name, value in pairs:
         if name == "limit":
             number = whole_number(name, value)
@@ -173,9 +176,10 @@ def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
         elif name == "offset":
             query.offset = whole_number(name, value)
         elif name == "includefield":
-            _include(query, value)
+            included.update(dict.fromkeys(name.strip() for name in value.split(",")))
         elif name not in NOT_KEYS:
             _key(query, name, value, flags)
+    _include(query, list(included))
     _finish(query.keys, flags)
     return query
 
@@ -186,9 +190,10 @@ def _flag(name: str, value: str) -> bool:
     return value == "true"
 
 
-def _include(query: Query, value: str) -> None:
-    for name in value.split(","):
-        name = name.strip()
+def _include(query: Query, names: list[str]) -> None:
+    if len(names) > MOST_INCLUDED:
+        raise DicomWebError(400, f"includefield: {len(names)} names are more than the {MOST_INCLUDED} that are read")
+    for name in names:
         path = attribute_path(name)
         if name == "all":
             query.include = "all"
@@ -257,6 +262,13 @@ def level_of(tag: str) -> str:
     if tag in STUDY_TAGS or tag == "00080061":
         return "study"
     return "series" if tag in SERIES_TAGS else "instance"
+
+
+def named(names: Iterable[str]) -> str:
+    """Return names that a client sent as a ``Warning`` can hold them: not too many, and none too long."""
+    names = list(names)
+    more = ", ..." if len(names) > 10 else ""
+    return ", ".join(name[:64] for name in names[:10]) + more
 
 
 def describe(tag: str) -> str:

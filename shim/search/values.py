@@ -49,10 +49,14 @@ def vr_of(tag: str) -> str:
 
 
 def split_values(vr: str, text: str) -> list[str]:
-    """Split a parameter's value into the values any of which may match (PS3.4 C.2.2.2.2, PS3.18 8.3.4.1)."""
-    if vr == "UI":
-        return [value.strip() for value in re.split(r"[,\\]", text)]
-    return [text] if vr in TEXT else text.split("\\")
+    """Split a parameter's value into the values any of which may match (PS3.4 C.2.2.2.2, PS3.18 8.3.4.1).
+
+    Padding alone is a value without length, and so are the delimiters of a name alone (PS3.5 6.2.1): such a parameter
+    is universal (PS3.4 C.2.2.2.3), while in a list they are no value: ``1.2,`` is the UID 1.2 and not every one.
+    """
+    values = re.split(r"[,\\]", text) if vr == "UI" else [text] if vr in TEXT else text.split("\\")
+    nothing = " ^=" if vr == "PN" else " "
+    return [value.strip() if vr == "UI" else value for value in values if value.strip(nothing)] or [""]
 
 
 def is_universal(value: str) -> bool:

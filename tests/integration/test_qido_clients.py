@@ -5,9 +5,11 @@ from urllib.parse import quote
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_charset_files, get_testdata_file
+from pydicom.dataset import Dataset
 
 from tests.archive import fill
 from tests.integration.conftest import serve
+from tests.made import instance
 from tests.made_objects import as_bytes
 
 WIDE = [
@@ -78,6 +80,28 @@ def test_what_weasis_asks(server, stored):
     url = series["00081190"]["Value"][0].removeprefix(server.url)
     assert server.get(f"{url}/instances?includefield=00080018").json()
     assert server.get("/studies?&includefield=00080020,00080030").json()
+
+
+def ordered(value):
+    """Whether the attributes of a data set and of its items are in ascending order (PS3.18 F.2.2)."""
+    if isinstance(value, list):
+        return all(map(ordered, value))
+    if not isinstance(value, dict):
+        return True
+    own = "vr" in value or list(value) == sorted(value)
+    return own and all(map(ordered, value.values()))
+
+
+def test_attributes_are_in_ascending_order_whatever_their_tags(server):
+    item = Dataset()
+    item.WaveformSampleInterpretation, item.WaveformBitsAllocated, item.NumberOfWaveformChannels = "SS", 16, 1
+    answer = server.store(instance("5.1", "5.1.1", "5.1.1.1", WaveformSequence=[item]))
+    assert answer.status_code == 200, answer.text
+    (row,) = server.get("/studies/5.1/instances?includefield=all").json()
+    (data,) = server.get("/studies/5.1/metadata").json()
+    for each in (row, data):
+        assert "54000100" in each
+        assert ordered(each)
 
 
 def test_the_limit_of_the_server(fresh_database, tmp_path):

@@ -99,6 +99,12 @@ def test_long_queries(archive, size):
     assert status(f"StudyInstanceUID={uids}") == (200 if fits else 414)
 
 
+def test_a_warning_says_all_of_its_sentence(archive):
+    keys = "&".join(f"{n:08X}.{'.'.join(['ReferencedStudySequence'] * 5)}=1" for n in range(0x00091100, 0x00091100 + 400))
+    answer = ask(archive, f"/instances?limit=1&{keys}")
+    assert "no index that serves this search" in answer.headers["Warning"]
+
+
 def test_a_list_of_many_uids_finds_what_is_there(archive):
     uids = ",".join(f"1.2.826.0.1.{n}" for n in range(5_000))
     assert len(archive.get(f"/studies?StudyInstanceUID={uids}").json()) == 60

@@ -3,7 +3,7 @@
 import pytest
 
 from shim.errors import DicomWebError
-from shim.search.query import attribute_path, parse
+from shim.search.query import attribute_path, named, parse
 
 
 def read(*pairs, maximum=1000):
@@ -22,6 +22,28 @@ def test_a_key_by_keyword_by_tag_and_by_path():
 @pytest.mark.parametrize("separator", [",", "\\"])
 def test_lists_of_uids(separator):
     assert read(("StudyInstanceUID", f"1.2{separator}1.3")).keys["0020000D"]["values"] == ["1.2", "1.3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("StudyInstanceUID", "1.2,", ["1.2"]),
+        ("StudyInstanceUID", ",1.2, ,1.3\\", ["1.2", "1.3"]),
+        ("StudyInstanceUID", ",", [""]),
+        ("PatientID", "A\\", ["A"]),
+        ("PatientID", " ", [""]),
+        ("StudyDate", " ", [""]),
+        ("PatientName", "^", [""]),
+        ("PatientName", "^=^\\Doe", ["Doe"]),
+        ("PatientComments", " ", [""]),
+        ("00091001", "A\\ ", ["A"]),
+    ],
+)
+def test_a_value_without_length_is_universal_alone_and_nothing_in_a_list(name, value, expected):
+    asked = read((name, value))
+    (key,) = asked.keys.values()
+    assert key["values"] == expected
+    assert bool(asked.values(next(iter(asked.keys)))) == (expected != [""])
 
 
 def test_a_comma_is_part_of_other_values():
@@ -44,7 +66,7 @@ def test_limit_and_offset():
 
 def test_what_is_not_known_is_kept_to_be_named():
     asked = read(("NoSuchThing", "1"), ("includefield", "Nor.This"), ("", ""), ("orderby", "x"))
-    assert asked.unknown == ["NoSuchThing", "includefield=Nor.This", "orderby"]
+    assert asked.unknown == ["NoSuchThing", "orderby", "includefield=Nor.This"]
     assert not asked.keys
 
 
@@ -184,6 +206,18 @@ def test_a_key_is_a_sequence_or_a_value():
 def test_many_parameters():
     with pytest.raises(DicomWebError, match="501 query parameters"):
         read(*[("PatientID", str(n)) for n in range(501)])
+
+
+def test_many_included_attributes():
+    names = [f"{tag:08X}" for tag in range(0x00091000, 0x00091000 + 501)]
+    assert len(read(("includefield", ",".join(names[:500] * 3))).include) == 500 + 2  # and creators
+    with pytest.raises(DicomWebError, match="includefield: 501 names"):
+        read(("includefield", ",".join(names[:300])), ("includefield", ",".join(names[300:])))
+
+
+def test_names_in_a_warning():
+    assert named(["a", "b" * 70]) == "a, " + "b" * 64
+    assert named("abcdefghijkl") == "a, b, c, d, e, f, g, h, i, j, ..."
 
 
 def test_hostile_names():

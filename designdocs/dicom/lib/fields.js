@@ -34,7 +34,7 @@ function pick(attribute, fields) {
     vr: attribute.vr,
     Value: attribute.Value.map(function (item) {
       var some = {};
-      Object.keys(fields).forEach(function (tag) {
+      Object.keys(fields).sort().forEach(function (tag) {
         if (item && item[tag]) {
           some[tag] = pick(item[tag], fields[tag]);
         }
@@ -101,7 +101,7 @@ exports.renderer = function (level, options) {
     if (!options.only) {
       row['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] };
     }
-    var text = JSON.stringify(row);
+    var text = metadata.text(row);
     return level === 'instance' && options.base ? metadata.absolute(text, options.base, id) : text;
   };
 };

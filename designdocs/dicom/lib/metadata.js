@@ -4,6 +4,28 @@ var modified = require('lib/modified');
 // An opening quote inside a JSON string is escaped, so this can only be the name of a property and its relative URI.
 var RELATIVE = /"BulkDataURI":"bulkdata\//g;
 
+// A property name that an engine takes for an index of an array, and then puts before all others: tags such as 60003000.
+var INDEX = /"[1-9]\d{7}":/;
+
+function inOrder(value) {
+  if (Array.isArray(value)) {
+    return '[' + value.map(inOrder).join(',') + ']';
+  }
+  if (value === null || typeof value !== 'object') {
+    return JSON.stringify(value);
+  }
+  var names = Object.keys(value);
+  return '{' + (names.length && /^[0-9A-F]{8}$/.test(names[0]) ? names.sort() : names).map(function (name) {
+    return JSON.stringify(name) + ':' + inOrder(value[name]);
+  }).join(',') + '}';
+}
+
+// A data set as text whose attributes are in ascending order (PS3.18 F.2.2), if those of `dataset` are but for such names.
+exports.text = function (dataset) {
+  var text = JSON.stringify(dataset);
+  return INDEX.test(text) ? inOrder(dataset) : text;
+};
+
 // A data set as text with absolute BulkDataURIs. id: of the instance's document.
 exports.absolute = function (text, base, id) {
   var uids = id.split(':');
@@ -21,5 +43,5 @@ exports.render = function (doc, base, corrections) {
     return JSON.stringify({ datasetAttachment: doc._id, values: laid.values, items: laid.items });
   }
   var dataset = corrections.length ? modified.dataset(doc, corrections) : doc.dataset;
-  return exports.absolute(JSON.stringify(dataset), base, doc._id);
+  return exports.absolute(exports.text(dataset), base, doc._id);
 };

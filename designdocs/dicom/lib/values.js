@@ -15,17 +15,40 @@ function clean(vr, value) {
   return TEXT[vr] ? text : text.replace(/^[ \u0000]+/, '');
 }
 
-// "DOE^JOHN", "Doe, John" and "doe john" are one name; "DOE^*" finds DOE alone as well.
+// A name of five components has no more that are a star alone and not neighbours; longer patterns are taken as they are.
+var MOST_STARS = 3;
+
+// A component that is a star alone may be empty, and then its delimiter is not there: "DOE^*" finds DOE, "*^JOHN" finds ^JOHN and
+// "DOE^*^A" finds DOE^^A. These are the patterns any of which may match.
+function patterns(group) {
+  var words = group.split(' ').filter(function (word, index, all) {
+    return word !== '*' || all[index - 1] !== '*';
+  });
+  var stars = words.filter(function (word) {
+    return word === '*';
+  }).length;
+  return stars > MOST_STARS ? [group] : words.reduce(function (found, word) {
+    var longer = found.map(function (some) {
+      return some.concat(word);
+    });
+    return word === '*' ? longer.concat(found) : longer;
+  }, [[]]).map(function (some) {
+    return some.join(' ');
+  });
+}
+
+// "DOE^JOHN", "Doe, John" and "doe john" are one name.
 function nameGroup(group) {
   if (!wildcard.isWild(group)) {
     return function (text) {
       return text === group;
     };
   }
-  var test = wildcard.compile(group);
-  var alone = / \*$/.test(group) ? wildcard.compile(group.slice(0, -2)) : null;
+  var tests = patterns(group).map(wildcard.compile);
   return function (text) {
-    return test(text) || (alone !== null && alone(text));
+    return tests.some(function (test) {
+      return test(text);
+    });
   };
 }
 
