@@ -11,7 +11,7 @@ import orjson
 
 from shim import rewrite
 from shim.couch import Couch, CouchError, segment
-from shim.levels import SERIES_TAGS, STUDY_TAGS, pick
+from shim.levels import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 from shim.rewrite import DESIGN
 
 # A header that many clients write at once: each round one of them wins, so this many may merge at the same time.
@@ -72,7 +72,7 @@ def _merges(study: str, series: str, dataset: dict) -> list[Merge]:
     merges = []
     for kind, name, tags in (("study", "study", STUDY_TAGS), ("series", series, SERIES_TAGS)):
         document_id = f"{study}:{name}"
-        body = orjson.dumps({"series": series, "modality": modality, "attributes": pick(dataset, tags)})
+        body = orjson.dumps({"series": series, "modality": modality, "attributes": pick(dataset, tags | BESIDE_TAGS)})
         merges.append(Merge(kind, document_id, body, hashlib.sha256(document_id.encode() + body).digest()))
     return merges
 

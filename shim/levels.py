@@ -18,6 +18,8 @@ def read_table(name: str) -> dict:
 _LEVELS = read_table("attributes")
 STUDY_TAGS = frozenset(_LEVELS["study"])
 SERIES_TAGS = frozenset(_LEVELS["series"])
+# What the headers of both show besides, though every instance may say otherwise.
+BESIDE_TAGS = frozenset(_LEVELS["beside"])
 # What an instance's index row carries besides its transfer syntax; everything else needs the document.
 ROW_TAGS = frozenset(_LEVELS["instance"]) | {"00083002"}
 

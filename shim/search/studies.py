@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from shim import rewrite
 from shim.couch import Couch
+from shim.levels import BESIDE_TAGS
 from shim.rewrite import CouchRequest, Paging
 from shim.search import plan
 from shim.search.counts import CountCache
@@ -308,6 +309,8 @@ class Search:
         dataset: dict = {}
         for row in (entry.study, entry.series, entry.row):
             if row is not None:
+                for tag in BESIDE_TAGS:
+                    dataset.pop(tag, None)  # a parent's is some other instance's
                 dataset.update(row["dataset"])
                 self._add_counts(dataset, row)
         names = ("studies", "series", "instances")

@@ -16,7 +16,7 @@ import orjson
 from shim.couch import Couch, CouchError, segment
 from shim.errors import DicomWebError
 from shim.headers import Headers, Merged
-from shim.levels import ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
+from shim.levels import BESIDE_TAGS, ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 from shim.media.multipart_writer import couch_multipart
 from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
 from shim.store import ATTACHED, ATTACHMENT, DATASET, Bytes
@@ -349,7 +349,7 @@ def without_dataset(document: dict) -> tuple[dict, bytes]:
 
 def _of_headers(dataset: dict) -> dict:
     """Return the attributes that an instance brings to its headers."""
-    return pick(dataset, STUDY_TAGS | SERIES_TAGS)
+    return pick(dataset, STUDY_TAGS | SERIES_TAGS | BESIDE_TAGS)
 
 
 def summary(dataset: dict) -> str:

@@ -51,6 +51,12 @@ def test_a_differing_value_is_kept_with_its_series(ddoc):
     assert doc["variants"]["00100010"] == [{"value": {"vr": "LO", "Value": ["Roe"]}, "series": ["1.2.4"]}]
 
 
+def test_offsets_from_utc_are_shown_and_do_not_disagree(ddoc):
+    doc = merged(ddoc, body(**{"00080201": "+0100"}), body(series="1.2.4", **{"00080201": "+0200"}))
+    assert doc["dataset"]["00080201"]["Value"] == ["+0100"]
+    assert doc["variants"] == {}
+
+
 def instance(series, number, **values):
     return {
         "_id": f"1.2:{series}:{series}.{number}",

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+import requests
 from pydicom import dcmread
 from pydicom.data import get_charset_files, get_testdata_file
 from pydicom.dataset import Dataset
@@ -80,6 +81,26 @@ def test_what_weasis_asks(server, stored):
     url = series["00081190"]["Value"][0].removeprefix(server.url)
     assert server.get(f"{url}/instances?includefield=00080018").json()
     assert server.get("/studies?&includefield=00080020,00080030").json()
+
+
+def test_offsets_from_utc_at_every_level(server):
+    """Tables 10.6.3-3 to 10.6.3-5 name (0008,0201); what one instance says of its times is not said of another's."""
+    for series, offset in (("6.1.1", "+0100"), ("6.1.2", "+0200"), ("6.1.3", None)):
+        own = {"TimezoneOffsetFromUTC": offset} if offset else {}
+        answer = server.store(instance("6.1", series, f"{series}.1", SeriesNumber=series[-1], **own))
+        assert answer.status_code == 200, answer.text
+
+    def offsets(path):
+        return [row.get("00080201", {}).get("Value", [None])[0] for row in server.get(path).json()]
+
+    assert offsets("/studies?StudyInstanceUID=6.1") == ["+0100"]
+    own = ["+0100", "+0200", None]
+    for path in ("/studies/6.1/series", "/studies/6.1/instances", "/studies/6.1/metadata"):
+        assert offsets(path) == own
+    for path in ("/series?StudyInstanceUID=6.1", "/instances?StudyInstanceUID=6.1"):
+        assert offsets(path) == own
+    requests.delete(f"{server.url}/studies/6.1/series/6.1.1", timeout=30).raise_for_status()
+    assert offsets("/studies?StudyInstanceUID=6.1") == ["+0200"]
 
 
 def ordered(value):

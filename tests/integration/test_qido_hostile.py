@@ -101,7 +101,7 @@ def test_long_queries(archive, size):
 
 def test_a_warning_says_all_of_its_sentence(archive):
     path = ".".join(["ReferencedStudySequence"] * 5)
-    keys = "&".join(f"{tag:08X}.{path}=1" for tag in range(0x00091100, 0x00091100 + 400))
+    keys = "&".join(f"{n:08X}.{path}=1" for n in range(0x00091100, 0x00091100 + 400))
     answer = ask(archive, f"/instances?limit=1&{keys}")
     assert "no index that serves this search" in answer.headers["Warning"]
 

@@ -100,6 +100,11 @@ def test_lists_of_values(everything):
     assert found(server, StudyInstanceUID=",".join(uids)) == set(uids[:3])
     assert found(server, StudyInstanceUID="\\".join(uids)) == set(uids[:3])
     assert found(server, StudyInstanceUID=",".join(uids), PatientSex="F") == set(uids[:2])
+    assert found(server, StudyInstanceUID="1.3.4,") == {"1.3.4"}
+    assert found(server, PatientID="odd-1\\ ") == {"1.3.1"}
+    assert found(server, StudyInstanceUID=",", PatientID=" ", PatientName="^", AccessionNumber="ODD*") == {
+        stored(study, "0020000D")[0] for study in studies if stored(study, "00080050")[0].startswith("ODD")
+    }
     values = ["P000003", "odd-1", "P00001?"]
     assert found(server, PatientID="\\".join(values)) == expected(studies, "00100020", "LO", values)
 

@@ -1,4 +1,5 @@
 // Study and series headers: the attributes of a level once, merged from whatever the instances bring.
+var attributes = require('views/lib/attributes');
 var compare = require('lib/canonical');
 var summary = require('lib/summary');
 
@@ -35,7 +36,7 @@ function mergeAttribute(dataset, variants, tag, attribute, series) {
     }
     return;
   }
-  if (compare.isEmpty(attribute) || compare.same(dataset[tag], attribute)) {
+  if (compare.isEmpty(attribute) || compare.same(dataset[tag], attribute) || attributes.beside.indexOf(tag) >= 0) {
     return;
   }
   var known = variants[tag] || [];

@@ -1,4 +1,5 @@
 // Which attributes belong to which level: study and series headers carry theirs, an instance's index row carries these.
+// "beside": an instance's own, whose first value headers carry to show it; they neither decide nor collect what differs.
 // JSON behind the equals sign: shim/levels.py reads it too.
 module.exports = {
   "study": [
@@ -21,5 +22,6 @@ module.exports = {
   "instance": [
     "00080012", "00080013", "00080016", "00080018", "00080022", "00080023", "00080032", "00080033", "00080201",
     "00200013", "00280008", "00280010", "00280011", "00280100"
-  ]
+  ],
+  "beside": ["00080201"]
 };
