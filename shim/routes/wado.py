@@ -57,7 +57,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
             return answer(reader, found, ranges, uids)
         except (known.Changed, CouchError, DicomWebError):
             reader.check = None
-            common.register().drop(key_of(found[0].id))
+            common.register().drop(key_of(found[0].id, reader.authorization))
     asked, generation = time.monotonic(), known.generation()
     found = reader.instances(study, series, instance)
     if instance and not found[0].changes:
@@ -84,8 +84,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
         return zipped(reader, found, ":".join(uids))
     if not chosen.is_multipart:
         return alone(reader, found[0], chosen.transfer_syntax)
-    tag = common.tag_of(*(f"{one.id} {one.tag}" for one in found), chosen, common.base_url())
-    return common.unchanged(tag) or multipart(reader, found, ranges, tag)
+    return multipart(reader, found, ranges)
 
 
 def keep_around(one: Stored, asked: float, generation: str) -> None:
@@ -121,13 +120,13 @@ def keep(register: known.Register, authorization: str | None, one: Stored, asked
     """Keep an instance for a while."""
     # A linked file stays when its document is deleted, so that it is there tells nothing.
     if not one.file["store"].startswith(LINK):
-        key = ("instance", one.id, authorization)
+        key = key_of(one.id, authorization)
         register.put(key, one.id, one.file, generation, "digest", one.digest, read=asked)
 
 
-def key_of(document_id: str) -> Hashable:
+def key_of(document_id: str, authorization: str | None) -> Hashable:
     """Return under what a whole instance is known, to who read it."""
-    return ("instance", document_id, common.authorization())
+    return ("instance", document_id, authorization)
 
 
 def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
@@ -135,7 +134,7 @@ def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
 
     See `shim.wado.known` for what makes that exact.
     """
-    entry = common.register().get(key_of(document_id))
+    entry = common.register().get(key_of(document_id, reader.authorization))
     if entry is None or entry.tag != known.generation():
         return None
     file, digest = entry.document["file"], entry.forms["digest"]
@@ -150,7 +149,7 @@ def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
 
         reader.check = check
     elif reader.store.locate(file) is None:
-        common.register().drop(key_of(document_id))
+        common.register().drop(key_of(document_id, reader.authorization))
         return None
     return [Stored(document_id, file, digest=digest)]
 
@@ -192,7 +191,7 @@ def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterabl
     return pieces
 
 
-def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange], tag: str | None = None) -> Response:
+def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:
     """Answer with instances as parts; those that no acceptable transfer syntax can hold are left out, and that is told.
 
     (PS3.18 Table 10.4.3-1: 206 when the acceptable media types fit some of the instances only.)
@@ -201,6 +200,10 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange], 
     chosen = [(one, syntax) for one in found if (syntax := chooser(one.file["transferSyntax"]))]
     as_stored = all(one.file["transferSyntax"] == syntax for one, syntax in chosen)
     base = common.base_url()
+    # Of what is sent: another choice of transfer syntaxes leaves others out.
+    tag = common.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
+    if unchanged := common.unchanged(tag):
+        return unchanged
     if as_stored:
         parts = []
         for one, syntax in chosen:

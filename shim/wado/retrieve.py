@@ -95,11 +95,6 @@ def stored_in_row(row: dict) -> Stored:
     return Stored(row["id"], file, digest=file.get("digest", "").removeprefix("md5-"))
 
 
-def digest_in(document: dict) -> str:
-    """Return the entity tag that the database gives the bytes of an instance; empty when they are elsewhere."""
-    return document.get("_attachments", {}).get(ATTACHMENT, {}).get("digest", "").removeprefix("md5-")
-
-
 class Retriever:
     """Reads for one request.
 

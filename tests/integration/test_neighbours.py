@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 import requests
 from pydicom import dcmread
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from shim.wado.neighbours import Neighbours
 from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, STORED, Site
@@ -20,6 +20,13 @@ WAYS = [("", PARTS), ("/frames/1", ALONE)]
 
 def made(number: int, pixels: bytes) -> bytes:
     return instance("9.1", "9.1.1", f"9.1.1.{number}", pixels=pixels, InstanceNumber=str(number))
+
+
+def implicit(number: int, pixels: bytes) -> bytes:
+    other, file = dcmread(BytesIO(made(number, pixels))), BytesIO()
+    other.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    other.save_as(file, implicit_vr=True, little_endian=True, enforce_file_format=True)
+    return file.getvalue()
 
 
 def path(number: int, below: str = "") -> str:
@@ -77,10 +84,7 @@ def test_a_correction_shows_in_what_was_read_ahead(site):
 
 
 def test_an_instance_in_another_transfer_syntax_is_asked_for(site):
-    other, file = dcmread(BytesIO(made(6, SECOND))), BytesIO()
-    other.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    other.save_as(file, implicit_vr=True, little_endian=True, enforce_file_format=True)
-    site.store(file.getvalue())
+    site.store(implicit(6, SECOND))
     for number in (1, 2):
         site.get(path(number, "/frames/1"), ALONE)
     answer, asked = site.get(path(6, "/frames/1"), ALONE)
@@ -126,3 +130,15 @@ def test_the_index_tells_what_the_documents_do(site):
         assert told["bulk"] == {"7FE00010": file["bulk"]["7FE00010"]}
         attached = row["doc"].get("_attachments", {}).get("object.dcm", {})
         assert told.get("digest") == attached.get("digest")
+
+
+def test_what_was_left_out_of_an_answer_is_told_by_its_validator(site):
+    """PS3.18 Table 10.4.3-1: who accepts one transfer syntax only holds less than the whole series."""
+    site.store(implicit(6, SECOND))
+    kind = 'multipart/related; type="application/dicom"; transfer-syntax='
+    some, _asked = site.get(SERIES, {"Accept": f"{kind}{ImplicitVRLittleEndian}"})
+    assert (some.status_code, some.data.count(b"\r\nContent-Location:")) == (206, 1)
+    both = {"Accept": f"{kind}{ImplicitVRLittleEndian}, {kind}{ExplicitVRLittleEndian};q=0.5"}
+    whole, _asked = site.get(SERIES, both | {"If-None-Match": some.headers["ETag"]})
+    assert (whole.status_code, whole.data.count(b"\r\nContent-Location:")) == (200, COUNT + 1)
+    assert site.get(SERIES, both | {"If-None-Match": whole.headers["ETag"]})[0].status_code == 304
