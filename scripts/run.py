@@ -6,21 +6,22 @@ Environment: COUCHDB_URL, COUCHDB_DATABASE, SHIM_BIND, DATA_DIR, BYTES, PREFIX (
 shim/gunicorn_conf.py for the rest).
 """
 
+import contextlib
 import importlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
 from scripts import choose, processes
 from scripts.connection import CommandError, database_name
-from scripts.push_views import push
 from shim.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,11 +79,25 @@ def local_url(host, port):
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(bind, url, database, **settings):
-    """Start gunicorn with the shim.
+def prepare():
+    """Start gunicorn's process before the database answers: it reads its modules and waits to be told the rest.
+
+    Returns
+    -------
+    subprocess.Popen
+        For `serve`.
+    """
+    command = [sys.executable, "-m", "scripts.serve"]
+    return processes.start(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+
+
+def serve(process, bind, url, database, **settings):
+    """Let gunicorn serve the shim.
 
     Parameters
     ----------
+    process : subprocess.Popen
+        What `prepare` returned.
     bind : str
         ``host:port``.
     url : str
@@ -91,14 +106,11 @@ def serve(bind, url, database, **settings):
         Name of the database.
     **settings : str
         Further variables of the environment.
-
-    Returns
-    -------
-    subprocess.Popen
     """
-    environment = {**os.environ, "SHIM_BIND": bind, "COUCHDB_URL": url, "COUCHDB_DATABASE": database, **settings}
-    command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "shim" / "gunicorn_conf.py")]
-    return processes.start(command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL)
+    told = {"SHIM_BIND": bind, "COUCHDB_URL": url, "COUCHDB_DATABASE": database, **settings}
+    # When the process has ended, `wait_until_ready` says so.
+    with contextlib.suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(json.dumps(told))
 
 
 def wait_until_ready(process, address, limit=START_LIMIT):
@@ -126,7 +138,7 @@ def wait_until_ready(process, address, limit=START_LIMIT):
     raise CommandError(f"{address} did not become ready within {limit:.0f} s: {last}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def until_signal():
     """Turn SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`, once; a second one does not disturb the stopping."""
 
@@ -163,23 +175,36 @@ def run():
         raise CommandError(str(error)) from error
     check_free(host, port)
     name = database_name()
-    with choose.database(choose.data_dir()) as database:
-        tell(f"database    {database.name}, {name}")
-        changes = push(database.url, name, report=tell)
-        if changes:
-            changed = sorted({change.document for change in changes})
-            tell(f"pushed      {', '.join(changed)}")
-        server = serve(f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
-        try:
-            address = local_url(host, port) + prefix
-            wait_until_ready(server, address)
-            tell(f"DICOMweb    {address}")
-            show_fauxton(database)
-            while server.poll() is None and alive(database.owned):
-                time.sleep(0.2)
-        finally:
-            processes.stop(server, STOP_LIMIT)
-        raise CommandError(f"{'the database' if not alive(database.owned) else 'the DICOMweb server'} ended by itself")
+    # The database takes seconds to start: the server and the push read what they need meanwhile.
+    server = prepare()
+    reading = threading.Thread(target=importlib.import_module, args=("scripts.push_views",), daemon=True)
+    reading.start()
+    try:
+        with choose.database(choose.data_dir()) as database:
+            try:
+                tell(f"database    {database.name}, {name}")
+                push(database, name)
+                serve(server, f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
+                address = local_url(host, port) + prefix
+                wait_until_ready(server, address)
+                tell(f"DICOMweb    {address}")
+                show_fauxton(database)
+                while server.poll() is None and alive(database.owned):
+                    time.sleep(0.2)
+            finally:
+                # Before the database, which the last answers need.
+                processes.stop(server, STOP_LIMIT)
+            ended = "the DICOMweb server" if alive(database.owned) else "the database"
+            raise CommandError(f"{ended} ended by itself")
+    finally:
+        processes.stop(server, STOP_LIMIT)
+
+
+def push(database, name):
+    """Bring the design documents up to date, and say what changed."""
+    changes = importlib.import_module("scripts.push_views").push(database.url, name, report=tell)
+    if changes:
+        tell(f"pushed      {', '.join(sorted({change.document for change in changes}))}")
 
 
 def alive(owned):

@@ -82,8 +82,9 @@ def shim(server: Database, name: str, place: str = "attachment", **settings: str
     push(server.url, name)
     port = free_port()
     settings = {"PREFIX": PREFIX, "SHIM_LOG": "error", **settings, "BYTES": place}
-    process = run.serve(f"127.0.0.1:{port}", server.url, name, **settings)
+    process = run.prepare()
     try:
+        run.serve(process, f"127.0.0.1:{port}", server.url, name, **settings)
         root = f"http://127.0.0.1:{port}{PREFIX}"
         run.wait_until_ready(process, root)
         yield Server(f"dicouch, {place.partition(':')[0]}", root, process.pid, f"{server.url}/{name}")

@@ -157,7 +157,7 @@ def test_nothing_lingers_when_it_is_killed(start):
 def test_it_ends_when_a_part_of_it_ends(start):
     running = start().wait_for("DICOMweb ")
     family = running.family()
-    server = next(p for p in psutil.Process(running.process.pid).children() if "gunicorn" in " ".join(p.cmdline()))
+    server = next(p for p in psutil.Process(running.process.pid).children() if "scripts.serve" in p.cmdline())
     server.kill()
     assert running.process.wait(60) == 1
     assert psutil.wait_procs(family, 20)[1] == []
@@ -223,3 +223,10 @@ def test_bind(text, parsed, url):
 def test_bad_bind(text):
     with pytest.raises(CommandError, match="SHIM_BIND"):
         run.parse_bind(text)
+
+
+def test_a_server_that_is_not_needed_ends(capfd):
+    server = run.prepare()
+    server.stdin.close()
+    assert server.wait(30) == 0
+    assert capfd.readouterr() == ("", "")
