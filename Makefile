@@ -45,7 +45,7 @@ push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the datab
 
 .PHONY: test
 test: $(VENV)/.test node-embedded node-eslint ## set everything up and run all tests (ARGS="-k name" selects)
-	@exec $(PY) -m pytest $(ARGS)
+	@exec $(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.test node-eslint ## check the style of Python (ruff) and JavaScript (eslint)

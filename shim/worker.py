@@ -28,6 +28,16 @@ class Worker(ThreadWorker):
                 raise StopIteration from problem  # gunicorn's way to say: close it
             raise
 
+    def murder_pending(self):
+        """Close connections on which no request came in time; a worker that stops does not wait for one.
+
+        Browsers open connections ahead of need, and gunicorn waits for those until its grace ends.
+        """
+        if not self.alive:
+            for each in self.pending_conns:
+                each.timeout = 0.0
+        super().murder_pending()
+
 
 def bound(listener: socket.socket, seconds: int) -> None:
     """End connections that do not move for `seconds`; those that a listening socket accepts inherit it (Linux).

@@ -13,11 +13,42 @@ from scripts.databases import Database, DatabaseError, embedded, find_couchdb, p
 
 USED = pytest.StashKey[list]()
 MISSING = pytest.StashKey[str]()
+KINDS = ("embedded", "couchdb")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[USED] = []
     config.stash[MISSING] = ""
+    config.pluginmanager.register(Summary())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Keep the tests of one database in one process: each database then starts once, and the two work side by side."""
+    from xdist.scheduler import LoadScopeScheduling  # not there when somebody runs the tests in one process
+
+    class ByDatabase(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, rest = nodeid.partition("::")
+            return next((kind for kind in KINDS if rest.partition("[")[2].startswith(kind)), file)
+
+    return ByDatabase(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that prints the summary, where this is another one, what was used here."""
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["databases"] = session.config.stash[USED], session.config.stash[MISSING]
+
+
+class Summary:
+    """What the processes tell, when there are several."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node) -> None:
+        used, missing = getattr(node, "workeroutput", {}).get("databases", ([], ""))
+        node.config.stash[USED] += used
+        node.config.stash[MISSING] = node.config.stash[MISSING] or missing
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
@@ -37,7 +68,7 @@ def _given(url: str) -> Database:
     )
 
 
-@pytest.fixture(scope="session", params=["embedded", "couchdb"])
+@pytest.fixture(scope="session", params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """One running database after the other; ``COUCHDB_TEST_URL`` may name a running CouchDB."""
     config = request.config

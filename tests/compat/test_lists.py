@@ -204,13 +204,14 @@ def test_failures_are_answers(couch):
     assert couch.get().status_code == 200
 
 
-@pytest.mark.parametrize("path", ["none/by_n", "count/none", "count/other/none"])
+@pytest.mark.parametrize("path", ["none/by_n", "count/none"])
 def test_what_is_missing(couch, path):
     answer = listed(couch, path)
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
     assert couch.get("_design/nodesign/_list/count/by_n").status_code == 404
-    # CouchDB answers 500 here.
+    # CouchDB answers 500 to the first, and to the second when its index has not been asked for yet.
     assert listed(couch, "count/nodesign/v").status_code in (404, 500)
+    assert listed(couch, "count/other/none").status_code in (404, 500)
 
 
 def test_bad_options_of_a_list(couch):

@@ -8,8 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 from dicomweb_client import DICOMwebClient
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from jsonschema_rs import Draft202012Validator, Registry
 
 from tests.archive import study_documents, write
 
@@ -17,7 +16,7 @@ SCHEMAS = {
     path.name: json.loads(path.read_text(encoding="utf-8"))
     for path in (Path(__file__).parents[2] / "docs" / "schemas").glob("*.json")
 }
-REGISTRY = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items())
+REGISTRY = Registry(list(SCHEMAS.items()))
 STUDY = "1.2.826.0.1.7"
 SERIES = f"{STUDY}.2"
 RESOURCES = {

@@ -201,3 +201,15 @@ def test_a_slow_reader_gets_all(narrow):
                 time.sleep(0.3)
     assert time.monotonic() > started + 5
     assert DATA[-1000:] in got or len(got) > len(DATA)
+
+
+def test_connections_without_a_request_do_not_hold_up_the_end(fresh_database, tmp_path):
+    """Browsers open connections ahead of need."""
+    with ExitStack() as clients:
+        with serve(fresh_database, tmp_path / "log") as running:
+            where = urlsplit(running.url)
+            for _ in range(4):
+                clients.enter_context(socket.create_connection((where.hostname, where.port)))
+            time.sleep(6)  # as long as gunicorn's threads wait for a request, and some more
+            began = time.monotonic()
+        assert time.monotonic() - began < 10
