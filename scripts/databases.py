@@ -36,10 +36,6 @@ VM_ARGS = """\
 # No node name: Erlang then opens no distribution port and needs no epmd, so several instances run side by side.
 -kernel error_logger silent
 -sasl sasl_error_logger false
-# Schedulers that wait busily take the cores from CouchDB's JavaScript processes and from the shim: a third of the CPU.
-+sbwt none
-+sbwtdcpu none
-+sbwtdio none
 +SDio 16
 +Bd -noinput
 -os_mon start_cpu_sup false
