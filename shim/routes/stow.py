@@ -83,7 +83,7 @@ class Upload:
             comment = f"the instance of {part.size} bytes is larger than this server takes"
             self._submit(lambda: [Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)])
         elif self._length is not None and self._length - part.size < ALONE:
-            self.outcomes += self._store([part])  # handing it to another thread would only cost time
+            self.outcomes += self._store([part], alone=True)  # handing it to another thread would only cost time
         elif part.size < SMALL:
             self._small.append(part)
             if len(self._small) >= BATCH:
@@ -108,10 +108,12 @@ class Upload:
             self.outcomes += self._running.popleft().result()
         self._running.append(POOL.submit(job, *arguments))
 
-    def _store(self, parts: list[Part]) -> list[Outcome]:
+    def _store(self, parts: list[Part], alone: bool = False) -> list[Outcome]:
         received: list[Received] = []
         try:
             received = [self.ingest.read(part.file, part.size, part.sha256, part.number) for part in parts]
+            if alone:
+                self.ingest.search(received[0], POOL)
             outcomes = self.ingest.store_batch(received)
             self._pace.stored(len(outcomes), self.ingest.authorization)
             return outcomes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b64encode
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,6 +98,7 @@ class Ingest:
         self.authorization = authorization
         self.headers = Headers(couch, merged, authorization)
         self._last: dict[str, tuple[int, str]] = {}
+        self._searching: dict[tuple[str, str, str], Future] = {}
         self._lock = threading.Lock()
 
     def read(self, file: BinaryIO, size: int, sha256: str, number: int = 0) -> Received:
@@ -132,6 +133,12 @@ class Ingest:
             outcome.warning = MISMATCH
             outcome.comment = "; ".join(read.warnings[:5])
         return received
+
+    def search(self, received: Received, pool: Executor) -> None:
+        """Have it looked up already while an instance is written whether another series has its UID; see `settle`."""
+        if not received.outcome.failure:
+            place = received.outcome.place
+            self._searching[place] = pool.submit(find_elsewhere, self.couch, [place], self.authorization)
 
     def store(self, received: Received) -> Outcome:
         """Store one instance with its headers and bytes.
@@ -182,12 +189,14 @@ class Ingest:
             Asks for the UIDs while the headers are looked at.
         """
         stored = [outcome for outcome in outcomes if not outcome.failure]
-        places = [outcome.place for outcome in stored]
-        searching = pool.submit(find_elsewhere, self.couch, places, self.authorization)
+        places = [outcome.place for outcome in stored if outcome.place not in self._searching]
+        searching = [*self._searching.values()]
+        if places:
+            searching.append(pool.submit(find_elsewhere, self.couch, places, self.authorization))
         for study in sorted({outcome.study for outcome in outcomes if outcome.rebuild}):
             self.headers.rebuild(study)
         self.headers.settle()
-        elsewhere = searching.result()
+        elsewhere = {place: other for each in searching for place, other in each.result().items()}
         for outcome in stored:
             outcome.variants = self.headers.variants(outcome.merged)
             outcome.elsewhere = elsewhere.get(outcome.place, "")
