@@ -20,7 +20,7 @@ from shim.levels import BESIDE_TAGS, ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 from shim.media.multipart_writer import couch_multipart
 from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
 from shim.store import ATTACHED, ATTACHMENT, DATASET, Bytes
-from shim.stow.elsewhere import find_elsewhere
+from shim.stow.elsewhere import Place, find_elsewhere
 from shim.stow.outcome import (
     COERCED,
     DUPLICATE,
@@ -98,7 +98,7 @@ class Ingest:
         self.authorization = authorization
         self.headers = Headers(couch, merged, authorization)
         self._last: dict[str, tuple[int, str]] = {}
-        self._searching: dict[tuple[str, str, str], Future] = {}
+        self._searching: tuple[Place | None, Future | None] = (None, None)
         self._lock = threading.Lock()
 
     def read(self, file: BinaryIO, size: int, sha256: str, number: int = 0) -> Received:
@@ -135,10 +135,10 @@ class Ingest:
         return received
 
     def search(self, received: Received, pool: Executor) -> None:
-        """Have it looked up already while an instance is written whether another series has its UID; see `settle`."""
+        """Have it looked up while the only instance is written whether another series has its UID; see `settle`."""
         if not received.outcome.failure:
             place = received.outcome.place
-            self._searching[place] = pool.submit(find_elsewhere, self.couch, [place], self.authorization)
+            self._searching = place, pool.submit(find_elsewhere, self.couch, [place], self.authorization)
 
     def store(self, received: Received) -> Outcome:
         """Store one instance with its headers and bytes.
@@ -189,14 +189,14 @@ class Ingest:
             Asks for the UIDs while the headers are looked at.
         """
         stored = [outcome for outcome in outcomes if not outcome.failure]
-        places = [outcome.place for outcome in stored if outcome.place not in self._searching]
-        searching = [*self._searching.values()]
-        if places:
-            searching.append(pool.submit(find_elsewhere, self.couch, places, self.authorization))
+        places = [outcome.place for outcome in stored]
+        searched, searching = self._searching
+        if searching is None or places != [searched]:  # several find each other, too
+            searching = pool.submit(find_elsewhere, self.couch, places, self.authorization)
         for study in sorted({outcome.study for outcome in outcomes if outcome.rebuild}):
             self.headers.rebuild(study)
         self.headers.settle()
-        elsewhere = {place: other for each in searching for place, other in each.result().items()}
+        elsewhere = searching.result()
         for outcome in stored:
             outcome.variants = self.headers.variants(outcome.merged)
             outcome.elsewhere = elsewhere.get(outcome.place, "")
