@@ -33,6 +33,7 @@ from shim.search.by_extended import Indexes
 from shim.search.counts import CountCache
 from shim.stow.pace import Pace
 from shim.wado.cache import Cache
+from shim.wado.fingerprints import Fingerprints
 from shim.wado.known import Register
 from shim.wado.neighbours import Neighbours
 
@@ -73,6 +74,7 @@ def create_app(config: Config | None = None) -> Flask:
     store = config.store(couch)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
     app.extensions["dicouch"]["counts"] = CountCache()
+    app.extensions["dicouch"]["fingerprints"] = Fingerprints()
     app.extensions["dicouch"]["pace"] = Pace(couch)
     app.extensions["dicouch"]["register"] = Register(config.remember)
     app.extensions["dicouch"]["neighbours"] = Neighbours()

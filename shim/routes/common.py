@@ -30,6 +30,7 @@ from shim.search.by_extended import Indexes
 from shim.search.extended import Extended
 from shim.store import Bytes
 from shim.uids import series_uid_problem, uid_problem
+from shim.wado.fingerprints import Fingerprints
 from shim.wado.known import Register
 from shim.wado.neighbours import Neighbours
 from shim.wado.retrieve import Retriever
@@ -68,6 +69,11 @@ def register() -> Register:
 def neighbours() -> Neighbours:
     """Return which series the process is asked for, instance by instance."""
     return current_app.extensions["dicouch"]["neighbours"]
+
+
+def fingerprints() -> Fingerprints:
+    """Return the validators of metadata that the process keeps."""
+    return current_app.extensions["dicouch"]["fingerprints"]
 
 
 def reader() -> Retriever:

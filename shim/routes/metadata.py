@@ -52,9 +52,8 @@ def answer(study: str, series: str | None = None, instance: str | None = None) -
     chosen = common.negotiated(OFFERED)
     reader = common.reader()
     zipped = "gzip" in request.accept_encodings and request.accept_encodings["gzip"] > 0
-    form = "\n".join(
-        [metadata.fingerprint(reader, study, series, instance), str(chosen), common.base_url(), str(zipped)]
-    )
+    fingerprint = common.fingerprints().of(reader, study, series, instance)
+    form = "\n".join([fingerprint, str(chosen), common.base_url(), str(zipped)])
     tag = hashlib.sha256(form.encode()).hexdigest()[:32]
     if request.if_none_match.contains(tag):
         return common.with_validator(Response(status=304), tag)

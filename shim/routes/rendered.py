@@ -200,7 +200,7 @@ def as_stored(
 def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
     """Answer with a structured report as text."""
     chosen = common.negotiated([parse_media_type(name) for name in REPORTS], ranges)
-    tag = common.tag_of(metadata.fingerprint(reader, *document["_id"].split(":")), chosen)
+    tag = common.tag_of(common.fingerprints().of(reader, *document["_id"].split(":")), chosen)
     if known := common.unchanged(tag):
         return known
     # As the metadata have it: with what people corrected.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import orjson
@@ -13,22 +12,6 @@ from shim.wado.retrieve import Retriever
 # What the list sends in place of an instance whose data set is an attachment; see ``lib/metadata.js``. Quotes inside
 # JSON strings are escaped, so it can be nothing else.
 ELSEWHERE = b'{"datasetAttachment":'
-
-
-def fingerprint(reader: Retriever, study: str, series: str | None, instance: str | None) -> str:
-    """Return a digest of ids and revisions of every document that the metadata of a resource are made of.
-
-    Parameters
-    ----------
-    reader : Retriever
-    study, series, instance : str
-        UIDs; None for all.
-    """
-    digest = hashlib.sha256()
-    for request in rewrite.revisions(study, series, instance):
-        for row in reader.rows(request):
-            digest.update(f"{row.get('id')} {(row.get('value') or {}).get('rev')}\n".encode())
-    return digest.hexdigest()[:40]
 
 
 def render(reader: Retriever, study: str, series: str | None, instance: str | None, base: str) -> Iterator[bytes]:
