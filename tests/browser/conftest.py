@@ -55,7 +55,9 @@ class Browser:
 
     def reach(self, selector: str, key: str = Keys.TAB, most: int = 80) -> None:
         """Press Tab until the element is reached."""
-        wanted = self.driver.find_element(By.CSS_SELECTOR, selector)
+        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
+        assert found, f"{selector} is not in {self.driver.current_url}: {self.text()[:1000]}"
+        wanted = found[0]
         for _ in range(most):
             if self.focus == wanted:
                 return

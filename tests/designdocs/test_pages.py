@@ -173,6 +173,7 @@ def test_forms_go_to_this_host_only(ddoc, ui):
 
 def test_the_policy_knows_the_script_and_the_style(ddoc):
     page = ddoc.page("conflict", study("Doe", "Roe"))
+    assert page["started"]["headers"]["Content-Type"] == "text/html; charset=utf-8"
     policy = page["started"]["headers"]["Content-Security-Policy"]
     for tag in ("style", "script"):
         (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", page["body"], re.S)
