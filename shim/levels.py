@@ -6,12 +6,12 @@ from pathlib import Path
 
 import orjson
 
-FOLDER = Path(__file__).resolve().parent.parent / "designdocs" / "dicom" / "views" / "lib"
+FOLDER = Path(__file__).resolve().parent.parent / "designdocs" / "dicom"
 
 
-def read_table(name: str) -> dict:
+def read_table(name: str, folder: str = "views/lib") -> dict:
     """Return a table of the design document: a module that is JSON behind ``module.exports =``."""
-    text = (FOLDER / f"{name}.js").read_text(encoding="utf-8").partition("module.exports =")[2]
+    text = (FOLDER / folder / f"{name}.js").read_text(encoding="utf-8").partition("module.exports =")[2]
     return orjson.loads(text.strip().removesuffix(";"))
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import orjson
 
 from shim.levels import ROW_TAGS
-from shim.search.plan import HIGH, Range, between
+from shim.search.plan import HIGH, Range, between, one_key
 from shim.search.query import Query
 
 DESIGN = "_design/dicom"
@@ -118,10 +118,18 @@ def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: d
     if paging.among is not None:
         page["among"] = paging.among
     name = LISTS[level]
-    if decides(query, chosen, level) and paging.among is None:
+    if decides(query, chosen, level):
         # The view itself counts the rows off: the database reads no more than the page.
         return list_request(name, chosen, {**page, "offset": 0}, limit=paging.limit, skip=paging.offset)
     return list_request(name, chosen, {**page, "rest": paging.rest})
+
+
+def rows(chosen: Range, limit: int | None = None, skip: int = 0) -> CouchRequest:
+    """Return the request for rows of an index as they are."""
+    params = {"reduce": "false", **chosen.params}
+    if limit is not None:
+        params.update(limit=limit, skip=skip)
+    return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", params)
 
 
 def decides(query: Query, chosen: Range, level: str) -> bool:
@@ -153,7 +161,9 @@ def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequ
 
 
 def series_range(studies: list[str]) -> Range:
-    """Return the index rows of the series of some studies."""
+    """Return the index rows of the series of some studies; those of one study come in order."""
+    if len(studies) == 1:
+        return Range("series_in_order", between(studies, studies))
     return Range("series_by_study", keys=studies, sort=True)
 
 
@@ -212,7 +222,7 @@ def instances(study: str, series: str | None = None) -> CouchRequest:
 
 def series_of(study: str) -> CouchRequest:
     """Return the request for the index rows of the series of a study."""
-    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {"key": as_json(study), "reduce": "false"})
+    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {**one_key(study), "reduce": "false"})
 
 
 def count_of(study: str, series: str) -> CouchRequest:

@@ -76,12 +76,7 @@ class InstanceSearch:
     def _of_series(self, query: Query, study: str, series: str, paging: Paging) -> Found:
         chosen = rewrite.instance_range(study, series, query)
         answer = self.search.list("instance", query, chosen, paging, fields=self._fields(query, self.search.base))
-        matched = answer["matched"]
-        if rewrite.decides(query, chosen, "instance"):
-            # The list saw no more than the page.
-            full = paging.rest and matched == paging.limit
-            matched = self.search.count(chosen) if full else paging.offset + matched
-        return Found([Entry(row) for row in answer["rows"]], matched)
+        return Found([Entry(row) for row in answer["rows"]], answer["matched"])
 
     def _walk(self, query: Query, study: str | None, series: str | None) -> Found:
         """Go through the series of the studies that match, newest first, until the page is full."""

@@ -6,6 +6,7 @@ beginning come newest first. The list function matches what the range does not d
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 
 from shim import normalise
@@ -35,7 +36,7 @@ class Range:
     params : dict
         ``startkey`` and ``endkey``, or nothing.
     keys : list or None
-        Keys to look up one by one instead.
+        Several keys to look up one by one instead.
     covered : frozenset of str
         Tags of matching keys that the range alone decides.
     sort : bool
@@ -86,9 +87,20 @@ def study_range(query: Query) -> Range:
     """
     uids = query.values(STUDY_UID)
     if uids:
-        keys = list(dict.fromkeys(uids))
-        return Range("studies_by_uid", keys=keys, covered=frozenset([STUDY_UID]), sort=len(keys) > 1)
+        return uid_range(list(dict.fromkeys(uids)))
     return _exact(query) or _by_beginning(query) or _by_sound(query) or _newest_first(query)
+
+
+def uid_range(uids: list[str]) -> Range:
+    """Return the studies with these UIDs."""
+    if len(uids) == 1:
+        return Range("studies_by_uid", one_key(uids[0]), covered=frozenset([STUDY_UID]))
+    return Range("studies_by_uid", keys=uids, covered=frozenset([STUDY_UID]), sort=True)
+
+
+def one_key(key: str) -> dict:
+    """Return the parameters for the rows of one key."""
+    return {"key": json.dumps(key)}
 
 
 def _single(query: Query, tag: str) -> str | None:
@@ -142,18 +154,29 @@ def _by_sound(query: Query) -> Range | None:
 
 def _newest_first(query: Query) -> Range:
     """All studies, or those of a modality or of a range of dates, newest first."""
-    date = _single(query, DATE)
-    low, high = date_span(date) if date is not None else ("", HIGH)
-    # With the times of a combined range the dates are only a beginning.
-    dates = [DATE] if date is not None and low <= high and not query.keys[DATE].get("time") else []
-    # The database refuses a range from late to early; in one of a single day the list finds nothing.
-    high = max(low, high)
+    low, high, dates = _dates(query)
     modality = _single(query, MODALITIES)
     if modality is not None and not is_wild(modality):
         exact = modality.strip(" ")
         params = between([exact, low], [exact, high], descending=True)
         return Range("studies_by_modality", params, covered=frozenset([MODALITIES, *dates]))
     return Range("studies_by_date", between([low], [high], descending=True), covered=frozenset(dates))
+
+
+def text_range(query: Query) -> Range:
+    """Return what all studies, or those of a range of dates, say as text (``names.text``), newest first."""
+    low, high, _ = _dates(query)
+    return Range("studies_by_beginning", between(["text", low], ["text", high], descending=True))
+
+
+def _dates(query: Query) -> tuple[str, str, list[str]]:
+    """Return the lowest and highest date of a search, and the tags of the keys which these alone decide."""
+    date = _single(query, DATE)
+    low, high = date_span(date) if date is not None else ("", HIGH)
+    # With the times of a combined range the dates are only a beginning.
+    dates = [DATE] if date is not None and low <= high and not query.keys[DATE].get("time") else []
+    # The database refuses a range from late to early; in one of a single day the list finds nothing.
+    return low, max(low, high), dates
 
 
 def date_span(value: str) -> tuple[str, str]:

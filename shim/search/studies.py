@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from shim import rewrite
-from shim.couch import Couch
 from shim.levels import BESIDE_TAGS
-from shim.rewrite import CouchRequest, Paging
-from shim.search import plan
-from shim.search.counts import CountCache
+from shim.rewrite import Paging
+from shim.search import plan, scan
 from shim.search.plan import Range
 from shim.search.query import SERIES_UID, STUDY_UID, Query
+from shim.search.reading import Reading
 
 # How many studies a search below them walks through at a time: at first, and at most.
 FEWEST, MOST = 25, 1000
@@ -67,125 +65,46 @@ def uid_of(row: dict, place: int = 0) -> str:
     return row["id"].split(":")[place]
 
 
-class Asked:
-    """A request of a search on its way; `answer` may be called more than once."""
-
-    def __init__(self, search: Search, request: CouchRequest):
-        self._search = search
-        self._request = request
-        self._started = time.perf_counter()
-        self._answer: dict | None = None
-        self._pending = search.couch.start_json(
-            request.method, request.path, params=request.params, body=request.body, authorization=search.authorization
-        )
-
-    def answer(self) -> dict:
-        """Wait for the answer and return it decoded."""
-        if self._answer is None:
-            self._answer = self._pending.json()
-            self._search.steps.append(self._told())
-        return self._answer
-
-    def _told(self) -> dict:
-        request, answer = self._request, self._answer
-        step = {"method": request.method, "path": request.path, "params": request.params, "body": request.body}
-        step["milliseconds"] = round((time.perf_counter() - self._started) * 1000, 2)
-        read = {"scanned": answer.get("scanned"), "matched": answer.get("matched")}
-        if "rows" in answer:
-            read["rows"] = len(answer["rows"])
-        return {**step, **{name: number for name, number in read.items() if number is not None}}
-
-
-class Search:
-    """Searches on one database, for one request.
-
-    Parameters
-    ----------
-    couch : Couch
-    base : str
-        Absolute URL of the DICOMweb root, for RetrieveURL.
-    authorization : str or None
-        The client's own credentials.
-    cache : CountCache, optional
-        Counts that the process knows; none are kept without.
-
-    Attributes
-    ----------
-    steps : list of dict
-        What CouchDB was asked.
-    notes : list of str
-        What the client shall be told in a ``Warning``.
-    """
-
-    def __init__(
-        self, couch: Couch, base: str, authorization: str | None = None, cache: CountCache | None = None
-    ):
-        self.couch = couch
-        self.base = base
-        self.authorization = authorization
-        self.cache = cache
-        # The database's sequence, asked for while it runs the first list.
-        self._sequence: Asked | None = None
-        self.steps: list[dict] = []
-        self.notes: list[str] = []
-        self._counted: dict[str, list[int]] = {}
-
-    def ask(self, request: CouchRequest) -> dict:
-        """Send a request and return the decoded answer; `steps` remembers both for ``?explain``."""
-        return self.start(request).answer()
-
-    def start(self, request: CouchRequest) -> Asked:
-        """Send a request whose answer is awaited later."""
-        return Asked(self, request)
-
-    def list(self, level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> dict:
-        """Run the list of a level; see `rewrite.search`."""
-        asked = self.start(rewrite.search(level, query, chosen, paging, fields=fields))
-        if level == "study" and self.cache is not None and self._sequence is None:
-            self._sequence = self.start(rewrite.information())
-        return asked.answer()
-
-    def count(self, chosen: Range) -> int:
-        """Return how many rows a range of an index has."""
-        rows = self.ask(rewrite.count(chosen))["rows"]
-        return rows[0]["value"] if rows else 0
-
-    def counts(self, ids: list[str]) -> dict[str, list[int]]:
-        """Return ``[series, instances]`` of studies and series by document id; each is asked for once a request."""
-        missing = [one for one in dict.fromkeys(ids) if one not in self._counted]
-        version = None
-        if missing and self.cache is not None and self._sequence is not None:
-            self.cache.reach(self.couch, self._sequence.answer()["update_seq"], self.authorization)
-            known, version = self.cache.find(missing)
-            self._counted.update(known)
-            missing = [one for one in missing if one not in known]
-        if missing:
-            counted: dict[str, list[int]] = {one: [0, 0] for one in missing}
-            counted.update({row["key"]: row["value"] for row in self.ask(rewrite.counts(missing))["rows"]})
-            self._counted.update(counted)
-            if version is not None:
-                self.cache.keep(counted, version)
-        return self._counted
+class Search(Reading):
+    """Searches for studies and series on one database, for one request."""
 
     # -- studies ------------------------------------------------------------------------------------------------------
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
         chosen = plan.study_range(query)
+        uids = query.values(STUDY_UID)
+        if uids and len(uids) <= FEWEST and query.limit:
+            self.count_ahead(rewrite.counts([f"{uid}:study" for uid in uids]))
         found = self.complete(query, lambda offset, limit: self._study_entries(query, chosen, offset, limit))
         return self.page(query, found)
 
     def _study_entries(self, query: Query, chosen: Range, offset: int, limit: int) -> Found:
         rest = not query.limit_given
-        if rest and limit == 0 and rewrite.decides(query, chosen, "study"):
-            return Found([], self.count(chosen))
-        paging = Paging(offset, limit, rest)
-        answer = self.list("study", query, chosen, paging, fields=query.fields("study"))
-        matched = answer["matched"]
-        if rewrite.decides(query, chosen, "study"):
-            # The list saw no more than the page.
-            matched = self.count(chosen) if rest and matched == limit else offset + matched
-        return Found([Entry(row) for row in answer["rows"]], matched)
+        if wanted := self._needles(query, chosen):
+            return self._scan(query, wanted, offset, limit)
+        answer = self.list("study", query, chosen, Paging(offset, limit, rest), fields=query.fields("study"))
+        return Found([Entry(row) for row in answer["rows"]], answer["matched"])
+
+    @staticmethod
+    def _needles(query: Query, chosen: Range) -> list[list[str]]:
+        """Return what the text of a study must hold, where no index narrows the search as much."""
+        ordered = chosen.view in ("studies_by_date", "studies_by_modality")
+        return scan.needles(rewrite.residual(query, chosen, "study")) if ordered else []
+
+    def _scan(self, query: Query, wanted: list[list[str]], offset: int, limit: int) -> Found:
+        rest = not query.limit_given
+        entries: list[Entry] = []
+        matched, end = 0, offset + limit
+        for uids in scan.candidates(self.ask, plan.text_range(query), wanted):
+            first = max(offset - matched, 0)
+            paging = Paging(first, max(end - matched - first, 0), rest)
+            answer = self.list("study", query, Range("studies_by_uid", keys=uids), paging, fields=query.fields("study"))
+            entries += [Entry(row) for row in answer["rows"]]
+            matched += answer["matched"]
+            if matched >= end and not rest:
+                break
+        return Found(entries, matched)
 
     def study_chunks(self, query: Query, study: str | None, rows: int, first: int = FEWEST) -> Iterator[list[dict]]:
         """Yield the rows of the studies that match, some at a time, newest first.
@@ -209,7 +128,13 @@ class Search:
                 return
             above.keys[STUDY_UID] = {"vr": "UI", "values": [study]}
         chosen = plan.study_range(above)
-        size = ALL if chosen.sort or chosen.keys else min(max(rows, 1), first)
+        if wanted := self._needles(above, chosen):
+            for uids in scan.candidates(self.ask, plan.text_range(above), wanted):
+                answer = self.list("study", above, Range("studies_by_uid", keys=uids), Paging(0, ALL), fields=fields)
+                if answer["rows"]:
+                    yield answer["rows"]
+            return
+        size = ALL if chosen.sort or chosen.keys or "key" in chosen.params else min(max(rows, 1), first)
         offset = 0
         while True:
             answer = self.list("study", above, chosen, Paging(offset, size), fields=fields)
@@ -239,15 +164,13 @@ class Search:
 
     def _series_entries(self, query: Query, study: str | None, offset: int, limit: int) -> Found:
         entries, seen, end = [], 0, offset + limit
-        # All series of one study are counted while they are listed.
-        below = self.start(rewrite.counts_of(study)) if study is not None and not query.limit_given else None
+        if study is not None and not query.limit_given and limit and not offset:
+            self.count_ahead(rewrite.counts_of(study))
         for studies in self.study_chunks(query, study, end):
             uids = [uid_of(row) for row in studies]
             first = max(offset - seen, 0)
-            paging = Paging(first, max(end - seen - first, 0), among=uids)
+            paging = Paging(first, max(end - seen - first, 0), not query.limit_given, among=uids)
             answer = self.series_rows(query, uids, paging)
-            if below is not None:
-                self._counted.update({row["key"]: row["value"] for row in below.answer()["rows"]})
             above = {uid_of(row): row for row in studies}
             entries += [Entry(row, above[uid_of(row)]) for row in answer["rows"]]
             seen += answer["matched"]

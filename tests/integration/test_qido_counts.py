@@ -31,4 +31,4 @@ def test_after_a_write_beside_the_server(server):
 
 def test_explained(server):
     steps = server.get("/studies?limit=5&explain").json()["requests"]
-    assert [step["path"] for step in steps[:2]] == ["_design/dicom/_list/studies/studies_by_date", ""]
+    assert [step["path"] for step in steps[:2]] == ["_design/dicom/_view/studies_by_date", ""]

@@ -17,7 +17,7 @@ def filled(fresh_database):
 
 
 def test_a_search(filled):
-    told = explain("/studies?PatientID=P000001&StudyDescription=*&nothing=1", *filled)
+    told = explain("/studies?PatientID=P000001&PatientName=?*&nothing=1", *filled)
     assert told["rows"] == 2
     assert told["requests"][0]["params"]["endkey"] == ["P000001"]
     text = "\n".join(lines(told))

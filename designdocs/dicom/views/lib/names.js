@@ -53,6 +53,27 @@ function beginnings(values) {
   return Object.keys(found);
 }
 
+// A study that says more than this is looked at whole; shim/search/scan.py knows the sign for it.
+var MOST_TEXT = 2000;
+var TOO_LONG = '\uffff';
+
+// All that a study's attributes say, a line each: names as keys, everything else as it is; the UID has an index.
+function text(dataset, modalities) {
+  var lines = modalities.slice();
+  Object.keys(dataset).forEach(function (tag) {
+    var attribute = dataset[tag];
+    (tag !== '0020000D' && isObject(attribute) && Array.isArray(attribute.Value) ? attribute.Value : []).forEach(function (value) {
+      if (typeof value === 'string') {
+        lines.push(value);
+      }
+    });
+    lines.push.apply(lines, spellings(dataset, tag));
+  });
+  var all = lines.filter(Boolean).join('\n');
+  return all.length > MOST_TEXT ? TOO_LONG : all;
+}
+
 exports.spellings = spellings;
+exports.text = text;
 exports.sounds = sounds;
 exports.beginnings = beginnings;

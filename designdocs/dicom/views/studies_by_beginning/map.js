@@ -7,6 +7,9 @@ function (doc) {
   if (!rows.isStudy(doc)) {
     return;
   }
+  // What searches that no other index serves look through: with the beginnings, so that CouchDB compiles the table of letters
+  // once for both.
+  emit(['text'].concat(rows.when(doc.dataset), rows.uids(doc).study), names.text(doc.dataset, rows.modalities(doc)));
   // One row for each way to begin a name, an ID, an accession number or the sound of a name's word, so that all studies with
   // one beginning stand together, newest last. The rows are small: documents are read with include_docs.
   var wanted = {
