@@ -30,7 +30,7 @@ from shim.routes import (
 )
 from shim.search import extended
 from shim.search.by_extended import Indexes
-from shim.search.counts import CountCache
+from shim.search.memory import Memory
 from shim.stow.pace import Pace
 from shim.wado.cache import Cache
 from shim.wado.fingerprints import Fingerprints
@@ -73,7 +73,7 @@ def create_app(config: Config | None = None) -> Flask:
     couch.observe = timing.observe
     store = config.store(couch)
     app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
-    app.extensions["dicouch"]["counts"] = CountCache()
+    app.extensions["dicouch"]["studies"] = Memory()
     app.extensions["dicouch"]["fingerprints"] = Fingerprints()
     app.extensions["dicouch"]["pace"] = Pace(couch)
     app.extensions["dicouch"]["register"] = Register(config.remember)

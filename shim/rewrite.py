@@ -163,7 +163,7 @@ def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequ
 def series_range(studies: list[str]) -> Range:
     """Return the index rows of the series of some studies; those of one study come in order."""
     if len(studies) == 1:
-        return Range("series_in_order", between(studies, studies))
+        return Range("series_in_order", between(studies, studies), study=studies[0])
     return Range("series_by_study", keys=studies, sort=True)
 
 

@@ -61,8 +61,9 @@ def count(level: str, study: str | None = None, series: str | None = None) -> Re
 
 def begin() -> Search:
     """Return what searches for this request."""
-    counts = current_app.extensions["dicouch"]["counts"]
-    return Search(common.couch(), common.base_url(), common.authorization(), counts)
+    # What is explained is how a search runs of which nothing is remembered.
+    memory = None if "explain" in request.args else current_app.extensions["dicouch"]["studies"]
+    return Search(common.couch(), common.base_url(), common.authorization(), memory)
 
 
 for path, of_level in RESOURCES.items():

@@ -43,6 +43,8 @@ class Range:
         True when the rows do not come in the order of the answer, or one document may have several.
     documents : bool
         True when the rows have no value and the documents must be read.
+    study : str or None
+        The one study whose own rows, or whose series', these are.
     """
 
     view: str
@@ -51,6 +53,7 @@ class Range:
     covered: frozenset[str] = frozenset()
     sort: bool = False
     documents: bool = False
+    study: str | None = None
 
 
 def literal_prefix(value: str) -> str:
@@ -94,7 +97,7 @@ def study_range(query: Query) -> Range:
 def uid_range(uids: list[str]) -> Range:
     """Return the studies with these UIDs."""
     if len(uids) == 1:
-        return Range("studies_by_uid", one_key(uids[0]), covered=frozenset([STUDY_UID]))
+        return Range("studies_by_uid", one_key(uids[0]), covered=frozenset([STUDY_UID]), study=uids[0])
     return Range("studies_by_uid", keys=uids, covered=frozenset([STUDY_UID]), sort=True)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+import orjson
+
 from shim import rewrite
 from shim.couch import Couch
 from shim.rewrite import CouchRequest, Paging
 from shim.search import columns
-from shim.search.counts import CountCache
+from shim.search.memory import Memory
 from shim.search.plan import Range
 from shim.search.query import Query
 
@@ -52,8 +54,8 @@ class Reading:
         Absolute URL of the DICOMweb root, for RetrieveURL.
     authorization : str or None
         The client's own credentials.
-    cache : CountCache, optional
-        Counts that the process knows; none are kept without.
+    memory : Memory, optional
+        What the process remembers; every search asks for all without.
 
     Attributes
     ----------
@@ -63,18 +65,18 @@ class Reading:
         What the client shall be told in a ``Warning``.
     """
 
-    def __init__(self, couch: Couch, base: str, authorization: str | None = None, cache: CountCache | None = None):
+    def __init__(self, couch: Couch, base: str, authorization: str | None = None, memory: Memory | None = None):
         self.couch = couch
         self.base = base
         self.authorization = authorization
-        self.cache = cache
-        # The database's sequence, asked for while it runs the first list.
-        self._sequence: Asked | None = None
+        self.memory = memory
+        # Whether the memory holds at a sequence that this request has read.
+        self._settled = False
         self.steps: list[dict] = []
         self.notes: list[str] = []
         self._counted: dict[str, list[int]] = {}
         # Counts that were asked for while the first rows are.
-        self._ahead: Asked | None = None
+        self._ahead: tuple[Asked, int] | None = None
 
     def ask(self, request: CouchRequest) -> dict:
         """Send a request and return the decoded answer; `steps` remembers both for ``?explain``."""
@@ -103,54 +105,88 @@ class Reading:
             all where `paging` asks for the rest or the range does not give them in order.
         """
         if not rewrite.decides(query, chosen, level):
-            return self._first(level, rewrite.search(level, query, chosen, paging, fields=fields))
+            return self.ask(rewrite.search(level, query, chosen, paging, fields=fields))
         if paging.limit == 0:
             return {"rows": [], "matched": self.count(chosen) if paging.rest else 0}
         if chosen.documents:
-            rows = self._first(level, rewrite.search(level, query, chosen, paging, fields=fields))["rows"]
+            rows = self.ask(rewrite.search(level, query, chosen, paging, fields=fields))["rows"]
         else:
             # The list function would have nothing to decide, and it takes as long again as the view.
-            found = self._first(level, rewrite.rows(chosen, paging.limit, paging.offset))["rows"]
             select = columns.selector(level, fields) if fields is not None else None
             rows = [
                 {"id": row["id"], "dataset": select(row["value"]["dataset"])} if select else {"id": row["id"]}
-                for row in found
+                for row in self._rows(chosen, paging)
             ]
         full = paging.rest and len(rows) == paging.limit
         return {"rows": rows, "matched": self.count(chosen) if full else paging.offset + len(rows)}
 
-    def _first(self, level: str, request: CouchRequest) -> dict:
-        """Send a request for rows; with the first one for studies that for the sequence that their counts hold at."""
-        asked = self.start(request)
-        if level == "study" and self.cache is not None and self._sequence is None and self._ahead is None:
-            self._sequence = self.start(rewrite.information())
-        return asked.answer()
+    def _rows(self, chosen: Range, paging: Paging) -> list[dict]:
+        """Return a page of rows of a view; those of one study are remembered."""
+        if self.memory is None or chosen.study is None:
+            return self.ask(rewrite.rows(chosen, paging.limit, paging.offset))["rows"]
+        if self.remembers(chosen):
+            self._settle()
+        version = self._version()
+        known = self.memory.find_rows(chosen.study, chosen.view)
+        if known is not None:
+            return orjson.loads(known)[paging.offset : paging.offset + paging.limit]
+        rows = self.ask(rewrite.rows(chosen, paging.limit, paging.offset))["rows"]
+        if paging.offset == 0 and len(rows) < paging.limit:
+            self.memory.keep_rows(chosen.study, chosen.view, orjson.dumps(rows), version)
+        return rows
+
+    def remembers(self, chosen: Range) -> bool:
+        """Return whether the rows of a range have been asked for before, and are perhaps still what they were."""
+        return self.memory is not None and self.memory.find_rows(chosen.study, chosen.view) is not None
+
+    def _settle(self) -> None:
+        """Make the memory hold at the sequence of now; once a request."""
+        if not self._settled:
+            sequence = self.ask(rewrite.information())["update_seq"]
+            self.memory.reach(self.couch, sequence, self.authorization)
+            self._settled = True
 
     def count(self, chosen: Range) -> int:
         """Return how many rows a range of an index has."""
         rows = self.ask(rewrite.count(chosen))["rows"]
         return rows[0]["value"] if rows else 0
 
-    def count_ahead(self, request: CouchRequest) -> None:
-        """Ask for counts that `counts` will give, of what is known before it is found."""
-        self._ahead = self.start(request)
+    def count_ahead(self, request: CouchRequest, chosen: Range) -> None:
+        """Ask for what `counts` will give while rows are asked for, unless the memory has those rows."""
+        if chosen.study is None or not self.remembers(chosen):
+            self._ahead = (self.start(request), self._version())
 
     def counts(self, ids: list[str]) -> dict[str, list[int]]:
         """Return ``[series, instances]`` of studies and series by document id; each is asked for once a request."""
         if self._ahead is not None:
-            self._counted.update({row["key"]: row["value"] for row in self._ahead.answer()["rows"]})
+            self._counted.update(self._kept(*self._ahead))
             self._ahead = None
-        missing = [one for one in dict.fromkeys(ids) if one not in self._counted]
-        version = None
-        if missing and self.cache is not None and self._sequence is not None:
-            self.cache.reach(self.couch, self._sequence.answer()["update_seq"], self.authorization)
-            known, version = self.cache.find(missing)
-            self._counted.update(known)
-            missing = [one for one in missing if one not in known]
+        missing = self._missing(ids)
+        if missing and self.memory is not None and self.memory.find(missing):
+            self._settle()
+            self._counted.update(self.memory.find(missing))
+            missing = self._missing(ids)
         if missing:
-            counted: dict[str, list[int]] = {one: [0, 0] for one in missing}
-            counted.update({row["key"]: row["value"] for row in self.ask(rewrite.counts(missing))["rows"]})
-            self._counted.update(counted)
-            if version is not None:
-                self.cache.keep(counted, version)
+            version = self._version()
+            self._counted.update(
+                dict.fromkeys(missing, [0, 0]) | self._kept(self.start(rewrite.counts(missing)), version)
+            )
         return self._counted
+
+    def _missing(self, ids: list[str]) -> list[str]:
+        return [one for one in dict.fromkeys(ids) if one not in self._counted]
+
+    def _kept(self, asked: Asked, version: int) -> dict[str, list[int]]:
+        """Return the counts that were asked for, and remember them."""
+        counted = {row["key"]: row["value"] for row in asked.answer()["rows"]}
+        if self.memory is not None:
+            self.memory.keep(counted, version)
+        return counted
+
+    def _version(self) -> int:
+        """Return under which version what is read from now on can be remembered."""
+        if self.memory is None:
+            return 0
+        if not self.memory.version:
+            self._settle()
+        return self.memory.version

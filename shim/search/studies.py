@@ -75,7 +75,7 @@ class Search(Reading):
         chosen = plan.study_range(query)
         uids = query.values(STUDY_UID)
         if uids and len(uids) <= FEWEST and query.limit:
-            self.count_ahead(rewrite.counts([f"{uid}:study" for uid in uids]))
+            self.count_ahead(rewrite.counts([f"{uid}:study" for uid in uids]), chosen)
         found = self.complete(query, lambda offset, limit: self._study_entries(query, chosen, offset, limit))
         return self.page(query, found)
 
@@ -165,7 +165,7 @@ class Search(Reading):
     def _series_entries(self, query: Query, study: str | None, offset: int, limit: int) -> Found:
         entries, seen, end = [], 0, offset + limit
         if study is not None and not query.limit_given and limit and not offset:
-            self.count_ahead(rewrite.counts_of(study))
+            self.count_ahead(rewrite.counts_of(study), rewrite.series_range([study]))
         for studies in self.study_chunks(query, study, end):
             uids = [uid_of(row) for row in studies]
             first = max(offset - seen, 0)

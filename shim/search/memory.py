@@ -1,8 +1,7 @@
-"""How many series and instances are below studies and series: kept in memory, exact at a sequence of the database.
+"""What a process remembers of studies: their rows, their series' rows, and how many series and instances they have.
 
-CouchDB counts with a view's ``_sum``, which costs about a millisecond a key; that nothing was written since they were
-counted costs one small request, sent while CouchDB runs the list of the search. What was written names the studies
-whose counts are asked for again.
+It is exact at a sequence of the database. A view costs CouchDB some milliseconds, and counting one more a key; that
+nothing was written since costs one small request. What was written names the studies that are asked for again.
 """
 
 from __future__ import annotations
@@ -14,34 +13,38 @@ from collections.abc import Iterable
 from shim import rewrite
 from shim.couch import Couch
 
-# Studies whose counts are kept, and changes behind which all are forgotten rather than looked at one by one.
-STUDIES = 50_000
+# Studies whose counts are kept, those whose rows are, too, and how long rows of one study are for that, in bytes.
+STUDIES, WITH_ROWS, LONGEST = 50_000, 2000, 16_384
+# Changes behind which all are forgotten rather than looked at one by one.
 CHANGES = 1000
 
 
-class CountCache:
-    """Counts of one database, shared by the requests of a process.
+class Memory:
+    """What is remembered of one database, shared by the requests of a process.
 
-    Whoever reads them has asked for the database's sequence first, with the client's own credentials. The counts hold
-    at one sequence: those of studies that changed on the way to a later one are dropped when it is reached.
+    Whoever uses it has asked for the database's sequence first, with the client's own credentials. All of it holds at
+    one sequence: what is known of studies that changed on the way to a later one is dropped when that is reached.
 
     Parameters
     ----------
-    size : int
-        Studies that are remembered.
+    size, with_rows : int
+        Studies whose counts are remembered, and whose rows are.
     """
 
-    def __init__(self, size: int = STUDIES):
+    def __init__(self, size: int = STUDIES, with_rows: int = WITH_ROWS):
         self._size = size
+        self._with_rows = with_rows
         self._studies: OrderedDict[str, dict[str, list[int]]] = OrderedDict()
+        self._rows: OrderedDict[str, dict[str, bytes]] = OrderedDict()
         # The database's own names of the sequence at which the counts hold.
         self._names: set[str] = set()
         self._since: object = None
         self._lock = threading.Lock()
+        # 0: nothing is remembered until a sequence was reached.
         self.version = 0
 
     def reach(self, couch: Couch, sequence: object, authorization: str | None) -> None:
-        """Make the counts hold at a sequence of the database that was read a moment ago, or later."""
+        """Make all hold at a sequence of the database that was read a moment ago, or later."""
         while True:
             with self._lock:
                 if str(sequence) in self._names:
@@ -53,8 +56,10 @@ class CountCache:
                     continue  # another thread came first, perhaps not as far
                 if changed is None:
                     self._studies.clear()
+                    self._rows.clear()
                 for study in changed or ():
                     self._studies.pop(study, None)
+                    self._rows.pop(study, None)
                 self._since = last
                 # Whoever reads `sequence` from now on knows that nothing was written behind it, so both name one state.
                 self._names = {str(sequence), str(last)}
@@ -72,16 +77,16 @@ class CountCache:
         request = rewrite.information()
         return None, couch.json(request.method, request.path, authorization=authorization)["update_seq"]
 
-    def find(self, ids: Iterable[str]) -> tuple[dict[str, list[int]], int]:
-        """Return what is known of studies and series by document id, and the version for `keep`."""
+    def find(self, ids: Iterable[str]) -> dict[str, list[int]]:
+        """Return the counts that are known of studies and series by document id."""
         with self._lock:
             known = {one: self._studies.get(one.partition(":")[0], {}).get(one) for one in ids}
-            return {one: counted for one, counted in known.items() if counted is not None}, self.version
+            return {one: counted for one, counted in known.items() if counted is not None}
 
     def keep(self, counted: dict[str, list[int]], version: int) -> None:
-        """Remember counts that were asked for after `find`; not when a later sequence was reached meanwhile."""
+        """Remember counts that were asked for after `version` was read; not when a later one was reached meanwhile."""
         with self._lock:
-            if version != self.version:
+            if version != self.version or not version:
                 return
             for one, numbers in counted.items():
                 study = one.partition(":")[0]
@@ -89,3 +94,18 @@ class CountCache:
                 self._studies.move_to_end(study)
             while len(self._studies) > self._size:
                 self._studies.popitem(last=False)
+
+    def find_rows(self, study: str, view: str) -> bytes | None:
+        """Return the rows of a view that belong to a study, as JSON."""
+        with self._lock:
+            return self._rows.get(study, {}).get(view)
+
+    def keep_rows(self, study: str, view: str, rows: bytes, version: int) -> None:
+        """Remember rows as `keep` does counts, when they are not long."""
+        with self._lock:
+            if version != self.version or not version or len(rows) > LONGEST:
+                return
+            self._rows.setdefault(study, {})[view] = rows
+            self._rows.move_to_end(study)
+            while len(self._rows) > self._with_rows:
+                self._rows.popitem(last=False)

@@ -1,0 +1,69 @@
+"""What is remembered of studies is exact directly after every write, whoever writes and whichever worker answers."""
+
+import requests
+
+from tests.made import instance
+
+ASKED = 6  # times: each of the workers has the page in its memory by then
+
+
+def numbers(server):
+    told = {tuple(row["00201208"]["Value"]) for _ in range(ASKED) for row in server.get("/studies?limit=5").json()}
+    return sorted(count for (count,) in told)
+
+
+def test_after_storing_and_deleting(server):
+    for number in range(1, 5):
+        assert server.store(instance("4.1", "4.1.1", f"4.1.1.{number}")).status_code == 200
+        assert numbers(server) == [number]
+    requests.delete(f"{server.url}/studies/4.1/series/4.1.1/instances/4.1.1.2", timeout=30).raise_for_status()
+    assert numbers(server) == [3]
+
+
+def test_after_a_write_beside_the_server(server):
+    document = server.document("4.1:4.1.1:4.1.1.3")
+    address = f"{server.database}/4.1:4.1.1:4.1.1.3"
+    requests.delete(address, params={"rev": document["_rev"]}, timeout=30).raise_for_status()
+    assert numbers(server) == [2]
+    (series,) = server.get("/studies/4.1/series").json()
+    assert series["00201209"]["Value"] == [2]
+
+
+def test_rows_of_a_study_after_its_header_was_edited(server):
+    address = f"{server.database}/4.1:study"
+    assert server.store(instance("4.1", "4.1.2", "4.1.2.1")).status_code == 200
+    for description in ("first", "second"):
+        document = server.document("4.1:study")
+        document["dataset"]["00081030"] = {"vr": "LO", "Value": [description]}
+        requests.put(address, json=document, timeout=30).raise_for_status()
+        for _ in range(ASKED):
+            (row,) = server.get("/studies?StudyInstanceUID=4.1&includefield=StudyDescription").json()
+            assert row["00081030"]["Value"] == [description]
+    requests.delete(f"{server.url}/studies/4.1/series/4.1.2", timeout=30).raise_for_status()
+    for _ in range(ASKED):
+        assert [row["0020000E"]["Value"] for row in server.get("/studies/4.1/series").json()] == [["4.1.1"]]
+
+
+def test_a_study_asked_for_again_costs_one_small_request(server):
+    for path in ("/studies?StudyInstanceUID=4.1", "/studies/4.1/series", "/studies/4.1/series?limit=1&offset=1"):
+        timings = [server.get(path).headers["Server-Timing"] for _ in range(20)]
+        assert any("_design/" not in timing for timing in timings), timings
+
+
+def test_the_series_of_a_study_come_in_pages(server):
+    for number in range(2, 7):
+        server.store(instance("4.2", f"4.2.{number}", f"4.2.{number}.1"))
+    whole = server.get("/studies/4.2/series").json()
+    assert len(whole) == 5
+    for _ in range(2):
+        pages = [server.get(f"/studies/4.2/series?limit=2&offset={start}").json() for start in (0, 2, 4, 6)]
+        assert [row for page in pages for row in page] == whole
+    assert server.get("/studies/4.2/series/count").json() == {"count": 5}
+
+
+def test_explained(server):
+    steps = server.get("/studies?limit=5&explain").json()["requests"]
+    assert [step["path"] for step in steps[:2]] == [
+        "_design/dicom/_view/studies_by_date",
+        "_design/dicom/_view/counts",
+    ]
