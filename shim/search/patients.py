@@ -5,7 +5,8 @@ from __future__ import annotations
 from shim import rewrite
 from shim.levels import STUDY_TAGS
 from shim.rewrite import Paging
-from shim.search import plan
+from shim.search import plan, scan
+from shim.search.plan import Range
 from shim.search.query import PATIENT_TAGS, Query
 from shim.search.studies import Page, Search
 
@@ -28,7 +29,11 @@ def patients(search: Search, query: Query) -> Page:
         query.include = dict.fromkeys(PATIENT_TAGS, True)
     query.include = {tag: wanted for tag, wanted in query.include.items() if tag in PATIENT_TAGS & STUDY_TAGS}
     paging = Paging(query.offset, query.limit, not query.limit_given)
-    answer = search.ask(rewrite.patients(query, plan.patient_range(query), paging))
+    chosen = plan.patient_range(query)
+    if not chosen.params and (wanted := scan.needles(query.keys)):
+        uids = [uid for some in scan.candidates(search.ask, plan.text_range(query), wanted) for uid in some]
+        chosen = Range("studies_by_uid", keys=uids, sort=True)
+    answer = search.ask(rewrite.patients(query, chosen, paging))
     counted = search.counts([study for row in answer["rows"] for study in row["studies"]])
     rows = []
     for row in answer["rows"]:

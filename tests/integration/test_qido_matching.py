@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import requests
 
 from shim import normalise
 from tests import model
@@ -64,11 +65,7 @@ def stored(study, tag):
 
 
 def expected(studies, tag, vr, values, **how):
-    return {
-        stored(study, "0020000D")[0]
-        for study in studies
-        if model.attribute(vr, values, stored(study, tag), **how)
-    }
+    return {stored(study, "0020000D")[0] for study in studies if model.attribute(vr, values, stored(study, tag), **how)}
 
 
 @pytest.mark.parametrize(
@@ -225,3 +222,77 @@ def test_patients(everything):
     answer = server.get("/patients?StudyDate=20200101&limit=1")
     assert len(answer.json()) == 1
     assert "StudyDate" in answer.headers["Warning"]
+
+
+def said(row, tag):
+    """Return the first value of an attribute in lower case, "" where there is none."""
+    (value, *_rest) = row.get(tag, {}).get("Value", [""])
+    return (value if isinstance(value, str) else value.get("Alphabetic", "")).lower()
+
+
+class TestWhatNoIndexOrders:
+    """Wild cards at the beginning: the texts of all studies are read, and the list matches those that may be meant."""
+
+    @pytest.mark.parametrize(
+        ("tag", "key", "inside"),
+        [
+            ("00081030", "StudyDescription=*thorax*", "thorax"),
+            ("00081030", "StudyDescription=*of ?bdomen", "abdomen"),
+            ("00100010", "PatientName=*mit*", "mit"),
+        ],
+    )
+    def test_pages_of_what_is_contained(self, everything, tag, key, inside):
+        server, _studies = everything
+
+        every = server.get("/studies?includefield=StudyDescription").json()
+        wanted = [row["0020000D"] for row in every if inside in said(row, tag)]
+        assert 3 < len(wanted) < len(every) / 2
+        path = f"/studies?{key}&includefield=StudyDescription"
+        assert [row["0020000D"] for row in server.get(path).json()] == wanted
+        pages = [server.get(f"{path}&limit=3&offset={start}").json() for start in range(0, len(wanted) + 3, 3)]
+        assert [row["0020000D"] for page in pages for row in page] == wanted
+        assert server.get(path.replace("/studies", "/studies/count")).json() == {"count": len(wanted)}
+        (first, *_rest) = server.get(f"{path}&limit=1&explain").json()["requests"]
+        assert first["params"]["startkey"][0] == "text"
+        below = server.get(f"/series?{key}&limit=1000").json()
+        assert {row["0020000D"]["Value"][0] for row in below} == {uid["Value"][0] for uid in wanted}
+
+    def test_with_other_keys(self, everything):
+        server, _studies = everything
+        every = server.get("/studies?includefield=StudyDescription").json()
+        wanted = [
+            row["0020000D"]
+            for row in every
+            if "head" in said(row, "00081030")
+            and "CT" in row.get("00080061", {}).get("Value", [])
+            and said(row, "00080020") >= "20100101"
+            and said(row, "00100040") == "f"
+        ]
+        assert wanted
+        path = "/studies?StudyDescription=*head*&ModalitiesInStudy=CT&StudyDate=20100101-&PatientSex=F"
+        assert [row["0020000D"] for row in server.get(path).json()] == wanted
+
+    def test_patients(self, everything):
+        server, _studies = everything
+        every = server.get("/patients").json()
+        rows = server.get("/patients?PatientName=*mit*").json()
+        found = {said(row, "00100020") for row in rows}
+        assert found >= {said(row, "00100020") for row in every if "mit" in said(row, "00100010")}
+        assert len(found) < len(every) / 2
+        assert server.get("/patients?PatientName=*nobodyhas*").json() == []
+
+    def test_what_is_written_shows_at_once(self, everything):
+        server, _studies = everything
+        assert server.get("/studies?StudyDescription=*unheard of*").json() == []
+        document = server.document("1.2.826.0.1.7:study")
+        before = document["dataset"]["00081030"]
+        address = f"{server.database}/1.2.826.0.1.7:study"
+        document["dataset"]["00081030"] = {"vr": "LO", "Value": ["something unheard of"]}
+        requests.put(address, json=document, timeout=30).raise_for_status()
+        try:
+            (row,) = server.get("/studies?StudyDescription=*unheard of*").json()
+            assert row["0020000D"]["Value"] == ["1.2.826.0.1.7"]
+        finally:
+            document = server.document("1.2.826.0.1.7:study")
+            document["dataset"]["00081030"] = before
+            requests.put(address, json=document, timeout=30).raise_for_status()
