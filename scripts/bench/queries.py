@@ -96,6 +96,8 @@ KINDS = (
     Kind("ModalitiesInStudy, page of 25", _modality, _same_modality, paged=True),
     Kind("series of a study", _series, lambda studies, study: SERIES),
     Kind("instances of a series", _instances, lambda studies, study: INSTANCES),
+    Kind("StudyInstanceUID, asked before", lambda run, _: f"/studies?StudyInstanceUID={identity(run, 0).study}", _one),
+    Kind("series of a study, asked before", lambda run, _: _series(run, 0), lambda studies, study: SERIES),
     Kind("contained name, page of 25", lambda run, study: _contained("*SMITH*") + f"&limit={PAGE}", None, scans=True),
     Kind("contained name that nobody has", lambda run, study: _contained("*NOSUCHNAME*"), lambda *_: 0, scans=True),
 )

@@ -14,6 +14,12 @@ from shim.search.memory import Memory
 from shim.search.plan import Range
 from shim.search.query import Query
 
+# Views whose rows all say the same of a study. Whoever lists some studies is likely to open one of them.
+STUDY_VIEWS = frozenset(
+    f"studies_by_{key}" for key in ("accession_number", "date", "modality", "patient_id", "patient_name", "uid")
+)
+SHORT_PAGE = 200
+
 
 class Asked:
     """A request of a search on its way; `answer` may be called more than once."""
@@ -121,16 +127,22 @@ class Reading:
         return {"rows": rows, "matched": self.count(chosen) if full else paging.offset + len(rows)}
 
     def _rows(self, chosen: Range, paging: Paging) -> list[dict]:
-        """Return a page of rows of a view; those of one study are remembered."""
-        if self.memory is None or chosen.study is None:
-            return self.ask(rewrite.rows(chosen, paging.limit, paging.offset))["rows"]
-        if self.remembers(chosen):
+        """Return a page of rows of a view; those of one study are remembered, and each study of a short page."""
+        request = rewrite.rows(chosen, paging.limit, paging.offset)
+        if self.memory is None:
+            return self.ask(request)["rows"]
+        if chosen.study is not None and self.remembers(chosen):
             self._settle()
         version = self._version()
+        if chosen.study is None:
+            rows = self.ask(request)["rows"]
+            for row in rows if chosen.view in STUDY_VIEWS and len(rows) <= SHORT_PAGE else ():
+                self.memory.keep_rows(row["id"].partition(":")[0], "studies_by_uid", orjson.dumps([row]), version)
+            return rows
         known = self.memory.find_rows(chosen.study, chosen.view)
         if known is not None:
             return orjson.loads(known)[paging.offset : paging.offset + paging.limit]
-        rows = self.ask(rewrite.rows(chosen, paging.limit, paging.offset))["rows"]
+        rows = self.ask(request)["rows"]
         if paging.offset == 0 and len(rows) < paging.limit:
             self.memory.keep_rows(chosen.study, chosen.view, orjson.dumps(rows), version)
         return rows

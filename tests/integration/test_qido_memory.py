@@ -50,6 +50,17 @@ def test_a_study_asked_for_again_costs_one_small_request(server):
         assert any("_design/" not in timing for timing in timings), timings
 
 
+def test_a_study_of_a_list_is_remembered(server):
+    """Each of the workers has listed the studies before one of them is asked for."""
+    for _ in range(20):
+        rows = server.get("/studies?limit=5").json()
+    timings = [server.get("/studies?StudyInstanceUID=4.1").headers["Server-Timing"] for _ in range(2)]
+    assert not any("studies_by_uid" in timing for timing in timings), timings
+    assert server.get("/studies?StudyInstanceUID=4.1").json() == [
+        row for row in rows if row["0020000D"]["Value"] == ["4.1"]
+    ]
+
+
 def test_the_series_of_a_study_come_in_pages(server):
     for number in range(2, 7):
         server.store(instance("4.2", f"4.2.{number}", f"4.2.{number}.1"))
