@@ -42,6 +42,7 @@ def test_several_at_once(tmp_path: Path):
             config = requests.get(f"{database.url}/_node/_local/_config/couchdb", timeout=30).json()
             assert config.get("js_engine", engine) == engine
             assert config["max_attachment_size"] == "infinity"
+            assert config["btree_chunk_size"] == "4096"
         info = requests.get(f"{one.url}/mine", timeout=30).json()
         assert (info["cluster"]["n"], info["cluster"]["q"]) == (1, 2)
 
