@@ -155,7 +155,7 @@ class Search:
         missing = [one for one in dict.fromkeys(ids) if one not in self._counted]
         version = None
         if missing and self.cache is not None and self._sequence is not None:
-            self.cache.reach(self.couch, self._sequence.answer()["update_seq"], self.authorization)
+            self.cache.reach(self.couch, rewrite.state_of(self._sequence.answer()), self.authorization)
             known, version = self.cache.find(missing)
             self._counted.update(known)
             missing = [one for one in missing if one not in known]
