@@ -99,6 +99,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
     app.after_request(add_cors)
+    app.after_request(name_no_content)
     app.after_request(timing.add_header)
     return app
 
@@ -140,6 +141,13 @@ def answer_bug(problem: Exception) -> Response:
     """Answer an error of ours without its traceback, which goes to the log."""
     current_app.logger.error("%s %s", request.method, request.path, exc_info=problem)
     return answer_error(DicomWebError(500, f"an error of the server ({type(problem).__name__}); its log says more"))
+
+
+def name_no_content(response: Response) -> Response:
+    """Leave out the type of content that is not there (RFC 9110 8.3): Flask says ``text/html`` where nobody chose."""
+    if response.status_code == 204:
+        response.headers.pop("Content-Type", None)
+    return response
 
 
 def add_cors(response: Response) -> Response:

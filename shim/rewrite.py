@@ -204,6 +204,15 @@ def information() -> CouchRequest:
     return CouchRequest("GET", "")
 
 
+def state_of(information: dict) -> tuple[str, str]:
+    """Return what names the state of a database in the answer to `information`.
+
+    The sequence alone does not: a database that was deleted and made anew may count the same numbers again. It has
+    another start time; and where two were made within a second, Apache CouchDB's sequences differ.
+    """
+    return str(information["instance_start_time"]), str(information["update_seq"])
+
+
 def changes(since: object, limit: int) -> CouchRequest:
     """Return the request for the ids of documents that were written after a sequence."""
     return CouchRequest("GET", "_changes", {"since": since, "limit": limit})

@@ -12,13 +12,14 @@ import requests
 from scripts.databases import Database, DatabaseError, embedded, find_couchdb, private_couchdb
 
 USED = pytest.StashKey[list]()
-MISSING = pytest.StashKey[str]()
+# What could not be tested, and why: lines of the summary.
+MISSING = pytest.StashKey[list]()
 KINDS = ("embedded", "couchdb")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[USED] = []
-    config.stash[MISSING] = ""
+    config.stash[MISSING] = []
     config.pluginmanager.register(Summary())
 
 
@@ -46,17 +47,23 @@ class Summary:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node) -> None:
-        used, missing = getattr(node, "workeroutput", {}).get("databases", ([], ""))
+        used, missing = getattr(node, "workeroutput", {}).get("databases", ([], []))
         node.config.stash[USED] += used
-        node.config.stash[MISSING] = node.config.stash[MISSING] or missing
+        node.config.stash[MISSING] += missing
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     used = list(dict.fromkeys(config.stash[USED]))
     if used or config.stash[MISSING]:
         terminalreporter.write_line(f"Databases: {', '.join(used) or 'none'}", bold=True)
-    if config.stash[MISSING]:
-        terminalreporter.write_line(f"NOT TESTED on Apache CouchDB: {config.stash[MISSING]}", red=True, bold=True)
+    for line in dict.fromkeys(config.stash[MISSING]):
+        terminalreporter.write_line(f"NOT TESTED {line}", red=True, bold=True)
+
+
+def skip(config: pytest.Config, where: str, reason: str) -> None:
+    """Skip the test that runs, and have the summary say what was not tested, whichever process prints it."""
+    config.stash[MISSING].append(f"{where}: {reason}")
+    pytest.skip(reason)
 
 
 def _given(url: str) -> Database:
@@ -84,8 +91,8 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield running
         return
     if not find_couchdb():
-        config.stash[MISSING] = "no `couchdb` on PATH or in /opt/couchdb/bin, and COUCHDB_TEST_URL is not set"
-        pytest.skip(config.stash[MISSING])
+        reason = "no `couchdb` on PATH or in /opt/couchdb/bin, and COUCHDB_TEST_URL is not set"
+        skip(config, "on Apache CouchDB", reason)
     try:
         with private_couchdb(folder) as running:
             config.stash[USED].append(running.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from flask import Blueprint, request
@@ -128,6 +129,6 @@ def frame_number(document: dict, kind: str) -> list[int] | None:
     if value is None:
         return None
     count = (document["file"].get("frames") or {}).get("count", 0)
-    if kind != "image" or not (value.isascii() and value.isdigit()) or not 1 <= int(value[:9]) <= count:
+    if kind != "image" or not re.fullmatch("0*[1-9][0-9]{0,8}", value) or int(value) > count:
         raise DicomWebError(400, f"frameNumber is from 1 to {count}, not {value[:80]!r}")
     return [int(value)]

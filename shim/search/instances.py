@@ -42,13 +42,27 @@ class InstanceSearch:
         elif study is None and set(query.keys) == set(query.of_level("instance")) and not self._everything(query):
             found = self._scan(query)
         else:
-            found = self._walk(query, study, series)
+            found = self._walk(query, study, series) if study or self._found_studies(query) else Found([], 0)
         self.search.counts(
             [row["id"] for entry in found.entries for row in (entry.study, entry.series) if row and row["dataset"]]
         )
         if query.include == "all":
             self._correct(found.entries)
         return self.search.page(query, found)
+
+    def _found_studies(self, query: Query) -> bool:
+        """Name the studies of the series that a search everywhere names; False when there are none of either."""
+        series = list(dict.fromkeys(query.values(SERIES_UID)))
+        if not series:
+            return True
+        named_ones = Query(keys={SERIES_UID: {"vr": "UI", "values": series}}, limit_given=True)
+        chosen = Range("series_by_uid", keys=series, sort=True)
+        rows = self.search.list("series", named_ones, chosen, Paging(0, ALL), fields=None)["rows"]
+        wanted = query.values(STUDY_UID)
+        studies = [uid for uid in dict.fromkeys(map(uid_of, rows)) if not wanted or uid in wanted]
+        if studies:
+            query.keys[STUDY_UID] = {"vr": "UI", "values": studies}
+        return bool(studies)
 
     def _correct(self, entries: list[Entry]) -> None:
         """Give whole data sets the values of their headers, where instances disagree or people fixed them."""

@@ -38,18 +38,21 @@ class Memory:
         self._rows: OrderedDict[str, dict[str, bytes]] = OrderedDict()
         # The database's own names of the sequence at which the counts hold.
         self._names: set[str] = set()
-        self._since: object = None
+        self._since: str | None = None
+        # Which database that is: one that was made anew under its name may repeat its sequence.
+        self._start = ""
         self._lock = threading.Lock()
         # 0: nothing is remembered until a sequence was reached.
         self.version = 0
 
-    def reach(self, couch: Couch, sequence: object, authorization: str | None) -> None:
-        """Make all hold at a sequence of the database that was read a moment ago, or later."""
+    def reach(self, couch: Couch, state: tuple[str, str], authorization: str | None) -> None:
+        """Make all hold at a state of the database (`rewrite.state_of`) that was read a moment ago, or later."""
+        start, sequence = state
         while True:
             with self._lock:
-                if str(sequence) in self._names:
+                if self._start == start and sequence in self._names:
                     return
-                since, version = self._since, self.version
+                since, version = self._since if self._start == start else None, self.version
             changed, last = self._changes(couch, since, authorization) if since is not None else (None, sequence)
             with self._lock:
                 if version != self.version:
@@ -60,22 +63,22 @@ class Memory:
                 for study in changed or ():
                     self._studies.pop(study, None)
                     self._rows.pop(study, None)
-                self._since = last
+                self._start, self._since = start, last
                 # Whoever reads `sequence` from now on knows that nothing was written behind it, so both name one state.
-                self._names = {str(sequence), str(last)}
+                self._names = {sequence, last}
                 self.version += 1
                 return
 
     @staticmethod
-    def _changes(couch: Couch, since: object, authorization: str | None) -> tuple[set[str] | None, object]:
+    def _changes(couch: Couch, since: str, authorization: str | None) -> tuple[set[str] | None, str]:
         """Return the studies that changed since a sequence (None: too many) and the sequence now."""
         request = rewrite.changes(since, CHANGES)
         answer = couch.json(request.method, request.path, params=request.params, authorization=authorization)
         rows = answer["results"]
         if len(rows) < CHANGES:
-            return {row["id"].partition(":")[0] for row in rows}, answer["last_seq"]
+            return {row["id"].partition(":")[0] for row in rows}, str(answer["last_seq"])
         request = rewrite.information()
-        return None, couch.json(request.method, request.path, authorization=authorization)["update_seq"]
+        return None, rewrite.state_of(couch.json(request.method, request.path, authorization=authorization))[1]
 
     def find(self, ids: Iterable[str]) -> dict[str, list[int]]:
         """Return the counts that are known of studies and series by document id."""

@@ -154,8 +154,8 @@ class Reading:
     def _settle(self) -> None:
         """Make the memory hold at the sequence of now; once a request."""
         if not self._settled:
-            sequence = self.ask(rewrite.information())["update_seq"]
-            self.memory.reach(self.couch, sequence, self.authorization)
+            state = rewrite.state_of(self.ask(rewrite.information()))
+            self.memory.reach(self.couch, state, self.authorization)
             self._settled = True
 
     def count(self, chosen: Range) -> int:

@@ -26,7 +26,7 @@ class Fingerprints:
 
     def __init__(self, size: int = 4096):
         self._size = size
-        self._kept: OrderedDict[Uids, tuple[str, str]] = OrderedDict()
+        self._kept: OrderedDict[Uids, tuple[tuple[str, str], str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, reader: Retriever, study: str, series: str | None = None, instance: str | None = None) -> str:
@@ -39,16 +39,16 @@ class Fingerprints:
             UIDs; None for all.
         """
         # Before the revisions are read: a write in between makes this one too old, never what is kept with it.
-        sequence = str(reader.start(rewrite.information()).json()["update_seq"])
+        state = rewrite.state_of(reader.start(rewrite.information()).json())
         uids = (study, series, instance)
         with self._lock:
-            known, digest = self._kept.get(uids, ("", ""))
-            if known == sequence:
+            known, digest = self._kept.get(uids, (None, ""))
+            if known == state:
                 self._kept.move_to_end(uids)
                 return digest
         digest = _digest(reader, *uids)
         with self._lock:
-            self._kept[uids] = sequence, digest
+            self._kept[uids] = state, digest
             self._kept.move_to_end(uids)
             if len(self._kept) > self._size:
                 self._kept.popitem(last=False)

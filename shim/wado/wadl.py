@@ -22,6 +22,8 @@ PIXELS = (
 )
 RENDERED = (*PICTURES, *(f'multipart/related; type="{name}"' for name in PICTURES))
 OTHERS = ("text/html", "text/plain", "application/pdf", "video/mp4", "video/mpeg")
+# Of PS3.18 are neither `patients` nor the counts; both are searches (see docs/conformance.md).
+COUNT, PLAIN_JSON = "count", ("application/json", "application/dicom+json")
 _RENDERING = ("annotation", "quality", "viewport", "window", "iccprofile")
 _SEARCH = ("limit", "offset", "fuzzymatching", "includefield", "{attributeID}")
 
@@ -56,6 +58,10 @@ def _retrieve(what: str, produces: tuple[str, ...], query: tuple[str, ...] = ())
 
 def _search(what: str) -> Method:
     return Method("GET", f"SearchFor{what}", DATASETS, query=("accept", *_SEARCH))
+
+
+def _count(what: str) -> Resource:
+    return Resource(COUNT, (Method("GET", f"Count{what}", PLAIN_JSON, query=("accept", *_SEARCH)),))
 
 
 def _store(what: str) -> Method:
@@ -111,6 +117,7 @@ _INSTANCES = Resource(
     "instances",
     (_search("SeriesInstances"),),
     (
+        _count("SeriesInstances"),
         Resource(
             "{instance}",
             (_retrieve("Instance", FILES), _delete("Instance")),
@@ -125,22 +132,26 @@ _INSTANCES = Resource(
 _SERIES = Resource(
     "series",
     (_search("StudySeries"),),
-    (Resource("{series}", (_retrieve("Series", FILES), _delete("Series")), (*_common("Series"), _INSTANCES)),),
+    (
+        _count("StudySeries"),
+        Resource("{series}", (_retrieve("Series", FILES), _delete("Series")), (*_common("Series"), _INSTANCES)),
+    ),
 )
+_STUDY_INSTANCES = Resource("instances", (_search("StudyInstances"),), (_count("StudyInstances"),))
 ROOT = (
     Resource(
         "studies",
         (_search("Studies"), _store("Instances")),
         (
+            _count("Studies"),
             Resource(
                 "{study}",
                 (_retrieve("Study", FILES), _store("StudyInstances"), _delete("Study")),
-                (*_common("Study"), Resource("instances", (_search("StudyInstances"),)), _SERIES),
+                (*_common("Study"), _STUDY_INSTANCES, _SERIES),
             ),
         ),
     ),
-    Resource("series", (_search("Series"),)),
-    Resource("instances", (_search("Instances"),)),
+    *(Resource(what.lower(), (_search(what),), (_count(what),)) for what in ("Series", "Instances", "Patients")),
 )
 
 

@@ -14,16 +14,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.conftest import skip
 from tests.integration.conftest import server
 
 __all__ = ["server"]
-
-MISSING = pytest.StashKey[str]()
-
-
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    if missing := config.stash.get(MISSING, ""):
-        terminalreporter.write_line(f"NOT TESTED in a browser: {missing}", red=True, bold=True)
 
 
 class Browser:
@@ -89,8 +83,7 @@ def chromium(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
     driver = shutil.which("chromedriver")
     if not binary or not driver:
         name = "chromium" if not binary else "chromedriver"
-        pytestconfig.stash[MISSING] = f"no {name} on PATH (Debian: apt-get install chromium chromium-driver)"
-        pytest.skip(pytestconfig.stash[MISSING])
+        skip(pytestconfig, "in a browser", f"no {name} on PATH (Debian: apt-get install chromium chromium-driver)")
     options = Options()
     options.binary_location = binary
     profile = tmp_path_factory.mktemp("chromium")

@@ -203,6 +203,22 @@ def test_databases(database):
     assert requests.delete(url, timeout=30).status_code == 200
 
 
+def test_a_database_made_anew_is_another(database):
+    url = f"{database.url}/t{uuid.uuid4().hex}"
+    seen = []
+    for _ in range(2):
+        assert requests.put(url, timeout=30).status_code == 201
+        assert requests.put(f"{url}/doc", json={}, timeout=30).status_code == 201
+        info = requests.get(url, timeout=30).json()
+        flushed = requests.post(f"{url}/_ensure_full_commit", json={}, timeout=30).json()
+        assert flushed["instance_start_time"] == info["instance_start_time"]
+        assert requests.get(url, timeout=30).json()["instance_start_time"] == info["instance_start_time"]
+        # Apache CouchDB names one in the sequence, too: its start time has seconds only.
+        seen.append((info["instance_start_time"], info["update_seq"]))
+        assert requests.delete(url, timeout=30).status_code == 200
+    assert seen[0] != seen[1]
+
+
 def test_up_and_fauxton(database):
     assert requests.get(f"{database.url}/_up", timeout=30).json()["status"] == "ok"
     answer = requests.get(database.fauxton, timeout=30)

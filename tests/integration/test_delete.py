@@ -28,7 +28,8 @@ def delete(server, path):
 
 
 def test_an_instance_then_a_series_then_the_study(server, study):
-    assert delete(server, "/studies/9.1/series/9.1.1/instances/9.1.1.1").status_code == 204
+    answer = delete(server, "/studies/9.1/series/9.1.1/instances/9.1.1.1")
+    assert (answer.status_code, answer.content, answer.headers.get("Content-Type")) == (204, b"", None)
     assert counts(server, study) == [(2, 3)]
     assert server.get("/studies/9.1/series/9.1.1/instances/9.1.1.1").status_code == 404
     assert delete(server, "/studies/9.1/series/9.1.1").status_code == 204

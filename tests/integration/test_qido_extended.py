@@ -99,3 +99,21 @@ def test_attributes_that_are_not_listed_for_the_level(site):
     answer = server.get("/studies?SliceThickness=1.5&limit=1")
     assert len(answer.json()) == 1
     assert "SliceThickness" in answer.headers["Warning"]
+
+
+@pytest.mark.parametrize("resource", ["/studies", "/series", "/instances"])
+@pytest.mark.parametrize("query", ["00091001=Private+3", "00400275.00400009=S7"])
+def test_what_a_search_reads(site, resource, query):
+    """With its index a search reads what has the value, as by a built-in key; without it everything."""
+    server, indexed = site
+    answer = server.get(f"{resource}?{query}&limit=2&explain")
+    if answer.json()["ignored"]:
+        pytest.skip("the level does not have the attribute")
+    read = sum(step.get("scanned", 0) for step in answer.json()["requests"])
+    built_in = server.get(f"{resource}?PatientID=P000003&limit=2&explain").json()
+    least = sum(step.get("scanned", 0) for step in built_in["requests"])
+    found = server.get(f"{resource}/count?{query}").json()["count"]
+    if indexed:
+        assert read <= least + 4 * found, answer.json()["requests"]
+    else:
+        assert read >= 30

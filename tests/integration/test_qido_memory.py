@@ -2,6 +2,7 @@
 
 import requests
 
+from scripts.push_views import push
 from tests.made import instance
 
 ASKED = 6  # times: each of the workers has the page in its memory by then
@@ -78,3 +79,27 @@ def test_explained(server):
         "_design/dicom/_view/studies_by_date",
         "_design/dicom/_view/counts",
     ]
+
+
+def remake(server):
+    """Delete the database beside the server, and make it anew."""
+    root, _, name = server.database.rpartition("/")
+    requests.delete(server.database, timeout=60).raise_for_status()
+    requests.put(server.database, timeout=60).raise_for_status()
+    push(root, name)
+
+
+def test_a_database_made_anew_repeats_its_sequence(server):
+    told = []
+    for below in (["5.1.1.1", "5.1.1.2"], ["5.1.1.3", "5.1.2.1"]):
+        remake(server)
+        for uid in below:
+            server.store(instance("5.1", uid.rpartition(".")[0], uid)).raise_for_status()
+        rows = [row for _ in range(ASKED) for row in server.get("/studies?limit=5").json()]
+        counted = {(row["00201206"]["Value"][0], row["00201208"]["Value"][0]) for row in rows}
+        metadata = [server.get("/studies/5.1/metadata") for _ in range(ASKED)]
+        stored = [sorted(one["00080018"]["Value"][0] for one in answer.json()) for answer in metadata]
+        told.append((counted, stored, {answer.headers["ETag"] for answer in metadata}))
+    assert [one[0] for one in told] == [{(1, 2)}, {(2, 2)}]
+    assert [one[1] for one in told] == [[["5.1.1.1", "5.1.1.2"]] * ASKED, [["5.1.1.3", "5.1.2.1"]] * ASKED]
+    assert not told[0][2] & told[1][2]

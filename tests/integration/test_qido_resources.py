@@ -255,3 +255,23 @@ def test_headers_without_instances_are_not_listed(archive):
     assert len(first) == 1
     assert archive.get("/studies/1.2.826.0.1.1000/series").json() == []
     assert len(archive.get("/series?limit=2").json()) == 2
+
+
+def test_uids_decide_what_is_read(archive):
+    """A search by the UIDs of one series reads what is in it, not every study of the archive."""
+    for query, number in ((f"SeriesInstanceUID={SERIES}", 4), (f"SeriesInstanceUID={SERIES},{SERIES}9,1.2.3", 4)):
+        assert archive.get(f"/instances/count?{query}").json() == {"count": number}
+        rows = archive.get(f"/instances?{query}").json()
+        assert [value(row, "0020000E") for row in rows] == [SERIES] * number
+        steps = archive.get(f"/instances?{query}&explain").json()["requests"]
+        assert sum(step.get("scanned", 0) for step in steps) <= 10, steps
+    other = f"SeriesInstanceUID={SERIES}&StudyInstanceUID={STUDY}9"
+    assert archive.get(f"/instances?{other}").json() == []
+    assert archive.get(f"/instances?SeriesInstanceUID={SERIES}&PatientID=nobody").json() == []
+    # The order of an answer stays that of the studies, newest first.
+    of_all = [row["0020000E"]["Value"][0] for row in archive.get("/instances?limit=1000").json()]
+    three = [f"1.2.826.0.1.{number}.1" for number in (3, 40, 21)]
+    some = archive.get(f"/instances?SeriesInstanceUID={','.join(three)}&limit=100").json()
+    assert [value(row, "0020000E") for row in some] == [uid for uid in of_all if uid in three]
+    page = archive.get(f"/instances?SeriesInstanceUID={','.join(three)}&limit=5&offset=3").json()
+    assert page == some[3:8]

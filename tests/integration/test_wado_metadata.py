@@ -7,6 +7,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 import requests
 
+from shim.routes.qido import RESOURCES
 from tests.integration.gallery import parts_of
 
 JSON = "application/dicom+json"
@@ -88,7 +89,20 @@ def test_capabilities(gallery):
         assert "GET" in answer.headers["Allow"]
         (resources,) = json.loads(answer.content)["application"]["resources"]
         assert resources["resource"][0]["method"][0]["@name"] == "GET"
-    assert requests.options(gallery.server.url + "/patients", timeout=30).status_code == 404
+    assert requests.options(gallery.server.url + "/worklist", timeout=30).status_code == 404
+
+
+def test_capabilities_of_every_search(gallery):
+    """All that ``shim/routes/qido.py`` answers is told, the server's own resources too."""
+    for resource in RESOURCES:
+        for path in (resource, f"{resource}/count"):
+            address = gallery.server.url + path.replace("<study>", "1.2").replace("<series>", "1.3")
+            answer = requests.options(address, headers={"Accept": "application/json"}, timeout=30)
+            assert answer.status_code == 200, path
+            assert set(answer.headers["Allow"].split(", ")) - {"POST"} == {"GET", "HEAD", "OPTIONS"}, path
+            (told,) = json.loads(answer.content)["application"]["resources"]
+            template = path.replace("<", "{").replace(">", "}").lstrip("/")
+            assert [one["@path"] for one in told["resource"]] == [template]
 
 
 def test_capabilities_name_only_what_answers(gallery):

@@ -18,13 +18,14 @@ class Database:
 
     def __init__(self):
         self.sequence = 1
+        self.start_time = "1"
         self.revision = "1-a"
         self.counted = 0
         self.before_rows = lambda: None
 
     def start(self, request):
         if request.path == "":
-            return Answer({"update_seq": self.sequence})
+            return Answer({"instance_start_time": self.start_time, "update_seq": self.sequence})
         self.counted += 1
         self.before_rows()
         return Answer({"rows": [{"id": "1:2:3", "value": {"rev": self.revision}}]})
@@ -54,6 +55,12 @@ def test_revisions_are_read_once_while_nothing_is_written(database, kept):
 def test_a_write_is_seen(database, kept):
     first = kept.of(database, "1", "2")
     database.write("2-b")
+    assert kept.of(database, "1", "2") != first
+
+
+def test_a_database_made_anew_repeats_its_sequence(database, kept):
+    first = kept.of(database, "1", "2")
+    database.revision, database.start_time = "1-b", "2"
     assert kept.of(database, "1", "2") != first
 
 

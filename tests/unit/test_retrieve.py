@@ -212,6 +212,10 @@ def test_capabilities_in_xml_and_json_say_the_same():
         ("studies/1.2/series/3/instances/4/bulkdata/00880200/0/7FE00010", ["GET", "HEAD", "OPTIONS"]),
         ("studies/1.2/series/3/instances/4/frames/1,2/rendered", ["GET", "HEAD", "OPTIONS"]),
         ("studies/1.2/metadata", ["GET", "HEAD", "OPTIONS"]),
+        ("patients", ["GET", "HEAD", "OPTIONS"]),
+        ("studies/count", ["GET", "HEAD", "OPTIONS"]),
+        ("studies/1.2/series/count", ["GET", "HEAD", "OPTIONS"]),
+        ("studies/1.2/series/3/instances/count", ["GET", "HEAD", "OPTIONS"]),
     ],
 )
 def test_methods_of_resources(path, methods):
@@ -219,7 +223,7 @@ def test_methods_of_resources(path, methods):
     assert "DELETE" not in wadl.allowed(wadl.find(path), delete=False)
 
 
-@pytest.mark.parametrize("path", ["patients", "studies/1/2", "studies//series", "studies/1/metadata/x", "bulkdata"])
+@pytest.mark.parametrize("path", ["patients/1", "studies/1/2", "studies//series", "studies/1/metadata/x", "bulkdata"])
 def test_no_such_resource(path):
     assert wadl.find(path) is None
 

@@ -3,6 +3,7 @@
 // Finds a request's database and refuses names that CouchDB refuses.
 
 const { getOrCreateDB } = require('express-pouchdb/lib/create-or-delete-dbs');
+const { createHash } = require('crypto');
 const { HttpError, queryOf, route, sendJSON } = require('./http');
 const { ViewGroup } = require('./view-group');
 const { installValidation } = require('./validation');
@@ -14,6 +15,12 @@ function checkDesign(doc) {
   if (doc.language === undefined || doc.language === 'javascript') {
     new ViewGroup(doc);
   }
+}
+
+// Tells a database from an earlier one of its name, whose sequence it repeats. CouchDB gives the second in which it was
+// made; two may be made within one here, so this is a number made of the id that PouchDB gives each.
+async function startOf(db) {
+  return String(createHash('sha256').update(await db.id()).digest().readUIntBE(0, 6));
 }
 
 function prepare({ app, PouchDB, designs, folders, locationOf }) {
@@ -82,8 +89,14 @@ function install(router) {
     const info = await req.db.info();
     sendJSON(res, 200, {
       db_name: req.couchDatabase, doc_count: info.doc_count, update_seq: info.update_seq, purge_seq: 0,
-      compact_running: false, disk_format_version: 8, instance_start_time: '0', props: {}, adapter: info.backend_adapter
+      compact_running: false, disk_format_version: 8, instance_start_time: await startOf(req.db), props: {},
+      adapter: info.backend_adapter
     });
+  }));
+  // Replicators compare the two.
+  router.post('/:db/_ensure_full_commit', route(async (req, res) => {
+    await req.loadDatabase();
+    sendJSON(res, 201, { ok: true, instance_start_time: await startOf(req.db) });
   }));
   router.delete('/:db', (req, res, next) => next('router'));
   router.use('/:db', route(async (req, res, next) => {
