@@ -236,12 +236,17 @@ def match(dataset, files):
         items.setdefault(_value(item, REFERENCED_SOP_INSTANCE_UID), []).append(item)
     outcomes = []
     unknown = []
+    claimed = set()
     for path, _ in files:
-        same = items.get(_instance_uid(path))
+        uid = _instance_uid(path)
+        same = items.get(uid)
         if same:
+            claimed.add(uid)
             outcomes.append(_outcome(path, same.pop(0) if len(same) > 1 else same[0]))
         else:
             unknown.append(path)
+    # The server may take from the File Meta Information what the data set of a file does not say.
+    other = [item for item in failed if _value(item, REFERENCED_SOP_INSTANCE_UID) not in claimed] + other
     # Instances whose identifiers the server could not read come back without them, in the order of the request.
     for index, path in enumerate(unknown):
         if len(other) == len(unknown):

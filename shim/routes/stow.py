@@ -14,7 +14,7 @@ from flask import Blueprint, Response, current_app, request
 
 from shim.errors import BROKEN_BODY, DicomWebError
 from shim.media.dicom_xml import dataset_to_xml
-from shim.media.multipart import MalformedMultipart, Part
+from shim.media.multipart import MalformedMultipart, Part, TooManyParts
 from shim.media.negotiate import parse_media_type
 from shim.routes import common
 from shim.stow import body as stow_body
@@ -173,6 +173,7 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
     ingest = Ingest(common.couch(), common.store(), merged, study, overwrite, common.authorization())
     upload = Upload(ingest, current_app.extensions["dicouch"]["pace"], request.content_length)
     complaint = ""
+    limited = False  # instances that the site's limits cut off are failures, which a client looks for in the answer
     try:
         for part in stow_body.instances(
             stow_body.Limited(request.stream, settings.max_request_size, request.content_length),
@@ -185,10 +186,12 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
             upload.add(part)
     except MalformedMultipart as problem:
         complaint = problem.reason
+        limited = isinstance(problem, TooManyParts)
     except DicomWebError as problem:
         if not upload.finish():
             raise
         complaint = problem.reason
+        limited = problem.status == 413
     except (*BROKEN_BODY, ConnectionError):
         complaint = "the request's body breaks off"
         if not upload.finish():
@@ -204,6 +207,9 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
         if not upload.finish():
             raise DicomWebError(503, complaint, {"Retry-After": "600"}) from problem
     outcomes = upload.finish()
+    if limited:
+        comment = f"further instances were not read: {complaint}"
+        outcomes.append(Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True))
     ingest.settle(outcomes, POOL)
     return outcomes, complaint
 

@@ -41,6 +41,7 @@ def test_the_size_of_a_request_that_does_not_tell_it(limited):
     assert answer.status_code == 202
     assert len(items(answer)) == 1
     assert "200000 bytes" in answer.headers["Warning"]
+    assert [failure["00081197"]["Value"] for failure in items(answer, OTHER)] == [[0xA700]]
     answer = post(limited, (bytes(5000) for _ in range(60)), "application/dicom")
     assert answer.status_code == 413
 
@@ -62,6 +63,9 @@ def test_the_number_of_instances(limited):
     assert answer.status_code == 202
     assert len(items(answer)) == 4
     assert "more than 4 parts" in answer.headers["Warning"]
+    (failure,) = items(answer, OTHER)
+    assert failure["00081197"]["Value"] == [0xA700]
+    assert "more than 4 parts" in failure["00000902"]["Value"][0]
 
 
 def test_limits_of_metadata_and_bulk_data(limited):
@@ -73,6 +77,7 @@ def test_limits_of_metadata_and_bulk_data(limited):
     assert answer.status_code == 202
     assert len(items(answer)) == 4
     assert "more than 4 instances" in answer.headers["Warning"]
+    assert [failure["00081197"]["Value"] for failure in items(answer, OTHER)] == [[0xA700]]
     large = image(9, "large", rows=200, columns=100)
     answer = send(metadata(large, image(8)), pixels, Made(bytes(40_000), location="large"))
     assert answer.status_code == 202

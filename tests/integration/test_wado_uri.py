@@ -92,6 +92,7 @@ def test_other_kinds(gallery):
         ({"charset": "klingon"}, 400, "charset"),
         ({"contentType": "image/png", "frameNumber": "2"}, 400, "frameNumber"),
         ({"contentType": "image/png", "frameNumber": "x"}, 400, "frameNumber"),
+        ({"contentType": "image/png", "frameNumber": "00000000123"}, 400, "frameNumber"),
         ({"contentType": "image/png", "rows": "-1"}, 400, "rows"),
         ({"contentType": "image/png", "windowCenter": "1"}, 400, "windowWidth"),
         ({"contentType": "image/png", "region": "0,0,2,1"}, 400, "region"),

@@ -139,6 +139,20 @@ def test_reasons_reach_the_file_they_are_about(server, folder):
     }
 
 
+def test_a_reason_of_files_whose_data_set_does_not_say_their_uid(tmp_path):
+    """The server takes it from the File Meta Information, so the answer names instances that no file is known by."""
+    files = [(tmp_path / name, 1) for name in ("a.dcm", "b.dcm")]
+    for path, _size in files:
+        path.write_bytes(b"no UID that could be read")
+    why = {"00000902": {"vr": "LO", "Value": ["StudyInstanceUID is missing"]}, "00081197": {"vr": "US", "Value": [288]}}
+    failed = [{**why, "00081155": {"vr": "UI", "Value": [uid]}} for uid in ("1.2.3", "1.2.4")]
+    outcomes = stow.match({"00081198": {"vr": "SQ", "Value": failed}}, files)
+    assert [(one.path.name, one.reason) for one in outcomes] == [
+        ("a.dcm", "StudyInstanceUID is missing (0120H)"),
+        ("b.dcm", "StudyInstanceUID is missing (0120H)"),
+    ]
+
+
 def test_a_request_too_large_is_halved(server, folder):
     server.limit = 1
     summary = load.upload(folder, server.url, quiet=True)
