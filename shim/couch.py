@@ -69,6 +69,24 @@ class Answer:
         finally:
             self.close()
 
+    def rows(self) -> Iterator[dict]:
+        """Yield the rows of ``_all_docs`` or its ``queries`` as they come: CouchDB gives each a line of its own.
+
+        Raises
+        ------
+        DicomWebError
+            502 when the answer breaks off.
+        """
+        last = rest = b""
+        for chunk in self.chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.startswith((b'{"id":', b'{"key":')):
+                    yield orjson.loads(line.rstrip(b",\r"))
+                last = line or last
+        if not (rest or last).startswith(b"]"):
+            raise DicomWebError(502, "the database's answer breaks off")
+
     def close(self) -> None:
         """Give the connection back to the pool, or drop it when part of the body is unread."""
         if self._open:

@@ -269,19 +269,34 @@ def instance_files(study: str, series: str | None, instance: str | None) -> Couc
 
 def ids(study: str, series: str | None = None, instance: str | None = None) -> dict:
     """Return the range of document ids of a resource's instances; headers may lie in it, too."""
+    return {name: as_json(value) for name, value in _span(study, series, instance).items()}
+
+
+def _span(study: str, series: str | None, instance: str | None) -> dict:
     prefix = ":".join(part for part in (study, series, instance) if part)
     if instance:
-        return {"key": as_json(prefix)}
-    return {"startkey": as_json(prefix + ":"), "endkey": as_json(prefix + ":" + HIGH)}
+        return {"key": prefix}
+    return {"startkey": prefix + ":", "endkey": prefix + ":" + HIGH}
 
 
-def revisions(study: str, series: str | None, instance: str | None) -> list[CouchRequest]:
-    """Return the requests for ids and revisions of all documents that the metadata of a resource are made of."""
+def made_of(study: str, series: str | None, instance: str | None, *, documents: bool) -> CouchRequest:
+    """Return the request for all that the metadata of a resource are made of: its headers, then the range of ids.
+
+    Parameters
+    ----------
+    documents : bool
+        Whether to read the documents; else ids and revisions.
+    """
     headers = [f"{study}:study", *([f"{study}:{series}"] if series else [])]
-    return [
-        CouchRequest("POST", "_all_docs", {}, {"keys": headers}),
-        CouchRequest("GET", "_all_docs", ids(study, series, instance)),
-    ]
+    queries = [{"keys": headers}, _span(study, series, instance)]
+    wanted = {"include_docs": True} if documents else {}
+    return CouchRequest("POST", "_all_docs/queries", {}, {"queries": [{**one, **wanted} for one in queries]})
+
+
+def documents_from(study: str, series: str | None, document_id: str) -> CouchRequest:
+    """Return the request for the documents of a study or series from one on."""
+    params = {"include_docs": "true", **ids(study, series), "startkey": as_json(document_id)}
+    return CouchRequest("GET", "_all_docs", params)
 
 
 def rebuilt_headers(study: str) -> CouchRequest:
