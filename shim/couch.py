@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -137,6 +138,16 @@ class Pending:
     def json(self):
         """Wait for the answer and return its decoded body."""
         return orjson.loads(self.answer().read())
+
+    def is_answered(self, within: float) -> bool:
+        """Wait for the answer for some seconds at most; return whether it has begun to come."""
+        poll = select.poll()
+        poll.register(self._connection.sock, select.POLLIN)
+        return bool(poll.poll(within * 1000))
+
+    def close(self) -> None:
+        """Give the answer up."""
+        self._couch.give_back(self._connection, clean=False)
 
     def _receive(self) -> http.client.HTTPResponse:
         while True:

@@ -242,17 +242,17 @@ def with_headers(study: str, series: str, instance: str) -> CouchRequest:
     return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
 
 
-def headers(study: str, series: str) -> CouchRequest:
-    """Return the request for a study's and a series' headers."""
-    ids = [f"{study}:study", f"{study}:{series}"]
-    return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
-
-
 def behind(study: str, series: str, number: float | None, count: int) -> CouchRequest:
     """Return the request for the index rows of instances of a series from an Instance Number on; None is the last."""
     place = {"startkey": as_json([study, series, LAST if number is None else number])}
     params = {**between([study, series], [study, series]), **place, "reduce": "false", "limit": count}
     return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", params)
+
+
+def beginning(study: str, series: str, count: int) -> CouchRequest:
+    """Return the request for the index rows of the first instances of a series."""
+    place = between([study, series], [study, series])
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**place, "reduce": "false", "limit": count})
 
 
 def corrections(study: str) -> CouchRequest:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from shim import rewrite
-from shim.couch import CouchError
-from shim.errors import DicomWebError
 from shim.wado.cache import Cache
 from shim.wado.retrieve import Retriever
 
@@ -82,8 +79,7 @@ class Fingerprints:
         try:
             found = read()
         except BaseException:
-            with suppress(CouchError, DicomWebError):
-                beside.answer().close()
+            beside.close()
             raise
         after = self._saw(beside.json())
         self._keep(uids, before if after == before else "", found.fingerprint)
