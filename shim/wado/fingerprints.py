@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
@@ -11,8 +12,10 @@ from shim.wado.cache import Cache
 from shim.wado.retrieve import Retriever
 
 Uids = tuple[str | None, ...]
-# Under this the sequence is kept that was seen last.
+# Under this is kept when the sequence was seen last, and what it was.
 SEQUENCE = "sequence"
+# Seconds for which nobody looks whether it is still the same while documents are read.
+FRESH = 0.25
 
 
 class Read(Protocol):
@@ -74,21 +77,26 @@ class Fingerprints:
             Returns what has the digest.
         """
         # Any sequence seen before the documents are read is good enough: is it still the same, nothing was written.
-        before = (self._cache.get(SEQUENCE) or b"").decode() or self._saw(reader.start(rewrite.information()).json())
-        beside = reader.start(rewrite.information())
+        told = (self._cache.get(SEQUENCE) or b"").decode()
+        if not told:
+            self._saw(reader.start(rewrite.information()).json())
+            told = (self._cache.get(SEQUENCE) or b"0 ").decode()
+        seen, _, sequence = told.partition(" ")
+        beside = reader.start(rewrite.information()) if time.monotonic() - float(seen) > FRESH else None
         try:
             found = read()
         except BaseException:
-            beside.close()
+            if beside:
+                beside.close()
             raise
-        after = self._saw(beside.json())
-        self._keep(uids, before if after == before else "", found.fingerprint)
+        if beside and self._saw(beside.json()) != sequence:
+            sequence = ""
+        self._keep(uids, sequence, found.fingerprint)
         return found
 
     def _saw(self, information: dict) -> str:
         sequence = str(information["update_seq"])
-        if self._cache.get(SEQUENCE) != sequence.encode():
-            self._cache.put(SEQUENCE, sequence.encode())
+        self._cache.put(SEQUENCE, f"{time.monotonic()} {sequence}".encode())
         return sequence
 
     def _known(self, uids: Uids) -> tuple[str, str]:

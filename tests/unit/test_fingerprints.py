@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from shim.wado import fingerprints
 from shim.wado.cache import Cache
 from shim.wado.fingerprints import Fingerprints
 
@@ -112,8 +113,10 @@ def test_a_digest_of_what_was_read_is_kept(database, kept):
     assert database.counted == asked
 
 
+@pytest.mark.parametrize("fresh", [0, 60])
 @pytest.mark.parametrize("seen_before", [False, True])
-def test_a_write_while_a_resource_is_read(database, kept, seen_before):
+def test_a_write_while_a_resource_is_read(database, kept, seen_before, fresh, monkeypatch):
+    monkeypatch.setattr(fingerprints, "FRESH", fresh)
     if seen_before:
         kept.of(database, "9")
 
@@ -125,7 +128,9 @@ def test_a_write_while_a_resource_is_read(database, kept, seen_before):
     assert kept.of(database, "1", "2") != "old"
 
 
-def test_a_write_between_the_sequence_that_was_seen_and_the_reading(database, kept):
+@pytest.mark.parametrize("fresh", [0, 60])
+def test_a_write_between_the_sequence_that_was_seen_and_the_reading(database, kept, fresh, monkeypatch):
+    monkeypatch.setattr(fingerprints, "FRESH", fresh)
     kept.of(database, "9")
     database.write("2-b")
     kept.learn(database, ("1", "2", None), lambda: Found("new"))
