@@ -72,9 +72,11 @@ def create_app(config: Config | None = None) -> Flask:
     couch = Couch(config.couchdb_url, config.couchdb_database)
     couch.observe = timing.observe
     store = config.store(couch)
-    app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged(), "cache": Cache()}
+    app.extensions["dicouch"] = {"config": config, "couch": couch, "bytes": store, "merged": Merged()}
     app.extensions["dicouch"]["studies"] = Memory()
-    app.extensions["dicouch"]["fingerprints"] = Fingerprints()
+    # Made before gunicorn forks, and shared by its processes.
+    app.extensions["dicouch"]["cache"] = cache = Cache()
+    app.extensions["dicouch"]["fingerprints"] = Fingerprints(cache)
     app.extensions["dicouch"]["pace"] = Pace(couch)
     app.extensions["dicouch"]["register"] = Register(config.remember)
     app.extensions["dicouch"]["neighbours"] = Neighbours()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,24 @@ class Answer:
         finally:
             self.close()
 
+    def rows(self) -> Iterator[dict]:
+        """Yield the rows of ``_all_docs`` or its ``queries`` as they come: CouchDB gives each a line of its own.
+
+        Raises
+        ------
+        DicomWebError
+            502 when the answer breaks off.
+        """
+        last = rest = b""
+        for chunk in self.chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.startswith((b'{"id":', b'{"key":')):
+                    yield orjson.loads(line.rstrip(b",\r"))
+                last = line or last
+        if not (rest or last).startswith(b"]"):
+            raise DicomWebError(502, "the database's answer breaks off")
+
     def close(self) -> None:
         """Give the connection back to the pool, or drop it when part of the body is unread."""
         if self._open:
@@ -119,6 +138,16 @@ class Pending:
     def json(self):
         """Wait for the answer and return its decoded body."""
         return orjson.loads(self.answer().read())
+
+    def is_answered(self, within: float) -> bool:
+        """Wait for the answer for some seconds at most; return whether it has begun to come."""
+        poll = select.poll()
+        poll.register(self._connection.sock, select.POLLIN)
+        return bool(poll.poll(within * 1000))
+
+    def close(self) -> None:
+        """Give the answer up."""
+        self._couch.give_back(self._connection, clean=False)
 
     def _receive(self) -> http.client.HTTPResponse:
         while True:

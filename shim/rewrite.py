@@ -261,17 +261,17 @@ def with_headers(study: str, series: str, instance: str) -> CouchRequest:
     return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
 
 
-def headers(study: str, series: str) -> CouchRequest:
-    """Return the request for a study's and a series' headers."""
-    ids = [f"{study}:study", f"{study}:{series}"]
-    return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
-
-
 def behind(study: str, series: str, number: float | None, count: int) -> CouchRequest:
     """Return the request for the index rows of instances of a series from an Instance Number on; None is the last."""
     place = {"startkey": as_json([study, series, LAST if number is None else number])}
     params = {**between([study, series], [study, series]), **place, "reduce": "false", "limit": count}
     return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", params)
+
+
+def beginning(study: str, series: str, count: int) -> CouchRequest:
+    """Return the request for the index rows of the first instances of a series."""
+    place = between([study, series], [study, series])
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**place, "reduce": "false", "limit": count})
 
 
 def corrections(study: str) -> CouchRequest:
@@ -288,19 +288,34 @@ def instance_files(study: str, series: str | None, instance: str | None) -> Couc
 
 def ids(study: str, series: str | None = None, instance: str | None = None) -> dict:
     """Return the range of document ids of a resource's instances; headers may lie in it, too."""
+    return {name: as_json(value) for name, value in _span(study, series, instance).items()}
+
+
+def _span(study: str, series: str | None, instance: str | None) -> dict:
     prefix = ":".join(part for part in (study, series, instance) if part)
     if instance:
-        return {"key": as_json(prefix)}
-    return {"startkey": as_json(prefix + ":"), "endkey": as_json(prefix + ":" + HIGH)}
+        return {"key": prefix}
+    return {"startkey": prefix + ":", "endkey": prefix + ":" + HIGH}
 
 
-def revisions(study: str, series: str | None, instance: str | None) -> list[CouchRequest]:
-    """Return the requests for ids and revisions of all documents that the metadata of a resource are made of."""
+def made_of(study: str, series: str | None, instance: str | None, *, documents: bool) -> CouchRequest:
+    """Return the request for all that the metadata of a resource are made of: its headers, then the range of ids.
+
+    Parameters
+    ----------
+    documents : bool
+        Whether to read the documents; else ids and revisions.
+    """
     headers = [f"{study}:study", *([f"{study}:{series}"] if series else [])]
-    return [
-        CouchRequest("POST", "_all_docs", {}, {"keys": headers}),
-        CouchRequest("GET", "_all_docs", ids(study, series, instance)),
-    ]
+    queries = [{"keys": headers}, _span(study, series, instance)]
+    wanted = {"include_docs": True} if documents else {}
+    return CouchRequest("POST", "_all_docs/queries", {}, {"queries": [{**one, **wanted} for one in queries]})
+
+
+def documents_from(study: str, series: str | None, document_id: str) -> CouchRequest:
+    """Return the request for the documents of a study or series from one on."""
+    params = {"include_docs": "true", **ids(study, series), "startkey": as_json(document_id)}
+    return CouchRequest("GET", "_all_docs", params)
 
 
 def rebuilt_headers(study: str) -> CouchRequest:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -135,7 +135,11 @@ class FolderStore:
 
     def _path(self, name: str) -> Path | None:
         path = _resolved(self.root / name)
-        return path if path is not None and path.is_relative_to(self.root.resolve()) else None
+        return path if path is not None and path.is_relative_to(self._resolved_root) else None
+
+    @cached_property
+    def _resolved_root(self) -> Path:
+        return self.root.resolve()
 
     def discard(self, file: dict) -> None:
         """Remove the file of an instance, of a link only the link: others may have what it leads to.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
@@ -79,5 +80,5 @@ def quoted(text: str) -> str:
     """Return a text as it may stand in a quoted string of a header."""
     text = text if len(text) <= LONGEST_DESCRIPTION else text[: LONGEST_DESCRIPTION - 3] + "..."
     text = text.replace(HIGH, "~")
-    text = "".join(character if " " <= character <= "~" else "?" for character in text)
+    text = re.sub("[^ -~]", "?", text)
     return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from werkzeug.datastructures import CharsetAccept
 from werkzeug.http import parse_accept_header
@@ -17,6 +18,7 @@ from werkzeug.http import parse_accept_header
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LONGEST_KEPT = 200
 _WEIGHT = re.compile(r"[01]|[01]?\.\d*")  # ".2" is what Java's HttpURLConnection sends
 
 # PS3.18 8.7.3.5 and Table 8.7.4-1, as far as a type is the one or the other. JPEG, JPEG 2000 and video are both: pixel
@@ -61,7 +63,7 @@ class MediaType:
     subtype: str
     params: Mapping[str, str] = field(default_factory=dict, hash=False)
 
-    @property
+    @cached_property
     def essence(self) -> str:
         """``type/subtype`` without the parameters."""
         return f"{self.type}/{self.subtype}"
@@ -70,14 +72,14 @@ class MediaType:
     def is_multipart(self) -> bool:
         return self.type == "multipart"
 
-    @property
+    @cached_property
     def item_type(self) -> str:
         """What each part of a multipart type is, or the type itself; ``*/*`` when that is left open."""
         if not self.is_multipart:
             return self.essence
         return parse_media_type(self.params["type"]).essence if "type" in self.params else "*/*"
 
-    @property
+    @cached_property
     def transfer_syntax(self) -> str | None:
         """The ``transfer-syntax`` parameter: a UID, ``*``, or None (PS3.18 8.7.3.5.2)."""
         named = self.params.get("transfer-syntax")
@@ -104,7 +106,7 @@ class MediaRange(MediaType):
     q: float = 1.0
     from_query: bool = False
 
-    @property
+    @cached_property
     def specificity(self) -> int:
         """How much the range says (RFC 9110 12.5.1): ``*/*``, then ``image/*``, then whole types, then parameters."""
         if self.type == "*":
@@ -163,6 +165,11 @@ def parse_media_type(text: str) -> MediaType:
     MalformedMediaType
         When there is no ``type/subtype``, or a parameter cannot be read.
     """
+    # An answer takes dozens of them, and clients send the same ones again and again.
+    return _kept_type(text) if len(text) <= _LONGEST_KEPT else _read_type(text)
+
+
+def _read_type(text: str) -> MediaType:
     essence, *pieces = _split(text, ";")
     main, slash, sub = essence.partition("/")
     if not (slash and _TOKEN.fullmatch(main) and _TOKEN.fullmatch(sub)):
@@ -175,6 +182,9 @@ def parse_media_type(text: str) -> MediaType:
             raise MalformedMediaType(text, f"{piece!r} is no parameter")
         params.setdefault(name.lower(), _unquote(value.strip(), text))
     return MediaType(main.lower(), sub.lower(), params)
+
+
+_kept_type = lru_cache(1024)(_read_type)
 
 
 def parse_accept(header_values: Iterable[str], accept_params: Iterable[str] = ()) -> list[MediaRange]:
@@ -304,6 +314,8 @@ def accepts_utf8(header_values: Iterable[str], charset_params: Iterable[str] = (
 
 def _split(text: str, separator: str) -> list[str]:
     """Split at separators outside quoted strings; the pieces come without blanks around them."""
+    if '"' not in text:
+        return [piece.strip() for piece in text.split(separator)]
     pieces, start, quoted, i = [], 0, False, 0
     while i < len(text):
         c = text[i]

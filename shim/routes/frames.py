@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +21,7 @@ from shim.store import ATTACHED, FOLDER
 from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, frame_list, is_native, media_type
 from shim.wado.imaging import image_of
 from shim.wado.known import Changed, Register
-from shim.wado.neighbours import SPAN
+from shim.wado.neighbours import Around
 from shim.wado.retrieve import Retriever, Stored, describe, stored_in
 
 blueprint = Blueprint("frames", __name__)
@@ -43,8 +42,20 @@ def retrieve_frames(study, series, instance, frames):
     one = len(numbers) == 1 and request.method == "GET" and not CONDITIONAL & set(request.headers.keys())
     if one and (known := known_frame(reader, f"{study}:{series}:{instance}", numbers[0])):
         return known
-    asked = time.monotonic()
-    document = reader.document(study, series, instance)
+    if not one:
+        return answer(reader, reader.document(study, series, instance), numbers)
+    keeper = Keeper(common.register(), common.authorization(), accepts())
+    what = "frame", keeper.accepted
+    # Of one that is known only the form was asked for that nobody had asked for before.
+    wanted = not keeper.knows(f"{study}:{series}:{instance}")
+    with Around(common.neighbours(), common.reader(), study, series, *what, wanted=wanted) as around:
+        return answer(reader, reader.document(study, series, instance), numbers, around, keeper)
+
+
+def answer(
+    reader: Retriever, document: dict, numbers: list[int], around: Around | None = None, keeper: Keeper | None = None
+) -> Response:
+    """Answer with frames of an instance; keep where those of it and of others lie, if that is enough to know."""
     chosen = choose_frames(reader, document, common.retrieval_accepted(), single=len(numbers) == 1)
     syntax = chosen.transfer_syntax
     base = common.base_url()
@@ -53,8 +64,8 @@ def retrieve_frames(study, series, instance, frames):
     tag = common.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
     if known := common.unchanged(tag):
         return known
-    if one and is_kept(document, chosen):
-        reader.check = remember(document, chosen, asked)
+    if keeper and is_kept(document, chosen):
+        reader.check = keeper.remember(around, stored_in(document), chosen)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
         return common.multipart_answer(media_type(syntax), list(parts), syntax, tag)
     first = next(parts)
@@ -129,35 +140,34 @@ class Keeper:
     def put(self, stored: Stored, chosen: MediaType, asked: float | None = None, tag: str = "") -> None:
         self.register.put(self.key(stored), stored.id, stored.file, tag, self.accepted, chosen, asked)
 
+    def knows(self, document_id: str) -> bool:
+        """Return whether an instance is kept, wherever its bytes are."""
+        keys = [key_of(document_id, in_folder=place, authorization=self.authorization) for place in (True, False)]
+        return any(self.register.get(key) is not None for key in keys)
+
     def key(self, stored: Stored) -> Hashable:
         """Return under what an instance is kept."""
         return key_of(stored.id, in_folder=stored.file["store"] != ATTACHED, authorization=self.authorization)
 
+    def remember(self, around: Around, one: Stored, chosen: MediaType) -> Callable[[str], None] | None:
+        """Keep an instance, of an attachment once its entity tag is seen, and those like it around it.
 
-def remember(document: dict, chosen: MediaType, asked: float) -> Callable[[str], None] | None:
-    """Keep an instance, of an attachment once its entity tag is seen; have those around it read when others were, too.
+        Returns
+        -------
+        callable or None
+            To be told the entity tag of the attachment.
+        """
 
-    Returns
-    -------
-    callable or None
-        To be told the entity tag of the attachment.
-    """
-    keeper = Keeper(common.register(), common.authorization(), accepts())
-    reader, one = common.reader(), stored_in(document)
-
-    def read() -> None:
-        asked = time.monotonic()
-        for stored in reader.behind(one, SPAN):
+        def keep(stored: Stored, asked: float, _generation: str) -> None:
             alike = stored.file["transferSyntax"] == one.file["transferSyntax"]
-            if alike and stored.file.get("frames") and keeper.register.get(keeper.key(stored)) is None:
-                keeper.keep(stored, chosen, asked)
+            if alike and stored.file.get("frames") and self.register.get(self.key(stored)) is None:
+                self.keep(stored, chosen, asked)
 
-    series = document["_id"].rpartition(":")[0]
-    common.neighbours().asked(("frame", series, keeper.accepted, keeper.authorization), read)
-    if one.file["store"] != ATTACHED:
-        keeper.keep(one, chosen, asked)
-        return None
-    return lambda tag: keeper.keep(one, chosen, asked) if tag and tag == one.digest else None
+        around.read(one, keep)
+        if one.file["store"] != ATTACHED:
+            self.keep(one, chosen, around.asked)
+            return None
+        return lambda tag: self.keep(one, chosen, around.asked) if tag and tag == one.digest else None
 
 
 def is_kept(document: dict, chosen: MediaType) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from flask import Blueprint, Response, current_app, request
@@ -15,7 +14,8 @@ from shim.media.multipart_writer import BodyPart, multipart_content_type, write_
 from shim.media.negotiate import MediaType, parse_media_type
 from shim.routes import common
 from shim.wado import metadata
-from shim.wado.retrieve import Retriever, describe
+from shim.wado.metadata import Metadata
+from shim.wado.retrieve import describe
 
 blueprint = Blueprint("metadata", __name__)
 
@@ -52,43 +52,48 @@ def answer(study: str, series: str | None = None, instance: str | None = None) -
     chosen = common.negotiated(OFFERED)
     reader = common.reader()
     zipped = "gzip" in request.accept_encodings and request.accept_encodings["gzip"] > 0
-    fingerprint = common.fingerprints().of(reader, study, series, instance)
-    form = "\n".join([fingerprint, str(chosen), common.base_url(), str(zipped)])
-    tag = hashlib.sha256(form.encode()).hexdigest()[:32]
-    if request.if_none_match.contains(tag):
-        return common.with_validator(Response(status=304), tag)
-    response = _from_cache(tag, chosen) or _made(reader, tag, chosen, zipped, (study, series, instance))
+    uids, prints, base = (study, series, instance), common.fingerprints(), common.base_url()
+
+    def tag_of(fingerprint: str) -> str:
+        return common.tag_of(fingerprint, chosen, base, zipped)
+
+    if request.if_none_match or prints.is_known(*uids):
+        tag = tag_of(prints.of(reader, *uids))
+        if found := common.unchanged(tag) or _from_cache(tag, chosen, zipped):
+            return found
+    found = prints.learn(reader, uids, lambda: metadata.read(reader, *uids, base))
+    tag = tag_of(found.fingerprint)
+    return common.unchanged(tag) or _made(found, tag, chosen, zipped, uids)
+
+
+def _from_cache(tag: str, chosen: MediaType, zipped: bool) -> Response | None:
+    kept = current_app.extensions["dicouch"]["cache"].get(tag)
+    return None if kept is None else _response([kept], tag, chosen, zipped)
+
+
+def _response(body: Iterable[bytes], tag: str, chosen: MediaType, zipped: bool) -> Response:
+    kind = multipart_content_type(XML.item_type, _boundary(tag)) if chosen is XML else str(chosen)
+    response = Response(body, content_type=kind)
     if zipped:
         response.headers["Content-Encoding"] = "gzip"
     return common.with_validator(response, tag)
 
 
-def _from_cache(tag: str, chosen: MediaType) -> Response | None:
-    kept = current_app.extensions["dicouch"]["cache"].get(tag)
-    if kept is None:
-        return None
-    response = Response(kept, content_type=str(chosen))
-    if chosen is XML:
-        response.headers["Content-Type"] = multipart_content_type(XML.item_type, _boundary(tag))
-    return response
-
-
-def _made(reader: Retriever, tag: str, chosen: MediaType, zipped: bool, uids: tuple) -> Response:
-    """Answer with metadata fresh from the database, streamed and kept."""
-    pieces = metadata.render(reader, *uids, common.base_url())
-    first = next(pieces, b"")
+def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tuple) -> Response:
+    """Answer with metadata fresh from the database, at once or streamed, and keep them."""
+    first = next(found.rest, b"") if found.whole is None else found.whole
     if first.strip() in (b"", b"[]"):
         raise DicomWebError(404, f"there is no {describe(*uids)}")
-    body: Iterator[bytes] = chain((first,), pieces)
-    response = Response(content_type=str(chosen))
+    body: Iterator[bytes] = chain((first,), found.rest)
     if chosen is XML:
-        boundary = _boundary(tag)
-        response.headers["Content-Type"] = multipart_content_type(XML.item_type, boundary)
-        body = write_multipart(_xml_parts(body), boundary)
+        body = write_multipart(_xml_parts(body), _boundary(tag))
     if zipped:
         body = _compressed(body)
-    response.response = _kept(tag, body)
-    return response
+    if found.whole is None:
+        return _response(_kept(tag, body), tag, chosen, zipped)
+    answer = b"".join(body)
+    current_app.extensions["dicouch"]["cache"].put(tag, answer)
+    return _response([answer], tag, chosen, zipped)
 
 
 def _boundary(tag: str) -> str:

@@ -200,11 +200,11 @@ def as_stored(
 def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
     """Answer with a structured report as text."""
     chosen = common.negotiated([parse_media_type(name) for name in REPORTS], ranges)
-    tag = common.tag_of(common.fingerprints().of(reader, *document["_id"].split(":")), chosen)
+    # As the metadata have it: with what people corrected.
+    found = metadata.read(reader, *document["_id"].split(":"), common.base_url())
+    tag = common.tag_of(found.fingerprint, chosen)
     if known := common.unchanged(tag):
         return known
-    # As the metadata have it: with what people corrected.
-    pieces = metadata.render(reader, *document["_id"].split(":"), common.base_url())
-    made = REPORTS[chosen.essence](next(metadata.split(pieces)))
+    made = REPORTS[chosen.essence](next(metadata.split(found.pieces)))
     response = Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")
     return common.with_validator(response, tag)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from flask import Blueprint, Response, request
@@ -17,7 +16,7 @@ from shim.store import ATTACHED, LINK
 from shim.wado import instances as files
 from shim.wado import known
 from shim.wado.ahead import Ahead
-from shim.wado.neighbours import SPAN
+from shim.wado.neighbours import Around, Keep
 from shim.wado.retrieve import Retriever, Stored
 from shim.wado.zip_stream import write_zip
 
@@ -58,10 +57,15 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
         except (known.Changed, CouchError, DicomWebError):
             reader.check = None
             common.register().drop(key_of(found[0].id, reader.authorization))
-    asked, generation = time.monotonic(), known.generation()
-    found = reader.instances(study, series, instance)
-    if instance and not found[0].changes:
-        keep_around(found[0], asked, generation)
+    if not instance or not common.register().life:
+        return answer(reader, reader.instances(study, series, instance), ranges, uids)
+    with Around(common.neighbours(), common.reader(), study, series, "instance") as around:
+        found = reader.instances(study, series, instance)
+        if not found[0].changes:
+            keep = keeper(common.register(), reader.authorization)
+            keep(found[0], around.asked, around.generation)
+            if reader.unfixed:
+                around.read(found[0], keep)
     return answer(reader, found, ranges, uids)
 
 
@@ -87,41 +91,16 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
     return multipart(reader, found, ranges)
 
 
-def keep_around(one: Stored, asked: float, generation: str) -> None:
-    """Keep an instance that the database gave, and have those around it read when others of its series were, too.
+def keeper(register: known.Register, authorization: str | None) -> Keep:
+    """Return what keeps an instance for a while; it can be used when the request is gone."""
 
-    Parameters
-    ----------
-    one : Stored
-        Without anything that people fixed.
-    asked : float
-        When the database was asked.
-    generation : str
-        Of before that.
-    """
-    register, authorization = common.register(), common.authorization()
-    if not register.life:
-        return
-    keep(register, authorization, one, asked, generation)
-    study, series, _instance = one.id.split(":")
-    reader = common.reader()
+    def keep(one: Stored, asked: float, generation: str) -> None:
+        # A linked file stays when its document is deleted, so that it is there tells nothing.
+        if not one.file["store"].startswith(LINK):
+            key = key_of(one.id, authorization)
+            register.put(key, one.id, one.file, generation, "digest", one.digest, read=asked)
 
-    def read() -> None:
-        generation, asked = known.generation(), time.monotonic()
-        found = reader.behind(one, SPAN)
-        if not reader.is_fixed(study, series):
-            for stored in found:
-                keep(register, authorization, stored, asked, generation)
-
-    common.neighbours().asked(("instance", study, series, authorization), read)
-
-
-def keep(register: known.Register, authorization: str | None, one: Stored, asked: float, generation: str) -> None:
-    """Keep an instance for a while."""
-    # A linked file stays when its document is deleted, so that it is there tells nothing.
-    if not one.file["store"].startswith(LINK):
-        key = key_of(one.id, authorization)
-        register.put(key, one.id, one.file, generation, "digest", one.digest, read=asked)
+    return keep
 
 
 def key_of(document_id: str, authorization: str | None) -> Hashable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from shim.errors import DicomWebError
 from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
@@ -56,7 +57,12 @@ def transfer_syntaxes(stored: str) -> list[str]:
 
 def offers(stored: str, *, multipart: bool) -> list[MediaType]:
     """Return the media types in which a file can be had, as parts or alone."""
-    return [_offer(syntax, multipart) for syntax in transfer_syntaxes(stored)]
+    return list(_offers(stored, multipart))
+
+
+@lru_cache(256)
+def _offers(stored: str, multipart: bool) -> tuple[MediaType, ...]:
+    return tuple(_offer(syntax, multipart) for syntax in transfer_syntaxes(stored))
 
 
 def _offer(syntax: str, multipart: bool) -> MediaType:

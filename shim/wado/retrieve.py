@@ -112,6 +112,8 @@ class Retriever:
         self.authorization = authorization
         # Told the entity tag of each attachment of which `read` reads.
         self.check: Callable[[str], None] | None = None
+        # Whether the headers said, when an instance was read, that nobody fixed anything in its series.
+        self.unfixed = False
         self._inflated: tuple[tuple | None, BinaryIO | None] = (None, None)
 
     def start(self, request: CouchRequest) -> Pending:
@@ -146,10 +148,6 @@ class Retriever:
         study, series, _instance = one.id.split(":")
         return [stored_in_row(row) for row in self.rows(rewrite.behind(study, series, one.number, count))]
 
-    def is_fixed(self, study: str, series: str) -> bool:
-        """Return whether people fixed something in the headers of a series or its study."""
-        return any((row.get("doc") or {}).get("fixes") for row in self.rows(rewrite.headers(study, series)))
-
     def whole(self, document: dict) -> dict:
         """Return an instance document with its whole data set, which may be in an attachment."""
         if not document["file"].get("datasetAttachment"):
@@ -175,7 +173,8 @@ class Retriever:
             if document.get("type") != "instance":
                 raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
             found = [stored_in(document)]
-            if not any(header.get("fixes") for header in headers):
+            self.unfixed = not any(header.get("fixes") for header in headers)
+            if self.unfixed:
                 return found
             corrected = self.corrections(study)
         else:

@@ -9,8 +9,9 @@ import requests
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from shim.wado.neighbours import Neighbours
-from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, STORED, Site
+from shim.couch import Pending
+from shim.wado import neighbours
+from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, Site
 from tests.made import instance
 
 SERIES = "/dicom-web/studies/9.1/series/9.1.1"
@@ -38,8 +39,6 @@ def site(request, fresh_database, tmp_path):
     place = "attachment" if request.param == "attachment" else f"folder:{tmp_path}"
     site = Site(fresh_database, bytes=place, remember=30.0)
     site.place = request.param
-    for app in site.apps:  # what is read in the background is there when the answer is
-        app.extensions["dicouch"]["neighbours"] = Neighbours(submit=lambda job, *arguments: job(*arguments))
     for number in range(1, COUNT + 1):
         site.store(made(number, FIRST))
     yield site
@@ -47,12 +46,11 @@ def site(request, fresh_database, tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_after_two_instances_the_others_are_known(site, way):
+def test_after_one_instance_the_others_are_known(site, way):
     below, headers = way
-    assert site.get(path(1, below), headers)[1]
-    _answer, asked = site.get(path(2, below), headers)
+    _answer, asked = site.get(path(1, below), headers)
     assert any("instances_by_series" in request for request in asked)
-    for number in range(3, COUNT + 1):
+    for number in range(2, COUNT + 1):
         answer, asked = site.get(path(number, below), headers)
         assert FIRST in answer.data
         if site.place == "folder":
@@ -92,10 +90,32 @@ def test_an_instance_in_another_transfer_syntax_is_asked_for(site):
     assert len(asked) >= 1
 
 
-def test_two_series_in_turn(site):
-    """Only a second instance of the same series stands for interest in it."""
-    assert not any("instances_by_series" in request for request in site.get(path(1), STORED)[1])
-    assert not any("instances_by_series" in request for request in site.get(path(2, "/frames/1"), ALONE)[1])
+@pytest.mark.parametrize("way", WAYS)
+def test_those_behind_the_beginning_are_read_ahead_from_the_second_on(site, way, monkeypatch):
+    below, headers = way
+    monkeypatch.setattr(neighbours, "BEGINNING", 1)
+    for number, expected in ((2, "&limit=1"), (3, "&limit=64")):
+        asked = site.get(path(number, below), headers)[1]
+        assert any("instances_by_series" in request and request.endswith(expected) for request in asked)
+    asked = [request for number in (1, 4, 5) for request in site.get(path(number, below), headers)[1]]
+    assert site.place == "attachment" or asked == []
+
+
+def test_an_index_that_lags_does_not_delay_the_first_answer(site, monkeypatch):
+    waiting = []
+    for app in site.apps:
+        app.extensions["dicouch"]["neighbours"].submit = lambda job, *arguments: waiting.append((job, arguments))
+    monkeypatch.setattr(Pending, "is_answered", lambda self, within: False)
+    assert FIRST in site.get(path(1), PARTS)[0].data
+    ((job, arguments),) = waiting
+    job(*arguments)
+    assert FIRST in site.get(path(2), PARTS)[0].data
+    assert len(waiting) == 1
+
+
+def test_an_instance_that_is_not_there(site):
+    assert site.get(path(9), PARTS)[0].status_code == 404
+    assert site.get(path(9, "/frames/1"), ALONE)[0].status_code == 404
 
 
 @pytest.mark.parametrize("below", ["", "/series/9.1.1"])

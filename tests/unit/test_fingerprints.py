@@ -1,7 +1,11 @@
 """``shim/wado/fingerprints.py``: a validator is kept while the database stands still, and not a write longer."""
 
+from dataclasses import dataclass
+
 import pytest
 
+from shim.wado import fingerprints
+from shim.wado.cache import Cache
 from shim.wado.fingerprints import Fingerprints
 
 
@@ -11,6 +15,20 @@ class Answer:
 
     def json(self):
         return self.value
+
+    def answer(self):
+        return self
+
+    def close(self):
+        pass
+
+    def rows(self):
+        return iter(self.value["rows"])
+
+
+@dataclass
+class Found:
+    fingerprint: str
 
 
 class Database:
@@ -30,6 +48,9 @@ class Database:
         self.before_rows()
         return Answer({"rows": [{"id": "1:2:3", "value": {"rev": self.revision}}]})
 
+    def ask(self, request):
+        return self.start(request)
+
     def write(self, revision):
         self.revision = revision
         self.sequence += 1
@@ -42,7 +63,7 @@ def database():
 
 @pytest.fixture
 def kept():
-    return Fingerprints(size=2)
+    return Fingerprints(Cache(limit=1 << 16))
 
 
 def test_revisions_are_read_once_while_nothing_is_written(database, kept):
@@ -79,11 +100,52 @@ def test_a_write_elsewhere_changes_no_validator(database, kept):
     assert kept.of(database, "1", "2") == first
 
 
-def test_levels_are_kept_apart_and_few_of_them(database, kept):
+def test_levels_are_kept_apart(database, kept):
     for uids in (("1",), ("1", "2"), ("1", "2", "3")):
         kept.of(database, *uids)
     asked = database.counted
-    kept.of(database, "1", "2", "3")
+    for uids in (("1",), ("1", "2"), ("1", "2", "3")):
+        kept.of(database, *uids)
     assert database.counted == asked
-    kept.of(database, "1")
-    assert database.counted > asked
+
+
+def test_a_digest_of_what_was_read_is_kept(database, kept):
+    kept.of(database, "9")
+    assert not kept.is_known("1", "2", None)
+    found = kept.learn(database, ("1", "2", None), lambda: Found("of the documents"))
+    assert found.fingerprint == "of the documents"
+    assert kept.is_known("1", "2", None)
+    asked = database.counted
+    assert kept.of(database, "1", "2") == "of the documents"
+    assert database.counted == asked
+
+
+@pytest.mark.parametrize("fresh", [0, 60])
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_a_write_while_a_resource_is_read(database, kept, seen_before, fresh, monkeypatch):
+    monkeypatch.setattr(fingerprints, "FRESH", fresh)
+    if seen_before:
+        kept.of(database, "9")
+
+    def read():
+        database.write("2-b")
+        return Found("old")
+
+    kept.learn(database, ("1", "2", None), read)
+    assert kept.of(database, "1", "2") != "old"
+
+
+@pytest.mark.parametrize("fresh", [0, 60])
+def test_a_write_between_the_sequence_that_was_seen_and_the_reading(database, kept, fresh, monkeypatch):
+    monkeypatch.setattr(fingerprints, "FRESH", fresh)
+    kept.of(database, "9")
+    database.write("2-b")
+    kept.learn(database, ("1", "2", None), lambda: Found("new"))
+    expected = Fingerprints(Cache(limit=1 << 16)).of(database, "1", "2")
+    assert kept.of(database, "1", "2") == expected
+
+
+def test_a_reading_that_fails_keeps_nothing(database, kept):
+    with pytest.raises(ZeroDivisionError):
+        kept.learn(database, ("1", "2", None), lambda: 1 // 0)
+    assert not kept.is_known("1", "2", None)

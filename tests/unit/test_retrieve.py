@@ -16,7 +16,6 @@ from shim.errors import DicomWebError
 from shim.pixels.codestream import Header, read_header
 from shim.store import cut_out, cut_ranges
 from shim.wado import wadl
-from shim.wado.cache import Cache
 from shim.wado.metadata import split
 from shim.wado.report import as_html, as_text
 from shim.wado.zip_stream import write_zip
@@ -171,19 +170,6 @@ def test_a_zip_file_is_written_as_its_entries_come():
     pieces = write_zip([("endless", endless())])
     assert sum(len(next(pieces)) for _ in range(1000)) >= 1_000_000
     pieces.close()
-
-
-def test_the_cache_forgets_what_was_not_asked_for():
-    cache = Cache(limit=800)
-    for number in range(9):
-        cache.put(str(number), bytes(100))
-        assert cache.get("0") is not None
-    assert cache.get("1") is None
-    assert cache.get("8") == bytes(100)
-    cache.put("large", bytes(101))
-    assert cache.get("large") is None
-    cache.put("8", b"new")
-    assert cache.get("8") == b"new"
 
 
 def test_capabilities_in_xml_and_json_say_the_same():

@@ -1,12 +1,12 @@
 'use strict';
 
-// `_bulk_docs` and `_all_docs`.
+// `_bulk_docs`, `_all_docs` and its `queries`.
 
 const { randomUUID } = require('crypto');
 const { HttpError, MAX_DOCUMENT_SIZE, readBody, readObject, route, sendJSON } = require('./http');
 const { queryOptions } = require('./query-options');
 const { readDocuments } = require('./read-documents');
-const { sendRows } = require('./send-rows');
+const { sendResults, sendRows } = require('./send-rows');
 const { context, refused } = require('./write');
 
 // Rows read at a time, and rows with documents, which may be large.
@@ -118,10 +118,25 @@ async function allDocs(req, res) {
   await sendRows(res, await queryAllDocs(req.db, options), options.include_docs ? DOCUMENTS : PAGE);
 }
 
+// Several queries of `_all_docs`, one after the other.
+async function allDocsQueries(req, res) {
+  const { queries } = await readObject(req, res);
+  if (!Array.isArray(queries)) {
+    throw new HttpError(400, 'bad_request', '`queries` parameter must be an array.');
+  }
+  const options = queries.map(one => queryOptions(req.couchQuery, one));
+  const sources = [];
+  for (const one of options) {
+    sources.push(await queryAllDocs(req.db, one));
+  }
+  await sendResults(res, sources, options.some(one => one.include_docs) ? DOCUMENTS : PAGE);
+}
+
 function install(router) {
   router.post('/:db/_bulk_docs', route(bulkDocs));
   router.get('/:db/_all_docs', route(allDocs));
   router.post('/:db/_all_docs', route(allDocs));
+  router.post('/:db/_all_docs/queries', route(allDocsQueries));
 }
 
 module.exports = { install, queryAllDocs };
