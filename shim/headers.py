@@ -19,6 +19,8 @@ from shim.rewrite import DESIGN
 # A header that many clients write at once: each round one of them wins, so this many may merge at the same time.
 ATTEMPTS = 64
 REMEMBERED = 4096
+# Sets of attributes that are remembered of one header. Most have one a series; broken ones have one an instance.
+DIGESTS = 1024
 # Merges of one batch that CouchDB works on at a time.
 AT_ONCE = 8
 
@@ -54,6 +56,8 @@ class Merged:
         with self._lock:
             known = self._known.get(document_id)
             digests = known.digests if known is not None and known.revision in (before, revision) else set()
+            if len(digests) >= DIGESTS:
+                digests = set()  # merging once more changes nothing
             digests.add(digest)
             self._known[document_id] = Known(revision, digests, variants)
             self._known.move_to_end(document_id)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from shim.couch import CouchError
-from shim.headers import Headers, Merged
+from shim.headers import DIGESTS, Headers, Merged
 
 
 class Database:
@@ -114,3 +114,10 @@ def test_a_failure_is_told_and_leaves_nothing_claimed():
         with pytest.raises(CouchError):
             headers.merge([place("2")])
     assert len(headers.merge([place("2")])[0]) == 2
+
+
+def test_what_is_remembered_of_a_header_has_a_bound():
+    merged = Merged()
+    for number in range(3 * DIGESTS):
+        merged.remember("1:study", "1-a", "1-a", b"%d" % number, [])
+        assert len(merged.recall("1:study", b"%d" % number).digests) <= DIGESTS
