@@ -15,6 +15,7 @@ import time
 import warnings
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -176,15 +177,16 @@ def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False, lin
         size = summary.size
         with tqdm(total=size, desc="storing", unit="B", unit_scale=True, file=sys.stderr, disable=hidden) as bar:
             make = link or (lambda sent: stow.Client(url, sent))
-            for outcomes in _send(left, make, workers, bar.update):
-                summary.outcomes += outcomes
-                journal.add(outcome.path for outcome in outcomes if outcome.result != stow.REFUSED)
+            # Closed here, so that what is under way when the run is stopped gets into the journal, too.
+            with closing(_send(left, make, workers, bar.update, journal)) as sending:
+                for outcomes in sending:
+                    summary.outcomes += outcomes
         journal.done()
     summary.seconds = time.monotonic() - started
     return summary
 
 
-def _send(files, make, workers, sent):
+def _send(files, make, workers, sent, journal):
     """Yield the outcomes of each batch; `workers` are under way, and no more batches than that in memory."""
     local = threading.local()
     lock = threading.Lock()
@@ -196,7 +198,10 @@ def _send(files, make, workers, sent):
     def store(batch):
         if not hasattr(local, "client"):
             local.client = make(count)
-        return local.client.store(batch)
+        outcomes = local.client.store(batch)
+        with lock:
+            journal.add(outcome.path for outcome in outcomes if outcome.result != stow.REFUSED)
+        return outcomes
 
     running = set()
     with ThreadPoolExecutor(workers) as pool:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import orjson
 
 from shim import rewrite
-from shim.couch import Couch, CouchError, segment
+from shim.couch import Couch, CouchError, Pending, segment
+from shim.errors import DicomWebError
 from shim.levels import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 from shim.rewrite import DESIGN
 
 # A header that many clients write at once: each round one of them wins, so this many may merge at the same time.
 ATTEMPTS = 64
 REMEMBERED = 4096
+# Sets of attributes that are remembered of one header. Most have one a series; broken ones have one an instance.
+DIGESTS = 1024
+# Merges of one batch that CouchDB works on at a time.
+AT_ONCE = 8
 
 
 @dataclass
@@ -50,6 +56,8 @@ class Merged:
         with self._lock:
             known = self._known.get(document_id)
             digests = known.digests if known is not None and known.revision in (before, revision) else set()
+            if len(digests) >= DIGESTS:
+                digests = set()  # merging once more changes nothing
             digests.add(digest)
             self._known[document_id] = Known(revision, digests, variants)
             self._known.move_to_end(document_id)
@@ -96,6 +104,10 @@ class Headers:
         # What this request has merged, by digest: the variants that came of it, and the header revision that has it.
         self._variants: dict[bytes, list[str]] = {}
         self._merges: dict[bytes, tuple[Merge, str | None]] = {}
+        # Several threads store the instances of a request, mostly of one series: the first to come merges into a
+        # header, and the others wait for it. Each on its own, they would only get into each other's way.
+        self._running: dict[bytes, threading.Event] = {}
+        self._lock = threading.Lock()
 
     def merge(self, places: list[tuple[str, str, dict]]) -> list[list[bytes]]:
         """Bring the headers of instances up to date, before the instances themselves are written.
@@ -114,15 +126,56 @@ class Headers:
             For each instance what was merged, for `variants`.
         """
         wanted = [_merges(*place) for place in places]
-        for merge in (merge for merges in wanted for merge in merges):
-            if merge.digest in self._variants:
-                continue
+        left = {merge.digest: merge for merges in wanted for merge in merges}
+        while left:
+            mine, others = self._claim(left.values())
+            try:
+                self._merge(mine)
+            finally:
+                with self._lock:
+                    for document_id in {merge.document_id for merge in mine}:
+                        self._running.pop(document_id).set()
+            for running in others:
+                running.wait()
+            # What another thread failed at is tried once more, so that each instance gets its own answer.
+            left = {digest: merge for digest, merge in left.items() if digest not in self._variants}
+        return [[merge.digest for merge in merges] for merges in wanted]
+
+    def _claim(self, left: Iterable[Merge]) -> tuple[list[Merge], list[threading.Event]]:
+        """Return what this thread is to merge, and the ends of what others do with the other headers."""
+        mine: dict[str, list[Merge]] = {}
+        others = []
+        with self._lock:
+            for merge in left:
+                if merge.document_id in mine:
+                    mine[merge.document_id].append(merge)
+                elif merge.document_id in self._running:
+                    others.append(self._running[merge.document_id])
+                elif merge.digest not in self._variants:
+                    self._running[merge.document_id] = threading.Event()
+                    mine[merge.document_id] = [merge]
+        return [merge for merges in mine.values() for merge in merges], others
+
+    def _merge(self, merges: list[Merge]) -> None:
+        """Merge what is not known to be: into several headers at a time, into one header one after the other."""
+        asked: dict[str, list[Merge]] = {}
+        for merge in merges:
             known = self.merged.recall(merge.document_id, merge.digest)
             if known is None:
-                self._update(merge)
+                asked.setdefault(merge.document_id, []).append(merge)
             else:
                 self._note(merge, known.revision, known.variants)
-        return [[merge.digest for merge in merges] for merges in wanted]
+        problems = []
+        while asked:
+            turn = [more.pop(0) for more in list(asked.values())[:AT_ONCE]]
+            for merge, pending in [(merge, self._ask(merge)) for merge in turn]:
+                try:
+                    self._update(merge, pending)
+                except (CouchError, DicomWebError) as problem:
+                    problems.append(problem)
+            asked = {document_id: more for document_id, more in asked.items() if more}
+        if problems:
+            raise problems[0]
 
     def variants(self, merged: list[bytes]) -> list[str]:
         """Return the tags of which an instance's study or series has several values."""
@@ -155,21 +208,24 @@ class Headers:
         rows = self.couch.json("POST", "_all_docs", body={"keys": ids}, authorization=self.authorization)["rows"]
         return {row["id"]: row["value"]["rev"] for row in rows if "id" in row and not row["value"].get("deleted")}
 
-    def _update(self, merge: Merge) -> None:
-        path = f"{DESIGN}/_update/{merge.kind}/{segment(merge.document_id)}"
+    def _ask(self, merge: Merge) -> Pending:
+        return self.couch.start(
+            "PUT",
+            f"{DESIGN}/_update/{merge.kind}/{segment(merge.document_id)}",
+            body=merge.body,
+            headers={"Content-Type": "application/json"},
+            authorization=self.authorization,
+        )
+
+    def _update(self, merge: Merge, pending: Pending | None = None) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                answer = self.couch.request(
-                    "PUT",
-                    path,
-                    body=merge.body,
-                    headers={"Content-Type": "application/json"},
-                    authorization=self.authorization,
-                )
+                answer = (pending or self._ask(merge)).answer()
             except CouchError as problem:
                 # Another writer was first: merge into what it wrote.
                 if problem.status != 409 or attempt == ATTEMPTS - 1:
                     raise
+                pending = None
                 continue
             told = orjson.loads(answer.read())
             revision = answer.headers.get("X-Couch-Update-NewRev") or told.get("revision")

@@ -255,6 +255,13 @@ def instances_with(uids: list[str]) -> CouchRequest:
     )
 
 
+def instances_between(first: str, last: str, most: int) -> CouchRequest:
+    """Return the request for up to `most` index rows between two SOP Instance UIDs, of the index as it is."""
+    keys = {"startkey": as_json(first), "endkey": as_json(last)}
+    params = {**keys, "reduce": "false", "update": "false", "limit": most}
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_uid", params)
+
+
 def with_headers(study: str, series: str, instance: str) -> CouchRequest:
     """Return the request for an instance's document and its study's and series' headers: one, and no index is read."""
     ids = [f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"]

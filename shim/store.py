@@ -102,6 +102,8 @@ class FolderStore:
         self.root = Path(root)
         # Looking where a path leads takes several calls of the system, and no other file ever has the same name.
         self._paths = lru_cache(4096)(self._path)
+        # Folders of which this process knows that they survive a power cut.
+        self._ready: set[Path] = set()
 
     def put(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of `source`; when this returns they are on the disk.
@@ -111,8 +113,11 @@ class FolderStore:
         str
             What ``file.store`` says: ``folder:`` and the path below the root.
         """
-        folder = self.root / digest[:2] / digest[2:4]
-        _make_folder(folder)
+        # One level: each new folder costs two more calls that wait for the disk, and 256 of them are soon all there.
+        folder = self.root / digest[:2]
+        if folder not in self._ready or not folder.is_dir():
+            _make_folder(folder)
+            self._ready.add(folder)
         path = folder / f"{digest}-{os.urandom(6).hex()}.dcm"
         part = path.with_suffix(".part")
         try:
@@ -279,11 +284,11 @@ def cut_ranges(chunks: Iterator[bytes], position: int, ranges: list[tuple[int, i
 
 
 def _make_folder(path: Path) -> None:
-    """Make a folder and those above it, each surviving a power cut."""
-    if not path.is_dir():
+    """Make a folder and those above it, each surviving a power cut; another process may just be making it."""
+    if not path.parent.is_dir():
         _make_folder(path.parent)
-        path.mkdir(exist_ok=True)
-        _sync_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:

@@ -6,7 +6,9 @@ A case is one store request: mutated Part 10 files, a mutated multipart body, mu
 Content-Type, a body that breaks off, or chunks that are none. What is answered as stored is retrieved at once (bit for
 bit one of the files that were sent) and asked for metadata, a frame and a rendering; at the end all of it is retrieved
 and listed again.
-`--pid` is that of gunicorn's master, whose workers must not grow. One client at a time, in a database of its own.
+`--pid` is that of gunicorn's master: what its workers hold (memory, open files and sockets) is told as the run goes
+on, and must not grow. `--every 20` looks at what one request in 20 stored, for many cases in little time. One client at
+a time, in a database of its own.
 """
 
 from __future__ import annotations
@@ -62,19 +64,53 @@ LOOKED_AT = {
 }
 SLOW = 20.0
 CHUNKS = -1
+WARM = 0.2
+"""Share of a run in which caches and pools fill."""
+SAMPLES = 12
+MOST_FILES = 20
+"""Open files more at the end than at the beginning: a connection or two a thread."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What processes hold: bytes of memory (what they share counts once) and open files, sockets included."""
+
+    memory: int
+    files: int
+
+    def __str__(self):
+        return f"{self.memory / 1e6:.1f} MB, {self.files} files"
 
 
 @dataclass
 class Told:
-    """What was seen: requests by kind, answers by status, files acknowledged, the slowest, growth, what went wrong."""
+    """What was seen: requests by kind, answers by status, files acknowledged, the slowest, what went wrong.
+
+    `held` has what the server's processes held after so many cases, once their caches were filled.
+    """
 
     kinds: Counter = field(default_factory=Counter)
     statuses: Counter = field(default_factory=Counter)
     acknowledged: int = 0
     slowest: float = 0.0
-    growth: int = 0
+    held: dict[int, Held] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
+
+    def growth(self) -> Held:
+        """Return by how much more the server held in the last third of the samples than in the first third, on average.
+
+        Averages, since what is held goes up and down with the requests of the moment.
+        """
+        samples = list(self.held.values())
+        share = len(samples) // 3
+        if not share:
+            return Held(0, 0)
+        first, last = (
+            [sum(column) // share for column in zip(*((held.memory, held.files) for held in part), strict=True)]
+            for part in (samples[:share], samples[-share:])
+        )
+        return Held(last[0] - first[0], last[1] - first[1])
 
 
 class Client:
@@ -128,9 +164,12 @@ class Fuzz:
     url : str
         The DICOMweb root.
     seed : int
+    every : int
+        Of one in so many requests, what is stored is looked at.
     """
 
-    def __init__(self, url: str, seed: int):
+    def __init__(self, url: str, seed: int, every: int = 1):
+        self.every = every
         self.told = Told()
         self.random = random.Random(seed)
         self.client = Client(url, self.told)
@@ -167,8 +206,13 @@ class Fuzz:
         if status >= 500:
             self.wrong(f"{kind}: {status} {answer[:300]!r}", body)
             return
-        for path in self.stored(kind, answer, kept):
-            self.retrieve(path, kind, body, kept)
+        stored = self.stored(kind, answer, kept)
+        if self.random.randrange(self.every) == 0:
+            for path in stored:
+                self.retrieve(path, kind, body, kept)
+        else:  # what is there may be replaced by now
+            for path in stored:
+                self.kept.pop(path, None)
 
     def chunks(self, body: bytes) -> bytes:
         """Return a body in chunks, some of whose size lines are none."""
@@ -247,29 +291,35 @@ class Fuzz:
         self.told.bodies[hashlib.sha256(body).hexdigest()[:12]] = body
 
 
-def memory(pid: int) -> int:
-    """Return the bytes that a server's processes hold, master and workers."""
+def held(pid: int) -> Held:
+    """Return what a server's processes hold, master and workers."""
     master = psutil.Process(pid)
-    return sum(process.memory_info().rss for process in (master, *master.children()))
+    family = [master, *master.children()]
+    return Held(
+        sum(process.memory_full_info().pss for process in family), sum(process.num_fds() for process in family)
+    )
 
 
-def run(url: str, pid: int | None, seed: int, cases: int, seconds: float) -> Told:
+def run(url: str, pid: int | None, seed: int, cases: int, seconds: float, every: int = 1) -> Told:
     """Send requests until there were enough, or for so long, or until ten things went wrong."""
-    fuzz = Fuzz(url, seed)
-    deadline, before = time.monotonic() + seconds, 0
+    fuzz = Fuzz(url, seed, every)
+    begin = time.monotonic()
+    look, step = begin + seconds * WARM, seconds * (1 - WARM) / SAMPLES
     for number in range(cases):
-        if time.monotonic() > deadline or len(fuzz.told.wrong) >= 10:
+        now = time.monotonic()
+        if now > begin + seconds or len(fuzz.told.wrong) >= 10:
             break
-        if pid and number == min(1000, cases // 2):
-            before = memory(pid)  # caches are filled by then
+        if pid and (now > look or number >= cases * (WARM + (1 - WARM) / SAMPLES * len(fuzz.told.held))):
+            fuzz.told.held[number] = held(pid)
+            look = now + step
         kind = KINDS[number % len(KINDS)]
         try:
             fuzz.case(kind)
         except (OSError, http.client.HTTPException, ValueError) as problem:
             fuzz.wrong(f"{kind}: no answer: {problem!r}", b"")
     fuzz.finish()
-    if before:
-        fuzz.told.growth = memory(pid) - before
+    if pid:
+        fuzz.told.held[fuzz.told.kinds.total()] = held(pid)
     return fuzz.told
 
 
@@ -281,17 +331,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="look at what one request in N stored")
+    parser.add_argument("--growth", type=float, default=50, metavar="MB", help="most that the server may grow by (50)")
     parser.add_argument("--keep", type=Path, help="folder for the bodies that went wrong")
     options = parser.parse_args(arguments)
-    told = run(options.url, options.pid, options.seed, options.cases, options.seconds)
+    told = run(options.url, options.pid, options.seed, options.cases, options.seconds, options.every)
     print(f"{told.kinds.total()} requests {dict(told.kinds)}, {told.acknowledged} acknowledged")
-    print(f"answers {dict(told.statuses)}, slowest {told.slowest:.2f} s, grew by {told.growth / 1e6:.1f} MB")
+    print(f"answers {dict(told.statuses)}, slowest {told.slowest:.2f} s")
+    for number, what in told.held.items():
+        print(f"after {number:6} cases: {what}")
+    growth = told.growth()
+    print(f"growth: {growth}")
     for text in told.wrong:
         print(text, file=sys.stderr)
     if options.keep:
         for name, body in told.bodies.items():
             (options.keep / name).write_bytes(body)
-    return 1 if told.wrong or told.slowest > SLOW else 0
+    grew = growth.memory > options.growth * 1e6 or growth.files > MOST_FILES
+    return 1 if told.wrong or told.slowest > SLOW or grew else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 import orjson
@@ -200,7 +200,8 @@ def multipart_answer(
     media_type : str
         Of the parts.
     parts : list of (headers, size, opener)
-        A part's bytes are opened when its turn comes. The answer has no length when a size is None.
+        A part's bytes are opened when its turn comes, those of the first before the answer begins: what is wrong with
+        them is told instead. The answer has no length when a size is None.
     transfer_syntax : str, optional
         When it is the same in all parts.
     tag : str, optional
@@ -208,12 +209,25 @@ def multipart_answer(
     """
     boundary = boundary_of(tag)
     body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
+    if request.method != "HEAD":
+        body = begun(body)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
     if all(size is not None for _headers, size, _opener in parts):
         response.content_length = multipart_length(
             (BodyPart(headers, (), size) for headers, size, _ in parts), boundary
         )
     return with_validator(response, tag) if tag else response
+
+
+def begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Return an iterator whose first piece is there already, or raise what it comes to."""
+    first = next(pieces, b"")
+
+    def rest() -> Iterator[bytes]:
+        yield first
+        yield from pieces
+
+    return rest()
 
 
 def boundary_of(tag: str | None) -> str:

@@ -112,8 +112,8 @@ class Upload:
         received: list[Received] = []
         try:
             received = [self.ingest.read(part.file, part.size, part.sha256, part.number) for part in parts]
-            if alone:
-                self.ingest.search(received[0], POOL)
+            if alone or len(parts) > 1:
+                self.ingest.search(received, POOL)
             outcomes = self.ingest.store_batch(received)
             self._pace.stored(len(outcomes), self.ingest.authorization)
             return outcomes

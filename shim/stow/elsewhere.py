@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from shim import rewrite
 from shim.couch import Couch, CouchError
@@ -10,38 +10,61 @@ from shim.errors import DicomWebError
 
 ASKED_AT_ONCE = 500
 """UIDs in one query: an index row is about 1 KB."""
+FEW = 4
+"""UIDs up to which they are asked for one by one."""
 
 Place = tuple[str, str, str]
 
 
-def find_elsewhere(couch: Couch, places: Iterable[Place], authorization: str | None) -> dict[Place, str]:
-    """Return which instances have a SOP Instance UID that another series has, too.
+def find_stored(couch: Couch, places: Iterable[Place], authorization: str | None) -> list[Place]:
+    """Return the instances of the index that have the SOP Instance UID of one of these.
 
-    One query for a request, of the index as it is: bringing it up to date first costs five to thirty times as much as
-    the query, and CouchDB does so by itself within moments of every write. Among the given instances nothing is missed.
+    The index is read as it is: bringing it up to date first costs five to thirty times as much as the query, and
+    CouchDB does so by itself within moments of every write.
 
     Parameters
     ----------
     couch : Couch
     places : iterable of (str, str, str)
-        Study, series and SOP Instance UIDs of instances that are stored.
+        Study, series and SOP Instance UIDs.
     authorization : str or None
         The client's own credentials.
+
+    Returns
+    -------
+    list of (str, str, str)
+        Of these and other series.
+    """
+    uids = sorted({place[2] for place in places})
+    try:
+        return [
+            place
+            for start in range(0, len(uids), ASKED_AT_ONCE)
+            for place in _stored(couch, uids[start : start + ASKED_AT_ONCE], authorization)
+        ]
+    except (CouchError, DicomWebError):
+        return []  # the instances are stored, whether or not this can be told
+
+
+def elsewhere(places: Iterable[Place], stored: Iterable[Place]) -> dict[Place, str]:
+    """Return which instances have a SOP Instance UID that another series has, too.
+
+    Parameters
+    ----------
+    places : iterable of (str, str, str)
+        Of the instances of a request.
+    stored : iterable of (str, str, str)
+        What the index has.
 
     Returns
     -------
     dict
         Place to the resource of the other one, such as ``studies/1.2/series/3.4``.
     """
+    own = set(places)
     known: dict[str, dict[Place, None]] = {}
-    for place in places:
+    for place in [*sorted(own), *stored]:
         known.setdefault(place[2], {})[place] = None
-    own = {place for each in known.values() for place in each}
-    try:
-        for place in _stored(couch, list(known), authorization):
-            known[place[2]][place] = None
-    except (CouchError, DicomWebError):
-        pass  # the instances are stored, whether or not this can be told
     found = {}
     for place in own:
         others = [other for other in known[place[2]] if other != place]
@@ -50,12 +73,20 @@ def find_elsewhere(couch: Couch, places: Iterable[Place], authorization: str | N
     return found
 
 
-def _stored(couch: Couch, uids: list[str], authorization: str | None) -> Iterator[Place]:
-    for start in range(0, len(uids), ASKED_AT_ONCE):
-        request = rewrite.instances_with(uids[start : start + ASKED_AT_ONCE])
-        answer = couch.json(
-            request.method, request.path, params=request.params, body=request.body, authorization=authorization
-        )
-        for row in answer["rows"]:
-            study, series, instance = row["id"].split(":")
-            yield study, series, instance
+def _stored(couch: Couch, uids: list[str], authorization: str | None) -> list[Place]:
+    wanted = set(uids)
+    if len(uids) > FEW:
+        # Instances that come together mostly have UIDs that follow each other: one walk over the index instead of one
+        # for each UID, which takes 0.4 ms. Where that passes by too many others, it ends after a few.
+        most = 2 * len(uids)
+        rows = _rows(couch, rewrite.instances_between(uids[0], uids[-1], most), authorization)
+        if len(rows) < most:
+            return [place for place in rows if place[2] in wanted]
+    return _rows(couch, rewrite.instances_with(uids), authorization)
+
+
+def _rows(couch: Couch, request: rewrite.CouchRequest, authorization: str | None) -> list[Place]:
+    answer = couch.json(
+        request.method, request.path, params=request.params, body=request.body, authorization=authorization
+    )
+    return [tuple(row["id"].split(":")) for row in answer["rows"]]

@@ -20,7 +20,7 @@ from shim.levels import BESIDE_TAGS, ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 from shim.media.multipart_writer import couch_multipart
 from shim.part10 import MissingIdentifier, Part10, Part10Error, read_part10
 from shim.store import ATTACHED, ATTACHMENT, DATASET, Bytes
-from shim.stow.elsewhere import Place, find_elsewhere
+from shim.stow.elsewhere import Place, elsewhere, find_stored
 from shim.stow.outcome import (
     COERCED,
     DUPLICATE,
@@ -98,7 +98,7 @@ class Ingest:
         self.authorization = authorization
         self.headers = Headers(couch, merged, authorization)
         self._last: dict[str, tuple[int, str]] = {}
-        self._searching: tuple[Place | None, Future | None] = (None, None)
+        self._searched: list[tuple[list[Place], Future]] = []
         self._lock = threading.Lock()
 
     def read(self, file: BinaryIO, size: int, sha256: str, number: int = 0) -> Received:
@@ -134,11 +134,10 @@ class Ingest:
             outcome.comment = "; ".join(read.warnings[:5])
         return received
 
-    def search(self, received: Received, pool: Executor) -> None:
-        """Have it looked up while the only instance is written whether another series has its UID; see `settle`."""
-        if not received.outcome.failure:
-            place = received.outcome.place
-            self._searching = place, pool.submit(find_elsewhere, self.couch, [place], self.authorization)
+    def search(self, batch: list[Received], pool: Executor) -> None:
+        """Have it looked up, while these are written, whether other series have their UIDs; see `settle`."""
+        if places := [received.outcome.place for received in batch if not received.outcome.failure]:
+            self._searched.append((places, pool.submit(find_stored, self.couch, places, self.authorization)))
 
     def store(self, received: Received) -> Outcome:
         """Store one instance with its headers and bytes.
@@ -188,18 +187,19 @@ class Ingest:
         pool : Executor
             Asks for the UIDs while the headers are looked at.
         """
-        stored = [outcome for outcome in outcomes if not outcome.failure]
-        places = [outcome.place for outcome in stored]
-        searched, searching = self._searching
-        if searching is None or places != [searched]:  # several find each other, too
-            searching = pool.submit(find_elsewhere, self.couch, places, self.authorization)
+        written = [outcome for outcome in outcomes if not outcome.failure]
+        searched = list(self._searched)
+        known = {place for places, _search in searched for place in places}
+        if left := [outcome.place for outcome in written if outcome.place not in known]:
+            searched.append((left, pool.submit(find_stored, self.couch, left, self.authorization)))
         for study in sorted({outcome.study for outcome in outcomes if outcome.rebuild}):
             self.headers.rebuild(study)
         self.headers.settle()
-        elsewhere = searching.result()
-        for outcome in stored:
+        stored = [place for _places, search in searched for place in search.result()]
+        others = elsewhere([outcome.place for outcome in written], stored)
+        for outcome in written:
             outcome.variants = self.headers.variants(outcome.merged)
-            outcome.elsewhere = elsewhere.get(outcome.place, "")
+            outcome.elsewhere = others.get(outcome.place, "")
 
     def _claim(self, received: Received, document_id: str) -> None:
         """Note which part of the request is the last with this UID: its content is what stays."""

@@ -1,6 +1,6 @@
 """A short run of ``tests/fuzz_http.py``."""
 
-from tests.fuzz_http import SLOW, run
+from tests.fuzz_http import MOST_FILES, SLOW, run
 
 MOST_GROWTH = 200_000_000  # of three processes that have just started, with all their caches
 
@@ -11,4 +11,6 @@ def test_mutated_requests(server):
     assert told.kinds.total() > 30
     assert told.acknowledged > 10
     assert told.slowest < SLOW
-    assert told.growth < MOST_GROWTH
+    growth = told.growth()
+    assert growth.memory < MOST_GROWTH
+    assert growth.files < MOST_FILES

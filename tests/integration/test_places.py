@@ -159,6 +159,11 @@ def test_linked_files(couch, folder, tmp_path, monkeypatch):
             answer = server.get(path(number), headers=STORED)
             assert answer.status_code == 503
             assert f"{number}" in answer.json()["reason"]
+        for accept in ("multipart/related; type=application/octet-stream", "application/octet-stream"):
+            for part in ("/frames/1", "/bulkdata/7FE00010"):
+                answer = server.get(path(3) + part, headers={"Accept": accept})
+                assert (answer.status_code, answer.json()["error"]) == (503, "service_unavailable"), part
+        assert server.get(f"/studies/{STUDY}/series/{SERIES}/instances/{SERIES}.3/rendered").status_code == 503
         assert len(server.get(f"/studies/{STUDY}/series/{SERIES}/instances").json()) == 3
         assert delete(server, f"/studies/{STUDY}").status_code == 204
     assert (folder / "1.dcm").read_bytes() == contents[1]

@@ -262,3 +262,18 @@ def test_a_run_that_was_stopped_goes_on(folder, server, monkeypatch, tmp_path):
     assert len(summary.outcomes) == count - 1
     assert any("stored before" in line for line in summary.lines())
     assert not journal.exists()
+
+
+def test_what_is_under_way_when_a_run_is_stopped_is_not_sent_again(folder, server, monkeypatch):
+    monkeypatch.setattr(load, "batches", lambda files: ([one] for one in files))
+
+    def stop(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "wait", stop)
+        with pytest.raises(KeyboardInterrupt):
+            load.upload(folder, server.url, workers=2, quiet=True)
+    summary = load.upload(folder, server.url, quiet=True)
+    assert summary.before == 2
+    assert summary.count(load.stow.ALREADY) == 0

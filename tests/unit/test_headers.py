@@ -1,0 +1,123 @@
+"""Headers merged by several threads of a request: each header once, never two writers of one header at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+import pytest
+
+from shim.couch import CouchError
+from shim.headers import DIGESTS, Headers, Merged
+
+
+class Database:
+    """Stands in for CouchDB's ``_update``: slow, counts, and knows who writes a header at the same time."""
+
+    def __init__(self, failures=()):
+        self.merged: list[str] = []
+        self.busy: set[str] = set()
+        self.together = 0
+        self.most = 0
+        self.failures = list(failures)
+        self.lock = threading.Lock()
+
+    def start(self, method, path, *, body, headers, authorization):
+        document_id = path.rpartition("/")[2]
+        with self.lock:
+            assert document_id not in self.busy, f"two writers of {document_id}"
+            self.busy.add(document_id)
+            self.most = max(self.most, len(self.busy))
+        return Pending(self, document_id)
+
+
+class Pending:
+    def __init__(self, database, document_id):
+        self.database, self.document_id = database, document_id
+        self.headers = {}
+
+    def answer(self):
+        time.sleep(0.02)
+        with self.database.lock:
+            self.database.busy.discard(self.document_id)
+            if self.document_id in self.database.failures:
+                self.database.failures.remove(self.document_id)
+                raise CouchError(500, "error", "no")
+            self.database.merged.append(self.document_id)
+        return self
+
+    def read(self):
+        return orjson.dumps({"revision": "1-a", "variants": []})
+
+
+def place(series, **values):
+    dataset = {"0020000D": {"vr": "UI", "Value": ["1"]}, "0020000E": {"vr": "UI", "Value": [series]}}
+    if "description" in values:
+        dataset["00081030"] = {"vr": "LO", "Value": [values["description"]]}
+    return "1", series, dataset
+
+
+def merge_in_threads(headers, batches):
+    with ThreadPoolExecutor(len(batches)) as pool:
+        return list(pool.map(headers.merge, batches))
+
+
+def test_threads_that_store_the_same_series_merge_it_once():
+    database = Database()
+    headers = Headers(database, Merged())
+    merged = merge_in_threads(headers, [[place("2")] * 5] * 4)
+    assert sorted(database.merged) == ["1:2", "1:study"]
+    assert database.most == 2  # both on their way at the same time
+    assert len({digest for batch in merged for one in batch for digest in one}) == 2
+    assert headers.variants(merged[3][4]) == []
+
+
+def test_what_many_series_bring_to_a_study_does_not_collide():
+    database = Database()
+    merge_in_threads(
+        Headers(database, Merged()), [[place(f"{thread}.{number}") for number in range(5)] for thread in range(4)]
+    )
+    assert database.merged.count("1:study") == 20
+    assert len(database.merged) == 40
+
+
+def test_other_values_of_the_same_series_are_merged_too():
+    database = Database()
+    merge_in_threads(Headers(database, Merged()), [[place("2", description=text)] for text in ("a", "b", "a")])
+    assert sorted(database.merged) == ["1:2", "1:study", "1:study"]
+
+
+def test_what_one_thread_fails_at_the_next_tries():
+    database = Database(failures=["1:study"])
+    headers = Headers(database, Merged())
+    start = threading.Barrier(2)
+
+    def merge(_number):
+        start.wait()
+        try:
+            return headers.merge([place("2")])
+        except CouchError as problem:
+            return problem
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(merge, range(2)))
+    assert sorted(isinstance(result, CouchError) for result in results) == [False, True]
+    assert sorted(database.merged) == ["1:2", "1:study"]
+
+
+def test_a_failure_is_told_and_leaves_nothing_claimed():
+    database = Database(failures=["1:study", "1:study"])
+    headers = Headers(database, Merged())
+    for _attempt in range(2):
+        with pytest.raises(CouchError):
+            headers.merge([place("2")])
+    assert len(headers.merge([place("2")])[0]) == 2
+
+
+def test_what_is_remembered_of_a_header_has_a_bound():
+    merged = Merged()
+    for number in range(3 * DIGESTS):
+        merged.remember("1:study", "1-a", "1-a", b"%d" % number, [])
+        assert len(merged.recall("1:study", b"%d" % number).digests) <= DIGESTS
