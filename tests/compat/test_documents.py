@@ -124,6 +124,24 @@ def test_local_documents(couch):
     assert "_local/x" not in couch.get("_all_docs").text
 
 
+def test_several_queries_of_all_docs(couch):
+    couch.save(*({"_id": f"several:{i}", "i": i} for i in range(120)))
+    queries = [
+        {"keys": ["several:7", "none"]},
+        {"startkey": "several:", "endkey": "several:~", "include_docs": True},
+        {"key": "no such"},
+    ]
+    answer = couch.post("_all_docs/queries", json={"queries": queries})
+    keys, ranged, none = (each["rows"] for each in answer.json()["results"])
+    assert [row.get("id") for row in keys] == ["several:7", None]
+    assert "doc" not in keys[0]
+    assert sorted(row["doc"]["i"] for row in ranged) == list(range(120))
+    assert none == []
+    # Each row on a line of its own, which is how the shim reads it piece by piece.
+    assert sum(line.startswith((b'{"id":', b'{"key":')) for line in answer.content.splitlines()) == 122
+    assert couch.post("_all_docs/queries", json={"queries": 1}).status_code == 400
+
+
 def test_all_docs_by_range_and_keys(couch):
     couch.save(*({"_id": f"range:{i}", "i": i} for i in range(5)))
     ranged = couch.get(
