@@ -29,6 +29,8 @@ SCAN_LIMIT = 1.0
 FIRST_LIMIT = 2.0
 OVERHEAD_LIMIT = 3.0
 GROWTH = 1.3
+BASE = 1000
+"""Studies of the archive that larger ones are compared with."""
 LARGE = 10000
 """Studies."""
 QUICK = 0.005
@@ -141,7 +143,8 @@ class Searches:
         count = self.options.samples
         if kind.scans or storing:
             count = max(3, count // 5)
-        chosen = random.Random(studies).choices(range(studies), k=count)
+        # The same ones at every size: of a smaller archive more would be asked for twice, and be remembered.
+        chosen = random.Random(0).choices(range(min(studies, BASE)), k=count)
         number = self.runs[studies]
         asked = [[kind.request(number, study, studies)] for study in chosen]
         sides = {"dicouch": Side(server.root, asked, pids(server, self.couch.pid))}
@@ -170,7 +173,7 @@ class Searches:
         if len(measured) < 2:
             return
         # From 1,000 studies on every kind has a full page.
-        base = next((size for size in sorted(measured) if size >= 1000), min(measured))
+        base = next((size for size in sorted(measured) if size >= BASE), min(measured))
         for size in sorted(measured):
             if size <= base:
                 continue
