@@ -113,17 +113,21 @@ def serve(process, bind, url, database, **settings):
         process.stdin.write(json.dumps(told))
 
 
-def wait_until_ready(process, address, limit=START_LIMIT):
+def wait_until_ready(process, address, limit=START_LIMIT, asked=None):
     """Wait until the shim answers a search through the database.
 
     Raises
     ------
     CommandError
         When the process ends, or gives no good answer in time.
+    KeyboardInterrupt
+        When a signal has `asked` to stop.
     """
     deadline = time.monotonic() + limit
     last = "nothing answers"
+    asked = asked or Asked()
     while time.monotonic() < deadline:
+        asked.check()
         if process.poll() is not None:
             raise CommandError(f"the DICOMweb server ended with code {process.returncode}; its messages are above")
         try:
@@ -138,26 +142,59 @@ def wait_until_ready(process, address, limit=START_LIMIT):
     raise CommandError(f"{address} did not become ready within {limit:.0f} s: {last}")
 
 
+class Asked:
+    """Whether a signal has asked this command to stop."""
+
+    def __init__(self):
+        self.stop = False
+
+    def check(self):
+        """Stop now when a signal has asked for it.
+
+        Python drops what a signal handler raises in a destructor or in a weak reference's callback, such as those of
+        its import locks; so whatever takes long looks here too.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When a signal has arrived.
+        """
+        if self.stop:
+            raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def until_signal():
-    """Turn SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`, once; a second one does not disturb the stopping."""
+    """Turn SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`, once; a second one does not disturb the stopping.
+
+    Yields
+    ------
+    Asked
+    """
+    asked = Asked()
 
     def handle(_number, _frame):
         for each in watched:
             signal.signal(each, signal.SIG_IGN)
+        asked.stop = True
         raise KeyboardInterrupt
 
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in watched}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def run():
+def run(asked):
     """Start everything, say where it is, and wait for a signal or for a part to end.
+
+    Parameters
+    ----------
+    asked : Asked
+        What `until_signal` yields.
 
     Raises
     ------
@@ -183,13 +220,16 @@ def run():
         with choose.database(choose.data_dir()) as database:
             try:
                 tell(f"database    {database.name}, {name}")
-                push(database, name)
+                # Waiting can be interrupted; an import of our own in the midst of it, not everywhere.
+                reading.join()
+                push(database, name, asked)
                 serve(server, f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
                 address = local_url(host, port) + prefix
-                wait_until_ready(server, address)
+                wait_until_ready(server, address, asked=asked)
                 tell(f"DICOMweb    {address}")
                 show_fauxton(database)
                 while server.poll() is None and alive(database.owned):
+                    asked.check()
                     time.sleep(0.2)
             finally:
                 # Before the database, which the last answers need.
@@ -198,11 +238,19 @@ def run():
             raise CommandError(f"{ended} ended by itself")
     finally:
         processes.stop(server, STOP_LIMIT)
+        # A thread that Python ends in the midst of an import leaves that module's lock to whoever needs it last.
+        reading.join()
 
 
-def push(database, name):
+def push(database, name, asked):
     """Bring the design documents up to date, and say what changed."""
-    changes = importlib.import_module("scripts.push_views").push(database.url, name, report=tell)
+
+    def report(line):
+        asked.check()
+        tell(line)
+
+    asked.check()
+    changes = importlib.import_module("scripts.push_views").push(database.url, name, report=report)
     if changes:
         tell(f"pushed      {', '.join(sorted({change.document for change in changes}))}")
 
@@ -238,9 +286,9 @@ def main():
     int
         0 when a signal stopped it, 1 when something failed.
     """
-    with until_signal():
+    with until_signal() as asked:
         try:
-            run()
+            run(asked)
         except KeyboardInterrupt:
             tell("stopped")
             return 0

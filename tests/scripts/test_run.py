@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import psutil
@@ -167,6 +168,27 @@ def test_it_ends_when_a_part_of_it_ends(start):
 def test_stopping_while_it_starts_leaves_nothing(start):
     running = start().wait_for("database ")
     assert running.stop(signal.SIGTERM) == (0, [])
+
+
+def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
+    """As in CI once: the signal came in the callback of an import lock, and the command served on for good."""
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda raised: dropped.append(raised.exc_type))
+
+    class Lock:
+        pass
+
+    with run.until_signal() as asked:
+        asked.check()
+        lock = Lock()
+        weak = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        del lock
+        assert weak() is None
+        assert dropped == [KeyboardInterrupt]
+        with pytest.raises(KeyboardInterrupt):
+            asked.check()
+        with pytest.raises(KeyboardInterrupt):
+            run.wait_until_ready(None, "http://127.0.0.1:1", asked=asked)
 
 
 @pytest.mark.parametrize(
