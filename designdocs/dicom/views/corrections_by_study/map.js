@@ -3,6 +3,13 @@ function (doc) {
   if (doc.type !== 'study' && doc.type !== 'series') {
     return;
   }
+  // Of most headers nothing is to be said: what that takes is not even compiled for them.
+  var silent = [doc.variants, doc.fixes].every(function (said) {
+    return !said || typeof said !== 'object' || !Object.keys(said).length;
+  });
+  if (silent) {
+    return;
+  }
   var rows = require('views/lib/rows');
   var decisions = require('views/lib/decisions');
   if (!rows.isStudy(doc) && !rows.isSeries(doc)) {

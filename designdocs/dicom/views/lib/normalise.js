@@ -1,6 +1,13 @@
 // One normalisation of text for stored keys and for query values (PS3.4 C.2.2.2.1 leaves matching of PN insensitive to
 // case and accents to the server). shim/normalise.py is its twin; tests/fixtures/normalise.json holds both.
-var letters = require('views/lib/letters');
+// The table of letters is large, and CouchDB reads it anew for each view at every update of the index: only where a text
+// has letters that it may hold.
+var letters = null;
+
+function plain(letter) {
+  letters = letters || require('views/lib/letters');
+  return Object.prototype.hasOwnProperty.call(letters, letter) ? letters[letter] : letter;
+}
 
 // Kana with a voicing mark of its own, as half-width text has it: U+304B U+3099 is U+304C.
 function voiced(pair) {
@@ -17,9 +24,7 @@ var VOICED = /[\u3046\u304b\u304d\u304f\u3051\u3053\u3055\u3057\u3059\u305b\u305
 
 exports.text = function (value) {
   return String(value)
-    .replace(/[\u00a0-\uffef]/g, function (letter) {
-      return Object.prototype.hasOwnProperty.call(letters, letter) ? letters[letter] : letter;
-    })
+    .replace(/[\u00a0-\uffef]/g, plain)
     .toLowerCase()
     .replace(/[\u0300-\u036f]/g, '')
     .replace(/\u03c2/g, '\u03c3')

@@ -1,6 +1,6 @@
 // What the index rows of studies, series and instances say: the values that lists match on and render.
-// CouchDB compiles it anew for each view at every update of the index, so it needs no large table.
-var attributes = require('views/lib/attributes');
+// CouchDB compiles it anew for each view at every update of the index, so it needs no large table, and what only
+// instances need is read where they are.
 
 function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -90,7 +90,7 @@ exports.series = function (doc) {
 exports.instance = function (doc) {
   var ids = uids(doc);
   var dataset = {};
-  attributes.instance.forEach(function (tag) {
+  require('views/lib/attributes').instance.forEach(function (tag) {
     if (doc.dataset[tag]) {
       dataset[tag] = doc.dataset[tag];
     }
