@@ -32,6 +32,7 @@ from shim.search import extended
 from shim.search.by_extended import Indexes
 from shim.search.memory import Memory
 from shim.stow.pace import Pace
+from shim.stow.shared import Shared
 from shim.wado.cache import Cache
 from shim.wado.fingerprints import Fingerprints
 from shim.wado.known import Register
@@ -78,6 +79,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions["dicouch"]["cache"] = cache = Cache()
     app.extensions["dicouch"]["fingerprints"] = Fingerprints(cache)
     app.extensions["dicouch"]["pace"] = Pace(couch)
+    app.extensions["dicouch"]["shared"] = Shared(couch)
     app.extensions["dicouch"]["register"] = Register(config.remember)
     app.extensions["dicouch"]["neighbours"] = Neighbours()
     app.extensions["dicouch"]["extended"] = extended.read(config.extended_attributes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -85,6 +86,14 @@ def _merges(study: str, series: str, dataset: dict) -> list[Merge]:
     return merges
 
 
+def current_revisions(couch: Couch, authorization: str | None, ids: list[str]) -> list[str | None]:
+    """Return the revision of each of some documents, None of one that is not there."""
+    keys = sorted(set(ids))
+    rows = couch.json("POST", "_all_docs", body={"keys": keys}, authorization=authorization)["rows"]
+    found = {row["id"]: row["value"]["rev"] for row in rows if "id" in row and not row["value"].get("deleted")}
+    return [found.get(document_id) for document_id in ids]
+
+
 class Headers:
     """The headers of one database, as one request's client may write them.
 
@@ -95,12 +104,22 @@ class Headers:
         What the process knows already.
     authorization : str or None
         The client's own credentials.
+    revisions : callable, optional
+        Takes credentials and document ids and returns the current revision of each, None where there is none; asks by
+        itself when not given.
     """
 
-    def __init__(self, couch: Couch, merged: Merged, authorization: str | None = None):
+    def __init__(
+        self,
+        couch: Couch,
+        merged: Merged,
+        authorization: str | None = None,
+        revisions: Callable[[str | None, list[str]], list[str | None]] | None = None,
+    ):
         self.couch = couch
         self.merged = merged
         self.authorization = authorization
+        self._revisions = revisions or partial(current_revisions, couch)
         # What this request has merged, by digest: the variants that came of it, and the header revision that has it.
         self._variants: dict[bytes, list[str]] = {}
         self._merges: dict[bytes, tuple[Merge, str | None]] = {}
@@ -177,21 +196,33 @@ class Headers:
         if problems:
             raise problems[0]
 
+    def written(self, merged: list[bytes]) -> tuple[str, ...]:
+        """Return the ids of the headers into which something was merged."""
+        return tuple(self._merges[digest][0].document_id for digest in merged)
+
     def variants(self, merged: list[bytes]) -> list[str]:
         """Return the tags of which an instance's study or series has several values."""
         return [tag for digest in merged for tag in self._variants[digest]]
 
-    def settle(self) -> None:
+    def settle(self, seen: dict[str, str | None] | None = None) -> None:
         """Mend the headers that others deleted or wrote since they were merged into; the instances are written by now.
 
         An instance is acknowledged behind this. A deletion looks for instances again after it has removed headers
         (`rebuild`), so one of the two sees what the other did.
+
+        Parameters
+        ----------
+        seen : dict, optional
+            Ids of headers to the revisions that they had behind the last write, None where there was none.
         """
         merges = list(self._merges.values())
-        current = self._revisions(sorted({merge.document_id for merge, _revision in merges})) if merges else {}
+        current = dict(seen or {})
+        ids = sorted({merge.document_id for merge, _revision in merges} - current.keys())
+        if ids:
+            current |= zip(ids, self._revisions(self.authorization, ids), strict=True)
         gone = set()
         for merge, revision in merges:
-            if merge.document_id not in current:
+            if current[merge.document_id] is None:
                 gone.add(merge.document_id.partition(":")[0])
             elif current[merge.document_id] != revision:
                 known = self.merged.recall(merge.document_id, merge.digest)
@@ -203,10 +234,6 @@ class Headers:
     def _note(self, merge: Merge, revision: str | None, variants: list[str]) -> None:
         self._variants[merge.digest] = variants
         self._merges[merge.digest] = (merge, revision)
-
-    def _revisions(self, ids: list[str]) -> dict[str, str]:
-        rows = self.couch.json("POST", "_all_docs", body={"keys": ids}, authorization=self.authorization)["rows"]
-        return {row["id"]: row["value"]["rev"] for row in rows if "id" in row and not row["value"].get("deleted")}
 
     def _ask(self, merge: Merge) -> Pending:
         return self.couch.start(

@@ -19,7 +19,7 @@ from shim.media.negotiate import parse_media_type
 from shim.routes import common
 from shim.stow import body as stow_body
 from shim.stow.answer import location_of, response_dataset, status_of, warnings
-from shim.stow.ingest import Ingest, Received
+from shim.stow.ingest import SMALL, Ingest, Received
 from shim.stow.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
 from shim.stow.pace import Pace
 
@@ -34,7 +34,6 @@ OFFERED = [JSON, PLAIN_JSON, XML]
 
 # Writes of one request on their way to CouchDB at a time, and small instances that go in one write.
 IN_FLIGHT = 4
-SMALL = 16 * 1024
 BATCH = 32
 # A body with no more than this around an instance holds no other.
 ALONE = 1024
@@ -112,9 +111,9 @@ class Upload:
         received: list[Received] = []
         try:
             received = [self.ingest.read(part.file, part.size, part.sha256, part.number) for part in parts]
-            if alone or len(parts) > 1:
+            if len(parts) > 1 or (alone and not self.ingest.takes_part(received[0])):
                 self.ingest.search(received, POOL)
-            outcomes = self.ingest.store_batch(received)
+            outcomes = self.ingest.store_batch(received, alone)
             self._pace.stored(len(outcomes), self.ingest.authorization)
             return outcomes
         except Exception:  # an error of ours: it must not take the other instances of the request with it
@@ -168,10 +167,12 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
         raise DicomWebError(413, f"the request is longer than the {settings.max_request_size} bytes this server takes")
     stow_body.content_type(request.headers.get("Content-Type", ""))
     check_space(settings)
-    merged = current_app.extensions["dicouch"]["merged"]
+    ours = current_app.extensions["dicouch"]
     overwrite = settings.duplicates == "overwrite"
-    ingest = Ingest(common.couch(), common.store(), merged, study, overwrite, common.authorization())
-    upload = Upload(ingest, current_app.extensions["dicouch"]["pace"], request.content_length)
+    ingest = Ingest(
+        common.couch(), common.store(), ours["merged"], study, overwrite, common.authorization(), ours["shared"]
+    )
+    upload = Upload(ingest, ours["pace"], request.content_length)
     complaint = ""
     limited = False  # instances that the site's limits cut off are failures, which a client looks for in the answer
     try:

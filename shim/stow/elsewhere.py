@@ -89,4 +89,9 @@ def _rows(couch: Couch, request: rewrite.CouchRequest, authorization: str | None
     answer = couch.json(
         request.method, request.path, params=request.params, body=request.body, authorization=authorization
     )
+    return places_of(answer)
+
+
+def places_of(answer: dict) -> list[Place]:
+    """Return the instances that an answer of ``instances_by_uid`` names."""
     return [tuple(row["id"].split(":")) for row in answer["rows"]]

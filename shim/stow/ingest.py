@@ -33,9 +33,13 @@ from shim.stow.outcome import (
     WRONG_STUDY,
     Outcome,
 )
+from shim.stow.shared import Alone, Shared
 
 # A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
 LARGEST_DATASET = 4_000_000
+# Instances and documents up to which several go in one write; base64 makes larger attachments dear.
+SMALL = 16 * 1024
+SMALL_DOCUMENT = 64 * 1024
 ATTEMPTS = 20
 
 
@@ -80,6 +84,8 @@ class Ingest:
         Whether an instance may replace one with the same UID and other content.
     authorization : str or None
         The client's own credentials.
+    shared : Shared, optional
+        What the requests of the process ask in common.
     """
 
     def __init__(
@@ -90,15 +96,20 @@ class Ingest:
         study: str | None = None,
         replace: bool = True,
         authorization: str | None = None,
+        shared: Shared | None = None,
     ):
         self.couch = couch
         self.bytes = store
         self.study = study
         self.replace = replace
         self.authorization = authorization
-        self.headers = Headers(couch, merged, authorization)
+        self.shared = shared or Shared(couch)
+        self.headers = Headers(couch, merged, authorization, self.shared.revisions)
         self._last: dict[str, tuple[int, str]] = {}
         self._searched: list[tuple[list[Place], Future]] = []
+        # What was asked for with the write of a request's only instance.
+        self._found: list[tuple[list[Place], list[Place]]] = []
+        self._seen: dict[str, str | None] = {}
         self._lock = threading.Lock()
 
     def read(self, file: BinaryIO, size: int, sha256: str, number: int = 0) -> Received:
@@ -149,8 +160,19 @@ class Ingest:
         """
         return self.store_batch([received])[0]
 
-    def store_batch(self, batch: list[Received]) -> list[Outcome]:
-        """Store several small instances with one write to the database; see `store`."""
+    def takes_part(self, received: Received) -> bool:
+        """Return whether an instance is small enough to be written with those of others."""
+        return received.size < SMALL or self.bytes.folder is not None
+
+    def store_batch(self, batch: list[Received], alone: bool = False) -> list[Outcome]:
+        """Store several small instances with one write to the database; see `store`.
+
+        Parameters
+        ----------
+        batch : list of Received
+        alone : bool
+            Whether it is one instance, and the only one of its request.
+        """
         ready: list[tuple[Received, dict]] = []
         for received in self._with_headers([received for received in batch if not received.outcome.failure]):
             with self._telling(received.outcome):
@@ -158,8 +180,7 @@ class Ingest:
                 self._claim(received, document["_id"])
                 document["file"]["store"] = self.bytes.keep(received.file, received.sha256)
                 ready.append((received, document))
-        conflicts = self._write_together(ready) if len(ready) > 1 else ready
-        for received, document in conflicts:
+        for received, document in self._write_together(ready, alone):
             with self._telling(received.outcome):
                 self._put(received, document)
         return [received.outcome for received in batch]
@@ -189,13 +210,14 @@ class Ingest:
         """
         written = [outcome for outcome in outcomes if not outcome.failure]
         searched = list(self._searched)
-        known = {place for places, _search in searched for place in places}
+        known = {place for places, _search in [*searched, *self._found] for place in places}
         if left := [outcome.place for outcome in written if outcome.place not in known]:
             searched.append((left, pool.submit(find_stored, self.couch, left, self.authorization)))
         for study in sorted({outcome.study for outcome in outcomes if outcome.rebuild}):
             self.headers.rebuild(study)
-        self.headers.settle()
+        self.headers.settle(self._seen)
         stored = [place for _places, search in searched for place in search.result()]
+        stored += [place for _places, found in self._found for place in found]
         others = elsewhere([outcome.place for outcome in written], stored)
         for outcome in written:
             outcome.variants = self.headers.variants(outcome.merged)
@@ -232,26 +254,42 @@ class Ingest:
         outcome.too_large = problem.status == 413
         outcome.refused = problem.status if problem.status in (401, 403) else 0
 
-    def _write_together(self, ready: list[tuple[Received, dict]]) -> list[tuple[Received, dict]]:
-        """Write documents with ``_bulk_docs``; return those that were not, to be written one by one."""
-        docs, left = [], []
+    def _write_together(self, ready: list[tuple[Received, dict]], alone: bool) -> list[tuple[Received, dict]]:
+        """Write small documents with those of others; return those that were not, to be written one by one."""
+        small, left = [], []
         for received, document in ready:
-            if document["file"]["store"] == ATTACHED:
-                received.file.seek(0)
-                data = b64encode(received.file.read()).decode("ascii")
-                document = {
-                    **document,
-                    "_attachments": {ATTACHMENT: {"content_type": "application/dicom", "data": data}},
-                }
-            docs.append(document)
-        try:
-            answer = self.couch.json("POST", "_bulk_docs", body={"docs": docs}, authorization=self.authorization)
-        except (CouchError, DicomWebError):
-            return ready  # one by one each gets its own answer
-        for pair, row in zip(ready, answer, strict=True):
-            if "error" in row:
-                left.append(pair)
-        return left
+            if self.takes_part(received):
+                written = orjson.dumps(self._with_bytes(received, document))
+                if len(written) < SMALL_DOCUMENT:
+                    small.append((received, document, written))
+                    continue
+            left.append((received, document))
+        if small and alone:
+            answers = [self._write_alone(*each) for each in small]
+        elif small:
+            answers = self.shared.written(self.authorization, [body for _received, _document, body in small])
+        else:
+            answers = []
+        pairs = zip(small, answers, strict=True)
+        return left + [(received, document) for (received, document, _body), ok in pairs if not ok]
+
+    def _write_alone(self, received: Received, document: dict, body: bytes) -> bool:
+        place = received.outcome.place
+        headers = self.headers.written(received.outcome.merged)
+        (written,) = self.shared.alone(self.authorization, [Alone(body, place[2], headers)])
+        if written.ok:
+            self._seen = written.revisions
+            self._found.append(([place], written.stored))
+        return written.ok
+
+    @staticmethod
+    def _with_bytes(received: Received, document: dict) -> dict:
+        """Return a document with the bytes of its instance, where they go to the database."""
+        if document["file"]["store"] != ATTACHED:
+            return document
+        received.file.seek(0)
+        data = b64encode(received.file.read()).decode("ascii")
+        return {**document, "_attachments": {ATTACHMENT: {"content_type": "application/dicom", "data": data}}}
 
     def _put(self, received: Received, document: dict) -> None:
         outcome = received.outcome

@@ -15,9 +15,9 @@ from shim import rewrite
 from shim.couch import Couch, CouchError
 from shim.errors import DicomWebError
 
-EVERY = 150
-"""Instances behind which the index is brought up to date."""
-MOST = 400
+EVERY = 600
+"""Instances behind which the index is brought up to date: beginning to do so costs as much as a hundred of them."""
+MOST = 1500
 """Instances that may be stored while it is not."""
 LONGEST = 30.0
 """Seconds that an upload waits at most: an index that is built anew takes hours, and nothing is lost without it."""

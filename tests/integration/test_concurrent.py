@@ -50,3 +50,18 @@ def test_no_differing_value_is_lost(server):
     values |= {variant["value"]["Value"][0] for variant in document["variants"]["00081030"]}
     assert values == {f"Version {client}" for client in range(1, CLIENTS + 1)}
     assert any("StudyDescription" in answer.headers.get("Warning", "") for answer in answers)
+
+
+def test_one_uid_with_other_bytes_from_every_client(server):
+    """Small instances of several clients go in one write: each has its own answer, and one of them stays whole."""
+    files = [instance("7.4", "7.4.1", "7.4.1.1", PatientComments=f"client {client}") for client in range(CLIENTS)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answers = list(pool.map(server.store, files))
+    assert {answer.status_code for answer in answers} == {200, 202}
+    items = [answer.json()["00081199"]["Value"][0] for answer in answers]
+    # The first had nothing to replace; every other says what it did (B000H).
+    assert sorted(item.get("00081196", {}).get("Value", [0])[0] for item in items) == [0] + [0xB000] * (CLIENTS - 1)
+    accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+    stored = server.get("/studies/7.4/series/7.4.1/instances/7.4.1.1", headers={"Accept": accept}).content
+    assert sum(file in stored for file in files) == 1
+    assert server.get("/studies/7.4/instances/count").json() == {"count": 1}

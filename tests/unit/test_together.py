@@ -1,0 +1,182 @@
+"""What several threads ask at the same moment is asked once; who is alone waits for nobody."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shim.couch import CouchError
+from shim.stow.shared import Alone, Shared, Written
+from shim.stow.together import Together
+
+LIMIT = 10
+
+
+class Asked:
+    """The function of a `Together`: its first call waits until it is let go."""
+
+    def __init__(self, problem=None):
+        self.calls = []
+        self.problem = problem
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, key, items):
+        self.calls.append((key, list(items)))
+        if not self.begun.is_set():
+            self.begun.set()
+            assert self.go.wait(LIMIT)
+        elif self.problem:
+            raise self.problem
+        return [item * 10 for item in items]
+
+
+def while_one_runs(together, asked, others):
+    """Call for `others` (key and items) while a first call is on its way; return what became of each."""
+    with ThreadPoolExecutor(len(others) + 1) as pool:
+        first = pool.submit(together, None, [1])
+        assert asked.begun.wait(LIMIT)
+        futures = []
+        for key, items in others:
+            futures.append(pool.submit(together, key, items))
+        wait_until_all_wait(together, asked, others)
+        asked.go.set()
+        assert first.result(LIMIT) == [10]
+        return futures
+
+
+def waiting(together):
+    return sum(len(flight.items) for flights in together._waiting.values() for flight in flights)
+
+
+def wait_until_all_wait(together, asked, others):
+    count = sum(len(items) for key, items in others if key is None)
+    wait_for(lambda: waiting(together) == count)
+
+
+def wait_for(true, limit=LIMIT):
+    event = threading.Event()
+    for _time in range(limit * 200):
+        if true():
+            return
+        event.wait(0.005)
+    raise AssertionError("it did not happen")
+
+
+def test_one_alone():
+    asked = Asked()
+    asked.go.set()
+    together = Together(asked)
+    assert together("key", [1, 2]) == [10, 20]
+    assert together("key", []) == []
+    assert asked.calls == [("key", [1, 2]), ("key", [])]
+    assert (together._waiting, together._flying) == ({}, set())
+
+
+def test_those_that_come_meanwhile_go_together():
+    asked = Asked()
+    together = Together(asked)
+    futures = while_one_runs(together, asked, [(None, [number, number + 1]) for number in (2, 4, 6)])
+    assert [future.result(LIMIT) for future in futures] == [[20, 30], [40, 50], [60, 70]]
+    assert [sorted(items) for _key, items in asked.calls] == [[1], [2, 3, 4, 5, 6, 7]]
+
+
+def test_no_more_than_the_most_unless_one_brings_them():
+    asked = Asked()
+    together = Together(asked, most=4)
+    futures = while_one_runs(together, asked, [(None, [2, 3, 4]), (None, [5, 6]), (None, [7] * 9)])
+    assert [future.result(LIMIT) for future in futures] == [[20, 30, 40], [50, 60], [70] * 9]
+    assert sorted(len(items) for _key, items in asked.calls) == [1, 2, 3, 9]
+
+
+def test_credentials_are_not_mixed():
+    asked = Asked()
+    together = Together(asked)
+    futures = while_one_runs(together, asked, [(None, [2]), (None, [3]), ("someone", [4])])
+    assert [future.result(LIMIT) for future in futures] == [[20], [30], [40]]
+    assert ("someone", [4]) in asked.calls
+
+
+def test_a_problem_reaches_all_whose_items_it_had_and_no_other():
+    asked = Asked(problem=CouchError(500, "error", "no"))
+    together = Together(asked)
+    futures = while_one_runs(together, asked, [(None, [2]), (None, [3])])
+    for future in futures:
+        with pytest.raises(CouchError):
+            future.result(LIMIT)
+    asked.problem = None
+    assert together(None, [4]) == [40]
+
+
+def test_many_threads():
+    calls = []
+
+    def ask(_key, items):
+        calls.append(len(items))
+        return [item + 1 for item in items]
+
+    together = Together(ask, most=16)
+    with ThreadPoolExecutor(32) as pool:
+        results = list(pool.map(lambda number: together(number % 2, [number, -number]), range(2000)))
+    assert results == [[number + 1, 1 - number] for number in range(2000)]
+    assert sum(calls) == 4000
+    assert max(calls) <= 16
+    assert (together._waiting, together._flying) == ({}, set())
+
+
+class Database:
+    """Stands in for CouchDB: `failing` names the paths that it does not answer."""
+
+    def __init__(self, *failing):
+        self.failing = failing
+        self.asked = []
+
+    def start(self, method, path, *, body=None, headers=None, authorization=None, params=None):
+        self.asked.append(path)
+        return Answer(self, path)
+
+    def start_json(self, method, path, **options):
+        options["body"] = b""
+        return self.start(method, path, **options)
+
+    def json(self, method, path, **options):
+        return self.start_json(method, path, **options).json()
+
+
+class Answer:
+    def __init__(self, database, path):
+        self.database, self.path = database, path
+
+    def json(self):
+        if self.path in self.database.failing:
+            raise CouchError(500, "error", "no")
+        return {
+            "_bulk_docs": [{"ok": True}, {"error": "conflict"}],
+            "_all_docs": {"rows": [{"id": "1:2", "value": {"rev": "3-a"}}, {"key": "1:study", "error": "not_found"}]},
+        }.get(self.path, {"rows": [{"id": "1:9:4"}, {"id": "1:2:5"}]})
+
+
+INSTANCES = [Alone(b"{}", "4", ("1:2", "1:study")), Alone(b"{}", "5", ("1:2",))]
+
+
+def test_what_a_write_tells():
+    database = Database()
+    assert Shared(database).alone(None, INSTANCES) == [
+        Written(True, [("1", "9", "4")], {"1:2": "3-a", "1:study": None}),
+        Written(False, [("1", "2", "5")], {"1:2": "3-a"}),
+    ]
+    assert database.asked == ["_design/dicom/_view/instances_by_uid", "_bulk_docs", "_all_docs"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "expected"),
+    [
+        ("_bulk_docs", (False, [("1", "9", "4")], {"1:2": "3-a", "1:study": None})),
+        ("_all_docs", (True, [("1", "9", "4")], {})),
+        ("_design/dicom/_view/instances_by_uid", (True, [], {"1:2": "3-a", "1:study": None})),
+    ],
+)
+def test_what_fails_takes_nothing_else_with_it(failing, expected):
+    """An instance that is written is not called lost because something beside it cannot be told."""
+    assert Shared(Database(failing)).alone(None, INSTANCES)[0] == Written(*expected)
