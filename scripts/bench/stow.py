@@ -14,9 +14,12 @@ from scripts.bench.files import Identity, Template, new_run, series_of, store_re
 from scripts.bench.options import Options
 from scripts.bench.report import Goal, Report
 from scripts.bench.servers import create, database, pids, settled, shim
+from scripts.push_views import push
 
 BOUNDARY = "dicouch-benchmark-put-0123456789abcdef"
 SMALL_MATRIX = 64
+CHECKED = "CouchDB, same design documents"
+"""The same writes to a database that checks and indexes documents as ours does: what Python adds shows beside it."""
 
 
 def measure(options: Options, report: Report, folder: Path) -> None:
@@ -28,7 +31,8 @@ def measure(options: Options, report: Report, folder: Path) -> None:
         report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
         if peer:
             report.versions["orthanc"] = orthanc.version(peer)
-        bare = create(couch, "bare")
+        bare, checked = create(couch, "bare"), create(couch, "checked")
+        push(couch.url, "checked")
         for name in ("attachment", "folder"):
             create(couch, name)
         with (
@@ -54,14 +58,23 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                     puts = [put(stamp, *pair) for pair in zip(identities, contents, strict=True)]
                     writes = [puts[chunk] for chunk in chunks]
                 sides["CouchDB"] = Side(bare, writes, (couch.pid,), settle)
+                sides[CHECKED] = Side(checked, writes, (couch.pid,), settle)
                 taken = race(sides, connections, options.rounds)
                 goals = [
                     Goal("dicouch, attachment", "CouchDB", 0.6 if bulk else 0.75),
+                    Goal("dicouch, attachment", CHECKED, 0.6 if bulk else 0.75),
                     Goal("dicouch, folder", "Orthanc", 1),
                 ]
                 per_operation = options.instances / len(chunks)
                 report.compare(
-                    "stow", name, taken, connections=connections, per=per_operation, size=template.size, goals=goals
+                    "stow",
+                    name,
+                    taken,
+                    connections=connections,
+                    per=per_operation,
+                    size=template.size,
+                    references=("CouchDB", CHECKED, "Orthanc"),
+                    goals=goals,
                 )
 
             large = Template(options.matrix, options.matrix)
