@@ -29,6 +29,10 @@ DEFAULT_BIND = "127.0.0.1:5985"
 START_LIMIT = 60.0
 # Longer than gunicorn's own graceful_timeout, so that it is gunicorn that ends its workers.
 STOP_LIMIT = 25.0
+# Seconds for reading the modules of a command, at the very most.
+READ_LIMIT = 30.0
+# Seconds after which a signal that had no effect is listened to again.
+IMPATIENCE = 2.0
 
 
 def parse_bind(text):
@@ -143,10 +147,12 @@ def wait_until_ready(process, address, limit=START_LIMIT, asked=None):
 
 
 class Asked:
-    """Whether a signal has asked this command to stop."""
+    """Whether a signal has asked this command to stop, and whether it is stopping."""
 
     def __init__(self):
         self.stop = False
+        self.stopping = False
+        self.since = 0.0
 
     def check(self):
         """Stop now when a signal has asked for it.
@@ -165,7 +171,9 @@ class Asked:
 
 @contextlib.contextmanager
 def until_signal():
-    """Turn SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`, once; a second one does not disturb the stopping.
+    """Turn SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`, once.
+
+    A second one does not disturb the stopping; where the first had no effect for a while, it counts as the first.
 
     Yields
     ------
@@ -174,9 +182,10 @@ def until_signal():
     asked = Asked()
 
     def handle(_number, _frame):
-        for each in watched:
-            signal.signal(each, signal.SIG_IGN)
-        asked.stop = True
+        now = time.monotonic()
+        if asked.stop and (asked.stopping or now - asked.since < IMPATIENCE):
+            return
+        asked.stop, asked.since = True, now
         raise KeyboardInterrupt
 
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -214,14 +223,14 @@ def run(asked):
     name = database_name()
     # The database takes seconds to start: the server and the push read what they need meanwhile.
     server = prepare()
-    reading = threading.Thread(target=importlib.import_module, args=("scripts.push_views",), daemon=True)
-    reading.start()
+    read = threading.Event()
+    threading.Thread(target=read_push, args=(read,), daemon=True).start()
     try:
         with choose.database(choose.data_dir()) as database:
             try:
                 tell(f"database    {database.name}, {name}")
                 # Waiting can be interrupted; an import of our own in the midst of it, not everywhere.
-                reading.join()
+                read.wait()
                 push(database, name, asked)
                 serve(server, f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
                 address = local_url(host, port) + prefix
@@ -232,14 +241,25 @@ def run(asked):
                     asked.check()
                     time.sleep(0.2)
             finally:
+                asked.stopping = True
                 # Before the database, which the last answers need.
                 processes.stop(server, STOP_LIMIT)
             ended = "the DICOMweb server" if alive(database.owned) else "the database"
             raise CommandError(f"{ended} ended by itself")
     finally:
+        asked.stopping = True
         processes.stop(server, STOP_LIMIT)
         # A thread that Python ends in the midst of an import leaves that module's lock to whoever needs it last.
-        reading.join()
+        read.wait(READ_LIMIT)
+
+
+def read_push(read):
+    """Import what pushes the design documents; whether it can be, `push` finds out."""
+    try:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("scripts.push_views")
+    finally:
+        read.set()
 
 
 def push(database, name, asked):

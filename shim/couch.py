@@ -54,10 +54,18 @@ class Answer:
         self.headers = response.headers
 
     def read(self) -> bytes:
-        """Return the rest of the body and give the connection back."""
+        """Return the rest of the body and give the connection back.
+
+        Raises
+        ------
+        DicomWebError
+            502 when it breaks off.
+        """
         started = time.perf_counter()
         try:
             return self._response.read()
+        except (OSError, http.client.HTTPException) as problem:
+            raise DicomWebError(502, f"the database's answer breaks off: {type(problem).__name__}") from problem
         finally:
             self._observe(time.perf_counter() - started)
             self.close()
@@ -136,8 +144,20 @@ class Pending:
         return answer
 
     def json(self):
-        """Wait for the answer and return its decoded body."""
-        return orjson.loads(self.answer().read())
+        """Wait for the answer and return its decoded body.
+
+        Raises
+        ------
+        CouchError
+            If CouchDB answers 400 or more.
+        DicomWebError
+            503 if CouchDB cannot be reached, 502 if its answer breaks off or is no JSON.
+        """
+        content = self.answer().read()
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError as problem:
+            raise DicomWebError(502, "the database's answer is no JSON") from problem
 
     def is_answered(self, within: float) -> bool:
         """Wait for the answer for some seconds at most; return whether it has begun to come."""

@@ -213,7 +213,7 @@ class Headers:
         Parameters
         ----------
         seen : dict, optional
-            Ids of headers to the revisions that they had behind the last write, None where there was none.
+            Ids of headers to the revisions that they had behind every write of the request, None where there was none.
         """
         merges = list(self._merges.values())
         current = dict(seen or {})

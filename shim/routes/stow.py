@@ -35,7 +35,7 @@ OFFERED = [JSON, PLAIN_JSON, XML]
 # Writes of one request on their way to CouchDB at a time, and small instances that go in one write.
 IN_FLIGHT = 4
 BATCH = 32
-# A body with no more than this around an instance holds no other.
+# A body with no more than this around an instance mostly holds no other.
 ALONE = 1024
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
 

@@ -37,7 +37,7 @@ from shim.stow.shared import Alone, Shared
 
 # A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
 LARGEST_DATASET = 4_000_000
-# Instances and documents up to which several go in one write; base64 makes larger attachments dear.
+# Bytes of an attachment and of a document up to which several go in one write; base64 makes larger attachments dear.
 SMALL = 16 * 1024
 SMALL_DOCUMENT = 64 * 1024
 ATTEMPTS = 20
@@ -161,7 +161,7 @@ class Ingest:
         return self.store_batch([received])[0]
 
     def takes_part(self, received: Received) -> bool:
-        """Return whether an instance is small enough to be written with those of others."""
+        """Return whether an instance may be written with others: what goes to the database of it is small."""
         return received.size < SMALL or self.bytes.folder is not None
 
     def store_batch(self, batch: list[Received], alone: bool = False) -> list[Outcome]:
@@ -171,7 +171,8 @@ class Ingest:
         ----------
         batch : list of Received
         alone : bool
-            Whether it is one instance, and the only one of its request.
+            Whether it is one instance and, as it seems, the only one of its request: it is written with those of other
+            requests.
         """
         ready: list[tuple[Received, dict]] = []
         for received in self._with_headers([received for received in batch if not received.outcome.failure]):
@@ -215,7 +216,8 @@ class Ingest:
             searched.append((left, pool.submit(find_stored, self.couch, left, self.authorization)))
         for study in sorted({outcome.study for outcome in outcomes if outcome.rebuild}):
             self.headers.rebuild(study)
-        self.headers.settle(self._seen)
+        # What was seen behind one write says nothing of another.
+        self.headers.settle(self._seen if len(outcomes) == 1 else {})
         stored = [place for _places, search in searched for place in search.result()]
         stored += [place for _places, found in self._found for place in found]
         others = elsewhere([outcome.place for outcome in written], stored)
@@ -255,7 +257,7 @@ class Ingest:
         outcome.refused = problem.status if problem.status in (401, 403) else 0
 
     def _write_together(self, ready: list[tuple[Received, dict]], alone: bool) -> list[tuple[Received, dict]]:
-        """Write small documents with those of others; return those that were not, to be written one by one."""
+        """Write small documents with one request; return the pairs that were not, to be written one by one."""
         small, left = [], []
         for received, document in ready:
             if self.takes_part(received):
@@ -267,7 +269,7 @@ class Ingest:
         if small and alone:
             answers = [self._write_alone(*each) for each in small]
         elif small:
-            answers = self.shared.written(self.authorization, [body for _received, _document, body in small])
+            answers = self.shared.write(self.authorization, [body for _received, _document, body in small])
         else:
             answers = []
         pairs = zip(small, answers, strict=True)

@@ -1,8 +1,8 @@
 """Storing and indexing at one pace, so that a search after a large upload finds little left to index.
 
 CouchDB indexes what was written by itself, but behind a fast writer it falls behind by any number of documents, for
-which the next search then waits. Here the index is asked for every few hundred instances, and who stores more than that
-while it catches up waits for it. A process paces what it stores itself.
+which the next search then waits. Here the index is asked for every few hundred instances, and who stores much more than
+that while it catches up waits for it. A process paces what it stores itself.
 """
 
 from __future__ import annotations

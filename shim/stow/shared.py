@@ -16,7 +16,7 @@ from shim.stow.together import Together
 
 @dataclass(frozen=True)
 class Alone:
-    """The small instance of a request that has no other.
+    """The small instance of a request that seems to have no other.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Written:
 
 
 class Shared:
-    """Writes of small documents and what goes with them, each for all who need it at a moment.
+    """Writes of small documents and what goes with them.
 
     Parameters
     ----------
@@ -61,21 +61,32 @@ class Shared:
 
     Attributes
     ----------
-    written : Together
-        Documents as JSON to whether they were written; the others are to be written one by one, for their answer.
     alone : Together
-        `Alone` to `Written`.
+        `Alone` to `Written`, for all requests that need it at a moment.
     revisions : Together
-        Document ids to revisions, None of a document that is not there.
+        Document ids to revisions, None of a document that is not there; likewise.
     """
 
     def __init__(self, couch: Couch):
         self._couch = couch
-        self.written: Together[bytes, bool] = Together(self._write)
         self.alone: Together[Alone, Written] = Together(self._write_alone)
         self.revisions: Together[str, str | None] = Together(partial(current_revisions, couch))
 
-    def _write(self, authorization: str | None, documents: list[bytes]) -> list[bool]:
+    def write(self, authorization: str | None, documents: list[bytes]) -> list[bool]:
+        """Write documents with one request, which several requests may do at once.
+
+        Parameters
+        ----------
+        authorization : str or None
+            The client's own credentials.
+        documents : list of bytes
+            JSON.
+
+        Returns
+        -------
+        list of bool
+            Whether each was written; the others are to be written one by one, for their answer.
+        """
         body = b'{"docs":[' + b",".join(documents) + b"]}"
         headers = {"Content-Type": "application/json"}
         try:
@@ -96,7 +107,10 @@ class Shared:
             )
         except DicomWebError:
             return [Written(False, [], {}) for _each in instances]
-        written = self._write(authorization, [each.document for each in instances])
+        written = self.write(authorization, [each.document for each in instances])
+        if not any(written):
+            search.close()  # each asks for itself; a database that hangs is not waited for twice
+            return [Written(False, [], {}) for _each in instances]
         with suppress(CouchError, DicomWebError):  # the instances are stored, whether or not this can be told
             for place in places_of(search.json()):
                 stored.setdefault(place[2], []).append(place)

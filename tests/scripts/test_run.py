@@ -189,6 +189,12 @@ def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
             asked.check()
         with pytest.raises(KeyboardInterrupt):
             run.wait_until_ready(None, "http://127.0.0.1:1", asked=asked)
+        os.kill(os.getpid(), signal.SIGTERM)  # too soon: the first may be under way
+        monkeypatch.setattr(run, "IMPATIENCE", 0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        asked.stopping = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

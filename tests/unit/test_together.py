@@ -8,6 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shim.couch import CouchError
+from shim.errors import DicomWebError
+from shim.headers import Merged
+from shim.stow.ingest import Ingest
+from shim.stow.outcome import Outcome
 from shim.stow.shared import Alone, Shared, Written
 from shim.stow.together import Together
 
@@ -128,8 +132,9 @@ def test_many_threads():
 class Database:
     """Stands in for CouchDB: `failing` names the paths that it does not answer."""
 
-    def __init__(self, *failing):
+    def __init__(self, *failing, problem=None):
         self.failing = failing
+        self.problem = problem or CouchError(500, "error", "no")
         self.asked = []
 
     def start(self, method, path, *, body=None, headers=None, authorization=None, params=None):
@@ -148,9 +153,12 @@ class Answer:
     def __init__(self, database, path):
         self.database, self.path = database, path
 
+    def close(self):
+        self.database.asked.append(f"closed {self.path}")
+
     def json(self):
         if self.path in self.database.failing:
-            raise CouchError(500, "error", "no")
+            raise self.database.problem
         return {
             "_bulk_docs": [{"ok": True}, {"error": "conflict"}],
             "_all_docs": {"rows": [{"id": "1:2", "value": {"rev": "3-a"}}, {"key": "1:study", "error": "not_found"}]},
@@ -169,14 +177,32 @@ def test_what_a_write_tells():
     assert database.asked == ["_design/dicom/_view/instances_by_uid", "_bulk_docs", "_all_docs"]
 
 
+@pytest.mark.parametrize("problem", [CouchError(500, "error", "no"), DicomWebError(502, "the answer breaks off")])
 @pytest.mark.parametrize(
     ("failing", "expected"),
     [
-        ("_bulk_docs", (False, [("1", "9", "4")], {"1:2": "3-a", "1:study": None})),
         ("_all_docs", (True, [("1", "9", "4")], {})),
         ("_design/dicom/_view/instances_by_uid", (True, [], {"1:2": "3-a", "1:study": None})),
     ],
 )
-def test_what_fails_takes_nothing_else_with_it(failing, expected):
+def test_what_fails_takes_nothing_else_with_it(failing, expected, problem):
     """An instance that is written is not called lost because something beside it cannot be told."""
-    assert Shared(Database(failing)).alone(None, INSTANCES)[0] == Written(*expected)
+    assert Shared(Database(failing, problem=problem)).alone(None, INSTANCES)[0] == Written(*expected)
+
+
+def test_a_write_that_fails_is_left_to_each_request():
+    database = Database("_bulk_docs")
+    assert Shared(database).alone(None, INSTANCES) == [Written(False, [], {})] * 2
+    assert database.asked[-1] == "closed _design/dicom/_view/instances_by_uid"
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, {"1:2": "3-a"}), (2, {})])
+def test_what_was_seen_behind_one_write_says_nothing_of_another(count, expected, monkeypatch):
+    """A deletion between the writes of a request's two instances removes headers that the first still saw."""
+    ingest = Ingest(Database(), None, Merged())
+    ingest._seen = {"1:2": "3-a"}
+    taken = []
+    monkeypatch.setattr(ingest.headers, "settle", taken.append)
+    with ThreadPoolExecutor(1) as pool:
+        ingest.settle([Outcome("1", "2", str(number)) for number in range(count)], pool)
+    assert taken == [expected]
