@@ -22,6 +22,8 @@ ATTEMPTS = 64
 REMEMBERED = 4096
 # Sets of attributes that are remembered of one header. Most have one a series; broken ones have one an instance.
 DIGESTS = 1024
+# Changes of the database that are looked at one by one.
+CHANGES = 1000
 # Merges of one batch that CouchDB works on at a time.
 AT_ONCE = 8
 
@@ -92,6 +94,11 @@ def current_revisions(couch: Couch, authorization: str | None, ids: list[str]) -
     rows = couch.json("POST", "_all_docs", body={"keys": keys}, authorization=authorization)["rows"]
     found = {row["id"]: row["value"]["rev"] for row in rows if "id" in row and not row["value"].get("deleted")}
     return [found.get(document_id) for document_id in ids]
+
+
+def is_instance(document_id: str) -> bool:
+    """Return whether a document is an instance's: a study, a series and a SOP Instance UID make its id."""
+    return document_id.count(":") == 2
 
 
 class Headers:
@@ -278,17 +285,23 @@ class Headers:
         """
         written = 0
         for _attempt in range(ATTEMPTS):
-            request = rewrite.rebuilt_headers(study)
-            wanted = self.couch.json(
-                request.method, request.path, params=request.params, authorization=self.authorization
-            )["docs"]
+            since = rewrite.state_of(self._ask_for(rewrite.information()))[1]
+            wanted = self._ask_for(rewrite.rebuilt_headers(study))["docs"]
             if not wanted:
                 return written
             answer = self.couch.json("POST", "_bulk_docs", body={"docs": wanted}, authorization=self.authorization)
-            # A header that someone merged into meanwhile is refused, and everything read again; so it is when headers
-            # were removed: an instance may have been written since the instances were read.
+            # A header that someone merged into meanwhile is refused, and everything read again; so it is when an
+            # instance was written since the instances were read: what it had merged before is in no header now.
             refused = [row for row in answer if row.get("error") == "conflict"]
             written += len(wanted) - len(refused)
-            if not refused and not any(doc.get("_deleted") for doc in wanted):
+            if not refused and not self._was_stored_in(study, since):
                 return written
         raise CouchError(409, "conflict", f"the headers of study {study} are written by others all the time")
+
+    def _was_stored_in(self, study: str, since: str) -> bool:
+        """Return whether instances of a study were written since a sequence, as far as a short answer tells."""
+        rows = self._ask_for(rewrite.changes(since, CHANGES))["results"]
+        return len(rows) == CHANGES or any(row["id"].startswith(f"{study}:") and is_instance(row["id"]) for row in rows)
+
+    def _ask_for(self, request: rewrite.CouchRequest) -> dict:
+        return self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)

@@ -121,3 +121,35 @@ def test_what_is_remembered_of_a_header_has_a_bound():
     for number in range(3 * DIGESTS):
         merged.remember("1:study", "1-a", "1-a", b"%d" % number, [])
         assert len(merged.recall("1:study", b"%d" % number).digests) <= DIGESTS
+
+
+class Rebuilding:
+    """Stands in for a database in which `stored` is written while the headers of study 1 are."""
+
+    def __init__(self, *stored):
+        self.stored = list(stored)
+        self.left = [[{"_id": "1:study"}], [{"_id": "1:2"}]]
+        self.asked = []
+
+    def json(self, method, path, *, params=None, body=None, authorization=None):
+        name = path.rpartition("/")[2] or "information"
+        self.asked.append(name)
+        if path == "":
+            return {"instance_start_time": "0", "update_seq": "5-x"}
+        if path == "_changes":
+            assert params == {"since": "5-x", "limit": 1000}
+            rows, self.stored = self.stored, []
+            return {"results": [{"id": one} for one in rows]}
+        if path == "_bulk_docs":
+            return [{"ok": True} for _doc in body["docs"]]
+        return {"docs": self.left.pop(0) if self.left else []}
+
+
+@pytest.mark.parametrize(
+    ("stored", "rounds"), [(["1:9:9"], 2), (["1:2", "1:study"], 1), (["11:2:3"], 1), (["x"] * 1000, 2), ([], 1)]
+)
+def test_a_rebuild_reads_again_what_was_stored_meanwhile(stored, rounds):
+    """What another client merged, before the rebuild wrote, and stored, after the rebuild read, is in no header."""
+    database = Rebuilding(*stored)
+    assert Headers(database, Merged()).rebuild("1") == rounds
+    assert database.asked == ["information", "_all_docs", "_bulk_docs", "_changes"] * rounds
