@@ -8,8 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from hypothesis import settings
 
 from scripts.databases import Database, DatabaseError, embedded, find_couchdb, private_couchdb
+
+# The same examples at every run, so that a run says something of the change that it tests. Others are looked for with
+# make test ARGS=--hypothesis-profile=search
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile("steady")
 
 USED = pytest.StashKey[list]()
 # What could not be tested, and why: lines of the summary.

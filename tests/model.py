@@ -87,6 +87,17 @@ def temporal(vr: str, low: str, high: str, stored: str) -> bool:
     return (not low or not_after(span(vr, low)[0], begin[0])) and (not high or not_after(begin[0], span(vr, high)[1]))
 
 
+def ends_of(value: str) -> tuple[str, str] | None:
+    """The ends of a range of date-times: of several hyphens that can part them the last that leaves them in order."""
+    found = []
+    for at in reversed([at for at, letter in enumerate(value) if letter == "-"]):
+        low, high = value[:at], value[at + 1 :]
+        if (not low or span("DT", low)) and (not high or span("DT", high)):
+            found.append((low, high))
+    ordered = [ends for ends in found if not all(ends) or not_after(span("DT", ends[0])[0], span("DT", ends[1])[1])]
+    return next(iter(ordered + found), None)
+
+
 def names(stored: dict) -> list[str]:
     """The normalised component groups of a name."""
     return [key for group in GROUPS if (key := normalise.name(stored.get(group, "")))]

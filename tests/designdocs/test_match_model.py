@@ -2,6 +2,7 @@
 
 from datetime import UTC
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,7 +81,24 @@ def test_date_times(ddoc, low, high, stored, form):
     # "2020-1130" is a year and an offset, never a range that ends in the year 1130.
     if form == "both" and model.span("DT", value):
         return
+    if form != "one":
+        ends = model.ends_of(value)
     assert finds(ddoc, "DT", {"values": [value]}, [stored]) == model.temporal("DT", *ends, stored)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored", "expected"),
+    [
+        ("1059-1059-0500", "1059", True),  # hypothesis found it: it was read as ending in the year 500
+        ("2020-0500-2021-0500", "2020", True),
+        ("2020-0500-2021-0500", "2022", False),
+        ("2020-2021-0500", "2021", True),
+        ("2020-0500-", "2021", True),
+        ("-2020-0500", "2019", True),
+    ],
+)
+def test_hyphens_of_ranges_and_offsets(ddoc, value, stored, expected):
+    assert finds(ddoc, "DT", {"values": [value]}, [stored]) is expected
 
 
 @SETTINGS

@@ -6,7 +6,6 @@
 var OFFSET = '[+-](?:0\\d|1[0-4])[0-5]\\d(?!\\d)';
 var DATETIME = '(\\d{4}(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\.\\d{1,6})?)?)?)?)?)?)(' + OFFSET + ')?';
 var ONE = new RegExp('^' + DATETIME + '$');
-var RANGE = new RegExp('^(?:' + DATETIME + ')?-(?:' + DATETIME + ')?$');
 
 function filled(text, model) {
   return text + model.slice(text.length);
@@ -59,11 +58,27 @@ function datetimes(value) {
   if (match) {
     return { low: moment(match[1], match[2], false), high: moment(match[1], match[2], true) };
   }
-  match = RANGE.exec(value);
-  return match && {
-    low: match[1] ? moment(match[1], match[2], false) : null,
-    high: match[3] ? moment(match[3], match[4], true) : null
-  };
+  // Each hyphen may be the one between the ends. Of several that can be, "1059-1059-0500", the last that leaves the ends in
+  // order is meant, else the last.
+  var found = null;
+  for (var at = value.length - 1; at >= 0; at -= 1) {
+    var read = value.charAt(at) === '-' ? between(value.slice(0, at), value.slice(at + 1)) : null;
+    if (read && (!read.low || !read.high || before(read.low, read.high))) {
+      return read;
+    }
+    found = found || read;
+  }
+  return found;
+}
+
+// A range by its ends, null for an open one; null when they are none.
+function between(from, to) {
+  var low = ONE.exec(from);
+  var high = ONE.exec(to);
+  if ((from !== '' && !low) || (to !== '' && !high)) {
+    return null;
+  }
+  return { low: low && moment(low[1], low[2], false), high: high && moment(high[1], high[2], true) };
 }
 
 // zone: the data set's Timezone Offset From UTC (0008,0201), for stored values without an offset of their own.
