@@ -10,6 +10,10 @@ from scripts.connection import CommandError
 
 # One request waits this long before it is asked again; the database goes on building in the meantime.
 PATIENCE = 5.0
+# What CouchDB says for a moment of a design document that was just written: it still ends the index of the one before.
+CHANGING = ("updated or deleted", "ddoc_updated")
+# Seconds behind such an answer, and how many of them are borne.
+PAUSE, MOST = 0.05, 100
 
 
 def warm(store, document, *, wait=900.0):
@@ -57,16 +61,22 @@ def _impatient(store):
 
 def _ready(store, name, view):
     """Ask for one row, which waits for the index: False when it is still being built."""
-    try:
-        store.resource("_design", name, "_view", view).get_json(limit=1)
-    except TimeoutError:
-        return False
-    except couchdb.http.ServerError as error:
-        # A cluster gives up on its own after a while, with a timeout as the reason.
-        if "timeout" in str(error).lower():
+    changing = None
+    for _attempt in range(MOST):
+        try:
+            store.resource("_design", name, "_view", view).get_json(limit=1)
+            return True
+        except TimeoutError:
             return False
-        raise
-    return True
+        except (couchdb.http.ServerError, couchdb.http.ResourceNotFound) as error:
+            if not any(sign in str(error) for sign in CHANGING):
+                # A cluster gives up on its own after a while, with a timeout as the reason.
+                if isinstance(error, couchdb.http.ServerError) and "timeout" in str(error).lower():
+                    return False
+                raise
+            changing = error
+            time.sleep(PAUSE)
+    raise changing
 
 
 def _progress(store, document_id):

@@ -4,6 +4,7 @@ import threading
 import uuid
 from urllib.parse import urlsplit
 
+import couchdb
 import pytest
 import requests
 
@@ -289,3 +290,32 @@ def test_an_index_that_takes_its_time_is_waited_for(target, folder, monkeypatch)
     assert False in asked
     assert asked[-1] is True
     assert len(keys(target)) == 2000
+
+
+class Changing:
+    """Stands in for a database that says `answers`, errors or None, of a view one after the other."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def resource(self, *_path):
+        return self
+
+    def get_json(self, limit):
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+
+
+UPDATED = couchdb.http.ResourceNotFound(("not_found", "Design document was updated or deleted."))
+ENDED = couchdb.http.ServerError((500, ("{shutdown,ddoc_updated}", "{gen_server,call,[]}")))
+MISSING = couchdb.http.ResourceNotFound(("not_found", "missing"))
+
+
+def test_an_index_that_still_ends_is_asked_for_again(monkeypatch):
+    """Apache CouchDB once answered so in CI, and the push said that someone else pushes."""
+    monkeypatch.setattr(warm, "PAUSE", 0)
+    assert warm._ready(Changing(UPDATED, ENDED, None), "things", "by_n")
+    for answers in ([MISSING], [UPDATED] * warm.MOST):
+        with pytest.raises(couchdb.http.ResourceNotFound):
+            warm._ready(Changing(*answers), "things", "by_n")
