@@ -1,7 +1,7 @@
 """What several requests ask of the database at the same moment, asked once.
 
-CouchDB takes a request that writes or names eight documents in little more time than one for a single document, so
-clients that store at the same time share them. One alone never waits for others.
+A request that writes or names several documents costs CouchDB much less than one for each of them, so clients that
+store at the same time share them. One alone never waits for others.
 """
 
 from __future__ import annotations
