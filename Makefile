@@ -23,21 +23,21 @@ help: ## list the targets
 
 .PHONY: run
 run: $(VENV)/.run $(DATABASE) ## set everything up and serve DICOMweb on http://127.0.0.1:5985/dicom-web
-	@exec $(PY) -m scripts.run
+	@exec $(PY) -m dicouch.scripts.run
 
 .PHONY: load
 load: $(VENV)/.run ## upload a folder to a running server: make load DIR=folder [URL=...] [WORKERS=4] [REPORT=file.csv] [LINK=1]
 	@test -n "$(DIR)" || { echo "load: name a folder: make load DIR=folder" >&2; exit 2; }
-	@exec $(PY) -m scripts.load "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(WORKERS),--workers "$(WORKERS)") \
+	@exec $(PY) -m dicouch.scripts.load "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(WORKERS),--workers "$(WORKERS)") \
 	  $(if $(REPORT),--report "$(REPORT)") $(if $(LINK),--link)
 
 .PHONY: demo
 demo: $(VENV)/.run ## load example files into a running server and show three requests
-	@exec $(PY) -m scripts.demo $(if $(URL),--url "$(URL)")
+	@exec $(PY) -m dicouch.scripts.demo $(if $(URL),--url "$(URL)")
 
 .PHONY: push-views
 push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the database (ARGS=--dry-run shows the difference)
-	@exec $(PY) -m scripts.push_views $(ARGS)
+	@exec $(PY) -m dicouch.scripts.push_views $(ARGS)
 
 # ---------------------------------------------------------------------------------------------------------------
 # Working on it
@@ -55,7 +55,7 @@ lint: $(VENV)/.test node-eslint ## check the style of Python (ruff) and JavaScri
 
 .PHONY: bench
 bench: $(VENV)/.test node-embedded ## measure beside bare CouchDB and Orthanc (ARGS="stow wado"; ARGS=--help lists parts and sizes)
-	@exec $(PY) -m scripts.bench $(ARGS)
+	@exec $(PY) -m dicouch.scripts.bench $(ARGS)
 
 .PHONY: clean
 clean: ## remove what make installed; stored data stays

@@ -1,6 +1,6 @@
 """Look whether the bytes of every instance are there, and what files no document names.
 
-    python -m scripts.check_bytes [--digests] [--study UID ...] [--remove-orphans]
+    python -m dicouch.scripts.check_bytes [--digests] [--study UID ...] [--remove-orphans]
 
 Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that no document names is left by a move or a
 store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed.
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scripts import choose
-from scripts.connection import CommandError, database_name
-from scripts.instances import documents
-from shim.config import Config
-from shim.couch import Couch, CouchError
-from shim.errors import DicomWebError
-from shim.store import ATTACHED, ATTACHMENT, FOLDER, Bytes
+from dicouch.config import Config
+from dicouch.couch.client import Couch, CouchError
+from dicouch.errors import DicomWebError
+from dicouch.scripts import choose
+from dicouch.scripts.connection import CommandError, database_name
+from dicouch.scripts.instances import documents
+from dicouch.store.places import ATTACHED, ATTACHMENT, FOLDER, Bytes
 
 YOUNG = 3600.0
 

@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import databases
-from scripts.connection import CommandError, connect, redact, split_credentials, with_credentials
+from dicouch.scripts import databases
+from dicouch.scripts.connection import CommandError, connect, redact, split_credentials, with_credentials
 
 # Where a running server leaves the URL of the database that it started, credentials included, for other commands.
 URL_FILE = "database.url"
-# Where `scripts.databases` keeps the administrator that it made up.
+# Where `dicouch.scripts.databases` keeps the administrator that it made up.
 PASSWORD_FILE = "private.json"
 LOCK_FILE = "run.lock"
 
@@ -28,7 +28,7 @@ class Database:
         What it is, for a person.
     fauxton : str
         URL of Fauxton, without credentials.
-    owned : scripts.databases.Database or None
+    owned : dicouch.scripts.databases.Database or None
         What this command started; None for a database that was there before.
     """
 

@@ -39,7 +39,9 @@ def split_credentials(url):
     except ValueError as error:
         raise CommandError(f"not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise CommandError(f"not a URL of a server: {url.rpartition('@')[2]!r}; it looks like http://user:password@host:port")
+        raise CommandError(
+            f"not a URL of a server: {url.rpartition('@')[2]!r}; it looks like http://user:password@host:port"
+        )
     host = f"[{host}]" if ":" in host else host
     netloc = f"{host}:{port}" if port else host
     credentials = None
@@ -137,8 +139,14 @@ def reason(answer):
 def _cause(error):
     """The innermost cause of a connection error, without the client's internals around it."""
     text = str(error)
-    for known in ("Connection refused", "Name or service not known", "No route to host", "Connection reset",
-                  "Temporary failure in name resolution", "Network is unreachable"):
+    for known in (
+        "Connection refused",
+        "Name or service not known",
+        "No route to host",
+        "Connection reset",
+        "Temporary failure in name resolution",
+        "Network is unreachable",
+    ):
         if known in text:
             return known.lower()
     return "the connection failed"

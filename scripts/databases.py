@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import requests
 
-from scripts import processes
+from dicouch.scripts import processes
 
 EMBEDDED_HOST = Path(__file__).resolve().parent / "embedded"
 START_TIMEOUT = 60.0

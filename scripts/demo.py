@@ -1,6 +1,6 @@
 """Load pydicom's own test files into a running server and show three requests with their answers.
 
-    python -m scripts.demo [--url http://127.0.0.1:5985/dicom-web]
+python -m dicouch.scripts.demo [--url http://127.0.0.1:5985/dicom-web]
 """
 
 import argparse
@@ -15,8 +15,8 @@ import pydicom
 import pydicom.data
 import requests
 
-from scripts.connection import CommandError, reason, redact
-from scripts.load import DEFAULT_URL, upload
+from dicouch.scripts.connection import CommandError, reason, redact
+from dicouch.scripts.load import DEFAULT_URL, upload
 
 FILES = Path(pydicom.data.__file__).parent / "test_files"
 EXAMPLE = FILES / "CT_small.dcm"

@@ -7,14 +7,15 @@ what must not reach the database (dot files, editors' backups).
 
 import hashlib
 import json
+from importlib.resources import files
 from pathlib import Path
 
 from couchdb.loader import DuplicateKeyError, load_design_doc
 
-from scripts.connection import CommandError
-from shim.search import extended as attributes
+from dicouch.rewrite import extended as attributes
+from dicouch.scripts.connection import CommandError
 
-FOLDER = Path(__file__).resolve().parent.parent / "designdocs"
+FOLDER = Path(str(files("dicouch.designdocs")))
 # What decides the contents of a view index: a change elsewhere leaves the stored index valid.
 INDEX_FIELDS = ("views", "options", "language")
 
@@ -22,12 +23,12 @@ INDEX_FIELDS = ("views", "options", "language")
 def is_source(path, folder):
     """Tell whether a path inside `folder` belongs to the design document.
 
-    Dot files and editors' backups do not, nor do folders without any file: version control leaves such folders
-    behind, and a view without a map function would be refused.
+    Dot files, editors' backups and what Python keeps do not, nor do folders without any file: version control
+    leaves such folders behind, and a view without a map function would be refused.
     """
     path = Path(path)
     for name in path.relative_to(folder).parts:
-        if name.startswith((".", "#")) or name.endswith(("~", ".orig", ".rej", ".bak")):
+        if name.startswith((".", "#", "__")) or name.endswith(("~", ".orig", ".rej", ".bak")):
             return False
     return not path.is_dir() or any(is_source(child, folder) for child in path.rglob("*") if child.is_file())
 
@@ -92,7 +93,7 @@ def load_all(root=FOLDER):
 
 
 def extended(path, root=FOLDER):
-    """Make the design document that indexes a site's own attributes; `shim.search.extended` reads the list.
+    """Make the design document that indexes a site's own attributes; `dicouch.rewrite.extended` reads the list.
 
     Parameters
     ----------

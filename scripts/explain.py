@@ -1,6 +1,6 @@
 """Show how a search is run: which index and which part of it CouchDB reads, how much, and how long it takes.
 
-    python -m scripts.explain 'studies?PatientName=DOE*&limit=25' [--url URL] [--database NAME]
+python -m dicouch.scripts.explain 'studies?PatientName=DOE*&limit=25' [--url URL] [--database NAME]
 """
 
 import argparse
@@ -9,9 +9,9 @@ import os
 import sys
 from urllib.parse import urlsplit
 
-from scripts.connection import CommandError, connect, database_name
-from shim.app import create_app
-from shim.config import Config
+from dicouch.app import create_app
+from dicouch.config import Config
+from dicouch.scripts.connection import CommandError, connect, database_name
 
 LONGEST = 400
 

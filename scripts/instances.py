@@ -1,7 +1,7 @@
 """Walking through the documents of a database, some at a time."""
 
-from shim import rewrite
-from shim.couch import Couch
+from dicouch.couch.client import Couch
+from dicouch.rewrite import requests
 
 # Documents in memory at a time: a large one has some megabytes.
 PAGE = 50
@@ -24,7 +24,7 @@ def documents(couch: Couch, studies=(), *, kind="instance"):
     ------
     dict
     """
-    for place in [rewrite.ids(study) for study in studies] or [{}]:
+    for place in [requests.ids(study) for study in studies] or [{}]:
         first = place
         while True:
             params = {**first, "include_docs": "true", "limit": PAGE}
@@ -32,7 +32,7 @@ def documents(couch: Couch, studies=(), *, kind="instance"):
             yield from (row["doc"] for row in rows if row["doc"].get("type") == kind)
             if len(rows) < PAGE:
                 break
-            first = {**place, "startkey": rewrite.as_json(rows[-1]["id"]), "skip": 1}
+            first = {**place, "startkey": requests.as_json(rows[-1]["id"]), "skip": 1}
 
 
 def studies_of(couch: Couch):
@@ -50,7 +50,7 @@ def studies_of(couch: Couch):
     """
     start = ""
     while True:
-        params = {"startkey": rewrite.as_json(start), "limit": 1}
+        params = {"startkey": requests.as_json(start), "limit": 1}
         rows = couch.json("GET", "_all_docs", params=params)["rows"]
         if not rows:
             return

@@ -19,7 +19,7 @@ import quickjs
 import tree_sitter
 import tree_sitter_javascript
 
-from scripts.designdocs import is_source
+from dicouch.scripts.designdocs import is_source
 
 BUILTIN_REDUCES = ("_count", "_sum", "_stats")
 FUNCTION_FOLDERS = ("lists", "shows", "updates", "filters")

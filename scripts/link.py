@@ -8,14 +8,14 @@ import hashlib
 import threading
 from concurrent.futures import Executor
 
-from scripts import stow
-from scripts.connection import CommandError
-from shim.config import Config
-from shim.couch import Couch, CouchError
-from shim.errors import DicomWebError
-from shim.headers import Merged
-from shim.store import Bytes, LinkStore
-from shim.stow.ingest import Ingest, Received
+from dicouch.config import Config
+from dicouch.couch.client import Couch, CouchError
+from dicouch.errors import DicomWebError
+from dicouch.scripts import stow
+from dicouch.scripts.connection import CommandError
+from dicouch.store.places import Bytes, LinkStore
+from dicouch.write.headers import Merged
+from dicouch.write.ingest import Ingest, Received
 
 
 class Linker:

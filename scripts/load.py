@@ -1,7 +1,7 @@
 """Upload a folder of DICOM files through STOW-RS, or link its files where they are.
 
-    python -m scripts.load FOLDER [--url http://127.0.0.1:5985/dicom-web] [--workers 4] [--report failures.csv]
-    python -m scripts.load FOLDER --link
+    python -m dicouch.scripts.load FOLDER [--url http://127.0.0.1:5985/dicom-web] [--workers 4] [--report failures.csv]
+    python -m dicouch.scripts.load FOLDER --link
 
 A run that was stopped goes on where it was; DATA_DIR has the journal of what it had stored.
 """
@@ -22,12 +22,12 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from scripts import choose, dicomfiles, stow
-from scripts.connection import CommandError, database_name, reason, redact
-from scripts.journal import Journal
-from scripts.link import Linker
-from shim.config import Config
-from shim.couch import Couch
+from dicouch.config import Config
+from dicouch.couch.client import Couch
+from dicouch.scripts import choose, dicomfiles, stow
+from dicouch.scripts.connection import CommandError, database_name, reason, redact
+from dicouch.scripts.journal import Journal
+from dicouch.scripts.link import Linker
 
 DEFAULT_URL = "http://127.0.0.1:5985/dicom-web"
 BATCH_FILES = 100
@@ -216,14 +216,12 @@ def _send(files, make, workers, sent, journal):
 
 
 def link(folder, workers):
-    """Link all DICOM files of a folder, in the database that the server uses; see `scripts.link`."""
+    """Link all DICOM files of a folder, in the database that the server uses; see `dicouch.scripts.link`."""
     settings = Config.from_environment()
     with choose.database(choose.data_dir(), running=True) as database:
         couch = Couch(database.url, database_name())
         with ThreadPoolExecutor(workers) as pool:
-            return upload(
-                folder, database.url, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent)
-            )
+            return upload(folder, database.url, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
 
 
 def write_report(path, outcomes):

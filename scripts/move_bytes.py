@@ -1,11 +1,11 @@
 """Move the Part 10 bytes of stored instances to another place while the server serves.
 
-    python -m scripts.move_bytes --to folder:/path [--study UID ...]      (or --to attachment)
+    python -m dicouch.scripts.move_bytes --to folder:/path [--study UID ...]      (or --to attachment)
 
 New instances go where `BYTES` says: set that first, and name the old folder in BYTES_ROOTS until everything has moved.
 Of each instance the bytes are copied and their digest compared, then the document is switched with its revision, then
 the old bytes are removed. Stopped at any moment, it goes on from there when it is run again; what a stopped run had
-copied and not yet named in a document is a file that `python -m scripts.check_bytes` lists.
+copied and not yet named in a document is a file that `python -m dicouch.scripts.check_bytes` lists.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from tempfile import SpooledTemporaryFile
 import orjson
 from tqdm import tqdm
 
-from scripts import choose
-from scripts.connection import CommandError, database_name
-from scripts.instances import documents
-from shim.config import Config
-from shim.couch import Couch, CouchError, segment
-from shim.errors import DicomWebError
-from shim.media.multipart_writer import couch_multipart
-from shim.store import ATTACHED, ATTACHMENT, FOLDER, Bytes
+from dicouch.config import Config
+from dicouch.couch.client import Couch, CouchError, segment
+from dicouch.dicom.media.multipart_writer import couch_multipart
+from dicouch.errors import DicomWebError
+from dicouch.scripts import choose
+from dicouch.scripts.connection import CommandError, database_name
+from dicouch.scripts.instances import documents
+from dicouch.store.places import ATTACHED, ATTACHMENT, FOLDER, Bytes
 
 SPOOL = 32 << 20
 ATTEMPTS = 20

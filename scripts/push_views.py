@@ -1,6 +1,6 @@
 """Push the design documents to a database: only what changed, and without making a reader wait for an index.
 
-    python -m scripts.push_views [--url URL] [--database NAME] [--dry-run]
+    python -m dicouch.scripts.push_views [--url URL] [--database NAME] [--dry-run]
 
 Without a URL, and without COUCHDB_URL, it works on the database that `make run` uses.
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 import couchdb
 
-from scripts import choose, designdocs, jscheck
-from scripts.connection import CommandError, connect, database_name, redact
-from scripts.warm import warm
+from dicouch.scripts import choose, designdocs, jscheck
+from dicouch.scripts.connection import CommandError, connect, database_name, redact
+from dicouch.scripts.warm import warm
 
 IGNORED = ("_rev", "_attachments")
 SCRATCH = "-new"
@@ -93,9 +93,7 @@ def differences(document, stored):
     ]
 
 
-def push(
-    url, database=None, *, folder=designdocs.FOLDER, extended=None, dry_run=False, wait=DEFAULT_WAIT, report=None
-):
+def push(url, database=None, *, folder=designdocs.FOLDER, extended=None, dry_run=False, wait=DEFAULT_WAIT, report=None):
     """Bring the design documents of a database up to date.
 
     Parameters

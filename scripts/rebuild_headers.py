@@ -1,6 +1,6 @@
 """Make the headers of studies and series anew from their instances, while the server serves.
 
-    python -m scripts.rebuild_headers [--study UID ...]
+    python -m dicouch.scripts.rebuild_headers [--study UID ...]
 
 What people fixed is kept as long as the header is there. Studies without any header, of which no search knows, get
 theirs.
@@ -11,12 +11,12 @@ import sys
 
 from tqdm import tqdm
 
-from scripts import choose
-from scripts.connection import CommandError, database_name
-from scripts.instances import studies_of
-from shim.couch import Couch, CouchError
-from shim.errors import DicomWebError
-from shim.headers import Headers, Merged
+from dicouch.couch.client import Couch, CouchError
+from dicouch.errors import DicomWebError
+from dicouch.scripts import choose
+from dicouch.scripts.connection import CommandError, database_name
+from dicouch.scripts.instances import studies_of
+from dicouch.write.headers import Headers, Merged
 
 
 def rebuild_all(couch, studies=(), *, quiet=False):

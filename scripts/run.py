@@ -1,9 +1,9 @@
 """Run everything: the database where none is named, the design documents, and the DICOMweb server.
 
-    python -m scripts.run
+    python -m dicouch.scripts.run
 
 Environment: COUCHDB_URL, COUCHDB_DATABASE, SHIM_BIND, DATA_DIR, BYTES, PREFIX (see shim/config.py and
-shim/gunicorn_conf.py for the rest).
+shim/server/gunicorn_conf.py for the rest).
 """
 
 import contextlib
@@ -16,15 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import requests
 
-from scripts import choose, processes
-from scripts.connection import CommandError, database_name
-from shim.config import Config
+from dicouch.config import Config
+from dicouch.scripts import choose, processes
+from dicouch.scripts.connection import CommandError, database_name
 
-ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_BIND = "127.0.0.1:5985"
 START_LIMIT = 60.0
 # Longer than gunicorn's own graceful_timeout, so that it is gunicorn that ends its workers.
@@ -91,8 +89,8 @@ def prepare():
     subprocess.Popen
         For `serve`.
     """
-    command = [sys.executable, "-m", "scripts.serve"]
-    return processes.start(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "dicouch.scripts.serve"]
+    return processes.start(command, stdin=subprocess.PIPE, text=True)
 
 
 def serve(process, bind, url, database, **settings):
@@ -216,7 +214,7 @@ def run(asked):
     host, port = parse_bind(bind)
     try:
         prefix = Config.from_environment().prefix
-        importlib.import_module("shim.gunicorn_conf")
+        importlib.import_module("dicouch.server.gunicorn_conf")
     except ValueError as error:
         raise CommandError(str(error)) from error
     check_free(host, port)
@@ -257,7 +255,7 @@ def read_push(read):
     """Import what pushes the design documents; whether it can be, `push` finds out."""
     try:
         with contextlib.suppress(ImportError):
-            importlib.import_module("scripts.push_views")
+            importlib.import_module("dicouch.scripts.push_views")
     finally:
         read.set()
 
@@ -270,7 +268,7 @@ def push(database, name, asked):
         tell(line)
 
     asked.check()
-    changes = importlib.import_module("scripts.push_views").push(database.url, name, report=report)
+    changes = importlib.import_module("dicouch.scripts.push_views").push(database.url, name, report=report)
     if changes:
         tell(f"pushed      {', '.join(sorted({change.document for change in changes}))}")
 

@@ -1,17 +1,18 @@
 """gunicorn with the shim, ready before the database is: it reads its modules, then waits for its settings on stdin.
 
-    echo '{"COUCHDB_URL": "http://..."}' | python -m scripts.serve
+    echo '{"COUCHDB_URL": "http://..."}' | python -m dicouch.scripts.serve
 
-`make run` starts it so; where the database is there already, ``gunicorn --config shim/gunicorn_conf.py`` does the same.
+`make run` starts it so. Where the database is there already, this does the same:
+
+    gunicorn --config python:dicouch.server.gunicorn_conf
 """
 
 import importlib
 import json
 import os
 import sys
-from pathlib import Path
 
-SETTINGS = Path(__file__).resolve().parent.parent / "shim" / "gunicorn_conf.py"
+SETTINGS = "python:dicouch.server.gunicorn_conf"
 
 
 def main():
@@ -23,12 +24,12 @@ def main():
         0 when stdin ends without settings: whoever started it needs it no more.
     """
     wsgiapp = importlib.import_module("gunicorn.app.wsgiapp")
-    importlib.import_module("shim.app")
+    importlib.import_module("dicouch.app")
     told = sys.stdin.read()
     if not told:
         return 0
     os.environ.update(json.loads(told))
-    sys.argv = ["gunicorn", "--config", str(SETTINGS)]
+    sys.argv = ["gunicorn", "--config", SETTINGS]
     return wsgiapp.run()
 
 

@@ -10,7 +10,7 @@ import pydicom
 import requests
 from pydicom.errors import InvalidDicomError
 
-from scripts.connection import CommandError, reason
+from dicouch.scripts.connection import CommandError, reason
 
 CHUNK = 1 << 18
 ATTEMPTS = 3

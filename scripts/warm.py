@@ -6,7 +6,7 @@ import time
 import couchdb
 from tqdm import tqdm
 
-from scripts.connection import CommandError
+from dicouch.scripts.connection import CommandError
 
 # One request waits this long before it is asked again; the database goes on building in the meantime.
 PATIENCE = 5.0

@@ -6,37 +6,43 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from shim import timing
-from shim.config import Config
-from shim.couch import Couch, CouchError, told
-from shim.errors import BROKEN_BODY, DicomWebError
-from shim.headers import Merged
-from shim.pixels.errors import BadParameter, PixelError, TooLarge
-from shim.proxy import ProxyHeaders
-from shim.routes import (
+from dicouch.config import Config
+from dicouch.couch.cache import Cache
+from dicouch.couch.client import Couch, CouchError, told
+from dicouch.couch.known import Register
+from dicouch.couch.study_memory import Memory
+from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge
+from dicouch.errors import BROKEN_BODY, DicomWebError
+from dicouch.read.fingerprints import Fingerprints
+from dicouch.read.neighbours import Neighbours
+from dicouch.read.search.by_extended import Indexes
+from dicouch.rewrite import extended
+from dicouch.routes import (
     bulkdata,
     capabilities,
     conflicts,
     delete,
     frames,
     metadata,
-    qido,
     rendered,
-    stow,
     thumbnails,
     ui,
-    wado,
     wado_uri,
 )
-from shim.search import extended
-from shim.search.by_extended import Indexes
-from shim.search.memory import Memory
-from shim.stow.pace import Pace
-from shim.stow.shared import Shared
-from shim.wado.cache import Cache
-from shim.wado.fingerprints import Fingerprints
-from shim.wado.known import Register
-from shim.wado.neighbours import Neighbours
+from dicouch.routes import (
+    instances as wado,
+)
+from dicouch.routes import (
+    search as qido,
+)
+from dicouch.routes import (
+    store as stow,
+)
+from dicouch.server import timing
+from dicouch.server.proxy import ProxyHeaders
+from dicouch.write.headers import Merged
+from dicouch.write.pace import Pace
+from dicouch.write.shared import Shared
 
 SERVICES = (
     qido,
@@ -53,7 +59,7 @@ SERVICES = (
     conflicts,
 )
 
-# Lists of UIDs make queries long; shim/gunicorn_conf.py lets longer request lines in, so that this one answers.
+# Lists of UIDs make queries long; shim/server/gunicorn_conf.py lets longer request lines in, so that this one answers.
 LONGEST_QUERY = 128 << 10
 
 

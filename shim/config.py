@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shim.couch import Couch
-from shim.store import Bytes, LinkStore
+from dicouch.couch.client import Couch
+from dicouch.store.places import Bytes, LinkStore
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Config:
     max_request_size, max_instance_size : int
         Most bytes of a store request, and of one instance.
     extended_attributes : str or None
-        File that lists further attributes to search by; see `shim.search.extended`.
+        File that lists further attributes to search by; see `dicouch.rewrite.extended`.
     max_instances : int
         Most instances in a store request.
     min_free_space : int
@@ -48,7 +48,7 @@ class Config:
         ``yes`` or ``no``.
     remember : float
         Seconds for which an instance in a folder that a client just read is given to the same credentials without
-        asking the database; 0 for never. See `shim.wado.known`.
+        asking the database; 0 for never. See `dicouch.couch.known`.
     """
 
     couchdb_url: str = "http://127.0.0.1:5984"

@@ -10,7 +10,7 @@ import pytest
 import requests
 from hypothesis import settings
 
-from scripts.databases import Database, DatabaseError, embedded, find_couchdb, private_couchdb
+from dicouch.scripts.databases import Database, DatabaseError, embedded, find_couchdb, private_couchdb
 
 # The same examples at every run, so that a run says something of the change that it tests. Others are looked for with
 # make test ARGS=--hypothesis-profile=search

@@ -24,8 +24,8 @@ import orjson
 import psutil
 import pydicom.data
 
-from shim.part10 import Part10Error, read_part10
-from shim.stow.ingest import make_document
+from dicouch.dicom.part10 import Part10Error, read_part10
+from dicouch.write.ingest import make_document
 from tests.unit.test_multipart import body_of
 from tests.unit.test_multipart import read as read_multipart
 from tests.unit.test_part10_fuzz import SEEDS, check

@@ -295,9 +295,7 @@ def held(pid: int) -> Held:
     """Return what a server's processes hold, master and workers."""
     master = psutil.Process(pid)
     family = [master, *master.children()]
-    return Held(
-        sum(process.memory_full_info().pss for process in family), sum(process.num_fds() for process in family)
-    )
+    return Held(sum(process.memory_full_info().pss for process in family), sum(process.num_fds() for process in family))
 
 
 def run(url: str, pid: int | None, seed: int, cases: int, seconds: float, every: int = 1) -> Told:

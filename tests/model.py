@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from functools import cache
 
-from shim import normalise
+from dicouch.rewrite import normalise
 
 WILD = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 NUMBERS = ("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from scripts.push_views import push
+from dicouch.scripts.push_views import push
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -79,7 +79,7 @@ def serve(database: str, log: Path, **environment: str) -> Iterator[Server]:
     push(root, name)
     port = free_port()
     settings = {"COUCHDB_URL": root, "COUCHDB_DATABASE": name, "SHIM_BIND": f"127.0.0.1:{port}", **environment}
-    command = [sys.executable, "-m", "gunicorn", "-c", "shim/gunicorn_conf.py", "shim.app:create_app()"]
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:dicouch.server.gunicorn_conf"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **settings}, stdout=output, stderr=subprocess.STDOUT

@@ -1,4 +1,6 @@
-"""Measurements beside bare CouchDB and beside Orthanc, always as ratios taken in one run: `python -m scripts.bench`.
+"""Measurements beside bare CouchDB and beside Orthanc, always as ratios taken in one run.
+
+    python -m dicouch.scripts.bench
 
 | module | subject |
 |---|---|

@@ -1,6 +1,6 @@
 """Run the parts that were asked for, and write down what came out.
 
-python -m scripts.bench [part ...] [flags]        --help lists them
+python -m dicouch.scripts.bench [part ...] [flags]        --help lists them
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from scripts import run
-from scripts.bench import orthanc
-from scripts.bench.client import Refused
-from scripts.bench.options import parse
-from scripts.bench.report import Report
-from scripts.connection import CommandError
-from scripts.databases import DatabaseError
+from dicouch.scripts import run
+from dicouch.scripts.bench import orthanc
+from dicouch.scripts.bench.client import Refused
+from dicouch.scripts.bench.options import parse
+from dicouch.scripts.bench.report import Report
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.databases import DatabaseError
 
 
 @contextlib.contextmanager
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
                 started = time.monotonic()
                 print(f"{part} ...", flush=True)
                 try:
-                    importlib.import_module(f"scripts.bench.{part}").measure(options, report, folder / part)
+                    importlib.import_module(f"dicouch.scripts.bench.{part}").measure(options, report, folder / part)
                 except (Refused, CommandError, DatabaseError) as problem:
                     report.note(f"{part} broke off: {problem}")
                     failed = 1

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
-from scripts.bench.client import Connection, Request, fetch, verified
-from scripts.bench.files import PLACEHOLDER, Identity, Template, store_request, uid
+from dicouch.scripts.bench.client import Connection, Request, fetch, verified
+from dicouch.scripts.bench.files import PLACEHOLDER, Identity, Template, store_request, uid
 
 SERIES = 2
 INSTANCES = 5

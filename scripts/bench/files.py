@@ -12,7 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
-from scripts.bench.client import Request
+from dicouch.scripts.bench.client import Request
 
 BOUNDARY = "dicouch-benchmark-0123456789abcdef"
 STORE_TYPE = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from scripts.bench.client import Refused, Request, family, fetch, run
-from scripts.bench.files import (
+from dicouch.scripts.bench.client import Refused, Request, family, fetch, run
+from dicouch.scripts.bench.files import (
     BOUNDARY,
     PART_HEAD,
     STORE_HEADERS,
@@ -22,9 +22,9 @@ from scripts.bench.files import (
     random_block,
     series_of,
 )
-from scripts.bench.options import Options
-from scripts.bench.report import Report, Row
-from scripts.bench.servers import Server, create, database, shim
+from dicouch.scripts.bench.options import Options
+from dicouch.scripts.bench.report import Report, Row
+from dicouch.scripts.bench.servers import Server, create, database, shim
 
 EVERY = 0.05
 """Seconds between two looks."""

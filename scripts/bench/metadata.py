@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from scripts.bench import orthanc
-from scripts.bench.client import Request, Side, fetch, race, run
-from scripts.bench.files import Identity, Template, new_run, series_of, store_request
-from scripts.bench.options import Options
-from scripts.bench.report import Goal, Report
-from scripts.bench.servers import Server, create, database, pids, settled, shim
+from dicouch.scripts.bench import orthanc
+from dicouch.scripts.bench.client import Request, Side, fetch, race, run
+from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
+from dicouch.scripts.bench.options import Options
+from dicouch.scripts.bench.report import Goal, Report
+from dicouch.scripts.bench.servers import Server, create, database, pids, settled, shim
 
 JSON = {"Accept": "application/dicom+json"}
 COLD_SERIES = 3

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.databases import find_couchdb
+from dicouch.scripts.databases import find_couchdb
 
 PARTS = ("stow", "together", "wado", "metadata", "qido", "memory")
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts import processes
-from scripts.bench.client import Refused, Request, fetch
-from scripts.bench.options import Options
-from scripts.bench.servers import Server, free_port
+from dicouch.scripts import processes
+from dicouch.scripts.bench.client import Refused, Request, fetch
+from dicouch.scripts.bench.options import Options
+from dicouch.scripts.bench.servers import Server, free_port
 
 PLUGIN_FOLDERS = ("/usr/share/orthanc/plugins", "/usr/lib/orthanc/plugins", "/usr/local/share/orthanc/plugins")
 PLUGIN = "libOrthancDicomWeb.so"

@@ -14,15 +14,15 @@ from urllib.parse import quote, urlencode
 
 from tqdm import tqdm
 
-from scripts.bench import archive, orthanc
-from scripts.bench.client import Operation, Refused, Request, Sample, Side, background, fetch, race, run
-from scripts.bench.files import Template, new_run, series_of, store_request
-from scripts.bench.options import Options
-from scripts.bench.queries import JSON, KINDS, PAGE, Kind
-from scripts.bench.report import Goal, Report, Row
-from scripts.bench.servers import Server, create, database, pids, shim
-from scripts.databases import Database
-from scripts.push_views import push
+from dicouch.scripts.bench import archive, orthanc
+from dicouch.scripts.bench.client import Operation, Refused, Request, Sample, Side, background, fetch, race, run
+from dicouch.scripts.bench.files import Template, new_run, series_of, store_request
+from dicouch.scripts.bench.options import Options
+from dicouch.scripts.bench.queries import JSON, KINDS, PAGE, Kind
+from dicouch.scripts.bench.report import Goal, Report, Row
+from dicouch.scripts.bench.servers import Server, create, database, pids, shim
+from dicouch.scripts.databases import Database
+from dicouch.scripts.push_views import push
 
 TINY_MATRIX = 8
 SCAN_LIMIT = 1.0

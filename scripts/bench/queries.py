@@ -1,4 +1,4 @@
-"""The kinds of search that are measured, each with what it must find in an archive of `scripts.bench.archive`."""
+"""The kinds of search that are measured, each with what it must find in an archive of `bench.archive`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from scripts.bench.archive import INSTANCES, MODALITIES, PAGE, SERIES, family, identity
-from scripts.bench.client import Request
+from dicouch.scripts.bench.archive import INSTANCES, MODALITIES, PAGE, SERIES, family, identity
+from dicouch.scripts.bench.client import Request
 
 JSON = {"Accept": "application/dicom+json"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scripts.bench.client import Refused, Sample
+from dicouch.scripts.bench.client import Refused, Sample
 
 COLUMNS = ("part", "measure", "server", "conn.", "p50 ms", "p95 ms", "per s", "MB/s", "CPU ms", "ratios", "goal")
 

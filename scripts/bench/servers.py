@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import databases, processes, run
-from scripts.bench.client import Refused, Request, fetch
-from scripts.databases import Database
-from scripts.push_views import push
+from dicouch.scripts import databases, processes, run
+from dicouch.scripts.bench.client import Refused, Request, fetch
+from dicouch.scripts.databases import Database
+from dicouch.scripts.push_views import push
 
 PREFIX = "/dicom-web"
 SETTLE_LIMIT = 600.0

@@ -7,14 +7,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.bench import orthanc
-from scripts.bench.archive import JSON_TYPE, Stamp, store_placeholder
-from scripts.bench.client import Request, Side, race
-from scripts.bench.files import Identity, Template, new_run, series_of, store_request
-from scripts.bench.options import Options
-from scripts.bench.report import Goal, Report
-from scripts.bench.servers import create, database, pids, settled, shim
-from scripts.push_views import push
+from dicouch.scripts.bench import orthanc
+from dicouch.scripts.bench.archive import JSON_TYPE, Stamp, store_placeholder
+from dicouch.scripts.bench.client import Request, Side, race
+from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
+from dicouch.scripts.bench.options import Options
+from dicouch.scripts.bench.report import Goal, Report
+from dicouch.scripts.bench.servers import create, database, pids, settled, shim
+from dicouch.scripts.push_views import push
 
 BOUNDARY = "dicouch-benchmark-put-0123456789abcdef"
 SMALL_MATRIX = 64

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.bench.client import Refused, Request, Side, fetch, race
-from scripts.bench.files import Identity, Template, new_run, series_of, store_request
-from scripts.bench.options import Options
-from scripts.bench.report import Goal, Report
-from scripts.bench.servers import Server, create, database, pids, settled, shim
+from dicouch.scripts.bench.client import Refused, Request, Side, fetch, race
+from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
+from dicouch.scripts.bench.options import Options
+from dicouch.scripts.bench.report import Goal, Report
+from dicouch.scripts.bench.servers import Server, create, database, pids, settled, shim
 
 MATRIX = 64
 STUDIES = 200

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.bench import orthanc
-from scripts.bench.client import Operation, Request, Side, race, run
-from scripts.bench.files import Identity, Template, new_run, series_of, store_request
-from scripts.bench.memory import store_file
-from scripts.bench.options import Options
-from scripts.bench.report import Goal, Report
-from scripts.bench.servers import Server, create, database, pids, shim
+from dicouch.scripts.bench import orthanc
+from dicouch.scripts.bench.client import Operation, Request, Side, race, run
+from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
+from dicouch.scripts.bench.memory import store_file
+from dicouch.scripts.bench.options import Options
+from dicouch.scripts.bench.report import Goal, Report
+from dicouch.scripts.bench.servers import Server, create, database, pids, shim
 
 INSTANCE = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
 FRAME = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from flask import Blueprint, Response
 from pydicom.encaps import generate_frames
 
-from shim.errors import DicomWebError
-from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
-from shim.pixels.errors import PixelError
-from shim.pixels.image import SMALL, text
-from shim.routes import common
-from shim.routes.frames import INSTANCE, Part, all_frames, choose_frames, stream
-from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, media_type
-from shim.wado.retrieve import Retriever, describe, pixel_path
+from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
+from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.image import SMALL, text
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
+from dicouch.errors import DicomWebError
+from dicouch.read.retrieve import Retriever, describe, pixel_path
+from dicouch.routes import common
+from dicouch.routes.frames import INSTANCE, Part, all_frames, choose_frames, stream
 
 blueprint = Blueprint("bulkdata", __name__)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from shim.errors import DicomWebError
-from shim.media.negotiate import parse_media_type
-from shim.routes import common
-from shim.wado import wadl
+from dicouch.dicom.media.negotiate import parse_media_type
+from dicouch.errors import DicomWebError
+from dicouch.routes import common, wadl
 
 blueprint = Blueprint("capabilities", __name__)
 

@@ -8,17 +8,17 @@ from hashlib import sha256
 import orjson
 from flask import Response, current_app, g, request
 
-from shim.config import Config
-from shim.couch import Couch
-from shim.errors import DicomWebError
-from shim.media.multipart_writer import (
+from dicouch.config import Config
+from dicouch.couch.client import Couch
+from dicouch.couch.known import Register
+from dicouch.dicom.media.multipart_writer import (
     BodyPart,
     multipart_content_type,
     multipart_length,
     new_boundary,
     write_multipart,
 )
-from shim.media.negotiate import (
+from dicouch.dicom.media.negotiate import (
     MalformedMediaType,
     MediaRange,
     MediaType,
@@ -26,14 +26,14 @@ from shim.media.negotiate import (
     mixes_dicom_and_rendered,
     parse_accept,
 )
-from shim.search.by_extended import Indexes
-from shim.search.extended import Extended
-from shim.store import Bytes
-from shim.uids import series_uid_problem, uid_problem
-from shim.wado.fingerprints import Fingerprints
-from shim.wado.known import Register
-from shim.wado.neighbours import Neighbours
-from shim.wado.retrieve import Retriever
+from dicouch.dicom.uids import series_uid_problem, uid_problem
+from dicouch.errors import DicomWebError
+from dicouch.read.fingerprints import Fingerprints
+from dicouch.read.neighbours import Neighbours
+from dicouch.read.retrieve import Retriever
+from dicouch.read.search.by_extended import Indexes
+from dicouch.rewrite.extended import Extended
+from dicouch.store.places import Bytes
 
 
 def config() -> Config:

@@ -8,9 +8,9 @@ import orjson
 from flask import Blueprint, request, url_for
 from pydicom.datadict import tag_for_keyword
 
-from shim.conflicts import Conflicts, Fix
-from shim.errors import DicomWebError
-from shim.routes import common
+from dicouch.errors import DicomWebError
+from dicouch.routes import common
+from dicouch.write.conflicts import Conflicts, Fix
 
 blueprint = Blueprint("conflicts", __name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app
 
-from shim.delete import Deleter
-from shim.errors import DicomWebError
-from shim.routes import common
+from dicouch.errors import DicomWebError
+from dicouch.routes import common
+from dicouch.write.delete import Deleter
 
 blueprint = Blueprint("delete", __name__)
 

@@ -9,20 +9,20 @@ from itertools import chain
 
 from flask import Blueprint, Response, request
 
-from shim.couch import CouchError
-from shim.errors import DicomWebError
-from shim.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
-from shim.media.negotiate import MediaRange, MediaType, choose, parse_media_type
-from shim.pixels.decode import can_decode, decode, native_bytes
-from shim.pixels.encode import ENCODED, can_encode, encode
-from shim.pixels.errors import PixelError, Unsupported
-from shim.routes import common
-from shim.store import ATTACHED, FOLDER
-from shim.wado.frames import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, frame_list, is_native, media_type
-from shim.wado.imaging import image_of
-from shim.wado.known import Changed, Register
-from shim.wado.neighbours import Around
-from shim.wado.retrieve import Retriever, Stored, describe, stored_in
+from dicouch.couch.client import CouchError
+from dicouch.couch.known import Changed, Register
+from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
+from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
+from dicouch.dicom.pixels.decode import can_decode, decode, native_bytes
+from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
+from dicouch.dicom.pixels.errors import PixelError, Unsupported
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, frame_list, is_native, media_type
+from dicouch.errors import DicomWebError
+from dicouch.read.imaging import image_of
+from dicouch.read.neighbours import Around
+from dicouch.read.retrieve import Retriever, Stored, describe, stored_in
+from dicouch.routes import common
+from dicouch.store.places import ATTACHED, FOLDER
 
 blueprint = Blueprint("frames", __name__)
 
@@ -75,7 +75,7 @@ def answer(
 def known_frame(reader: Retriever, document_id: str, number: int) -> Response | None:
     """Answer with a frame of an instance that is known, without its document; None when it takes that.
 
-    See `shim.wado.known` for what makes this exact.
+    See `dicouch.couch.known` for what makes this exact.
     """
     register = common.register()
     key = key_of(document_id, in_folder=True, authorization=common.authorization())

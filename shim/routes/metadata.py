@@ -8,14 +8,14 @@ from itertools import chain
 
 from flask import Blueprint, Response, current_app, request
 
-from shim.errors import DicomWebError
-from shim.media.dicom_xml import dataset_to_xml
-from shim.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
-from shim.media.negotiate import MediaType, parse_media_type
-from shim.routes import common
-from shim.wado import metadata
-from shim.wado.metadata import Metadata
-from shim.wado.retrieve import describe
+from dicouch.dicom.media.dicom_xml import dataset_to_xml
+from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
+from dicouch.dicom.media.negotiate import MediaType, parse_media_type
+from dicouch.errors import DicomWebError
+from dicouch.read import metadata
+from dicouch.read.metadata import Metadata
+from dicouch.read.retrieve import describe
+from dicouch.routes import common
 
 blueprint = Blueprint("metadata", __name__)
 

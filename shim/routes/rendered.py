@@ -7,21 +7,21 @@ from itertools import chain
 
 from flask import Blueprint, Response, request
 
-from shim.errors import DicomWebError
-from shim.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
-from shim.media.negotiate import MediaRange, MediaType, parse_media_type
-from shim.pixels.errors import PixelError
-from shim.pixels.formats import FORMATS
-from shim.pixels.image import integer
-from shim.pixels.parameters import Rendering, parse_rendering
-from shim.pixels.render import representative
-from shim.routes import common
-from shim.routes.bulkdata import DOCUMENT, document_type
-from shim.wado import metadata
-from shim.wado.frames import frame_list
-from shim.wado.rendering import Shot, animation, kind_of_document, representative_instance, shots, stream_type
-from shim.wado.report import as_html, as_text
-from shim.wado.retrieve import Retriever, describe
+from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
+from dicouch.dicom.media.negotiate import MediaRange, MediaType, parse_media_type
+from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.formats import FORMATS
+from dicouch.dicom.pixels.image import integer
+from dicouch.dicom.pixels.parameters import Rendering, parse_rendering
+from dicouch.dicom.pixels.render import representative
+from dicouch.dicom.report import as_html, as_text
+from dicouch.dicom.syntaxes import frame_list
+from dicouch.errors import DicomWebError
+from dicouch.read import metadata
+from dicouch.read.rendering import Shot, animation, kind_of_document, representative_instance, shots, stream_type
+from dicouch.read.retrieve import Retriever, describe
+from dicouch.routes import common
+from dicouch.routes.bulkdata import DOCUMENT, document_type
 
 blueprint = Blueprint("rendered", __name__)
 

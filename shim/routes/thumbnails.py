@@ -7,16 +7,16 @@ from contextlib import suppress
 
 from flask import Blueprint, Response, current_app, request
 
-from shim.pixels.errors import PixelError
-from shim.pixels.formats import encode_picture
-from shim.pixels.image import text
-from shim.pixels.parameters import Rendering, Viewport, parse_viewport
-from shim.pixels.thumbnail import sign, thumbnail
-from shim.routes import common
-from shim.routes.rendered import INSTANCE, PICTURES
-from shim.wado.frames import frame_list
-from shim.wado.rendering import kind_of_document, representative_instance, shots
-from shim.wado.retrieve import Retriever
+from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.formats import encode_picture
+from dicouch.dicom.pixels.image import text
+from dicouch.dicom.pixels.parameters import Rendering, Viewport, parse_viewport
+from dicouch.dicom.pixels.thumbnail import sign, thumbnail
+from dicouch.dicom.syntaxes import frame_list
+from dicouch.read.rendering import kind_of_document, representative_instance, shots
+from dicouch.read.retrieve import Retriever
+from dicouch.routes import common
+from dicouch.routes.rendered import INSTANCE, PICTURES
 
 blueprint = Blueprint("thumbnails", __name__)
 

@@ -6,12 +6,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flask import Blueprint, Response, redirect, request, url_for
 
-from shim import rewrite
-from shim.conflicts import Fix
-from shim.couch import Answer, CouchError
-from shim.errors import DicomWebError
-from shim.routes import common
-from shim.routes.conflicts import body_of, conflicts, is_patient, name_of, page_of, series_of, tag_of
+from dicouch.couch.client import Answer, CouchError
+from dicouch.errors import DicomWebError
+from dicouch.rewrite import requests
+from dicouch.routes import common
+from dicouch.routes.conflicts import body_of, conflicts, is_patient, name_of, page_of, series_of, tag_of
+from dicouch.write.conflicts import Fix
 
 blueprint = Blueprint("ui", __name__, url_prefix="/ui")
 
@@ -24,7 +24,7 @@ FIELDS = ("tag", "series", "seen", "choice", "other", "by", "scope", "action")
 def list_studies():
     """List studies that disagree."""
     state, start = page_of(request.args)
-    asked = conflicts().ask(rewrite.conflicts(state, start, 50), "text/html", ui=url_for(".list_studies"))
+    asked = conflicts().ask(requests.conflicts(state, start, 50), "text/html", ui=url_for(".list_studies"))
     return page(asked)
 
 
@@ -73,7 +73,7 @@ def show(study: str, status: int = 200, **told: str) -> Response:
     texts = {name: text for name, text in told.items() if text}
     place = url_for(".list_studies")
     try:
-        answer = conflicts().ask(rewrite.conflict(study), "text/html", ui=place, **anonymous, **texts)
+        answer = conflicts().ask(requests.conflict(study), "text/html", ui=place, **anonymous, **texts)
     except CouchError as problem:
         raise conflicts().unknown(study, problem) from problem
     return page(answer, status)

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from flask import Blueprint, request
 
-from shim.errors import DicomWebError
-from shim.media.negotiate import (
+from dicouch.dicom.media.negotiate import (
     MalformedMediaType,
     MediaRange,
     MediaType,
@@ -18,14 +17,15 @@ from shim.media.negotiate import (
     parse_accept,
     parse_media_type,
 )
-from shim.pixels.formats import FORMATS
-from shim.pixels.parameters import parse_uri_rendering
-from shim.routes import common
-from shim.routes.bulkdata import document_type
-from shim.routes.rendered import REPORTS, one
-from shim.routes.wado import alone
-from shim.wado.instances import DICOM, offers
-from shim.wado.rendering import kind_of_document, stream_type
+from dicouch.dicom.pixels.formats import FORMATS
+from dicouch.dicom.pixels.parameters import parse_uri_rendering
+from dicouch.errors import DicomWebError
+from dicouch.read.instances import DICOM, offers
+from dicouch.read.rendering import kind_of_document, stream_type
+from dicouch.routes import common
+from dicouch.routes.bulkdata import document_type
+from dicouch.routes.instances import alone
+from dicouch.routes.rendered import REPORTS, one
 
 blueprint = Blueprint("wado_uri", __name__)
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from scripts.databases import EMBEDDED_HOST, DatabaseError, embedded
+from dicouch.scripts.databases import EMBEDDED_HOST, DatabaseError, embedded
 
 SERVER = ["node", str(EMBEDDED_HOST / "server.js")]
 
@@ -189,7 +189,9 @@ def test_large_attachments_inside_documents_become_files(start, tmp_path: Path):
     large = bytes(range(256)) * 4096
     data = {"content_type": "application/dicom", "data": base64.b64encode(large).decode()}
     assert requests.put(f"{url}/a", json={"_attachments": {"x": data}}, timeout=10).status_code == 201
-    stored = [path.stat().st_size for path in (tmp_path / "databases" / "inline.attachments").rglob("*") if path.is_file()]
+    stored = [
+        path.stat().st_size for path in (tmp_path / "databases" / "inline.attachments").rglob("*") if path.is_file()
+    ]
     assert stored == [len(large)]
     assert requests.get(f"{url}/a/x", timeout=10).content == large
     answer = requests.get(f"{url}/a", params={"attachments": "true"}, timeout=10).json()

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import requests
 
-from scripts.databases import DatabaseError, embedded, find_couchdb, private_couchdb
+from dicouch.scripts.databases import DatabaseError, embedded, find_couchdb, private_couchdb
 
 pytestmark = pytest.mark.skipif(not find_couchdb(), reason="no Apache CouchDB on PATH or in /opt/couchdb/bin")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import quickjs
 
-from scripts import designdocs
+from dicouch.scripts import designdocs
 
 ROOT = Path(__file__).resolve().parents[2] / "designdocs"
 

@@ -1,4 +1,4 @@
-"""``shim/search/columns.py`` and ``lib/fields.js`` make the same row of a data set (PS3.18 Tables 10.6.3-3 to -5)."""
+"""``shim/rewrite/columns.py`` and ``lib/fields.js`` make the same row of a data set (PS3.18 Tables 10.6.3-3 to -5)."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.search import columns
+from dicouch.rewrite import columns
 
 TAGS = ["00080020", "00080061", "00080201", "00081030", "0008103E", "00100010", "00280010", "00400275", "60003000"]
 INNER = ["00400009", "00401001", "00081150", "00080020"]

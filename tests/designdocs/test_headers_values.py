@@ -3,7 +3,7 @@
 import pytest
 from pydicom.datadict import dictionary_description, dictionary_VM, dictionary_VR
 
-from shim.levels import SERIES_TAGS, STUDY_TAGS
+from dicouch.tables import SERIES_TAGS, STUDY_TAGS
 
 STUDY = "1.2:study"
 

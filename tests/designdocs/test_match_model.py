@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.search.values import same_form
+from dicouch.rewrite.values import same_form
 from tests import model
 from tests.designdocs.test_match import found
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim import normalise
+from dicouch.rewrite import normalise
 
 TABLE = json.loads((Path(__file__).parents[1] / "fixtures" / "normalise.json").read_text(encoding="utf-8"))
 CASES = [(kind, value, key) for kind, pairs in TABLE.items() for value, key in pairs]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.search import sound
-from shim.search.plan import LONGEST_BEGINNING
+from dicouch.rewrite import sound
+from dicouch.rewrite.plan import LONGEST_BEGINNING
 
 CASES = json.loads((Path(__file__).parents[1] / "fixtures" / "sound.json").read_text(encoding="utf-8"))
 WORDS = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz'0ивановπα山ん홍\U0001f600"), max_size=12)

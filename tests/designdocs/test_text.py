@@ -1,10 +1,10 @@
-"""What a study says as text (``names.text``) and what ``shim/search/scan.py`` looks for in it."""
+"""What a study says as text (``names.text``) and what ``shim/read/search/scan.py`` looks for in it."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.search import scan
+from dicouch.read.search import scan
 from tests.designdocs.test_match import found
 from tests.designdocs.test_match_model import NAMES
 

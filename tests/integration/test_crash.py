@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from scripts.databases import embedded, find_couchdb, private_couchdb
+from dicouch.scripts.databases import embedded, find_couchdb, private_couchdb
 from tests.made import instance
 from tests.server import serve
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts import designdocs
+from dicouch.scripts import designdocs
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"

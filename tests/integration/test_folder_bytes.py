@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from shim.store import FolderStore, LinkStore
+from dicouch.store.places import FolderStore, LinkStore
 from tests.made import instance
 from tests.server import Server, serve
 

@@ -8,10 +8,10 @@ import time
 import pytest
 import requests
 
-from scripts.push_views import push
-from shim.app import create_app
-from shim.config import Config
-from shim.wado.neighbours import Neighbours
+from dicouch.app import create_app
+from dicouch.config import Config
+from dicouch.read.neighbours import Neighbours
+from dicouch.scripts.push_views import push
 from tests.made import instance
 
 PATH = "/dicom-web/studies/9.1/series/9.1.1/instances/9.1.1.1"

@@ -7,13 +7,13 @@ import json
 import pytest
 import requests
 
-from scripts.push_views import push
-from shim import rewrite
-from shim.app import create_app
-from shim.config import Config
-from shim.wado import metadata
-from shim.wado.fingerprints import digest_of, revisions
-from shim.wado.retrieve import Retriever
+from dicouch.app import create_app
+from dicouch.config import Config
+from dicouch.read import metadata
+from dicouch.read.fingerprints import digest_of, revisions
+from dicouch.read.retrieve import Retriever
+from dicouch.rewrite import requests as couch_requests
+from dicouch.scripts.push_views import push
 from tests.integration.gallery import IMAGES
 
 BASE = "http://made/dicom-web"
@@ -206,4 +206,4 @@ def test_a_later_series_that_its_header_corrects(archive):
 
 def test_a_short_series_takes_one_request(archive):
     archive.read(metadata.LARGEST)
-    assert archive.paths == [rewrite.made_of(STUDY, SERIES, None, documents=True).path]
+    assert archive.paths == [couch_requests.made_of(STUDY, SERIES, None, documents=True).path]

@@ -9,8 +9,8 @@ import requests
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from shim.couch import Pending
-from shim.wado import neighbours
+from dicouch.couch.client import Pending
+from dicouch.read import neighbours
 from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, Site
 from tests.made import instance
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from scripts import check_bytes, load, rebuild_headers
-from scripts.instances import documents, studies_of
-from scripts.move_bytes import Mover, move_all
-from shim.config import Config
-from shim.couch import Couch
+from dicouch.config import Config
+from dicouch.couch.client import Couch
+from dicouch.scripts import check_bytes, load, rebuild_headers
+from dicouch.scripts.instances import documents, studies_of
+from dicouch.scripts.move_bytes import Mover, move_all
 from tests.integration.test_delete import counts, delete
 from tests.integration.test_folder_bytes import STORED, files
 from tests.made import instance

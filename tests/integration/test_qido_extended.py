@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from scripts.push_views import push
-from shim.search.by_extended import FRESH
+from dicouch.read.search.by_extended import FRESH
+from dicouch.scripts.push_views import push
 from tests.archive import fill
 from tests.integration.conftest import serve
 

@@ -20,7 +20,7 @@ TEXTS = {
     "json": '{"$gt": ""}',
     "path": "../../_all_dbs",
     "percent": "%25%%",
-    "quotes": "\"'`\\\"",
+    "quotes": '"\'`\\"',
     "planes": "\U0001f600\U00020000\U000e0001\uffff\ufffe\ud7ff\ue000",
     "combining": "e" + "\u0301" * 200,
     "right to left": "\u202e\u0627\u0644",

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
-from shim import normalise
+from dicouch.rewrite import normalise
 from tests import model
 from tests.archive import attribute, study_documents, write
 

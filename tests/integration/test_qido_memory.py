@@ -2,7 +2,7 @@
 
 import requests
 
-from scripts.push_views import push
+from dicouch.scripts.push_views import push
 from tests.made import instance
 
 ASKED = 6  # times: each of the workers has the page in its memory by then

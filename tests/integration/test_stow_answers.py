@@ -6,7 +6,7 @@ import pytest
 import requests
 from pydicom.data import get_testdata_file
 
-from shim.media.dicom_xml import xml_to_dataset
+from dicouch.dicom.media.dicom_xml import xml_to_dataset
 from tests.awkward_files import ROOT, proper, uids
 from tests.integration.test_stow_losses import FAILED, OTHER, REFERENCED, items, post
 from tests.unit.made_part10 import element, identifiers, image, made, meta

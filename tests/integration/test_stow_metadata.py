@@ -10,7 +10,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_frames
 
-from shim.media.dicom_xml import dataset_to_xml
+from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from tests.requests_made import Made, attribute, body, content_type, image, metadata, split
 
 PIXELS = bytes(range(12))

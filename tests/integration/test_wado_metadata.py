@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 import requests
 
-from shim.routes.qido import RESOURCES
+from dicouch.routes.search import RESOURCES
 from tests.integration.gallery import parts_of
 
 JSON = "application/dicom+json"
@@ -93,7 +93,7 @@ def test_capabilities(gallery):
 
 
 def test_capabilities_of_every_search(gallery):
-    """All that ``shim/routes/qido.py`` answers is told, the server's own resources too."""
+    """All that ``shim/routes/search.py`` answers is told, the server's own resources too."""
     for resource in RESOURCES:
         for path in (resource, f"{resource}/count"):
             address = gallery.server.url + path.replace("<study>", "1.2").replace("<series>", "1.3")

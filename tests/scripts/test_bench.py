@@ -13,14 +13,14 @@ from threading import Thread
 import pydicom
 import pytest
 
-from scripts.bench import __main__ as bench
-from scripts.bench import archive, qido
-from scripts.bench.client import Refused, Request, Sample, Side, background, fetch, race, run
-from scripts.bench.files import PLACEHOLDER, Identity, Template, new_run, series_of
-from scripts.bench.options import PARTS, Options, parse
-from scripts.bench.queries import KINDS
-from scripts.bench.report import Goal, Report
-from scripts.bench.servers import settled
+from dicouch.scripts.bench import __main__ as bench
+from dicouch.scripts.bench import archive, qido
+from dicouch.scripts.bench.client import Refused, Request, Sample, Side, background, fetch, race, run
+from dicouch.scripts.bench.files import PLACEHOLDER, Identity, Template, new_run, series_of
+from dicouch.scripts.bench.options import PARTS, Options, parse
+from dicouch.scripts.bench.queries import KINDS
+from dicouch.scripts.bench.report import Goal, Report
+from dicouch.scripts.bench.servers import settled
 
 
 @dataclass

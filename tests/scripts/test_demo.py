@@ -1,6 +1,6 @@
 """What the demonstration prints."""
 
-from scripts import demo
+from dicouch.scripts import demo
 
 
 def test_answers_are_shortened_to_what_a_person_reads():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts import designdocs
-from scripts.connection import CommandError
+from dicouch.scripts import designdocs
+from dicouch.scripts.connection import CommandError
 
 
 @pytest.fixture

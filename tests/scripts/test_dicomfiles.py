@@ -5,7 +5,7 @@ from pathlib import Path
 import pydicom.data
 import pytest
 
-from scripts import dicomfiles
+from dicouch.scripts import dicomfiles
 
 TEST_FILES = Path(pydicom.data.__file__).parent / "test_files"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from scripts.connection import CommandError
-from scripts.explain import explain, lines, main
-from scripts.push_views import push
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.explain import explain, lines, main
+from dicouch.scripts.push_views import push
 from tests.archive import fill
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts import jscheck
+from dicouch.scripts import jscheck
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pydicom
 import pydicom.data
 import pytest
 
-from scripts import load, stow
+from dicouch.scripts import load, stow
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import couchdb
 import pytest
 import requests
 
-from scripts import connection, push_views, warm
-from scripts.connection import CommandError
+from dicouch.scripts import connection, push_views, warm
+from dicouch.scripts.connection import CommandError
 
 MAP = "function (doc) {\n  emit(doc.n, null);\n}\n"
 

@@ -14,9 +14,9 @@ import psutil
 import pytest
 import requests
 
-from scripts import run
-from scripts.connection import CommandError
-from scripts.databases import find_couchdb
+from dicouch.scripts import run
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.databases import find_couchdb
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("COUCHDB_URL", "COUCHDB_DATABASE", "DATA_DIR", "SHIM_BIND", "BYTES", "PREFIX", "WEB_CONCURRENCY")
@@ -33,7 +33,7 @@ def environment(**values):
 
 
 class Running:
-    """`python -m scripts.run` and what it has printed so far."""
+    """`python -m dicouch.scripts.run` and what it has printed so far."""
 
     def __init__(self, log, **values):
         self.log = log
@@ -42,7 +42,7 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}/dicom-web"
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.run"],
+                [sys.executable, "-m", "dicouch.scripts.run"],
                 cwd=ROOT,
                 env=environment(SHIM_BIND=f"127.0.0.1:{self.port}", **values),
                 stdout=output,
@@ -118,7 +118,7 @@ def test_it_serves_and_finds_its_data_again(start):
     requests.put(f"{database}/_local/mark", json={"mine": True}, timeout=30).raise_for_status()
 
     # Another command works on the database that runs; another server does not start on the same folder.
-    command = [sys.executable, "-m", "scripts.push_views", "--dry-run"]
+    command = [sys.executable, "-m", "dicouch.scripts.push_views", "--dry-run"]
     pushed = subprocess.run(command, cwd=ROOT, env=environment(**running.values), capture_output=True, text=True)
     assert (pushed.returncode, pushed.stderr) == (0, "")
     second = start()
@@ -140,7 +140,7 @@ def test_it_serves_and_finds_its_data_again(start):
 
 def test_the_demonstration_works_on_it(start):
     running = start().wait_for("DICOMweb ")
-    command = [sys.executable, "-m", "scripts.demo", "--url", running.url]
+    command = [sys.executable, "-m", "dicouch.scripts.demo", "--url", running.url]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n$ curl ") == 3
@@ -158,7 +158,7 @@ def test_nothing_lingers_when_it_is_killed(start):
 def test_it_ends_when_a_part_of_it_ends(start):
     running = start().wait_for("DICOMweb ")
     family = running.family()
-    server = next(p for p in psutil.Process(running.process.pid).children() if "scripts.serve" in p.cmdline())
+    server = next(p for p in psutil.Process(running.process.pid).children() if "dicouch.scripts.serve" in p.cmdline())
     server.kill()
     assert running.process.wait(60) == 1
     assert psutil.wait_procs(family, 20)[1] == []
@@ -211,7 +211,7 @@ def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
 )
 def test_what_cannot_start_is_one_line(tmp_path, given, message):
     values = {"SHIM_BIND": f"127.0.0.1:{free_port()}", "DATA_DIR": str(tmp_path), "COUCHDB_DATABASE": "dicom", **given}
-    command = [sys.executable, "-m", "scripts.run"]
+    command = [sys.executable, "-m", "dicouch.scripts.run"]
     done = subprocess.run(command, cwd=ROOT, env=environment(**values), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
@@ -225,7 +225,7 @@ def test_a_port_in_use_is_noticed_before_anything_starts(tmp_path):
         other.listen()
         place = f"127.0.0.1:{other.getsockname()[1]}"
         values = {"SHIM_BIND": place, "DATA_DIR": str(tmp_path / "data"), "COUCHDB_URL": "embedded"}
-        command = [sys.executable, "-m", "scripts.run"]
+        command = [sys.executable, "-m", "dicouch.scripts.run"]
         done = subprocess.run(command, cwd=ROOT, env=environment(**values), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr == f"run: cannot listen on {place}: Address already in use (SHIM_BIND=host:port chooses)\n"

@@ -10,13 +10,13 @@ from pathlib import Path
 import pydicom
 from pydicom.data import get_testdata_file
 
-from shim.part10 import Part10Error, read_part10
-from shim.part10.model import MissingIdentifier
-from shim.pixels.image import Image
-from shim.pixels.transcode import Stored
-from shim.stow.ingest import make_document
-from shim.wado.imaging import image_of, stored_of
-from shim.wado.retrieve import Retriever
+from dicouch.dicom.part10 import Part10Error, read_part10
+from dicouch.dicom.part10.model import MissingIdentifier
+from dicouch.dicom.pixels.image import Image
+from dicouch.dicom.pixels.transcode import Stored
+from dicouch.read.imaging import image_of, stored_of
+from dicouch.read.retrieve import Retriever
+from dicouch.write.ingest import make_document
 
 
 class Memory:

@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 
-from shim.part10 import Part10, read_part10
+from dicouch.dicom.part10 import Part10, read_part10
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, JPEG, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.5"

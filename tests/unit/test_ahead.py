@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from shim.media.multipart_writer import BodyPart, write_multipart
-from shim.wado.ahead import Ahead
+from dicouch.dicom.media.multipart_writer import BodyPart, write_multipart
+from dicouch.read.ahead import Ahead
 
 
 class Body:

@@ -8,12 +8,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from shim.errors import DicomWebError
-from shim.media.dicom_xml import dataset_to_xml
-from shim.media.multipart import MalformedMultipart, TooManyParts
-from shim.part10 import read_part10
-from shim.stow.body import instances
-from shim.stow.outcome import Outcome
+from dicouch.dicom.media.dicom_xml import dataset_to_xml
+from dicouch.dicom.media.multipart import MalformedMultipart, TooManyParts
+from dicouch.dicom.part10 import read_part10
+from dicouch.errors import DicomWebError
+from dicouch.write.body import instances
+from dicouch.write.outcome import Outcome
 from tests.requests_made import Made, attribute, body, content_type, image, metadata, split
 
 BASE = "http://server.example/dicom-web/studies"

@@ -11,9 +11,9 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import pixel_array
 
-from shim.part10 import read_part10
-from shim.stow.body import instances
-from shim.stow.outcome import Outcome
+from dicouch.dicom.part10 import read_part10
+from dicouch.write.body import instances
+from dicouch.write.outcome import Outcome
 from tests.requests_made import Made, attribute, bare_image, body, content_type, image, metadata
 
 MACRO = [

@@ -1,4 +1,4 @@
-"""``shim/wado/cache.py``: answers in memory that processes share, whole or not at all."""
+"""``shim/couch/cache.py``: answers in memory that processes share, whole or not at all."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from shim.wado.cache import Cache
+from dicouch.couch.cache import Cache
 
 FORK = multiprocessing.get_context("fork")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shim.config import Config
+from dicouch.config import Config
 
 
 @pytest.mark.parametrize(

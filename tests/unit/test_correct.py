@@ -8,8 +8,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from shim.part10 import Part10Error, read_part10
-from shim.wado.correct import Change, correct, correct_stored
+from dicouch.dicom.correct import Change, correct, correct_stored
+from dicouch.dicom.part10 import Part10Error, read_part10
 from tests.files import identifiers, real_files
 from tests.unit import made_part10 as made
 

@@ -5,8 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from shim.couch import Couch
-from shim.errors import DicomWebError
+from dicouch.couch.client import Couch
+from dicouch.errors import DicomWebError
 
 
 class Broken(BaseHTTPRequestHandler):

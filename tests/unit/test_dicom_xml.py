@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 
-from shim.media.dicom_xml import MAX_NESTING, NAMESPACE, MalformedNativeDicom, dataset_to_xml, xml_to_dataset
+from dicouch.dicom.media.dicom_xml import MAX_NESTING, NAMESPACE, MalformedNativeDicom, dataset_to_xml, xml_to_dataset
 
 Q = f"{{{NAMESPACE}}}"
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from shim.couch import CouchError
-from shim.errors import DicomWebError
-from shim.stow.elsewhere import ASKED_AT_ONCE, FEW, elsewhere, find_stored
+from dicouch.couch.client import CouchError
+from dicouch.errors import DicomWebError
+from dicouch.write.elsewhere import ASKED_AT_ONCE, FEW, elsewhere, find_stored
 
 
 class Index:

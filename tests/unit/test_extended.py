@@ -1,13 +1,13 @@
-"""``shim/search/extended.py``: the list of a site's own attributes and the ranges of their indexes."""
+"""``shim/rewrite/extended.py``: the list of a site's own attributes and the ranges of their indexes."""
 
 import json
 
 import pytest
 
-from scripts import designdocs, jscheck
-from scripts.connection import CommandError
-from shim.search.extended import LAST, Extended, read
-from shim.search.plan import HIGH
+from dicouch.rewrite.extended import LAST, Extended, read
+from dicouch.rewrite.plan import HIGH
+from dicouch.scripts import designdocs, jscheck
+from dicouch.scripts.connection import CommandError
 from tests.designdocs.engine import DesignDocument
 
 

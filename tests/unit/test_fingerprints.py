@@ -1,12 +1,12 @@
-"""``shim/wado/fingerprints.py``: a validator is kept while the database stands still, and not a write longer."""
+"""``shim/read/fingerprints.py``: a validator is kept while the database stands still, and not a write longer."""
 
 from dataclasses import dataclass
 
 import pytest
 
-from shim.wado import fingerprints
-from shim.wado.cache import Cache
-from shim.wado.fingerprints import Fingerprints
+from dicouch.couch.cache import Cache
+from dicouch.read import fingerprints
+from dicouch.read.fingerprints import Fingerprints
 
 
 class Answer:

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 import pytest
 
-from shim.couch import CouchError
-from shim.headers import DIGESTS, Headers, Merged
+from dicouch.couch.client import CouchError
+from dicouch.write.headers import DIGESTS, Headers, Merged
 
 
 class Database:

@@ -1,8 +1,8 @@
-"""``shim/wado/known.py``: what is kept of an instance, and what is not."""
+"""``shim/couch/known.py``: what is kept of an instance, and what is not."""
 
 import time
 
-from shim.wado.known import Register
+from dicouch.couch.known import Register
 
 
 def test_what_was_chosen_for_other_bytes_is_forgotten():

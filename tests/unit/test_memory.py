@@ -1,8 +1,8 @@
-"""``shim/search/memory.py``: what is remembered holds at the sequence that was reached, and nothing else is."""
+"""``shim/couch/study_memory.py``: what is remembered holds at the sequence that was reached, and nothing else is."""
 
 import pytest
 
-from shim.search.memory import CHANGES, LONGEST, Memory
+from dicouch.couch.study_memory import CHANGES, LONGEST, Memory
 
 
 class Database:

@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.media import multipart
-from shim.media.multipart import (
-    CHUNK,
-    MAX_PREAMBLE,
-    MalformedMultipart,
-    TooManyParts,
-    iter_parts,
-)
+from dicouch.dicom.media import multipart
+from dicouch.dicom.media.multipart import CHUNK, MAX_PREAMBLE, MalformedMultipart, TooManyParts, iter_parts
 
 DICOM = "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90"
 

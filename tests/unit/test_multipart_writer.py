@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shim.media.multipart import iter_parts
-from shim.media.multipart_writer import (
+from dicouch.dicom.media.multipart import iter_parts
+from dicouch.dicom.media.multipart_writer import (
     CHUNK,
     SMALL,
     BodyPart,
@@ -21,7 +21,7 @@ from shim.media.multipart_writer import (
     read_pieces,
     write_multipart,
 )
-from shim.media.negotiate import parse_media_type
+from dicouch.dicom.media.negotiate import parse_media_type
 
 
 class Pieces(io.RawIOBase):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.media.negotiate import (
+from dicouch.dicom.media.negotiate import (
     MalformedMediaType,
     MediaType,
     accepts_utf8,

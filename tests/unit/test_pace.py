@@ -1,9 +1,9 @@
-"""``shim/stow/pace.py``: the index is asked for behind some hundred instances, and uploads wait for it."""
+"""``shim/write/pace.py``: the index is asked for behind some hundred instances, and uploads wait for it."""
 
 import threading
 
-from shim.couch import CouchError
-from shim.stow.pace import EVERY, MOST, Pace
+from dicouch.couch.client import CouchError
+from dicouch.write.pace import EVERY, MOST, Pace
 
 
 class Database:

@@ -10,7 +10,7 @@ from tempfile import SpooledTemporaryFile, TemporaryFile
 import orjson
 import pytest
 
-from shim.part10 import MissingIdentifier, Part10Error, Unreadable, model, read_part10
+from dicouch.dicom.part10 import MissingIdentifier, Part10Error, Unreadable, model, read_part10
 from tests.unit.made_part10 import (
     BIG,
     EXPLICIT,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.part10 import Part10, Unreadable, model, read_part10
+from dicouch.dicom.part10 import Part10, Unreadable, model, read_part10
 from tests.unit.made_part10 import DEFLATED, IMPLICIT, deflate, element, image, item, made, meta, read, sequence
 
 
@@ -181,7 +181,7 @@ def test_damaged_deflated_data() -> None:
 
 
 def test_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shim.part10.read.INFLATED_LIMIT", 1 << 20)
+    monkeypatch.setattr("dicouch.dicom.part10.read.INFLATED_LIMIT", 1 << 20)
     bomb = deflate(made(element(0x7FE00010, "OB", bytes(1 << 24)), syntax=DEFLATED))
     assert len(bomb) < 1 << 17
     tracemalloc.start()
@@ -205,7 +205,7 @@ def test_peak_memory_of_a_process(tmp_path: Path) -> None:
             file.seek(1 << 22, io.SEEK_CUR)
         file.write(bytes.fromhex("FEFFDDE000000000"))
     program = (
-        "import resource, sys; from shim.part10 import read_part10\n"
+        "import resource, sys; from dicouch.dicom.part10 import read_part10\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "import os; result = read_part10(open(sys.argv[1], 'rb'), os.path.getsize(sys.argv[1]))\n"
         "assert result.frames['count'] == 1, result.frames\n"

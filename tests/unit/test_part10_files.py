@@ -14,8 +14,8 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import UID
 
-from shim.part10 import MissingIdentifier, Unreadable, read_part10
-from shim.part10.model import MISSING_ATTRIBUTE
+from dicouch.dicom.part10 import MissingIdentifier, Unreadable, read_part10
+from dicouch.dicom.part10.model import MISSING_ATTRIBUTE
 
 data_store = pytest.importorskip("data_store", reason="pydicom-data is not installed")
 FOLDERS = {

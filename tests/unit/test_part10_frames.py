@@ -6,7 +6,7 @@ import time
 import pytest
 from pydicom.encaps import generate_frames
 
-from shim.part10 import Part10, read_part10
+from dicouch.dicom.part10 import Part10, read_part10
 from tests.unit.made_part10 import (
     BIG,
     DEFLATED,

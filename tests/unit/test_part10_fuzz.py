@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shim.part10 import MissingIdentifier, Part10, Part10Error, Unreadable
-from shim.uids import series_uid_problem, uid_problem
+from dicouch.dicom.part10 import MissingIdentifier, Part10, Part10Error, Unreadable
+from dicouch.dicom.uids import series_uid_problem, uid_problem
 from tests.unit.made_part10 import (
     BIG,
     DEFLATED,

@@ -7,7 +7,7 @@ import struct
 import orjson
 import pytest
 
-from shim.part10 import Part10
+from dicouch.dicom.part10 import Part10
 from tests.unit.made_part10 import BIG, IMPLICIT, UNDEFINED, element, item, made, read, sequence
 
 

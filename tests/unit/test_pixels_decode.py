@@ -8,9 +8,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.pixels.processing import convert_color_space
 
-from shim.pixels.decode import FRAME_LIMIT, can_decode, decode, native_bytes
-from shim.pixels.errors import PixelError, TooLarge, Unsupported
-from shim.pixels.image import Image
+from dicouch.dicom.pixels.decode import FRAME_LIMIT, can_decode, decode, native_bytes
+from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
+from dicouch.dicom.pixels.image import Image
 from tests.made_objects import pixels_of, segmentations
 from tests.unit.made_images import document_of, image_files, open_image, sample
 

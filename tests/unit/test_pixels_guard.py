@@ -11,11 +11,11 @@ import numpy as np
 import psutil
 import pytest
 
-from shim.pixels import guard
-from shim.pixels.decode import _options, decode
-from shim.pixels.errors import PixelError
-from shim.pixels.guard import Guard
-from shim.pixels.image import Image
+from dicouch.dicom.pixels import guard
+from dicouch.dicom.pixels.decode import _options, decode
+from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.guard import Guard
+from dicouch.dicom.pixels.image import Image
 from tests.unit.made_images import open_image, sample
 
 NAME = "MR_small_jp2klossless.dcm"
@@ -82,7 +82,8 @@ def test_children_have_limited_memory(guarded):
 
 def test_children_go_with_their_parent():
     program = (
-        "import time\nfrom tests.unit.test_pixels_guard import ask, child\nfrom shim.pixels.guard import Guard\n"
+        "import time\nfrom tests.unit.test_pixels_guard import ask, child\n"
+        "from dicouch.dicom.pixels.guard import Guard\n"
         "guarded = Guard()\nask(guarded)\nprint(child(guarded).pid, flush=True)\ntime.sleep(60)\n"
     )
     root = Path(__file__).resolve().parents[2]

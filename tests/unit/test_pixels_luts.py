@@ -7,12 +7,12 @@ import pytest
 from pydicom import Dataset
 from pydicom.pixels.processing import _expand_segmented_lut, apply_windowing
 
-from shim.pixels import luts, palette
-from shim.pixels.decode import Pixels
-from shim.pixels.errors import PixelError
-from shim.pixels.image import Image
-from shim.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
-from shim.pixels.render import render, representative
+from dicouch.dicom.pixels import luts, palette
+from dicouch.dicom.pixels.decode import Pixels
+from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.image import Image
+from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
+from dicouch.dicom.pixels.render import render, representative
 
 NUMBERS = {
     "00280008": "frames", "00280100": "bits", "00280101": "stored", "00280103": "signed", "00280120": "padding",

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from shim.pixels.annotate import annotate, patient_lines, technique_lines
-from shim.pixels.errors import BadParameter, PixelError, TooLarge, Unsupported
-from shim.pixels.formats import FORMATS, animate, encode_picture, frame_times
-from shim.pixels.geometry import fit, place
-from shim.pixels.icc import profile_of, well_known
-from shim.pixels.image import Image
-from shim.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
-from shim.pixels.parameters import Rendering, Viewport, parse_rendering, parse_uri_rendering, parse_viewport
-from shim.pixels.render import picture, render
-from shim.pixels.thumbnail import sign, thumbnail
+from dicouch.dicom.pixels.annotate import annotate, patient_lines, technique_lines
+from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge, Unsupported
+from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_times
+from dicouch.dicom.pixels.geometry import fit, place
+from dicouch.dicom.pixels.icc import profile_of, well_known
+from dicouch.dicom.pixels.image import Image
+from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
+from dicouch.dicom.pixels.parameters import Rendering, Viewport, parse_rendering, parse_uri_rendering, parse_viewport
+from dicouch.dicom.pixels.render import picture, render
+from dicouch.dicom.pixels.thumbnail import sign, thumbnail
 from tests.unit.made_images import open_image, sample
 
 
@@ -251,7 +251,7 @@ def test_the_images_own_profile():
 
 
 def test_colours_of_sixteen_bits_and_of_a_limited_range():
-    from shim.pixels.decode import Pixels
+    from dicouch.dicom.pixels.decode import Pixels
 
     wide = described(**{"00280002": [3], "00280100": [16], "00280101": [12], "00280103": [0]})
     array = np.array([[[0, 2048, 4095]]], np.uint16)

@@ -9,9 +9,9 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
-from shim.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
-from shim.pixels.errors import PixelError, TooLarge, Unsupported
-from shim.pixels.transcode import EXPLICIT, targets, transcode
+from dicouch.dicom.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
+from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
+from dicouch.dicom.pixels.transcode import EXPLICIT, targets, transcode
 from tests.made_objects import as_bytes, pixels_of, report
 from tests.unit.made_images import document_of, image_files, open_stored, sample
 from tests.unit.test_pixels_decode import BROKEN, ONLY_HERE

@@ -1,11 +1,11 @@
-"""``shim/search/plan.py`` as a table: which index and which keys a search for studies reads."""
+"""``shim/rewrite/plan.py`` as a table: which index and which keys a search for studies reads."""
 
 from urllib.parse import parse_qsl
 
 import pytest
 
-from shim.search.plan import HIGH, narrowed_by_series, patient_range, study_range
-from shim.search.query import parse
+from dicouch.rewrite.plan import HIGH, narrowed_by_series, patient_range, study_range
+from dicouch.rewrite.query import parse
 
 BY_DATE, BY_NAME, BY_ID = "studies_by_date", "studies_by_patient_name", "studies_by_patient_id"
 BEGINNING = "studies_by_beginning"
@@ -114,4 +114,3 @@ def test_a_modality_of_series_is_one_of_the_study():
     assert "00080061" not in narrowed_by_series(asked("Modality=*")).keys
     own = narrowed_by_series(asked("Modality=CT&ModalitiesInStudy=MR")).keys
     assert own["00080061"]["values"] == ["MR"]
-

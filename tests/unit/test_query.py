@@ -1,9 +1,9 @@
-"""``shim/search/query.py``: the parameters of a search (PS3.18 8.3.4, 10.6.1.2)."""
+"""``shim/rewrite/query.py``: the parameters of a search (PS3.18 8.3.4, 10.6.1.2)."""
 
 import pytest
 
-from shim.errors import DicomWebError
-from shim.search.query import attribute_path, named, parse
+from dicouch.errors import DicomWebError
+from dicouch.rewrite.query import attribute_path, named, parse
 
 
 def read(*pairs, maximum=1000):

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.errors import DicomWebError
-from shim.pixels.codestream import Header, read_header
-from shim.store import cut_out, cut_ranges
-from shim.wado import wadl
-from shim.wado.metadata import split
-from shim.wado.report import as_html, as_text
-from shim.wado.zip_stream import write_zip
+from dicouch.dicom.media.zip_stream import write_zip
+from dicouch.dicom.pixels.codestream import Header, read_header
+from dicouch.dicom.report import as_html, as_text
+from dicouch.errors import DicomWebError
+from dicouch.read.metadata import split
+from dicouch.routes import wadl
+from dicouch.store.places import cut_out, cut_ranges
 from tests.made_objects import report
 from tests.unit import made_part10 as part10
 from tests.unit.made_images import Memory, document_of, reader_of, sample

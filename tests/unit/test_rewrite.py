@@ -1,10 +1,12 @@
-"""``shim/rewrite.py``: what CouchDB is asked."""
+"""``shim/rewrite/requests.py``: what CouchDB is asked."""
 
 from urllib.parse import parse_qsl
 
 import pytest
 
-from shim.rewrite import (
+from dicouch.rewrite.plan import Range, study_range
+from dicouch.rewrite.query import parse
+from dicouch.rewrite.requests import (
     Paging,
     count,
     counts,
@@ -17,8 +19,6 @@ from shim.rewrite import (
     search,
     series_range,
 )
-from shim.search.plan import Range, study_range
-from shim.search.query import parse
 
 
 def asked(text):

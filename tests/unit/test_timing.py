@@ -1,11 +1,11 @@
-"""``shim/timing.py``: the header that says what a request cost."""
+"""``shim/server/timing.py``: the header that says what a request cost."""
 
 import re
 
 from flask import Flask, Response
 
-from shim import timing
-from shim.search.plan import HIGH
+from dicouch.rewrite.plan import HIGH
+from dicouch.server import timing
 
 
 def header(*asked):

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shim.couch import CouchError
-from shim.errors import DicomWebError
-from shim.headers import Merged
-from shim.stow.ingest import Ingest
-from shim.stow.outcome import Outcome
-from shim.stow.shared import Alone, Shared, Written
-from shim.stow.together import Together
+from dicouch.couch.client import CouchError
+from dicouch.errors import DicomWebError
+from dicouch.write.headers import Merged
+from dicouch.write.ingest import Ingest
+from dicouch.write.outcome import Outcome
+from dicouch.write.shared import Alone, Shared, Written
+from dicouch.write.together import Together
 
 LIMIT = 10
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shim.uids import series_uid_problem, uid_problem
+from dicouch.dicom.uids import series_uid_problem, uid_problem
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-// Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5). shim/search/columns.py is its twin, for
+// Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5). shim/rewrite/columns.py is its twin, for
 // rows that come straight from a view; tests/designdocs/test_columns.py holds both together.
 var attributes = require('views/lib/attributes');
 var metadata = require('lib/metadata');

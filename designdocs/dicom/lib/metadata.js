@@ -38,7 +38,7 @@ exports.absolute = function (text, base, id) {
 // base: the absolute URL of the DICOMweb root; corrections: values of corrections_by_study, the study's own first.
 exports.render = function (doc, base, corrections) {
   if (doc.file && doc.file.datasetAttachment) {
-    // A list cannot read attachments: the shim puts the data set in this place; see shim/wado/metadata.py.
+    // A list cannot read attachments: the shim puts the data set in this place; see shim/read/metadata.py.
     var laid = modified.laid(doc, corrections);
     return JSON.stringify({ datasetAttachment: doc._id, values: laid.values, items: laid.items });
   }

@@ -89,7 +89,7 @@ exports.dataset = function (doc, corrections) {
   return overlay(doc.dataset, laid.values);
 };
 
-// A warning of the reader that says where elements are not what their order promises; see shim/part10/walk.py.
+// A warning of the reader that says where elements are not what their order promises; see shim/dicom/part10/walk.py.
 var DISORDER = /is not in ascending order|appears more than once|more warnings/;
 
 exports.isOrdered = function (doc) {

@@ -1,6 +1,6 @@
 // What a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5). "required": in every row, empty where the value is
 // unknown; "conditional": where the data set has it, true or for a sequence what its items show.
-// JSON behind the equals sign: shim/search/columns.py reads it too.
+// JSON behind the equals sign: shim/rewrite/columns.py reads it too.
 module.exports = {
   "required": {
     "patient": { "00100010": "PN", "00100020": "LO", "00100030": "DA", "00100040": "CS" },

@@ -1,6 +1,6 @@
 // Which attributes belong to which level: study and series headers carry theirs, an instance's index row carries these.
 // "beside": an instance's own, whose first value headers carry to show it; they neither decide nor collect what differs.
-// JSON behind the equals sign: shim/levels.py reads it too.
+// JSON behind the equals sign: shim/tables.py reads it too.
 module.exports = {
   "study": [
     "00080020", "00080030", "00080050", "00080051", "00080080", "00080081", "00080090", "00080096", "0008009C",

@@ -1,6 +1,6 @@
 // Characters and what they are in a search key: without case, accent, width and compatibility form (Unicode NFKD).
 // A table, because CouchDB's QuickJS has no String.prototype.normalize, and so that every engine makes the same keys.
-// JSON behind the equals sign: shim/normalise.py reads it too.
+// JSON behind the equals sign: shim/rewrite/normalise.py reads it too.
 module.exports = {
   "\u00a0": " ", "¨": " ", "ª": "a", "¯": " ", "²": "2", "³": "3", "´": " ", "µ": "μ", "¸": " ", "¹": "1", "º": "o",
   "¼": "1⁄4", "½": "1⁄2", "¾": "3⁄4", "À": "a", "Á": "a", "Â": "a", "Ã": "a", "Ä": "a", "Å": "a", "Æ": "ae",

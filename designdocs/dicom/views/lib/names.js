@@ -37,7 +37,7 @@ function sounds(dataset, tag) {
 
 // Characters, not UTF-16 code units: half a pair is no text.
 var CHARACTERS = /[\ud800-\udbff][\udc00-\udfff]|[\s\S]/g;
-// Longer beginnings are searched among those of this length; shim/search/plan.py knows it too.
+// Longer beginnings are searched among those of this length; shim/rewrite/plan.py knows it too.
 var LONGEST_BEGINNING = 10;
 
 // Every text that one of the values begins with, each once.
@@ -53,7 +53,7 @@ function beginnings(values) {
   return Object.keys(found);
 }
 
-// A study that says more than this is looked at whole; shim/search/scan.py knows the sign for it.
+// A study that says more than this is looked at whole; shim/read/search/scan.py knows the sign for it.
 var MOST_TEXT = 2000;
 var TOO_LONG = '\uffff';
 

@@ -1,5 +1,5 @@
 // One normalisation of text for stored keys and for query values (PS3.4 C.2.2.2.1 leaves matching of PN insensitive to
-// case and accents to the server). shim/normalise.py is its twin; tests/fixtures/normalise.json holds both.
+// case and accents to the server). shim/rewrite/normalise.py is its twin; tests/fixtures/normalise.json holds both.
 // The table of letters is large, and CouchDB reads it anew for each view at every update of the index: only where a text
 // has letters that it may hold.
 var letters = null;

@@ -1,7 +1,7 @@
 // How a word of a name sounds, as a short code: after Soundex (Russell 1918), with two differences. The first letter is
 // coded like the others (Cathy and Kathy agree), and nothing is cut off or padded, so the code of a word's beginning is the
 // beginning of the word's code: one range of an index holds both what a prefix and what a sound finds.
-// shim/search/sound.py is its twin: tests/fixtures/sound.json holds both. Words come normalised (views/lib/normalise).
+// shim/rewrite/sound.py is its twin: tests/fixtures/sound.json holds both. Words come normalised (views/lib/normalise).
 
 // Letters by the place where they are spoken; Greek and Cyrillic ones with the Latin ones they sound like.
 var CLASSES = {

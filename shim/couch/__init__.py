@@ -1,0 +1,1 @@
+"""The CouchDB client, and what is remembered of the database."""

@@ -1,0 +1,376 @@
+"""The CouchDB client: python-couchdb's pooled connections, with streams, ranges and plain errors."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import select
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+from couchdb.http import ConnectionPool, basic_auth, extract_credentials
+
+from dicouch.errors import DicomWebError
+
+CHUNK = 256 * 1024
+LOG = logging.getLogger(__name__)
+
+
+class CouchError(Exception):
+    """An answer of CouchDB with a status of 400 or more.
+
+    Attributes
+    ----------
+    status : int
+    error, reason : str
+        As CouchDB worded them.
+    """
+
+    def __init__(self, status: int, error: str, reason: str):
+        super().__init__(f"{status} {error}: {reason}")
+        self.status = status
+        self.error = error
+        self.reason = reason
+
+
+class Answer:
+    """A response whose body has not been read yet. Use it as a context manager, or call `close`."""
+
+    def __init__(
+        self,
+        response: http.client.HTTPResponse,
+        release: Callable[[bool], None],
+        observe: Callable[[float], None] = lambda seconds: None,
+    ):
+        self._response = response
+        self._release = release
+        self._observe = observe
+        self._open = True
+        self.status = response.status
+        self.headers = response.headers
+
+    def read(self) -> bytes:
+        """Return the rest of the body and give the connection back.
+
+        Raises
+        ------
+        DicomWebError
+            502 when it breaks off.
+        """
+        started = time.perf_counter()
+        try:
+            return self._response.read()
+        except (OSError, http.client.HTTPException) as problem:
+            raise DicomWebError(502, f"the database's answer breaks off: {type(problem).__name__}") from problem
+        finally:
+            self._observe(time.perf_counter() - started)
+            self.close()
+
+    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
+        """Yield the body piece by piece; leaving early closes the connection."""
+        try:
+            while piece := self._response.read(size):
+                yield piece
+        finally:
+            self.close()
+
+    def rows(self) -> Iterator[dict]:
+        """Yield the rows of ``_all_docs`` or its ``queries`` as they come: CouchDB gives each a line of its own.
+
+        Raises
+        ------
+        DicomWebError
+            502 when the answer breaks off.
+        """
+        last = rest = b""
+        for chunk in self.chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.startswith((b'{"id":', b'{"key":')):
+                    yield orjson.loads(line.rstrip(b",\r"))
+                last = line or last
+        if not (rest or last).startswith(b"]"):
+            raise DicomWebError(502, "the database's answer breaks off")
+
+    def close(self) -> None:
+        """Give the connection back to the pool, or drop it when part of the body is unread."""
+        if self._open:
+            self._open = False
+            self._release(self._response.isclosed())
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.close()
+
+
+class Pending:
+    """A request that was sent and whose answer has not been awaited yet."""
+
+    def __init__(self, couch: Couch, method: str, target: str, headers: dict[str, str], body):
+        self._couch = couch
+        self._request = (method, target, headers, body)
+        self._seconds = 0.0
+        self._connection, self._fresh = self._timed(couch.send, *self._request)
+
+    def answer(self) -> Answer:
+        """Wait for the answer and return it with its body unread.
+
+        Raises
+        ------
+        CouchError
+            If CouchDB answers 400 or more.
+        DicomWebError
+            503 if CouchDB cannot be reached.
+        """
+        couch, (method, target, _headers, _body) = self._couch, self._request
+        response = self._timed(self._receive)
+        connection, name = self._connection, f"{method} {target}"
+        couch.observe(name, self._seconds)
+        answer = Answer(
+            response,
+            lambda clean: couch.give_back(connection, clean),
+            lambda seconds: couch.observe(name, seconds),
+        )
+        if method == "HEAD" or response.status in (204, 304):
+            response.read()
+        if response.status >= 400:
+            raise couch.error(answer, method)
+        return answer
+
+    def json(self):
+        """Wait for the answer and return its decoded body.
+
+        Raises
+        ------
+        CouchError
+            If CouchDB answers 400 or more.
+        DicomWebError
+            503 if CouchDB cannot be reached, 502 if its answer breaks off or is no JSON.
+        """
+        content = self.answer().read()
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError as problem:
+            raise DicomWebError(502, "the database's answer is no JSON") from problem
+
+    def is_answered(self, within: float) -> bool:
+        """Wait for the answer for some seconds at most; return whether it has begun to come."""
+        poll = select.poll()
+        poll.register(self._connection.sock, select.POLLIN)
+        return bool(poll.poll(within * 1000))
+
+    def close(self) -> None:
+        """Give the answer up."""
+        self._couch.give_back(self._connection, clean=False)
+
+    def _receive(self) -> http.client.HTTPResponse:
+        while True:
+            try:
+                return self._connection.getresponse()
+            except (ConnectionError, http.client.HTTPException):
+                self._connection.close()
+                if self._fresh:
+                    raise
+            except BaseException:
+                self._connection.close()
+                raise
+            self._connection, self._fresh = self._couch.send(*self._request)
+
+    def _timed(self, job, *arguments):
+        started = time.perf_counter()
+        try:
+            return job(*arguments)
+        except (OSError, http.client.HTTPException) as problem:
+            raise DicomWebError(
+                503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
+            ) from problem
+        finally:
+            self._seconds += time.perf_counter() - started
+
+
+class Couch:
+    """One database of a CouchDB server.
+
+    Parameters
+    ----------
+    url : str
+        Root of the server, possibly with ``user:password@``.
+    database : str
+        Name of the database.
+    timeout : float
+        Seconds without a byte after which a request fails.
+    """
+
+    def __init__(self, url: str, database: str, timeout: float = 120.0):
+        self.root, self.credentials = extract_credentials(url.rstrip("/"))
+        self.database = database
+        self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
+        self._pool = ConnectionPool(timeout)
+        # Told method and target of each request and the seconds it took, in pieces (`Server-Timing`).
+        self.observe: Callable[[str, float], None] = lambda request, seconds: None
+
+    def request(self, method: str, path: str, **options) -> Answer:
+        """Send one request, as `start` does, and return the answer with its body unread.
+
+        Raises
+        ------
+        CouchError
+            If CouchDB answers 400 or more.
+        DicomWebError
+            503 if CouchDB cannot be reached.
+        """
+        return self.start(method, path, **options).answer()
+
+    def start(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict | None = None,
+        body: bytes | Callable[[], Iterable[bytes]] | None = None,
+        headers: dict[str, str] | None = None,
+        authorization: str | None = None,
+    ) -> Pending:
+        """Send one request whose answer is awaited later, so that CouchDB works on several at a time.
+
+        Parameters
+        ----------
+        method : str
+        path : str
+            Below the database, already percent-encoded (see `segment`).
+        params : dict, optional
+            Query parameters; values that are not strings are sent as JSON.
+        body : bytes or callable, optional
+            A callable gives the pieces of the body anew each time, so that a request can be repeated on a fresh
+            connection; `headers` must then say the ``Content-Length``.
+        authorization : str, optional
+            The client's own ``Authorization``, handed through instead of the server's credentials.
+
+        Raises
+        ------
+        DicomWebError
+            503 if CouchDB cannot be reached.
+        """
+        target = self._path + ("/" + path if path else "")
+        if params:
+            target += "?" + urlencode(
+                {key: value if isinstance(value, str) else orjson.dumps(value) for key, value in params.items()}
+            )
+        sent = {"Accept": "application/json", **(headers or {})}
+        if authorization:
+            sent["Authorization"] = authorization
+        elif self.credentials:
+            sent["Authorization"] = basic_auth(self.credentials).decode("ascii")
+        if body is None:
+            sent.setdefault("Content-Length", "0")
+        elif isinstance(body, bytes):
+            sent["Content-Length"] = str(len(body))
+        return Pending(self, method, target, sent, body)
+
+    def send(self, method, target, headers, body) -> tuple[http.client.HTTPConnection, bool]:
+        """Send a request on a pooled connection; return it, and whether it is a fresh one."""
+        # A pooled connection may have been closed by the server meanwhile: that shows at once, and the next is tried.
+        # Any request may be repeated: writes name a revision or none, so the second is a conflict, not a second write.
+        for _attempt in range(8):
+            connection = self._pool.get(self.root)
+            fresh = connection.sock is None or not getattr(connection, "used", False)
+            try:
+                if connection.sock is None:
+                    connection.connect()
+                with _together(connection.sock):
+                    connection.putrequest(method, target, skip_accept_encoding=True)
+                    for name, value in headers.items():
+                        connection.putheader(name, value)
+                    connection.endheaders(body if isinstance(body, bytes) else None)
+                    if callable(body):
+                        for piece in body():
+                            connection.send(piece)
+            except (ConnectionError, http.client.HTTPException):
+                connection.close()
+                if fresh:
+                    raise
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            connection.used = True
+            return connection, fresh
+        raise ConnectionError("no connection stays open")
+
+    def give_back(self, connection: http.client.HTTPConnection, clean: bool) -> None:
+        if clean and connection.sock is not None:
+            self._pool.release(self.root, connection)
+        else:
+            connection.close()
+
+    @staticmethod
+    def error(answer: Answer, method: str) -> CouchError:
+        text = b"" if method == "HEAD" else answer.read()
+        answer.close()
+        try:
+            told = orjson.loads(text)
+            return CouchError(answer.status, str(told.get("error", "")), str(told.get("reason", "")))
+        except (orjson.JSONDecodeError, AttributeError):
+            return CouchError(answer.status, "error", text[:200].decode("utf-8", "replace"))
+
+    def json(self, method: str, path: str, *, body: object = None, **options):
+        """Send a request whose body and answer are JSON; return the decoded answer."""
+        return self.start_json(method, path, body=body, **options).json()
+
+    def start_json(self, method: str, path: str, *, body: object = None, **options) -> Pending:
+        """Send a request whose body is JSON; its answer is awaited later."""
+        headers = {**options.pop("headers", {})}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            body = orjson.dumps(body)
+        return self.start(method, path, body=body, headers=headers, **options)
+
+    def get(self, document_id: str, **options) -> dict | None:
+        """Return a document, or None when there is none."""
+        try:
+            return self.json("GET", segment(document_id), **options)
+        except CouchError as problem:
+            if problem.status == 404:
+                return None
+            raise
+
+
+@contextmanager
+def _together(sock: socket.socket) -> Iterator[None]:
+    """Let head and body of a request leave in full packets: each packet wakes the database, which costs it more."""
+    if not hasattr(socket, "TCP_CORK"):
+        yield
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # of a connection that broke, which is told already
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+
+def told(problem: CouchError) -> DicomWebError:
+    """Return what a client is told of a CouchDB error."""
+    if problem.status in (401, 403):
+        headers = {"WWW-Authenticate": 'Basic realm="dicouch"'} if problem.status == 401 else {}
+        return DicomWebError(problem.status, f"the database refuses: {problem.reason}", headers)
+    if problem.status == 404:
+        return DicomWebError(
+            503, f"the database is not set up ({problem.reason}): run `make push-views`", {"Retry-After": "5"}
+        )
+    if problem.status == 413:
+        return DicomWebError(413, f"the database refuses the size: {problem.reason}")
+    # A function of the design document that failed: the trace is for the log, not for the client.
+    LOG.error("the database answered %s", problem)
+    return DicomWebError(502, f"the database answered {problem.status} {problem.error}; the log says more")
+
+
+def segment(text: str) -> str:
+    """Percent-encode one path segment; CouchDB reads a literal ``+`` as a blank, so that is encoded too."""
+    return quote(text, safe=":")

@@ -1,0 +1,1 @@
+"""A DICOM library that knows neither Flask nor CouchDB: Part 10 files, pixels, media types."""

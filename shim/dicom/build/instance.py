@@ -1,0 +1,145 @@
+"""One instance from its metadata and bulk data: a DICOM Part 10 file (PS3.10 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from struct import pack
+
+from dicouch.dicom.build import pixels
+from dicouch.dicom.build.encode import CHARACTER_SET, inline_binary, write_dataset
+from dicouch.dicom.build.model import MISSING_BULK_DATA, BuildError, Bulk, Scratch, Stream, Target
+from dicouch.dicom.media.negotiate import MediaType
+from dicouch.dicom.part10.dictionary import label
+
+IMPLEMENTATION_CLASS_UID = "2.25.163826183549371530872291174236047128641"
+IMPLEMENTATION_VERSION_NAME = "DICOUCH"
+
+_DOCUMENT, _DOCUMENT_TYPE, _DOCUMENT_LENGTH = "00420011", "00420012", "00420015"
+# Where metadata name the transfer syntax; the second belongs to answers only (PS3.18 10.6.1.2), neither to a data set.
+_TRANSFER_SYNTAXES = ("00020010", "00083002")
+
+Find = Callable[[str], list[Bulk]]
+
+
+def build(dataset: dict, media: MediaType, find: Find, scratch: Scratch, target: Target) -> None:
+    """Write the Part 10 file of an instance.
+
+    Identifiers are not looked at: whoever reads the file says what is missing.
+
+    Parameters
+    ----------
+    dataset : dict
+        DICOM JSON Model, as received.
+    media : MediaType
+        Of the metadata; its ``transfer-syntax`` is that of inline pixel data (PS3.18 8.7.3.5.2).
+    find : callable
+        Given a BulkDataURI, returns the parts received for it.
+    scratch : Scratch
+        Holds the parts.
+    target : Target
+        The file.
+
+    Raises
+    ------
+    BuildError
+        When metadata and bulk data do not make an instance.
+    """
+    if not isinstance(dataset, dict):
+        raise BuildError("the metadata of an instance are no object")
+    hint = next(filter(None, (text(dataset, tag) for tag in _TRANSFER_SYNTAXES)), "")
+    made = {_tag(name): element for name, element in dataset.items() if name not in _TRANSFER_SYNTAXES}
+    if len(made) != len(dataset.keys() - set(_TRANSFER_SYNTAXES)):
+        raise BuildError("an attribute appears twice, in capitals and small letters")
+    made = {name: element for name, element in made.items() if not name.startswith("0002")}
+    if CHARACTER_SET in made or not _in_ascii(made, 0):
+        made[CHARACTER_SET] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+
+    def parts(tag: int, uri: str) -> list[Bulk]:
+        found = find(uri)
+        if not found:
+            raise BuildError(f"{label(tag)}: the bulk data {uri[:200]!r} are not in the request", MISSING_BULK_DATA)
+        return found
+
+    def resolve(tag: int, uri: str) -> Stream:
+        found = parts(tag, uri)
+        if len(found) > 1:
+            raise BuildError(f"{label(tag)}: {len(found)} parts have the location {uri[:200]!r}")
+        return scratch.stream(found[0])
+
+    syntax = pixels.EXPLICIT_LITTLE
+    for tag in pixels.PIXEL_TAGS:
+        received = _pixel_parts(made, tag, media, parts, scratch)
+        if received:
+            syntax = pixels.prepare(made, tag, received, hint, scratch)
+    _describe_document(made, parts)
+    _write_meta(made, syntax, target)
+    write_dataset(made, target, resolve)
+    target.file.seek(0)
+
+
+def text(dataset: object, tag: str) -> str:
+    """Return the first value of an attribute where it is a string, else an empty one."""
+    element = dataset.get(tag) if isinstance(dataset, dict) else None
+    values = element.get("Value") if isinstance(element, dict) else None
+    first = values[0] if isinstance(values, list) and values else ""
+    return first.rstrip("\0 ") if isinstance(first, str) else ""
+
+
+def _pixel_parts(dataset: dict, tag: int, media: MediaType, parts, scratch: Scratch) -> list[Bulk]:
+    """Return where the pixel data of an attribute are, if the data set has any."""
+    element = dataset.get(f"{tag:08X}")
+    if not isinstance(element, dict):
+        return []
+    if isinstance(element.get("BulkDataURI"), str):
+        return parts(tag, element["BulkDataURI"])
+    if element.get("InlineBinary") is None:
+        return []
+    syntax = media.transfer_syntax
+    octets = MediaType("application", "octet-stream", {"transfer-syntax": syntax} if syntax else {})
+    return [Bulk(*scratch.add([inline_binary(tag, "OB", element["InlineBinary"])]), octets)]
+
+
+def _describe_document(dataset: dict, parts) -> None:
+    """Say what an Encapsulated Document is and how long without its padding (PS3.3 C.24.2)."""
+    element = dataset.get(_DOCUMENT)
+    if not isinstance(element, dict) or not isinstance(element.get("BulkDataURI"), str):
+        return
+    part = parts(int(_DOCUMENT, 16), element["BulkDataURI"])[0]
+    if not text(dataset, _DOCUMENT_TYPE) and part.media.essence != pixels.OCTETS:
+        dataset[_DOCUMENT_TYPE] = {"vr": "LO", "Value": [part.media.essence]}
+    dataset.setdefault(_DOCUMENT_LENGTH, {"vr": "UL", "Value": [part.length]})
+
+
+def _write_meta(dataset: dict, syntax: str, target: Target) -> None:
+    """Write preamble, prefix and File Meta Information (PS3.10 7.1)."""
+    meta = {
+        "00020001": {"vr": "OB", "InlineBinary": "AAE="},
+        "00020002": {"vr": "UI", "Value": [text(dataset, "00080016")]},
+        "00020003": {"vr": "UI", "Value": [text(dataset, "00080018")]},
+        "00020010": {"vr": "UI", "Value": [syntax]},
+        "00020012": {"vr": "UI", "Value": [IMPLEMENTATION_CLASS_UID]},
+        "00020013": {"vr": "SH", "Value": [IMPLEMENTATION_VERSION_NAME]},
+    }
+    group = BytesIO()
+    write_dataset(meta, group, _no_bulk)
+    target.write(bytes(128) + b"DICM" + pack("<HH2sHI", 2, 0, b"UL", 4, group.tell()) + group.getvalue())
+
+
+def _no_bulk(tag: int, uri: str) -> Stream:
+    raise BuildError(f"{label(tag)} cannot be bulk data")
+
+
+def _tag(name: str) -> str:
+    return name.upper() if len(name) == 8 else name
+
+
+def _in_ascii(value: object, depth: int) -> bool:
+    """Tell whether all text is known to be ASCII; too deep a nesting is for the encoder to refuse."""
+    if isinstance(value, str):
+        return value.isascii()
+    if isinstance(value, dict) and "BulkDataURI" in value and value.get("vr") in ("LT", "ST", "UC", "UT"):
+        return False
+    if depth < 400 and isinstance(value, dict | list):
+        return all(_in_ascii(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value))
+    return True

@@ -1,0 +1,396 @@
+"""Reading ``multipart/related`` requests as streams (RFC 2046 5.1, RFC 2387).
+
+python-multipart's callback parser finds the delimiters; this module adds what it leaves out: preambles, folded header
+lines, the check that the closing delimiter is one, and parts spooled and digested one at a time. A request is never
+held in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from tempfile import SpooledTemporaryFile
+from typing import IO, Protocol
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
+
+from dicouch.dicom.media.negotiate import MalformedMediaType, parse_media_type
+
+CHUNK = 256 * 1024
+"""Bytes read from a request at a time."""
+MAX_BOUNDARY = 200
+"""Longest boundary taken, in characters. RFC 2046 allows 70; some senders use more."""
+MAX_PREAMBLE = 1 << 20
+"""Bytes in which the first delimiter must appear."""
+MAX_HEADERS = 64
+"""Header lines of a part."""
+MAX_HEADER_BYTES = 16 * 1024
+"""Bytes of all headers of a part."""
+
+# Every error of the parser becomes an exception here, so its own warnings would only say things twice.
+_QUIET = logging.getLogger(f"{__name__}.parser")
+_QUIET.disabled = True
+
+
+class MalformedMultipart(ValueError):
+    """A request body is not the ``multipart`` body its Content-Type announces.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TooManyParts(MalformedMultipart):
+    """A request has more parts than the site allows; those before the limit were yielded."""
+
+
+@dataclass
+class Part:
+    """One received body part.
+
+    Attributes
+    ----------
+    number : int
+        Position in the request, from 1.
+    headers : dict of str to str
+        Names in lower case; of a repeated header the first counts.
+    file : SpooledTemporaryFile or None
+        The body, positioned at its start; on disk when longer than the spool limit. None when `too_large`. Whoever
+        takes the part closes it (`close`, or ``with part:``).
+    size : int
+        Bytes of the body.
+    sha256 : str or None
+        Digest of the body in hex, None when `too_large`.
+    too_large : bool
+        The body passed the limit for a part and was not kept.
+    """
+
+    number: int
+    headers: dict[str, str]
+    file: SpooledTemporaryFile | None
+    size: int = 0
+    sha256: str | None = None
+    too_large: bool = False
+
+    @property
+    def content_type(self) -> str:
+        """The part's Content-Type as received; empty when it has none."""
+        return self.headers.get("content-type", "")
+
+    def close(self) -> None:
+        """Give the spooled body back."""
+        if self.file is not None:
+            self.file.close()
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class Readable(Protocol):
+    """What is needed of a WSGI input stream."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def iter_parts(
+    stream: Readable,
+    content_type: str,
+    *,
+    spool_limit: int = 1 << 20,
+    max_part_size: int | None = None,
+    max_parts: int | None = None,
+    directory: str | None = None,
+) -> Iterator[Part]:
+    """Read the parts of a request body one after another, each as soon as it is complete.
+
+    Parameters
+    ----------
+    stream : file-like
+        The request body; needs ``read(size)`` only, and no length.
+    content_type : str
+        The request's Content-Type, with the boundary.
+    spool_limit : int
+        Bytes of a part kept in memory; a longer one goes to disk.
+    max_part_size : int, optional
+        Bytes a part may have. A longer one is read to its end and yielded with ``too_large=True`` and no file.
+    max_parts : int, optional
+        Parts the request may have.
+    directory : str, optional
+        Where parts are spooled; the system's temporary folder by default.
+
+    Returns
+    -------
+    iterator of Part
+        Never yields an incomplete part.
+
+    Raises
+    ------
+    MalformedMultipart
+        At once when the Content-Type is not a multipart one with a boundary; while iterating, after the last complete
+        part, when the body is not well-formed or ends early.
+    TooManyParts
+        While iterating, after `max_parts` parts.
+    """
+    boundary = _boundary(content_type)
+    return _read(stream, boundary, _Reader(boundary, spool_limit, max_part_size, max_parts, directory))
+
+
+def _boundary(content_type: str) -> bytes:
+    try:
+        media_type = parse_media_type(content_type)
+    except MalformedMediaType as e:
+        raise MalformedMultipart(str(e)) from e
+    if media_type.type != "multipart":
+        raise MalformedMultipart(f"{media_type.essence} is not a multipart media type")
+    # A boundary cannot end in a blank (RFC 2046 5.1.1): on the wire it would be transport padding.
+    boundary = media_type.params.get("boundary", "").rstrip(" ")
+    if not boundary:
+        raise MalformedMultipart("the Content-Type has no boundary")
+    if len(boundary) > MAX_BOUNDARY:
+        raise MalformedMultipart(f"the boundary is longer than {MAX_BOUNDARY} characters")
+    if not re.fullmatch(r"[\x20-\x7e\xa0-\xff]+", boundary):
+        raise MalformedMultipart("the boundary has characters that cannot stand in one")
+    return boundary.encode("latin-1")
+
+
+def _read(stream: Readable, boundary: bytes, reader: _Reader) -> Iterator[Part]:
+    error = None
+    try:
+        chunk = _skip_preamble(stream, boundary)
+        while chunk is not None and not reader.closed and not error:
+            try:
+                reader.feed(chunk)
+            except MalformedMultipart as e:
+                error = e
+            while reader.complete:
+                yield reader.complete.popleft()
+            if not error and not reader.closed:
+                chunk = stream.read(CHUNK)
+                if not chunk:
+                    error = reader.end()
+        while reader.complete:
+            yield reader.complete.popleft()
+        if error:
+            raise error
+    finally:
+        reader.discard()
+
+
+def _skip_preamble(stream: Readable, boundary: bytes) -> bytes | None:
+    """What follows the first delimiter line; None when that is already the closing delimiter."""
+    delimiter = b"\r\n--" + boundary
+    line = re.compile(re.escape(delimiter) + rb"(?:(--)|[ \t]*\r\n)")
+    window, seen = b"\r\n", 0  # the body itself begins a line
+    while True:
+        chunk = stream.read(CHUNK)
+        window += chunk
+        if found := line.search(window):
+            return None if found[1] else window[found.end() :]
+        seen += len(chunk)
+        if not chunk:
+            raise MalformedMultipart("the body is empty" if not seen else "the boundary is not in the body")
+        if seen > MAX_PREAMBLE:
+            raise MalformedMultipart(f"the boundary is not in the first {MAX_PREAMBLE} bytes of the body")
+        candidate = window.rfind(delimiter)
+        window = window[candidate if candidate >= 0 else -len(delimiter) :]
+
+
+class _Reader:
+    """What python-multipart's callbacks fill: the complete parts so far, and the one being read."""
+
+    def __init__(
+        self,
+        boundary: bytes,
+        spool_limit: int,
+        max_part_size: int | None,
+        max_parts: int | None,
+        directory: str | None,
+    ):
+        self.boundary = boundary
+        self.max_part_size = max_part_size
+        self.max_parts = max_parts
+        self._spool = partial(SpooledTemporaryFile, spool_limit, dir=directory)
+        self.complete: deque[Part] = deque()
+        self.closed = False
+        self._number = 0
+        self._part: Part | None = None
+        self._last: Part | None = None  # complete, once its closing delimiter proves to be one
+        self._tail = b""  # the latest bytes: a delimiter may have begun in them
+        self._name = self._value = b""
+        self._in_first_byte = False  # a header has begun and nothing of it was taken yet
+        self._folding = False
+        self._callbacks = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
+        self._parser = self._open_parser()
+
+    def _open_parser(self) -> MultipartParser:
+        parser = MultipartParser(
+            self.boundary, self._callbacks, max_header_count=MAX_HEADERS, max_header_size=MAX_HEADER_BYTES
+        )
+        parser.logger = _QUIET
+        parser.write(b"--" + self.boundary + b"\r\n")
+        return parser
+
+    def feed(self, data: bytes) -> None:
+        """Parse the next piece of the body, of any size."""
+        if self._last:
+            self._close(data)
+            return
+        while True:
+            try:
+                self._parser.write(data)
+                break
+            except MultipartParseError as e:
+                data = self._unfold(data, e)
+        closing = b"\r\n--" + self.boundary + b"--"
+        if self._last:
+            # The parser has ended in this piece, so this is the first such line in the data of a part.
+            window = self._tail + data
+            self._close(window[window.find(closing) + len(closing) :])
+        else:
+            self._tail = (data if len(data) >= len(closing) else self._tail + data)[1 - len(closing) :]
+
+    def _unfold(self, data: bytes, error: MultipartParseError) -> bytes:
+        """Go on at a folded header line (RFC 822 3.1.1), which the parser refuses.
+
+        A fresh parser is led into the value of a header; what it reads there continues the header before.
+        """
+        at = error.offset
+        starts_line = self._in_first_byte and (at == 0 or data[at - 1 : at] == b"\n")
+        if not (starts_line and self._name and data[at : at + 1] in (b" ", b"\t")):
+            raise MalformedMultipart(f"part {self._number}: {error}") from error
+        self._folds += 1
+        if self._folds > MAX_HEADERS:
+            raise MalformedMultipart(f"part {self._number}: more than {MAX_HEADERS} folded header lines") from error
+        self._folding = True
+        self._parser = self._open_parser()
+        self._parser.write(b"folded:")
+        self._tail = b""
+        return data[at:]
+
+    def _close(self, rest: bytes) -> None:
+        """Only blanks may follow the closing delimiter on its line (RFC 2046 5.1.1).
+
+        Anything else means that a part's data has the boundary in it, and that there may be more parts.
+        """
+        rest = rest.lstrip(b" \t")
+        if rest and rest[0] not in b"\r\n":
+            raise MalformedMultipart(f"part {self._number}: the closing delimiter is followed by data on its line")
+        if rest:
+            self.end()
+
+    def end(self) -> MalformedMultipart | None:
+        """The body has ended: complete the last part, or say what is missing."""
+        if not self._last:
+            return MalformedMultipart(f"the body ends before part {self._number} does")
+        self.complete.append(self._last)
+        self._last = None
+        self.closed = True
+        return None
+
+    def discard(self) -> None:
+        """Close whatever was not handed out."""
+        for part in (*self.complete, self._last, self._part):
+            if part:
+                part.close()
+        self.complete.clear()
+
+    def on_part_begin(self) -> None:
+        if self._folding:
+            return
+        self._number += 1
+        if self.max_parts is not None and self._number > self.max_parts:
+            raise TooManyParts(f"more than {self.max_parts} parts")
+        self._headers: dict[bytes, bytes] = {}
+        self._name = b""
+        self._header_bytes = self._folds = 0
+
+    def on_header_begin(self) -> None:
+        self._in_first_byte = True
+        self._field = self._value = b""
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._in_first_byte = False
+        self._field += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_bytes += end - start
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise MalformedMultipart(f"part {self._number}: more than {MAX_HEADER_BYTES} bytes of headers")
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        value = self._value.strip(b" \t")
+        if b"\n" in value or b"\0" in value:
+            raise MalformedMultipart(f"part {self._number}: a header line that does not end in CRLF")
+        if self._folding:
+            self._folding = False
+            if self._first:
+                self._headers[self._name] = (self._headers[self._name] + b" " + value).strip()
+        else:
+            self._name = self._field.lower()
+            self._first = self._name not in self._headers
+            self._headers.setdefault(self._name, value)
+
+    def on_headers_finished(self) -> None:
+        self._part = Part(
+            number=self._number,
+            headers={name.decode("ascii"): _decode(value) for name, value in self._headers.items()},
+            file=self._spool(),
+        )
+        self._digest = hashlib.sha256()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        part = self._part
+        part.size += end - start
+        if part.too_large:
+            return
+        if self.max_part_size is not None and part.size > self.max_part_size:
+            part.close()
+            part.file = None
+            part.too_large = True
+            return
+        piece = memoryview(data)[start:end]
+        self._digest.update(piece)
+        part.file.write(piece)
+
+    def on_part_end(self) -> None:
+        part = self._part
+        if not part.too_large:
+            part.sha256 = self._digest.hexdigest()
+            part.file.seek(0)
+            self._refuse_delimiter_at_start(part.file)
+        self._part = None
+        self.complete.append(part)
+
+    def on_end(self) -> None:
+        self._last = self.complete.pop()
+
+    def _refuse_delimiter_at_start(self, file: IO[bytes]) -> None:
+        """A delimiter right after the headers ends an empty part; the parser takes it and what follows for data."""
+        delimiter = b"--" + self.boundary
+        start = file.read(len(delimiter) + 64)
+        file.seek(0)
+        if start.startswith(delimiter) and re.match(rb"--|[ \t]*\r\n", start[len(delimiter) :]):
+            raise MalformedMultipart(f"part {self._number}: no line end between its headers and the next boundary")
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

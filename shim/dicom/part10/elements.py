@@ -1,0 +1,163 @@
+"""Elements of DICOM JSON: which value stays in the data set, and where the others lie in the file (PS3.18 F.2.2)."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+
+from dicouch.dicom.native import swap, word_size
+from dicouch.dicom.part10 import model
+from dicouch.dicom.part10.dictionary import label
+from dicouch.dicom.part10.model import Unreadable, Warnings
+from dicouch.dicom.part10.values import CONVERTERS, Context
+from dicouch.dicom.part10.window import Window
+
+BINARY_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+# PS3.18 F.2.2: what a BulkDataURI may stand for.
+_BULK_VRS = BINARY_VRS | {"DS", "FD", "FL", "IS", "LT", "SL", "SS", "ST", "SV", "UC", "UL", "US", "UT", "UV"}
+PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_ALWAYS_BULK = PIXEL_TAGS | {0x00420011}
+# Lookup tables may be US; the long ones are worth a request of their own all the same.
+_TABLES = frozenset((0x00283006, 0x00281200, *range(0x00281201, 0x00281205), *range(0x00281211, 0x00281215)))
+_LUT_DESCRIPTORS = frozenset((0x00281101, 0x00281102, 0x00281103, 0x00283002))
+_BULK = "bulkdata/"
+_CACHED_LENGTH = 64
+_CACHED_ELEMENTS = 50_000
+
+
+@dataclass
+class Coding:
+    """How a data set is encoded.
+
+    Attributes
+    ----------
+    explicit, little : bool
+        Explicit VR; little endian.
+    context : Context
+        What the converters of values need.
+    """
+
+    explicit: bool
+    little: bool
+    context: Context
+
+
+class Elements:
+    """Makes elements from values, and keeps the account of bulk data.
+
+    Parameters
+    ----------
+    window : Window
+        The file.
+    warnings : Warnings
+        Receives what breaks the standard.
+
+    Attributes
+    ----------
+    bulk : dict
+        As in `dicouch.dicom.part10.model.Part10`.
+    """
+
+    def __init__(self, window: Window, warnings: Warnings) -> None:
+        self.window = window
+        self.warnings = warnings
+        self.bulk: dict[str, dict] = {}
+        self._inline = 0
+
+    def warn(self, tag: int, problem: str) -> None:
+        """Add a warning about an attribute."""
+        self.warnings.add(f"{label(tag)} {problem}.")
+
+    def make(self, tag: int, vr: str, start: int, length: int, context: Context, path: str) -> dict:
+        """Return the element for a value of defined length.
+
+        Parameters
+        ----------
+        tag : int
+            The element.
+        vr : str
+            Its VR, decided, not SQ.
+        start, length : int
+            Where its value lies.
+        context : Context
+            Encoding of the value.
+        path : str
+            Path of the element (docs/architecture.md): ``"00880200/0/7FE00010"``.
+
+        Returns
+        -------
+        dict
+            ``{"vr": …}`` with at most one of ``Value``, ``InlineBinary``, ``BulkDataURI``.
+
+        Raises
+        ------
+        Unreadable
+            The values of the file that are no bulk data do not fit in memory.
+        """
+        if not length:
+            return {"vr": vr}
+        binary = vr in BINARY_VRS
+        limit = model.INLINE_BINARY_LIMIT if binary or tag in _TABLES else model.INLINE_LIMIT
+        if self._inline > model.INLINE_SOFT_TOTAL and vr in _BULK_VRS:
+            limit = model.INLINE_SOFT_LIMIT
+        if length > limit or tag in _ALWAYS_BULK:
+            return self.make_bulk(tag, vr, start, length, path)
+        window = self.window
+        if start < window.base or start + length > window.limit:
+            window.fill(start, length)
+        offset = start - window.base
+        raw = window.buffer[offset : offset + length]
+        if binary:
+            self._count(length)
+            if not context.little:
+                raw = b"".join(swap((raw,), word_size(vr)))  # PS3.18 F.2.7: little endian
+            return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
+        # Only in items: an element of the top level belongs to its reader alone.
+        cached = length <= _CACHED_LENGTH and "/" in path and tag not in _LUT_DESCRIPTORS
+        if cached:
+            element = context.cache.get((vr, raw))
+            if element is not None:
+                return element
+        self._count(length)
+        element = self.convert(tag, vr, raw, context)
+        if cached and not context.problem and len(context.cache) < _CACHED_ELEMENTS:
+            context.cache[vr, raw] = element
+        return element
+
+    def make_bulk(self, tag: int, vr: str, start: int, length: int, path: str, encapsulated: bool = False) -> dict:
+        """Return the element for a value that stays in the file, and note its range."""
+        if vr not in _BULK_VRS:
+            self.warn(tag, f"has {length} bytes, too many for {vr}; kept as UN")
+            vr = "UN"
+        self.bulk[path] = {"offset": start, "length": length, "vr": vr}
+        if encapsulated:
+            self.bulk[path]["encapsulated"] = True
+        return {"vr": vr, "BulkDataURI": _BULK + path}
+
+    def convert(self, tag: int, vr: str, raw: bytes, context: Context) -> dict:
+        """Return the element for a value in memory; as UN when it does not fit its VR."""
+        context.problem = None
+        values = CONVERTERS[vr](raw, context)
+        if context.problem:
+            self.warn(tag, context.problem)
+        if values is None:
+            context.problem = f"has {len(raw)} bytes, which is no {vr}; kept as UN"
+            self.warn(tag, context.problem)
+            return {"vr": "UN", "InlineBinary": b64encode(raw).decode("ascii")}
+        if tag in _LUT_DESCRIPTORS and vr == "SS" and values and values[0] < 0:
+            # PS3.3 C.11.1.1.1: the number of entries is unsigned whatever the VR.
+            values[0] += 0x10000
+        return {"vr": vr, "Value": values} if values else {"vr": vr}
+
+    def forget(self, element: dict) -> None:
+        """Drop the ranges in an element that is replaced; the cost is that of making it."""
+        if "BulkDataURI" in element:
+            self.bulk.pop(element["BulkDataURI"].removeprefix(_BULK), None)
+        elif element["vr"] == "SQ":
+            for item in element.get("Value", ()):
+                for inner in item.values():
+                    self.forget(inner)
+
+    def _count(self, length: int) -> None:
+        self._inline += length
+        if self._inline > model.INLINE_HARD_TOTAL:
+            total = model.INLINE_HARD_TOTAL >> 20
+            raise Unreadable(f"more than {total} MB of values outside bulk data", model.OUT_OF_RESOURCES)

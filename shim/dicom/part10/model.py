@@ -1,0 +1,145 @@
+"""What reading a Part 10 file gives, how it fails, and the limits it keeps."""
+
+from dataclasses import dataclass, field
+
+INLINE_BINARY_LIMIT = 1024
+"""Longest value of OB, OD, OF, OL, OV, OW and UN (bytes) that stays in the data set as InlineBinary."""
+
+INLINE_LIMIT = 64 * 1024
+"""Longest value of every other VR (bytes) that stays in the data set; also the most that a 16-bit length can say."""
+
+INLINE_SOFT_TOTAL = 8 * 1024 * 1024
+"""After so many bytes of values in the data set, `INLINE_SOFT_LIMIT` holds for every VR that may be bulk data."""
+
+INLINE_SOFT_LIMIT = 256
+"""See `INLINE_SOFT_TOTAL`; bytes."""
+
+INLINE_HARD_TOTAL = 32 * 1024 * 1024
+"""A file with more bytes than this in small values is refused: in memory they take up to twenty times as much."""
+
+MAX_NODES = 1_000_000
+"""Most elements, sequence items and fragments of one file together."""
+
+MAX_DEPTH = 64
+"""Deepest nesting of sequences. A level of DICOM JSON is three levels of JSON, and common JSON writers stop at 254."""
+
+MAX_WARNINGS = 50
+"""Most warnings kept for one file; a last one tells how many more there were."""
+
+MAX_WARNING_LENGTH = 200
+"""Longest warning; it may quote the file."""
+
+# Failure reasons: PS3.18 Table I.2-2, which allows the further codes of PS3.7 Annex C.
+OUT_OF_RESOURCES = 0xA700
+CANNOT_UNDERSTAND = 0xC000
+INVALID_VALUE = 0x0106
+MISSING_ATTRIBUTE = 0x0120
+MISSING_VALUE = 0x0121
+
+
+class Part10Error(ValueError):
+    """A file that cannot be stored.
+
+    Parameters
+    ----------
+    reason : str
+        What was wrong, one short sentence that can be shown to the sender.
+    failure_reason : int
+        The value for Failure Reason (0008,1197), PS3.18 I.2.2.
+    """
+
+    def __init__(self, reason: str, failure_reason: int = CANNOT_UNDERSTAND) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.failure_reason = failure_reason
+
+
+class Unreadable(Part10Error):
+    """Not a DICOM file, or one that cannot be read within the limits of this module."""
+
+
+class MissingIdentifier(Part10Error):
+    """One of the UIDs that name an instance is missing, empty or unusable.
+
+    Parameters
+    ----------
+    tag : str
+        The attribute, eight upper-case hex digits.
+    reason : str
+        What was wrong.
+    failure_reason : int
+        0120H missing attribute, 0121H missing value, 0106H invalid value.
+
+    Attributes
+    ----------
+    identifiers : dict of str
+        Those that could be read, by the names that `Part10` gives them.
+    """
+
+    def __init__(self, tag: str, reason: str, failure_reason: int = MISSING_ATTRIBUTE) -> None:
+        super().__init__(reason, failure_reason)
+        self.tag = tag
+        self.identifiers: dict[str, str] = {}
+
+
+@dataclass
+class Part10:
+    """One DICOM Part 10 file, read into what the instance document needs.
+
+    Attributes
+    ----------
+    study_uid, series_uid, sop_instance_uid, sop_class_uid : str
+        The identifiers, as the data set gives them, trailing padding stripped.
+    transfer_syntax : str
+        Transfer syntax UID of the file (0002,0010), or the one the data set was found to be in.
+    dataset : dict
+        The DICOM JSON Model (PS3.18 F.2) with relative ``BulkDataURI``. Read-only below the first level: equal
+        elements of sequence items may be one and the same object.
+    bulk : dict
+        Path of each ``BulkDataURI`` to ``{"offset": int, "length": int, "vr": str}``, bytes from the start of the file;
+        also ``"encapsulated": True`` when the value is a list of fragments (PS3.5 A.4).
+    frames : dict or None
+        Where the frames of the pixel data lie; see `dicouch.dicom.part10.frames`.
+    deflated : bool
+        True when ranges count in the inflated stream (the file with its data set inflated in place).
+    character_set : list of str
+        Specific Character Set (0008,0005) of the file; the text in `dataset` is Unicode already.
+    warnings : list of str
+        What in the file breaks the standard.
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax: str
+    dataset: dict
+    bulk: dict
+    frames: dict | None
+    deflated: bool = False
+    character_set: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Warnings:
+    """A bounded collection of distinct warnings, in order of appearance."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, None] = {}
+        self._dropped = 0
+
+    def add(self, sentence: str) -> None:
+        """Keep a warning, once."""
+        if len(sentence) > MAX_WARNING_LENGTH:
+            sentence = f"{sentence[: MAX_WARNING_LENGTH - 1]}…"
+        if sentence in self._seen:
+            return
+        if len(self._seen) < MAX_WARNINGS:
+            self._seen[sentence] = None
+        else:
+            self._dropped += 1
+
+    def sentences(self) -> list[str]:
+        """Return the warnings, the last one saying how many were left out, if any."""
+        more = [f"{self._dropped} more warnings"] if self._dropped else []
+        return [*self._seen, *more]

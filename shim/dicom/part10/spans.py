@@ -1,0 +1,76 @@
+"""Where the elements of the top level lie in a file, up to a tag: what must be known to replace some of them."""
+
+from dataclasses import dataclass, field
+
+from dicouch.dicom.part10.meta import Meta, read_meta
+from dicouch.dicom.part10.model import Warnings
+from dicouch.dicom.part10.walk import Walk
+from dicouch.dicom.part10.window import Window
+
+
+@dataclass(frozen=True)
+class Span:
+    """One element: header and value, from `start` up to `end` (bytes of the file)."""
+
+    tag: int
+    start: int
+    end: int
+
+
+@dataclass
+class Spans:
+    """The elements of the top level, in the order of the file.
+
+    Attributes
+    ----------
+    meta : Meta
+        What precedes them, and how they are encoded.
+    character_set : list of str
+        Specific Character Set (0008,0005), as in the file.
+    elements : list of Span
+    dataset : dict
+        The elements in the DICOM JSON Model.
+    end : int
+        Where the walk ended: at the first element behind the wanted ones, or at the end of the file.
+    """
+
+    meta: Meta
+    character_set: list[str]
+    elements: list[Span] = field(default_factory=list)
+    dataset: dict = field(default_factory=dict)
+    end: int = 0
+
+
+def read_spans(window: Window, last: int | None) -> Spans:
+    """Find the elements of the top level up to the tag `last`; nothing behind is read.
+
+    Parameters
+    ----------
+    window : Window
+        The file, of a deflated one the inflated stream.
+    last : int or None
+        Tag; None finds all, which a file needs whose elements are not in ascending order.
+
+    Raises
+    ------
+    dicouch.dicom.part10.Part10Error
+        It is no DICOM file, or passes a limit of `dicouch.dicom.part10.model`.
+    """
+    meta = read_meta(window, Warnings())
+    walk = Walk(window, Warnings())
+    starts: list[tuple[int, int]] = []
+    stopped = window.size
+
+    def visit(tag: int, position: int) -> bool:
+        nonlocal stopped
+        if last is not None and tag > last:
+            stopped = position
+            return True
+        starts.append((tag, position))
+        return False
+
+    walk.visit = visit
+    dataset = walk.read(meta.start, meta.explicit, meta.little)
+    ends = [position for _tag, position in starts[1:]] + [stopped]
+    elements = [Span(tag, start, end) for (tag, start), end in zip(starts, ends, strict=True)]
+    return Spans(meta, walk.character_set, elements, dataset, stopped)

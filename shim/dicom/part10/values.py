@@ -1,0 +1,208 @@
+"""Values of a data element, from the bytes of the file to DICOM JSON (PS3.18 F.2.3 to F.2.5).
+
+Every converter takes the raw value and a `Context`, and returns the list for ``Value`` (an empty value within several
+is None), or None when the bytes do not fit the VR. It leaves a short reason in ``context.problem`` when the standard is
+broken.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from struct import unpack
+
+from dicouch.dicom.part10.charset import decode
+
+MAX_SAFE_INTEGER = 2**53 - 1
+"""Integers beyond it are strings (PS3.18 F.2.3, note): JSON readers keep numbers as IEEE 754 doubles."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL_BYTES = b"0123456789+-.eE\\ "
+
+
+class Context:
+    """How values of one data set are encoded.
+
+    Parameters
+    ----------
+    little : bool
+        Byte order of binary values.
+    encodings : list of str
+        Codecs of the data set's Specific Character Set.
+
+    Attributes
+    ----------
+    problem : str or None
+        What the last converter found wrong.
+    cache : dict
+        Elements that were converted before, by VR and raw value.
+    """
+
+    __slots__ = ("cache", "encodings", "little", "order", "problem")
+
+    def __init__(self, little: bool, encodings: list[str]) -> None:
+        self.little = little
+        self.order = "<" if little else ">"
+        self.encodings = encodings
+        self.problem: str | None = None
+        self.cache: dict[tuple[str, bytes], dict] = {}
+
+    def text(self, raw: bytes) -> str:
+        """Decode a value in the data set's character sets."""
+        if raw.isascii() and b"\x1b" not in raw:
+            return raw.decode("ascii")
+        text, problem = decode(raw, self.encodings)
+        if problem:
+            self.problem = problem
+        return text
+
+    def plain(self, raw: bytes) -> str:
+        """Decode a value that the standard limits to the default repertoire."""
+        if raw.isascii():
+            return raw.decode("ascii")
+        self.problem = "has characters that its VR does not allow"
+        return decode(raw, self.encodings)[0]
+
+
+def _values(text: str, both_ends: bool = False) -> list[str | None]:
+    """Split a value at backslashes, without the padding of each part."""
+    if "\\" not in text:
+        text = text.strip(" \0") if both_ends else text.rstrip(" \0")
+        return [text] if text else []
+    if both_ends:
+        return [part.strip(" \0") or None for part in text.split("\\")]
+    return [part.rstrip(" \0") or None for part in text.split("\\")]
+
+
+def _plain(raw: bytes, context: Context) -> list[str | None]:
+    return _values(context.plain(raw))
+
+
+def _stripped(raw: bytes, context: Context) -> list[str | None]:
+    return _values(context.plain(raw), both_ends=True)
+
+
+def _text(raw: bytes, context: Context) -> list[str | None]:
+    return _values(context.text(raw))
+
+
+def _single_text(raw: bytes, context: Context) -> list[str]:
+    text = context.text(raw).rstrip(" \0")
+    return [text] if text else []
+
+
+def _uri(raw: bytes, context: Context) -> list[str]:
+    text = context.plain(raw).rstrip(" \0")
+    return [text] if text else []
+
+
+def _person_name(raw: bytes, context: Context) -> list[dict | None]:
+    """PS3.18 F.2.2: component groups by name, the empty ones left out."""
+    names = []
+    for name in _values(context.text(raw)):
+        groups = [group.strip(" \0") for group in (name or "").split("=", 2)]
+        if len(groups) > 2 and "=" in groups[2]:
+            context.problem = "has more than three component groups"
+        named = zip(("Alphabetic", "Ideographic", "Phonetic"), groups, strict=False)
+        names.append({key: group for key, group in named if group} or None)
+    return [] if names == [None] else names
+
+
+def _integer_string(raw: bytes, context: Context) -> list[int | str | None]:
+    numbers = []
+    for value in _stripped(raw, context):
+        if value is None:
+            numbers.append(None)
+        elif _INTEGER.fullmatch(value) and len(value) < 20:
+            numbers.append(_safe(int(value)))
+        else:
+            context.problem = "is not an integer string"
+            numbers.append(value)
+    return numbers
+
+
+def _decimal_string(raw: bytes, context: Context) -> list[float | int | str | None]:
+    if not raw.translate(None, _DECIMAL_BYTES):
+        try:
+            numbers = [float(value) for value in raw.split(b"\\")]
+        except ValueError:
+            pass
+        else:
+            if math.inf not in numbers and -math.inf not in numbers:
+                return numbers
+    numbers = []
+    for value in _stripped(raw, context):
+        number = value
+        if value is not None:
+            parsed = float(value) if _DECIMAL.fullmatch(value) else math.inf
+            if math.isinf(parsed):
+                context.problem = "is not a decimal string"
+            else:
+                number = parsed
+        numbers.append(number)
+    return numbers
+
+
+def _attribute_tag(raw: bytes, context: Context) -> list[str] | None:
+    if len(raw) % 4:
+        return None
+    numbers = unpack(f"{context.order}{len(raw) // 2}H", raw)
+    return [f"{group:04X}{element:04X}" for group, element in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def _safe(number: int) -> int | str:
+    return number if -MAX_SAFE_INTEGER <= number <= MAX_SAFE_INTEGER else str(number)
+
+
+def _integers(code: str, width: int) -> Callable[[bytes, Context], list | None]:
+    def convert(raw: bytes, context: Context) -> list[int] | None:
+        count, rest = divmod(len(raw), width)
+        return None if rest else list(unpack(f"{context.order}{count}{code}", raw))
+
+    def convert_wide(raw: bytes, context: Context) -> list[int | str] | None:
+        numbers = convert(raw, context)
+        return numbers and [_safe(number) for number in numbers]
+
+    return convert_wide if width == 8 else convert
+
+
+def _floats(code: str, width: int) -> Callable[[bytes, Context], list | None]:
+    def convert(raw: bytes, context: Context) -> list[float | str] | None:
+        count, rest = divmod(len(raw), width)
+        if rest:
+            return None
+        numbers = list(unpack(f"{context.order}{count}{code}", raw))
+        if not all(map(math.isfinite, numbers)):
+            return [number if math.isfinite(number) else _not_finite(number) for number in numbers]
+        return numbers
+
+    return convert
+
+
+def _not_finite(number: float) -> str:
+    """JSON has no such numbers and PS3.18 F no rule: the words that ECMAScript's ``Number()`` reads back."""
+    if math.isnan(number):
+        return "NaN"
+    return "Infinity" if number > 0 else "-Infinity"
+
+
+CONVERTERS: dict[str, Callable[[bytes, Context], list | None]] = {
+    **dict.fromkeys(("AS", "DA", "DT", "TM", "UI"), _plain),
+    **dict.fromkeys(("AE", "CS"), _stripped),
+    **dict.fromkeys(("LO", "SH", "UC"), _text),
+    **dict.fromkeys(("LT", "ST", "UT"), _single_text),
+    "AT": _attribute_tag,
+    "DS": _decimal_string,
+    "FD": _floats("d", 8),
+    "FL": _floats("f", 4),
+    "IS": _integer_string,
+    "PN": _person_name,
+    "SL": _integers("i", 4),
+    "SS": _integers("h", 2),
+    "SV": _integers("q", 8),
+    "UL": _integers("I", 4),
+    "UR": _uri,
+    "US": _integers("H", 2),
+    "UV": _integers("Q", 8),
+}
+"""One converter for each VR that has ``Value`` and is no sequence; all others are binary."""

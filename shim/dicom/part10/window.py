@@ -1,0 +1,81 @@
+"""Reading a seekable file by absolute position through one bounded buffer."""
+
+import io
+import os
+from typing import BinaryIO
+
+from dicouch.dicom.part10.model import OUT_OF_RESOURCES, Unreadable
+
+WINDOW = 64 * 1024
+"""Bytes read at a time. The headers of most files fit in one window."""
+
+AFTER_JUMP = 4 * 1024
+"""Bytes read behind a value that was skipped: between large values there is little else."""
+
+
+class Window:
+    """The part of a file that is in memory, and a way to move it.
+
+    The walk reads `buffer` directly (``buffer[position - base]``) and calls `fill` when a position is outside.
+
+    Parameters
+    ----------
+    source : BinaryIO
+        A seekable file.
+    size : int
+        Its length in bytes.
+
+    Attributes
+    ----------
+    buffer : bytes
+        Bytes of the file from `base` to `limit`.
+    base, limit : int
+        Absolute positions.
+    size : int
+        Length of the file, as far as it can really be read.
+    """
+
+    def __init__(self, source: BinaryIO, size: int) -> None:
+        self.source = source
+        self.size = min(size, source.seek(0, os.SEEK_END))
+        self.buffer = b""
+        self.base = self.limit = 0
+        # A buffered file would read a whole block for each of many thousand eight-byte headers.
+        self._fd = source.fileno() if isinstance(source, io.BufferedReader) else None
+
+    def fill(self, position: int, need: int) -> None:
+        """Move the window so that it starts at `position` and holds at least `need` bytes, or all up to the end."""
+        if position >= self.base and position + need <= self.limit:
+            return
+        size = WINDOW if self.base <= position <= self.limit else AFTER_JUMP
+        self.buffer = self.read(position, max(size, need))
+        self.base = position
+        self.limit = position + len(self.buffer)
+
+    def read(self, position: int, length: int) -> bytes:
+        """Return up to `length` bytes from `position`, without moving the window."""
+        if position >= self.base and position + length <= self.limit:
+            return self.buffer[position - self.base : position - self.base + length]
+        length = min(length, self.size - position)
+        if length <= 0:
+            return b""
+        if self._fd is not None:
+            data = os.pread(self._fd, length, position)
+        else:
+            self.source.seek(position)
+            data = self.source.read(length)
+        if len(data) < length:
+            raise Unreadable(f"the file ends at byte {position + len(data)}", OUT_OF_RESOURCES)
+        return data
+
+    def find(self, pattern: bytes, position: int, end: int) -> int:
+        """Return where `pattern` first begins in ``[position, end)``, or -1; reads window by window."""
+        while position < end:
+            chunk = self.read(position, min(16 * WINDOW, end - position))
+            found = chunk.find(pattern)
+            if found >= 0:
+                return position + found
+            if len(chunk) < len(pattern) or position + len(chunk) >= end:
+                return -1
+            position += len(chunk) - len(pattern) + 1
+        return -1

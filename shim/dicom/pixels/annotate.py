@@ -1,0 +1,98 @@
+"""Annotations burned into a rendered image (PS3.18 8.3.5.1.1)."""
+
+from __future__ import annotations
+
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from dicouch.dicom.pixels.image import Image, integer, numbers, text
+from dicouch.dicom.pixels.luts import Window, stored_window
+from dicouch.dicom.pixels.parameters import PATIENT, TECHNIQUE
+
+
+def patient_lines(image: Image) -> list[str]:
+    """Return what tells whose image it is: name, identifier, birth date and sex."""
+    born, sex = text(image.dataset, "00100030"), text(image.dataset, "00100040")
+    lines = [text(image.dataset, "00100010").replace("^", " "), text(image.dataset, "00100020"), _date(born), sex]
+    return [line for line in lines if line]
+
+
+def technique_lines(image: Image, number: int, window: Window | None = None) -> list[str]:
+    """Return what tells how it was made: modality, study, date, series, image and frame, position, window.
+
+    Parameters
+    ----------
+    image : Image
+    number : int
+        Frame number, from 1.
+    window : Window, optional
+        In place of the frame's own.
+    """
+    dataset = image.dataset
+    series, instance = integer(dataset, "00200011"), integer(dataset, "00200013")
+    numbered = [f"series {series}" if series is not None else "", f"image {instance}" if instance is not None else ""]
+    if image.count > 1:
+        numbered.append(f"frame {number} of {image.count}")
+    date = text(dataset, "00080022") or text(dataset, "00080020")
+    time = text(dataset, "00080032") or text(dataset, "00080030")
+    position = numbers(image.group(number, "00209113"), "00200032")
+    window = window or stored_window(image, number)
+    lines = [
+        " ".join(part for part in (text(dataset, "00080060"), text(dataset, "00081030")) if part),
+        text(dataset, "0008103E"),
+        " ".join(part for part in numbered if part),
+        " ".join(part for part in (_date(date), _time(time)) if part),
+        "position " + " ".join(f"{value:g}" for value in position) if position else "",
+        f"window {window.center:g} / {window.width:g}" if window else "",
+    ]
+    return [line for line in lines if line]
+
+
+def annotate(
+    picture: Pillow.Image, image: Image, number: int, asked: frozenset[str], window: Window | None = None
+) -> Pillow.Image:
+    """Return a picture with annotations: the patient at the top left, the technique at the bottom left.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+    image : Image
+    number : int
+        Frame number, from 1.
+    asked : frozenset of str
+        Of "patient" and "technique".
+    window : Window, optional
+        The one that the picture is shown with, in place of the frame's own.
+    """
+    if not asked:
+        return picture
+    picture = picture.copy()
+    size = max(9, min(picture.width, picture.height) // 32)
+    font = ImageFont.load_default(size)
+    draw = ImageDraw.Draw(picture)
+    gap, step = size // 2, size + max(2, size // 4)
+    if PATIENT in asked:
+        for line, content in enumerate(patient_lines(image)):
+            _write(draw, (gap, gap + line * step), content, font)
+    if TECHNIQUE in asked:
+        lines = technique_lines(image, number, window)
+        top = picture.height - gap - step * len(lines)
+        for line, content in enumerate(lines):
+            _write(draw, (gap, top + line * step), content, font)
+    return picture
+
+
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], content: str, font) -> None:
+    # An outline keeps the letters readable on any ground.
+    white, black = (255, 0) if draw.mode == "L" else ("white", "black")
+    draw.text(place, content[:128], fill=white, font=font, stroke_width=1, stroke_fill=black)
+
+
+def _date(value: str) -> str:
+    digits = value.replace(".", "")
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}" if len(digits) >= 8 and digits[:8].isdigit() else value
+
+
+def _time(value: str) -> str:
+    digits = value.replace(":", "")
+    return f"{digits[:2]}:{digits[2:4]}" if len(digits) >= 4 and digits[:4].isdigit() else value

@@ -1,0 +1,166 @@
+"""Decoding in child processes, for decoders that damaged or forged input makes run for ever, or use all memory.
+
+A few changed bytes are enough: pylibjpeg-libjpeg, the only decoder of lossless and 12-bit JPEG here, then takes all
+memory or never ends, and OpenJPEG can take minutes. A child has limited memory and time; when it passes them, the frame
+is refused and a new child takes its place.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from struct import Struct
+
+import numpy as np
+import orjson
+
+from dicouch.dicom.pixels.errors import PixelError
+
+CHILDREN = 2
+"""Children of a process at a time; further frames wait for their turn."""
+SECONDS = 5.0
+"""A frame may take so long, and a second more for each million of its pixels. Real ones take a twentieth of that."""
+MEMORY = 3 << 30
+"""Address space (bytes) of a child: several of the largest frames."""
+
+LENGTHS = Struct("<II")
+
+
+class Child:
+    """A child process that decodes one frame after the other."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "dicouch.dicom.pixels.guarded"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C is for the server; a child ends when its standard input does.
+            start_new_session=True,
+        )
+        # The imports of a new child are not the frame's time.
+        if self._read(1, time.monotonic() + 60) != b"+":
+            self.kill()
+            raise PixelError("the decoder does not start")
+
+    def decode(self, request: dict, data: bytes, seconds: float) -> tuple[dict, bytes]:
+        """Send a request; return what the answer says and its bytes.
+
+        Raises
+        ------
+        TimeoutError, EOFError, OSError
+            The child has not answered in time, or is gone; it cannot be used again.
+        """
+        head = orjson.dumps(request)
+        self._process.stdin.write(LENGTHS.pack(len(head), len(data)) + head)
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+        end = time.monotonic() + seconds
+        head_length, length = LENGTHS.unpack(self._read(LENGTHS.size, end))
+        return orjson.loads(self._read(head_length, end)), self._read(length, end)
+
+    def _read(self, length: int, end: float) -> bytes:
+        pipe = self._process.stdout.fileno()
+        pieces = []
+        while length:
+            ready, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            piece = os.read(pipe, min(length, 1 << 20))
+            if not piece:
+                raise EOFError
+            pieces.append(piece)
+            length -= len(piece)
+        return b"".join(pieces)
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        with suppress(BrokenPipeError):  # of a request that was not read
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+
+class Guard:
+    """The children of one process; a child is started when it is needed first.
+
+    Parameters
+    ----------
+    limit : int
+        Children at a time.
+    """
+
+    def __init__(self, limit: int = CHILDREN):
+        self._turns = threading.BoundedSemaphore(limit)
+        self._idle: queue.LifoQueue[Child] = queue.LifoQueue()
+        self._process = os.getpid()
+
+    def decode(self, transfer_syntax: str, plugin: str, data: bytes, options: dict) -> tuple[np.ndarray, dict]:
+        """Decode a frame in a child.
+
+        Parameters
+        ----------
+        transfer_syntax : str
+        plugin : str
+            Of pydicom's decoder.
+        data : bytes
+            The code stream.
+        options : dict
+            Of pydicom's decoder; what JSON can hold.
+
+        Returns
+        -------
+        array : numpy.ndarray
+        described : dict
+            The image's pixel attributes, as pydicom's decoder returns them.
+
+        Raises
+        ------
+        PixelError
+            The frame cannot be decoded, or not within time and memory.
+        """
+        seconds = SECONDS + options["rows"] * options["columns"] / 1e6
+        request = {"syntax": transfer_syntax, "plugin": plugin, "options": options}
+        with self._turns:
+            child = self._take()
+            try:
+                answer, raw = child.decode(request, data, seconds)
+            except (TimeoutError, EOFError, OSError) as problem:
+                child.kill()
+                late = isinstance(problem, TimeoutError)
+                raise PixelError("the decoder does not come to an end" if late else "the decoder gave up") from problem
+            except BaseException:
+                child.kill()
+                raise
+            self._idle.put(child)
+        if "error" in answer:
+            raise PixelError(answer["error"])
+        return np.frombuffer(bytearray(raw), answer["dtype"]).reshape(answer["shape"]), answer["described"]
+
+    def _take(self) -> Child:
+        if self._process != os.getpid():
+            # A fork of the process that began: its children answer that one.
+            self._idle, self._process = queue.LifoQueue(), os.getpid()
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return Child()
+
+    def close(self) -> None:
+        """End all idle children."""
+        while self._process == os.getpid():
+            try:
+                self._idle.get_nowait().kill()
+            except queue.Empty:
+                return
+
+
+GUARD = Guard()
+atexit.register(GUARD.close)

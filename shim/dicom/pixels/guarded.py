@@ -1,0 +1,50 @@
+"""The child process of `guard`: reads frames from standard input, and writes arrays to standard output."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import numpy as np
+import orjson
+from pydicom.encaps import encapsulate
+from pydicom.pixels import get_decoder
+
+from dicouch.dicom.pixels.guard import LENGTHS, MEMORY
+
+
+def main() -> None:
+    """Serve requests until standard input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Whatever a decoder prints must not get between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    answers.write(b"+")
+    answers.flush()
+    requests = sys.stdin.buffer
+    while len(lengths := requests.read(LENGTHS.size)) == LENGTHS.size:
+        head, data = (requests.read(length) for length in LENGTHS.unpack(lengths))
+        described, raw = answer(orjson.loads(head), data)
+        head = orjson.dumps(described)
+        answers.write(LENGTHS.pack(len(head), len(raw)) + head)
+        answers.write(raw)
+        answers.flush()
+
+
+def answer(request: dict, data: bytes) -> tuple[dict, bytes]:
+    """Decode one frame; return what the array is, or the error, and the bytes of the array."""
+    try:
+        decoder = get_decoder(request["syntax"])
+        source = encapsulate([data], has_bot=False)
+        array, described = decoder.as_array(source, decoding_plugin=request["plugin"], **request["options"])
+    # A decoder fed with a forged file raises anything, and the child goes on.
+    except Exception as problem:
+        return {"error": " ".join(str(problem).split())[:300] or type(problem).__name__}, b""
+    array = np.ascontiguousarray(array)
+    return {"dtype": array.dtype.str, "shape": array.shape, "described": described}, array.tobytes()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Structured reports as text: the content tree (PS3.3 C.17.3) as text/html and text/plain (PS3.18 8.7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from dicouch.dicom.pixels.image import items, text
+
+_DEEPEST = 64
+
+
+def as_html(dataset: dict) -> str:
+    """Return a report as an HTML document without links to elsewhere.
+
+    Parameters
+    ----------
+    dataset : dict
+        DICOM JSON Model of the instance.
+    """
+    title = escape(_title(dataset))
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _header(dataset))
+    lines, depth = [], 0
+    for level, name, value in _tree(dataset, 0):
+        while depth < level:
+            lines.append("<ul>")
+            depth += 1
+        while depth > level:
+            lines.append("</ul>")
+            depth -= 1
+        shown = escape(value).replace("\n", "<br>")
+        lines.append(f"<li>{f'<b>{escape(name)}</b>: ' if name and value else f'<b>{escape(name)}</b>'}{shown}</li>")
+    lines.append("</ul>" * depth)
+    return (
+        f'<!DOCTYPE html>\n<html><head><meta charset="utf-8"><title>{title}</title></head>\n'
+        f"<body><h1>{title}</h1>\n<table>{rows}</table>\n{''.join(lines)}\n</body></html>\n"
+    )
+
+
+def as_text(dataset: dict) -> str:
+    """Return a report as plain text, one content item a line."""
+    lines = [_title(dataset), ""]
+    lines += [f"{name}: {value}" for name, value in _header(dataset)] + [""]
+    for level, name, value in _tree(dataset, 0):
+        shown = value.replace("\n", "\n" + "  " * (level + 1))
+        lines.append("  " * (level - 1) + (f"{name}: {shown}" if name and shown else name or shown))
+    return "\n".join(lines) + "\n"
+
+
+def _title(dataset: dict) -> str:
+    return _code(dataset, "0040A043") or text(dataset, "0008103E") or "Structured Report"
+
+
+def _header(dataset: dict) -> list[tuple[str, str]]:
+    found = [
+        ("Patient", text(dataset, "00100010").replace("^", " ")),
+        ("Patient ID", text(dataset, "00100020")),
+        ("Study", text(dataset, "00081030")),
+        ("Date", text(dataset, "00080023") or text(dataset, "00080020")),
+        ("Completion", text(dataset, "0040A491")),
+        ("Verification", text(dataset, "0040A493")),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def _tree(dataset: dict, level: int) -> Iterator[tuple[int, str, str]]:
+    if level >= _DEEPEST:
+        return
+    for item in items(dataset, "0040A730"):
+        yield level + 1, _code(item, "0040A043"), _value(item)
+        yield from _tree(item, level + 1)
+
+
+def _code(dataset: dict, tag: str) -> str:
+    """Return the meaning of a coded concept (PS3.3 8.8)."""
+    for item in items(dataset, tag):
+        return text(item, "00080104") or text(item, "00080100")
+    return ""
+
+
+def _value(item: dict) -> str:
+    """Return what a content item says, by its Value Type (0040,A040)."""
+    kind = text(item, "0040A040")
+    if kind == "NUM":
+        for measured in items(item, "0040A300"):
+            unit = ""
+            for code in items(measured, "004008EA"):
+                unit = text(code, "00080100")
+            return f"{text(measured, '0040A30A')} {'' if unit == '1' else unit}".strip()
+        return ""
+    if kind == "CODE":
+        return _code(item, "0040A168")
+    if kind in ("IMAGE", "COMPOSITE", "WAVEFORM"):
+        return ", ".join(text(reference, "00081155") for reference in items(item, "00081199"))
+    if kind in ("SCOORD", "SCOORD3D"):
+        return text(item, "00700023")
+    tag = {
+        "TEXT": "0040A160",
+        "DATE": "0040A121",
+        "TIME": "0040A122",
+        "DATETIME": "0040A120",
+        "PNAME": "0040A123",
+        "UIDREF": "0040A124",
+    }.get(kind)
+    return text(item, tag).replace("^", " " if kind == "PNAME" else "^") if tag else ""

@@ -1,0 +1,1 @@
+"""CouchDB answers in, what the routes send out."""

@@ -1,0 +1,67 @@
+"""Instances of the database as the pixel package takes them: images, and files to be transcoded."""
+
+from __future__ import annotations
+
+from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
+from dicouch.dicom.pixels.image import SMALL, Image
+from dicouch.dicom.pixels.transcode import Stored
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE
+from dicouch.read.retrieve import Retriever, pixel_path
+
+
+def image_of(reader: Retriever, document: dict) -> Image:
+    """Return the image of an instance.
+
+    Parameters
+    ----------
+    reader : Retriever
+    document : dict
+        The instance document, with its whole data set.
+
+    Raises
+    ------
+    Unsupported
+        The instance has no pixel data.
+    """
+    file = document["file"]
+    frames = file.get("frames")
+    if not frames or pixel_path(document) is None:
+        raise Unsupported("the instance has no pixel data")
+
+    def frame(number: int) -> bytes:
+        return b"".join(reader.frame(document, number)[1]())
+
+    def bulk(path: str) -> bytes:
+        value = file["bulk"].get(path)
+        if value is None:
+            raise PixelError(f"the value {path} is not in the file")
+        size, pieces = reader.bulk(document, value)
+        if size > SMALL:
+            raise TooLarge(f"the value {path} has {size} bytes")
+        return b"".join(pieces())
+
+    native = "fragments" not in frames
+    syntax = EXPLICIT_LITTLE if native else file["transferSyntax"]
+    return Image(document["dataset"], syntax, frames["count"], frame, bulk, native)
+
+
+def stored_of(reader: Retriever, document: dict) -> Stored:
+    """Return the file of an instance for `dicouch.dicom.pixels.transcode`."""
+    file = document["file"]
+    path = pixel_path(document)
+
+    def read(start: int, end: int):
+        return reader.read(document, start, end)
+
+    if path is None:
+        return Stored(file["transferSyntax"], reader.inflated_size(document), read)
+    image = image_of(reader, document) if file.get("frames") else None
+    value = file["bulk"][path]
+    return Stored(
+        file["transferSyntax"],
+        reader.inflated_size(document),
+        read,
+        value,
+        image,
+        lambda: reader.bulk(document, value)[1](),
+    )

@@ -1,0 +1,145 @@
+"""Instances as Part 10 files in the transfer syntax that was asked for (PS3.18 8.7.3.5.2, 10.4.1.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from dicouch.dicom.correct import RangeFile, correct
+from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
+from dicouch.dicom.pixels.decode import can_decode
+from dicouch.dicom.pixels.encode import ENCODED
+from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.transcode import Stored as Source
+from dicouch.dicom.pixels.transcode import targets, transcode
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
+from dicouch.errors import DicomWebError
+from dicouch.read.imaging import stored_of
+from dicouch.read.retrieve import Retriever, Stored
+
+DICOM = "application/dicom"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One instance as it is sent.
+
+    Attributes
+    ----------
+    stored : Stored
+    transfer_syntax : str
+        Of the bytes.
+    size : int or None
+        Bytes, when known before they are made.
+    open : callable
+        Gives the pieces of bytes.
+    """
+
+    stored: Stored
+    transfer_syntax: str
+    size: int | None
+    open: Callable[[], Iterator[bytes]]
+
+    @property
+    def content_type(self) -> str:
+        """Media type of the part or payload."""
+        return f"{DICOM}; transfer-syntax={self.transfer_syntax}"
+
+
+def transfer_syntaxes(stored: str) -> list[str]:
+    """Return the transfer syntaxes in which a file can be had as far as its own tells, that one first."""
+    found = [stored]
+    if is_native(stored) or can_decode(stored):
+        found += [EXPLICIT_LITTLE, *ENCODED]
+    return list(dict.fromkeys(found))
+
+
+def offers(stored: str, *, multipart: bool) -> list[MediaType]:
+    """Return the media types in which a file can be had, as parts or alone."""
+    return list(_offers(stored, multipart))
+
+
+@lru_cache(256)
+def _offers(stored: str, multipart: bool) -> tuple[MediaType, ...]:
+    return tuple(_offer(syntax, multipart) for syntax in transfer_syntaxes(stored))
+
+
+def _offer(syntax: str, multipart: bool) -> MediaType:
+    if multipart:
+        return parse_media_type(f'multipart/related; type="{DICOM}"; transfer-syntax={syntax}')
+    return parse_media_type(f"{DICOM}; transfer-syntax={syntax}")
+
+
+class Chooser:
+    """Chooses the transfer syntax of every instance of an answer.
+
+    Parameters
+    ----------
+    ranges : sequence of MediaRange
+        What the client accepts.
+    multipart : bool
+        Whether instances go as parts.
+    """
+
+    def __init__(self, ranges: Sequence[MediaRange], *, multipart: bool = True):
+        self.ranges = ranges
+        self.multipart = multipart
+        self._known: dict[str, str | None] = {}
+
+    def __call__(self, stored: str) -> str | None:
+        """Return the transfer syntax for a file stored in `stored`; None when no acceptable one can be had."""
+        if stored not in self._known:
+            found = choose(self.ranges, offers(stored, multipart=self.multipart))
+            self._known[stored] = found.transfer_syntax if found else None
+        return self._known[stored]
+
+
+def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
+    """Return an instance in a transfer syntax.
+
+    Raises
+    ------
+    DicomWebError
+        406 if it cannot be converted, naming what there is; of a converted one, the first frame is made at once.
+    """
+    if syntax == stored.file["transferSyntax"]:
+        size, pieces = reader.content(stored)
+        return Delivery(stored, syntax, size, pieces)
+    document = reader.whole(reader.document(*stored.id.split(":")))
+    source = stored_of(reader, document)
+    if stored.changes:
+        source = _corrected(source, stored)
+    try:
+        size, pieces = transcode(source, syntax)
+    except PixelError as problem:
+        left = ", ".join(one for one in targets(source) if one != syntax)
+        raise DicomWebError(406, f"{problem}; there are the transfer syntaxes {left}") from problem
+    return Delivery(stored, syntax, size, lambda: pieces)
+
+
+def _corrected(source: Source, stored: Stored) -> Source:
+    """Return a file to be transcoded with what people fixed laid over it; frames are read from the stored one."""
+    file = RangeFile(source.read, source.size)
+    corrected = correct(file, source.size, list(stored.changes), ordered=stored.ordered)
+    pixels = source.pixels and {**source.pixels, "offset": corrected.position(source.pixels["offset"])}
+    return replace(
+        source,
+        size=corrected.size,
+        read=lambda start, end: corrected.chunks(source.read, start, end),
+        pixels=pixels,
+    )
+
+
+def deliver_all(reader: Retriever, chosen: Iterable[tuple[Stored, str]]) -> Iterator[Delivery]:
+    """Yield instances one after the other, each in its transfer syntax, or as it is stored when it has to be.
+
+    Only an image whose pixels are damaged is not converted; its own transfer syntax is then told, and nothing is lost.
+    """
+    for stored, syntax in chosen:
+        try:
+            yield deliver(reader, stored, syntax)
+        except DicomWebError as problem:
+            if problem.status != 406:
+                raise
+            yield deliver(reader, stored, stored.file["transferSyntax"])

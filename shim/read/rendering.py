@@ -1,0 +1,136 @@
+"""Which images stand for a resource, and their rendered forms (PS3.18 8.7.4, 10.4.1.1.3, 10.4.1.1.4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PIL import Image as Pillow
+
+from dicouch.dicom.pixels.formats import animate, encode_picture, frame_times
+from dicouch.dicom.pixels.icc import profile_of
+from dicouch.dicom.pixels.image import Image, numbers, text
+from dicouch.dicom.pixels.parameters import Rendering
+from dicouch.dicom.pixels.render import picture
+from dicouch.dicom.syntaxes import media_type
+from dicouch.errors import DicomWebError
+from dicouch.read.imaging import image_of
+from dicouch.read.retrieve import Retriever, describe
+from dicouch.rewrite import requests
+
+# Modalities whose instances are no pictures to be looked at first.
+_NO_PICTURES = frozenset(
+    ("SR", "PR", "KO", "DOC", "SEG", "REG", "RTSTRUCT", "RTPLAN", "RWV", "FID", "AU", "PLAN", "HD")
+)
+DOCUMENT = "00420011"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame of an instance.
+
+    Attributes
+    ----------
+    document : dict
+        Instance document.
+    image : Image
+    number : int
+        Frame number, from 1.
+    """
+
+    document: dict
+    image: Image
+    number: int
+
+    def picture(self, rendering: Rendering) -> Pillow.Image:
+        """Render it."""
+        return picture(self.image, self.number, rendering)
+
+    def encode(self, kind: str, rendering: Rendering) -> bytes:
+        """Return it rendered, in a media type."""
+        made, profile = profile_of(self.image, self.picture(rendering), rendering.profile)
+        return encode_picture(made, kind, rendering, profile)
+
+
+def is_video(document: dict) -> bool:
+    """Return whether the pixel data of an instance are a video stream."""
+    return bool((document["file"].get("frames") or {}).get("video"))
+
+
+def kind_of_document(document: dict) -> str:
+    """Return what an instance is: ``image``, ``video``, ``document``, ``report`` or nothing of these."""
+    if is_video(document):
+        return "video"
+    if (document["file"].get("frames") or {}).get("count"):
+        return "image"
+    if DOCUMENT in document["file"].get("bulk", {}):
+        return "document"
+    return "report" if "0040A730" in document["dataset"] else ""
+
+
+def shots(reader: Retriever, document: dict, numbers: list[int] | None = None) -> list[Shot]:
+    """Return frames of an instance, all of them when no numbers are given.
+
+    Raises
+    ------
+    DicomWebError
+        404 for a frame that is not there.
+    Unsupported
+        It is no image.
+    """
+    image = image_of(reader, reader.whole(document))
+    numbers = numbers or list(range(1, image.count + 1))
+    if numbers[-1] > image.count:
+        raise DicomWebError(404, f"there is no frame {numbers[-1]}: the instance has {image.count}")
+    return [Shot(document, image, number) for number in numbers]
+
+
+def animation(found: list[Shot], rendering: Rendering) -> bytes:
+    """Return frames as an animated image/gif."""
+    times = []
+    for shot in found:
+        times += frame_times(shot.image, [shot.number])
+    return animate((shot.picture(rendering) for shot in found), times, len(found))
+
+
+def stream_type(document: dict) -> str:
+    """Return the media type of a video."""
+    return media_type(document["file"]["transferSyntax"])
+
+
+def representative_instance(reader: Retriever, study: str, series: str | None, instance: str | None) -> dict:
+    """Return the document of the instance that stands for a resource, without reading its other instances.
+
+    Of a study the first series of pictures, of a series the instance in the middle.
+
+    Raises
+    ------
+    DicomWebError
+        404 if there is none.
+    """
+    if series and instance:
+        return reader.document(study, series, instance)
+    for one in [series] if series else _series_of(reader, study):
+        found = _middle(reader, study, one)
+        if found is not None:
+            return found
+    raise DicomWebError(404, f"there is no {describe(study, series)}")
+
+
+def _series_of(reader: Retriever, study: str) -> Iterator[str]:
+    def rank(row: dict) -> tuple:
+        dataset = row["value"]["dataset"]
+        series = numbers(dataset, "00200011")
+        return text(dataset, "00080060") in _NO_PICTURES, series[0] if series else math.inf, row["id"]
+
+    for row in sorted(reader.rows(requests.series_of(study)), key=rank):
+        yield row["id"].split(":")[1]
+
+
+def _middle(reader: Retriever, study: str, series: str) -> dict | None:
+    counted = reader.rows(requests.count_of(study, series))
+    if not counted or not counted[0]["value"]:
+        return None
+    rows = reader.rows(requests.instance_at(study, series, counted[0]["value"] // 2))
+    return reader.document(*rows[0]["id"].split(":")) if rows else None

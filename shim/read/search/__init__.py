@@ -1,0 +1,1 @@
+"""Running searches (QIDO-RS, PS3.18 10.6)."""

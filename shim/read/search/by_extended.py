@@ -1,0 +1,114 @@
+"""Searching by a site's own attributes: each key becomes a list of the UIDs that have it."""
+
+from __future__ import annotations
+
+import time
+
+from dicouch.couch.client import Couch, CouchError
+from dicouch.read.search.studies import Search
+from dicouch.rewrite import requests
+from dicouch.rewrite.extended import DESIGN, Extended, scan_range
+from dicouch.rewrite.query import LEVELS, SERIES_UID, SOP_UID, STUDY_UID, Query
+from dicouch.rewrite.values import check
+
+OWN_UID = {"study": STUDY_UID, "series": SERIES_UID, "instance": SOP_UID}
+
+# Seconds for which it is taken for granted which indexes there are: a push shows within this time.
+FRESH = 10.0
+
+
+class Indexes:
+    """Which of a site's own attributes have an index.
+
+    Parameters
+    ----------
+    couch : Couch
+    """
+
+    def __init__(self, couch: Couch):
+        self.couch = couch
+        self._views: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def has(self, view: str, authorization: str | None = None) -> bool:
+        """Return whether the database has a view of ``_design/dicom-extended``."""
+        if time.monotonic() > self._until:
+            # The database answers the use of a missing design document with an error of its own, so it is read first.
+            try:
+                document = self.couch.json("GET", DESIGN, authorization=authorization)
+            except CouchError as problem:
+                if problem.status != 404:
+                    raise
+                document = {}
+            self._views = frozenset(document.get("views", {}))
+            self._until = time.monotonic() + FRESH
+        return view in self._views
+
+
+def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extended, dict]]:
+    """Take the keys out of `query` that a site has listed for `level` or one above.
+
+    Returns
+    -------
+    list of (Extended, dict)
+        Each with its key, as the tree ``lib/match.js`` reads, under the attribute's first tag.
+
+    Raises
+    ------
+    DicomWebError
+        400 for a value that the listed VR cannot have.
+    """
+    found = []
+    for one in listed:
+        key = one.key_of(query)
+        if key is None or LEVELS.index(one.level) > LEVELS.index(level):
+            continue
+        if "values" in key:
+            key["vr"] = one.vr
+            check(query.names[one.path[0]], one.vr, key["values"])
+        found.append((one, {one.path[0]: query.keys.pop(one.path[0])}))
+        if one.carrier == level and query.include != "all":
+            query.include.setdefault(one.path[0], True)
+    return found
+
+
+def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]], indexes: Indexes) -> bool:
+    """Put lists of UIDs in the place of the extended attributes.
+
+    Parameters
+    ----------
+    search : Search
+    query : Query
+    wanted : list of (Extended, dict)
+        As `split` gives them.
+    indexes : Indexes
+
+    Returns
+    -------
+    bool
+        False when nothing matches.
+    """
+    for one, tree in wanted:
+        ids = _ids(search, query, one, tree, indexes)
+        uids = list(dict.fromkeys(each.split(":")[one.depth - 1] for each in ids))
+        tag = OWN_UID[one.level]
+        known = query.values(tag)
+        uids = [uid for uid in uids if uid in set(known)] if known else uids
+        if not uids:
+            return False
+        query.keys[tag] = {"vr": "UI", "values": uids}
+        if one.level == "instance":
+            wanted = set(uids)
+            query.located = [each for each in ids if each.split(":")[2] in wanted]
+    return True
+
+
+def _ids(search: Search, query: Query, one: Extended, tree: dict, indexes: Indexes) -> list[str]:
+    leaf = tree[one.path[0]]
+    for tag in one.path[1:]:
+        leaf = leaf["items"][tag]
+    chosen = one.range(leaf)
+    if chosen is not None and indexes.has(one.view, search.authorization):
+        return search.ask(requests.indexed_members(DESIGN, chosen, one.depth, leaf))["rows"]
+    search.notes.append(f"{one.name} has no index that serves this search: all documents were read")
+    return search.ask(requests.members(scan_range(query), one.depth, one.carrier, tree))["rows"]

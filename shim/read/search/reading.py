@@ -1,0 +1,203 @@
+"""What one search reads from CouchDB: pages of an index, and counts; it remembers what it asked."""
+
+from __future__ import annotations
+
+import time
+
+import orjson
+
+from dicouch.couch.client import Couch
+from dicouch.couch.study_memory import Memory
+from dicouch.rewrite import columns, requests
+from dicouch.rewrite.plan import Range
+from dicouch.rewrite.query import Query
+from dicouch.rewrite.requests import CouchRequest, Paging
+
+# Views whose rows all say the same of a study. Whoever lists some studies is likely to open one of them.
+STUDY_VIEWS = frozenset(
+    f"studies_by_{key}" for key in ("accession_number", "date", "modality", "patient_id", "patient_name", "uid")
+)
+SHORT_PAGE = 200
+
+
+class Asked:
+    """A request of a search on its way; `answer` may be called more than once."""
+
+    def __init__(self, reading: Reading, request: CouchRequest):
+        self._reading = reading
+        self._request = request
+        self._started = time.perf_counter()
+        self._answer: dict | None = None
+        self._pending = reading.couch.start_json(
+            request.method, request.path, params=request.params, body=request.body, authorization=reading.authorization
+        )
+
+    def answer(self) -> dict:
+        """Wait for the answer and return it decoded."""
+        if self._answer is None:
+            self._answer = self._pending.json()
+            self._reading.steps.append(self._told())
+        return self._answer
+
+    def _told(self) -> dict:
+        request, answer = self._request, self._answer
+        step = {"method": request.method, "path": request.path, "params": request.params, "body": request.body}
+        step["milliseconds"] = round((time.perf_counter() - self._started) * 1000, 2)
+        read = {"scanned": answer.get("scanned"), "matched": answer.get("matched")}
+        if "rows" in answer:
+            read["rows"] = len(answer["rows"])
+        return {**step, **{name: number for name, number in read.items() if number is not None}}
+
+
+class Reading:
+    """What the searches of one request read from one database.
+
+    Parameters
+    ----------
+    couch : Couch
+    base : str
+        Absolute URL of the DICOMweb root, for RetrieveURL.
+    authorization : str or None
+        The client's own credentials.
+    memory : Memory, optional
+        What the process remembers; every search asks for all without.
+
+    Attributes
+    ----------
+    steps : list of dict
+        What CouchDB was asked.
+    notes : list of str
+        What the client shall be told in a ``Warning``.
+    """
+
+    def __init__(self, couch: Couch, base: str, authorization: str | None = None, memory: Memory | None = None):
+        self.couch = couch
+        self.base = base
+        self.authorization = authorization
+        self.memory = memory
+        # Whether the memory holds at a sequence that this request has read.
+        self._settled = False
+        self.steps: list[dict] = []
+        self.notes: list[str] = []
+        self._counted: dict[str, list[int]] = {}
+        # Counts that were asked for while the first rows are.
+        self._ahead: tuple[Asked, int] | None = None
+
+    def ask(self, request: CouchRequest) -> dict:
+        """Send a request and return the decoded answer; `steps` remembers both for ``?explain``."""
+        return self.start(request).answer()
+
+    def start(self, request: CouchRequest) -> Asked:
+        """Send a request whose answer is awaited later."""
+        return Asked(self, request)
+
+    def list(self, level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> dict:
+        """Return a page of what matches in a range of an index.
+
+        Parameters
+        ----------
+        level : str
+        query : Query
+        chosen : Range
+        paging : Paging
+        fields : dict or None
+            What the rows have, as ``lib/fields.js`` reads it; None for ids alone.
+
+        Returns
+        -------
+        dict
+            ``rows``, each ``{"id", "dataset"}``, and ``matched``: how many there are before the end of the page, or in
+            all where `paging` asks for the rest or the range does not give them in order.
+        """
+        if not requests.decides(query, chosen, level):
+            return self.ask(requests.search(level, query, chosen, paging, fields=fields))
+        if paging.limit == 0:
+            return {"rows": [], "matched": self.count(chosen) if paging.rest else 0}
+        if chosen.documents:
+            rows = self.ask(requests.search(level, query, chosen, paging, fields=fields))["rows"]
+        else:
+            # The list function would have nothing to decide, and it takes as long again as the view.
+            select = columns.selector(level, fields) if fields is not None else None
+            rows = [
+                {"id": row["id"], "dataset": select(row["value"]["dataset"])} if select else {"id": row["id"]}
+                for row in self._rows(chosen, paging)
+            ]
+        full = paging.rest and len(rows) == paging.limit
+        return {"rows": rows, "matched": self.count(chosen) if full else paging.offset + len(rows)}
+
+    def _rows(self, chosen: Range, paging: Paging) -> list[dict]:
+        """Return a page of rows of a view; those of one study are remembered, and each study of a short page."""
+        request = requests.rows(chosen, paging.limit, paging.offset)
+        if self.memory is None:
+            return self.ask(request)["rows"]
+        if chosen.study is not None and self.remembers(chosen):
+            self._settle()
+        version = self._version()
+        if chosen.study is None:
+            rows = self.ask(request)["rows"]
+            for row in rows if chosen.view in STUDY_VIEWS and len(rows) <= SHORT_PAGE else ():
+                self.memory.keep_rows(row["id"].partition(":")[0], "studies_by_uid", orjson.dumps([row]), version)
+            return rows
+        known = self.memory.find_rows(chosen.study, chosen.view)
+        if known is not None:
+            return orjson.loads(known)[paging.offset : paging.offset + paging.limit]
+        rows = self.ask(request)["rows"]
+        if paging.offset == 0 and len(rows) < paging.limit:
+            self.memory.keep_rows(chosen.study, chosen.view, orjson.dumps(rows), version)
+        return rows
+
+    def remembers(self, chosen: Range) -> bool:
+        """Return whether the rows of a range have been asked for before, and are perhaps still what they were."""
+        return self.memory is not None and self.memory.find_rows(chosen.study, chosen.view) is not None
+
+    def _settle(self) -> None:
+        """Make the memory hold at the sequence of now; once a request."""
+        if not self._settled:
+            state = requests.state_of(self.ask(requests.information()))
+            self.memory.reach(self.couch, state, self.authorization)
+            self._settled = True
+
+    def count(self, chosen: Range) -> int:
+        """Return how many rows a range of an index has."""
+        rows = self.ask(requests.count(chosen))["rows"]
+        return rows[0]["value"] if rows else 0
+
+    def count_ahead(self, request: CouchRequest, chosen: Range) -> None:
+        """Ask for what `counts` will give while rows are asked for, unless the memory has those rows."""
+        if chosen.study is None or not self.remembers(chosen):
+            self._ahead = (self.start(request), self._version())
+
+    def counts(self, ids: list[str]) -> dict[str, list[int]]:
+        """Return ``[series, instances]`` of studies and series by document id; each is asked for once a request."""
+        if self._ahead is not None:
+            self._counted.update(self._kept(*self._ahead))
+            self._ahead = None
+        missing = self._missing(ids)
+        if missing and self.memory is not None and self.memory.find(missing):
+            self._settle()
+            self._counted.update(self.memory.find(missing))
+            missing = self._missing(ids)
+        if missing:
+            version = self._version()
+            self._counted.update(
+                dict.fromkeys(missing, [0, 0]) | self._kept(self.start(requests.counts(missing)), version)
+            )
+        return self._counted
+
+    def _missing(self, ids: list[str]) -> list[str]:
+        return [one for one in dict.fromkeys(ids) if one not in self._counted]
+
+    def _kept(self, asked: Asked, version: int) -> dict[str, list[int]]:
+        """Return the counts that were asked for, and remember them."""
+        counted = {row["key"]: row["value"] for row in asked.answer()["rows"]}
+        if self.memory is not None:
+            self.memory.keep(counted, version)
+        return counted
+
+    def _version(self) -> int:
+        """Return under which version what is read from now on can be remembered."""
+        if self.memory is None:
+            return 0
+        if not self.memory.version:
+            self._settle()
+        return self.memory.version

@@ -1,0 +1,259 @@
+"""Running a search: the pages that `rewrite` asks for, put together into the rows of a QIDO-RS answer (PS3.18 10.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from dicouch.read.search import scan
+from dicouch.read.search.reading import Reading
+from dicouch.rewrite import plan, requests
+from dicouch.rewrite.plan import Range
+from dicouch.rewrite.query import SERIES_UID, STUDY_UID, Query
+from dicouch.rewrite.requests import Paging
+from dicouch.tables import BESIDE_TAGS
+
+# How many studies a search below them walks through at a time: at first, and at most.
+FEWEST, MOST = 25, 1000
+# More rows than any study, or any list of UIDs in one request, has series.
+ALL = 1_000_000
+
+
+@dataclass
+class Page:
+    """Rows of an answer.
+
+    Attributes
+    ----------
+    rows : list of dict
+        DICOM JSON Model objects.
+    remaining : int
+        How many further rows the server's own limit cut off.
+    """
+
+    rows: list[dict] = field(default_factory=list)
+    remaining: int = 0
+
+
+@dataclass
+class Entry:
+    """One row of an answer with what its parents add to it.
+
+    Attributes
+    ----------
+    row : dict
+        ``{"id", "dataset"}`` as the list function gives it.
+    study, series : dict or None
+        The rows of its parents, where the answer shows their attributes.
+    """
+
+    row: dict
+    study: dict | None = None
+    series: dict | None = None
+
+
+@dataclass
+class Found:
+    """What a search found: entries from `offset` on, and how many there are in all as far as it looked."""
+
+    entries: list[Entry]
+    matched: int
+
+
+def uid_of(row: dict, place: int = 0) -> str:
+    """Return the Study (0), Series (1) or SOP (2) Instance UID in a row's document id."""
+    return row["id"].split(":")[place]
+
+
+class Search(Reading):
+    """Searches for studies and series on one database, for one request."""
+
+    # -- studies ------------------------------------------------------------------------------------------------------
+
+    def studies(self, query: Query) -> Page:
+        """Search for studies."""
+        chosen = plan.study_range(query)
+        uids = query.values(STUDY_UID)
+        if uids and len(uids) <= FEWEST and query.limit:
+            self.count_ahead(requests.counts([f"{uid}:study" for uid in uids]), chosen)
+        found = self.complete(query, lambda offset, limit: self._study_entries(query, chosen, offset, limit))
+        return self.page(query, found)
+
+    def _study_entries(self, query: Query, chosen: Range, offset: int, limit: int) -> Found:
+        rest = not query.limit_given
+        if wanted := self._needles(query, chosen):
+            return self._scan(query, wanted, offset, limit)
+        answer = self.list("study", query, chosen, Paging(offset, limit, rest), fields=query.fields("study"))
+        return Found([Entry(row) for row in answer["rows"]], answer["matched"])
+
+    @staticmethod
+    def _needles(query: Query, chosen: Range) -> list[list[str]]:
+        """Return what the text of a study must hold, where no index narrows the search as much."""
+        ordered = chosen.view in ("studies_by_date", "studies_by_modality")
+        return scan.needles(requests.residual(query, chosen, "study")) if ordered else []
+
+    def _scan(self, query: Query, wanted: list[list[str]], offset: int, limit: int) -> Found:
+        rest = not query.limit_given
+        entries: list[Entry] = []
+        matched, end = 0, offset + limit
+        for uids in scan.candidates(self.ask, plan.text_range(query), wanted):
+            first = max(offset - matched, 0)
+            paging = Paging(first, max(end - matched - first, 0), rest)
+            answer = self.list("study", query, Range("studies_by_uid", keys=uids), paging, fields=query.fields("study"))
+            entries += [Entry(row) for row in answer["rows"]]
+            matched += answer["matched"]
+            if matched >= end and not rest:
+                break
+        return Found(entries, matched)
+
+    def study_chunks(self, query: Query, study: str | None, rows: int, first: int = FEWEST) -> Iterator[list[dict]]:
+        """Yield the rows of the studies that match, some at a time, newest first.
+
+        Parameters
+        ----------
+        query : Query
+            Of the level below.
+        study : str or None
+            The one study of the path.
+        rows : int
+            How many rows the page needs; a study has one at least.
+        first : int
+            Most studies in the first chunk; each further one has twice as many.
+        """
+        fields = query.fields("study", study is not None)
+        above = plan.narrowed_by_series(query)
+        if study is not None:
+            if not above.of_level("study") and not fields["include"]:
+                yield [{"id": f"{study}:study", "dataset": {}}]
+                return
+            above.keys[STUDY_UID] = {"vr": "UI", "values": [study]}
+        chosen = plan.study_range(above)
+        if wanted := self._needles(above, chosen):
+            for uids in scan.candidates(self.ask, plan.text_range(above), wanted):
+                answer = self.list("study", above, Range("studies_by_uid", keys=uids), Paging(0, ALL), fields=fields)
+                if answer["rows"]:
+                    yield answer["rows"]
+            return
+        size = ALL if chosen.sort or chosen.keys or "key" in chosen.params else min(max(rows, 1), first)
+        offset = 0
+        while True:
+            answer = self.list("study", above, chosen, Paging(offset, size), fields=fields)
+            if answer["rows"]:
+                yield answer["rows"]
+            if len(answer["rows"]) < size:
+                return
+            offset += size
+            size = min(size * 2, MOST)
+
+    # -- series -------------------------------------------------------------------------------------------------------
+
+    def series(self, query: Query, study: str | None = None) -> Page:
+        """Search for series, in one study or in all; rows of all carry their study's attributes (Table 10.6.3-4)."""
+        if not query.keys and study is None and not query.limit_given:
+            total = self.count(Range("series_by_uid"))
+            known = Query(include=query.include, limit=query.limit, offset=query.offset, limit_given=True)
+            page = self.series(known)
+            return Page(page.rows, max(0, total - query.offset - query.limit))
+        run = self._series_by_uid if query.values(SERIES_UID) and study is None else self._series_entries
+        return self.page(query, self.complete(query, lambda offset, limit: run(query, study, offset, limit)))
+
+    def series_rows(self, query: Query, studies: list[str], paging: Paging, only: bool = False) -> dict:
+        """Return the rows of the series of some studies, in order of the studies."""
+        chosen = requests.series_range(studies)
+        return self.list("series", query, chosen, paging, fields=query.fields("series", only))
+
+    def _series_entries(self, query: Query, study: str | None, offset: int, limit: int) -> Found:
+        entries, seen, end = [], 0, offset + limit
+        if study is not None and not query.limit_given and limit and not offset:
+            self.count_ahead(requests.counts_of(study), requests.series_range([study]))
+        for studies in self.study_chunks(query, study, end):
+            uids = [uid_of(row) for row in studies]
+            first = max(offset - seen, 0)
+            paging = Paging(first, max(end - seen - first, 0), not query.limit_given, among=uids)
+            answer = self.series_rows(query, uids, paging)
+            above = {uid_of(row): row for row in studies}
+            entries += [Entry(row, above[uid_of(row)]) for row in answer["rows"]]
+            seen += answer["matched"]
+            if seen >= end and query.limit_given:
+                break
+        return Found(entries, seen)
+
+    def _series_by_uid(self, query: Query, _study: None, offset: int, limit: int) -> Found:
+        chosen = Range("series_by_uid", keys=query.values(SERIES_UID), sort=True)
+        rows = self.list("series", query, chosen, Paging(0, ALL), fields=query.fields("series"))["rows"]
+        entries = self.under_studies(query, rows)
+        return Found(entries[offset : offset + limit], len(entries))
+
+    def under_studies(self, query: Query, rows: list[dict], only: bool = False) -> list[Entry]:
+        """Return series or instances under those of their studies that match, in order of the studies."""
+        if not rows:
+            return []
+        above = Query(keys=dict(query.of_level("study")), include=query.include, limit_given=True)
+        wanted = above.values(STUDY_UID)
+        uids = [uid for uid in dict.fromkeys(map(uid_of, rows)) if not wanted or uid in wanted]
+        above.keys[STUDY_UID] = {"vr": "UI", "values": uids}
+        chosen = Range("studies_by_uid", keys=uids, sort=True, covered=frozenset([STUDY_UID]))
+        studies = self.list("study", above, chosen, Paging(0, ALL), fields=query.fields("study", only))["rows"]
+        below: dict[str, list[dict]] = {}
+        for row in rows:
+            below.setdefault(uid_of(row), []).append(row)
+        return [Entry(row, study) for study in studies for row in below[uid_of(study)]]
+
+    # -- what all levels share ----------------------------------------------------------------------------------------
+
+    def complete(self, query: Query, fetch: Callable[[int, int], Found]) -> Found:
+        """Fetch a page without studies and series that have no instance (yet), filled up with the next ones."""
+        found = fetch(query.offset, query.limit)
+        kept = self._stored(found.entries)
+        last, size = found, query.limit
+        while len(kept) < query.limit and len(last.entries) == size and size:
+            size = query.limit - len(kept)
+            last = fetch(query.offset + len(found.entries), size)
+            found = Found(found.entries + last.entries, last.matched)
+            kept += self._stored(last.entries)
+        return Found(kept, found.matched)
+
+    def _stored(self, entries: list[Entry]) -> list[Entry]:
+        shown = [row["id"] for entry in entries for row in (entry.row, entry.study, entry.series) if self._counts(row)]
+        counted = self.counts(shown)
+        return [entry for entry in entries if counted[entry.row["id"]][1]]
+
+    @staticmethod
+    def _counts(row: dict | None) -> bool:
+        """Whether the row of a study or series shall say how much is below it."""
+        return row is not None and row["id"].count(":") == 1 and bool(row["dataset"])
+
+    def page(self, query: Query, found: Found) -> Page:
+        """Return the rows of the answer, each with what its parents and the server add to it."""
+        remaining = 0 if query.limit_given else max(0, found.matched - query.offset - query.limit)
+        return Page([self._finish(entry) for entry in found.entries], remaining)
+
+    def _finish(self, entry: Entry) -> dict:
+        dataset: dict = {}
+        for row in (entry.study, entry.series, entry.row):
+            if row is not None:
+                for tag in BESIDE_TAGS:
+                    dataset.pop(tag, None)  # a parent's is some other instance's
+                dataset.update(row["dataset"])
+                self._add_counts(dataset, row)
+        names = ("studies", "series", "instances")
+        path = "".join(f"/{name}/{uid}" for name, uid in zip(names, own_uids(entry.row), strict=False))
+        dataset["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
+        dataset["00081190"] = {"vr": "UR", "Value": [self.base + path]}
+        return dict(sorted(dataset.items()))
+
+    def _add_counts(self, dataset: dict, row: dict) -> None:
+        counted = self._counted.get(row["id"])
+        if not counted or "00080005" not in row["dataset"]:
+            return  # only what was asked for by name is shown of this parent
+        series, instances = counted
+        if row["id"].endswith(":study"):
+            dataset["00201206"] = {"vr": "IS", "Value": [series]}
+            dataset["00201208"] = {"vr": "IS", "Value": [instances]}
+        elif row["id"].count(":") == 1:
+            dataset["00201209"] = {"vr": "IS", "Value": [instances]}
+
+
+def own_uids(row: dict) -> list[str]:
+    """Return the UIDs in a row's document id, from the study down."""
+    return row["id"].removesuffix(":study").split(":")

@@ -1,0 +1,1 @@
+"""DICOMweb request in, CouchDB request(s) out: pure functions, no I/O."""

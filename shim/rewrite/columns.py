@@ -1,0 +1,74 @@
+"""Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5): the twin of ``lib/fields.js``.
+
+Where the range of an index decides which rows the answer has, they come straight from the view: a list function would
+match nothing, and costs as much again as the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dicouch.tables import SERIES_TAGS, STUDY_TAGS, read_table
+
+_TABLES = read_table("returned", "lib")
+REQUIRED, CONDITIONAL = _TABLES["required"], _TABLES["conditional"]
+CHARACTER_SET = {"vr": "CS", "Value": ["ISO_IR 192"]}
+MODALITIES = "00080061"
+
+
+def selector(level: str, options: dict) -> Callable[[dict], dict]:
+    """Return what makes a row of a data set.
+
+    Parameters
+    ----------
+    level : str
+        ``study``, ``series`` or ``instance``.
+    options : dict
+        ``include``: ``"all"`` or a tree of what is wanted besides, ``{tag: True or a tree}``; ``only``: nothing else.
+
+    Returns
+    -------
+    callable
+        Takes a data set and returns a new one (DICOM JSON Model, PS3.18 F.2).
+    """
+    only, include = options.get("only", False), options.get("include") or {}
+    required = {} if only else REQUIRED[level]
+    wanted: dict = {}
+    for some in (required, {} if only else CONDITIONAL[level], {} if include == "all" else include):
+        for tag, inner in some.items():
+            wanted[tag] = _joined(wanted.get(tag), True if isinstance(inner, str) else inner)
+    outside = STUDY_TAGS | SERIES_TAGS if level == "instance" else frozenset()
+
+    def select(dataset: dict) -> dict:
+        if include == "all":
+            row = {tag: value for tag, value in dataset.items() if value and (tag in wanted or tag not in outside)}
+        else:
+            row = {tag: _pick(dataset[tag], inner) for tag, inner in wanted.items() if dataset.get(tag)}
+        for tag, vr in required.items():
+            row.setdefault(tag, {"vr": vr})
+        # Computed of no series' Modality, it is not there rather than empty: on one empty one OHIF shows no study.
+        if MODALITIES in row and row[MODALITIES].get("Value") is None:
+            del row[MODALITIES]
+        if not only:
+            row["00080005"] = CHARACTER_SET
+        return row
+
+    return select
+
+
+def _pick(attribute: dict, wanted) -> dict:
+    """Return an attribute with no more than the wanted attributes of its items."""
+    if wanted is True or not isinstance(attribute.get("Value"), list):
+        return attribute
+    items = [
+        {tag: _pick(item[tag], wanted[tag]) for tag in sorted(wanted) if isinstance(item, dict) and item.get(tag)}
+        for item in attribute["Value"]
+    ]
+    return {"vr": attribute["vr"], "Value": items}
+
+
+def _joined(one, other):
+    """Return what both want: all of an attribute, or the attributes that either wants of its items."""
+    if not one or not other or one is True or other is True:
+        return True if one is True or other is True else one or other
+    return {tag: _joined(one.get(tag), other.get(tag)) for tag in {**one, **other}}

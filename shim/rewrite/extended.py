@@ -1,0 +1,181 @@
+"""Attributes that a site searches by besides those of the standard: the file that lists them, and their index ranges.
+
+The file is JSON, a list of such as ``{"attribute": "00091001", "vr": "LO", "level": "study"}``. ``make push-views``
+makes one view of each in ``_design/dicom-extended``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from pydicom.datadict import keyword_for_tag
+
+from dicouch.rewrite import normalise
+from dicouch.rewrite.plan import HIGH, LONGEST_KEY, Range, date_span, literal_prefix
+from dicouch.rewrite.query import LEVELS, STUDY_UID, Query, attribute_path, level_of
+from dicouch.rewrite.requests import as_json
+from dicouch.rewrite.values import BINARY, NUMERIC, UNKNOWN, is_wild, vr_of
+
+DESIGN = "_design/dicom-extended"
+# Behind every text in byte order.
+LAST = "\U0010ffff"
+MOST = 128
+
+
+@dataclass(frozen=True)
+class Extended:
+    """One attribute that a site has listed.
+
+    Attributes
+    ----------
+    path : tuple of str
+        Tags, from the outermost sequence to the attribute.
+    vr : str
+    level : str
+        ``study``, ``series`` or ``instance``: the highest level that can be searched by it.
+    """
+
+    path: tuple[str, ...]
+    vr: str
+    level: str
+
+    @property
+    def view(self) -> str:
+        """The name of its view."""
+        return f"{LISTED[self.level]}_by_{'_'.join(self.path)}"
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return ".".join(keyword_for_tag(int(tag, 16)) or tag for tag in self.path)
+
+    @property
+    def carrier(self) -> str:
+        """The type of the documents that carry it."""
+        return level_of(self.path[0])
+
+    @property
+    def depth(self) -> int:
+        """How many UIDs name a study (1), a series (2) or an instance (3)."""
+        return LEVELS.index(self.level)
+
+    def key_of(self, query: Query) -> dict | None:
+        """Return the matching key for this attribute, None when the query asks for more below its sequence.
+
+        Nor is a date a key of its own that makes one range with a time.
+        """
+        pairs = [(first, key["time"]) for first, key in query.keys.items() if "time" in key]
+        if any(self.path[0] in pair for pair in pairs):
+            return None
+        level = query.keys
+        for tag in self.path[:-1]:
+            below = level.get(tag, {}).get("items", {})
+            if len(below) != 1 or level[tag].get("empty"):
+                return None
+            level = below
+        return level.get(self.path[-1])
+
+    def range(self, key: dict) -> Range | None:
+        """Return the part of the index that holds what `key` may match; None when no part does.
+
+        A key that no value matches, or that wants several values at once, cannot be decided by single values.
+        """
+        values = key.get("values", [])
+        if "items" in key or key.get("empty") or key.get("every") or key.get("fuzzy"):
+            return None
+        bounds = self._bounds(values[0]) if len(values) == 1 and len(values[0]) <= LONGEST_KEY else None
+        return Range(self.view, {"startkey": [bounds[0]], "endkey": [bounds[1], HIGH]} if bounds else {})
+
+    def _bounds(self, value: str) -> tuple | None:
+        text = normalise.name(value) if self.vr == "PN" else value.strip(" ")
+        if self.vr in NUMERIC:
+            return float(text), float(text)
+        if self.vr == "DA":
+            low, high = date_span(text)
+            return (low, high) if low <= high else (low, low)
+        if self.vr in ("TM", "DT") or "=" in value:
+            return None
+        if not is_wild(text):
+            return text, text
+        prefix = literal_prefix(text).rstrip(" ")
+        return (prefix, prefix + LAST) if prefix else None
+
+
+LISTED = {"study": "studies", "series": "series", "instance": "instances"}
+
+
+def read(path: str | Path | None) -> list[Extended]:
+    """Read the file of extended attributes.
+
+    Parameters
+    ----------
+    path : path or None
+        None: there are none.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or an entry makes no sense; the message names both.
+    """
+    if path is None:
+        return []
+    try:
+        entries = orjson.loads(Path(path).read_bytes())
+    except OSError as problem:
+        raise ValueError(f"EXTENDED_ATTRIBUTES: {problem}") from problem
+    except orjson.JSONDecodeError as problem:
+        raise ValueError(f"EXTENDED_ATTRIBUTES: {path} is not JSON: {problem}") from problem
+    if not isinstance(entries, list) or len(entries) > MOST:
+        raise ValueError(f"EXTENDED_ATTRIBUTES: {path} must be a list of at most {MOST} attributes")
+    found = {}
+    for number, entry in enumerate(entries, 1):
+        try:
+            one = _entry(entry)
+        except ValueError as problem:
+            raise ValueError(f"EXTENDED_ATTRIBUTES: {path}, attribute {number}: {problem}") from problem
+        found[one.path] = one
+    return list(found.values())
+
+
+def _entry(entry: object) -> Extended:
+    if not isinstance(entry, dict) or not isinstance(entry.get("attribute"), str):
+        raise ValueError('must be an object with "attribute" and "level"')
+    unknown = sorted(set(entry) - {"attribute", "vr", "level", "comment"})
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} means nothing here")
+    path = attribute_path(entry["attribute"])
+    if not path:
+        raise ValueError(f"{entry['attribute']!r} is no keyword, tag or path of these")
+    vr = entry.get("vr", vr_of(path[-1]))
+    if not (isinstance(vr, str) and len(vr) == 2) or vr in BINARY | {"SQ", UNKNOWN}:
+        raise ValueError(f'{entry["attribute"]!r} needs a "vr" whose values can be matched')
+    level = entry.get("level")
+    if level not in LEVELS[1:]:
+        raise ValueError(f'"level" must be study, series or instance, not {level!r}')
+    if LEVELS.index(level_of(path[0])) < LEVELS.index(level):
+        raise ValueError(f"{entry['attribute']!r} is an attribute of the {level_of(path[0])}, not of the {level}")
+    return Extended(tuple(path), vr, level)
+
+
+def view_source(one: Extended) -> str:
+    """Return the map function of an attribute's view."""
+    path = orjson.dumps(list(one.path)).decode()
+    return (
+        "function (doc) {\n"
+        f"  // {one.name}, from the site's list of extended attributes: [value, study, series, instance].\n"
+        "  require('views/lib/keys').of(doc, "
+        f"'{one.carrier}', {path}, '{one.vr}').forEach(function (key) {{\n"
+        "    emit(key, null);\n"
+        "  });\n"
+        "}\n"
+    )
+
+
+def scan_range(query: Query) -> dict:
+    """Return the range of document ids to read where there is no index: one study's, or all."""
+    studies = query.values(STUDY_UID)
+    if len(studies) != 1:
+        return {}
+    return {"startkey": as_json(f"{studies[0]}:"), "endkey": as_json(f"{studies[0]}:{HIGH}")}

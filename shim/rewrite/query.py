@@ -1,0 +1,276 @@
+"""Parsing of QIDO-RS query parameters (PS3.18 8.3.4, 10.6.1.2) into names, values and limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+from dicouch.errors import DicomWebError
+from dicouch.rewrite.values import BINARY, MULTIPLE, check, is_universal, same_form, split_values, vr_of
+from dicouch.tables import SERIES_TAGS, STUDY_TAGS
+
+# Answers that are computed, not stored: they can be asked for but not matched.
+COMPUTED = frozenset(
+    {"00080005", "00081190", "00080056", "00201206", "00201208", "00201209", "00201200", "00201202", "00201204"}
+)
+LEVELS = ("patient", "study", "series", "instance")
+STUDY_UID, SERIES_UID, SOP_UID = "0020000D", "0020000E", "00080018"
+PATIENT_TAGS = frozenset(tag for tag in STUDY_TAGS if tag.startswith("0010"))
+FLAGS = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+NOT_KEYS = frozenset({"accept", "charset", "explain", *FLAGS})
+EMPTY = '""'  # the value that finds what has none (PS3.4 C.2.2.2.7)
+MOST_PARAMETERS = 500
+# Attributes that includefield may name: each costs something in every row of the answer.
+MOST_INCLUDED = 500
+DEEPEST_PATH = 10
+# Dates with the times that make one range of moments with them (PS3.4 C.2.2.2.5.4).
+MOMENTS = {
+    "00080012": "00080013",  # Instance Creation
+    "00080020": "00080030",  # Study
+    "00080021": "00080031",  # Series
+    "00080022": "00080032",  # Acquisition
+    "00080023": "00080033",  # Content
+    "00400002": "00400003",  # Scheduled Procedure Step Start
+    "00400244": "00400245",  # Performed Procedure Step Start
+    "00400250": "00400251",  # Performed Procedure Step End
+}
+
+
+@dataclass
+class Query:
+    """A search request, understood.
+
+    Attributes
+    ----------
+    keys : dict
+        The matching keys as the tree ``lib/match.js`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
+    include : dict or str
+        What is asked for besides the required attributes: ``{tag: True}``, or a tree of a sequence's attributes, or
+        ``"all"``.
+    limit, offset : int
+    unknown : list of str
+        Parameters that mean nothing here; they are ignored and named in a ``Warning`` (PS3.18 8.3).
+    limit_given : bool
+        False when the server's own maximum stands in for a missing or larger ``limit``.
+    names : dict of str
+        How the client named each matching key.
+    located : list of str or None
+        Document ids of the instances that an index has found already (`dicouch.read.search.by_extended`).
+    """
+
+    keys: dict = field(default_factory=dict)
+    include: dict | str = field(default_factory=dict)
+    limit: int = 0
+    offset: int = 0
+    unknown: list[str] = field(default_factory=list)
+    limit_given: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    located: list[str] | None = None
+
+    def values(self, tag: str) -> list[str]:
+        """Return the values of a key that narrow the search, none when there is no such key or any value will do."""
+        key = self.keys.get(tag, {})
+        values = key.get("values", [])
+        return [] if key.get("empty") or any(map(is_universal, values)) else values
+
+    def of_level(self, level: str) -> dict:
+        """Return those matching keys that are decided at `level`: ``study``, ``series`` or ``instance``."""
+        return {tag: key for tag, key in self.keys.items() if level_of(tag) == level}
+
+    def include_of(self, level: str) -> dict | str:
+        """Return what is asked for of `level`, matched attributes too (PS3.18 8.3.4.3)."""
+        if self.include == "all":
+            return "all"
+        asked = {tag: wanted for tag, wanted in self.include.items() if level_of(tag) == level}
+        return {**dict.fromkeys(self.of_level(level), True), **asked}
+
+    def fields(self, level: str, only: bool = False) -> dict:
+        """Return what rows of `level` have, as ``lib/fields.js`` reads it.
+
+        Parameters
+        ----------
+        level : str
+        only : bool
+            For a parent that the path names: nothing but what ``includefield`` names.
+        """
+        if not only:
+            return {"include": self.include_of(level)}
+        named = {} if self.include == "all" else self.include
+        return {"include": {tag: wanted for tag, wanted in named.items() if level_of(tag) == level}, "only": True}
+
+    def drop_below(self, level: str) -> None:
+        """Ignore the keys that `level` does not have, and remember their names.
+
+        Parameters
+        ----------
+        level : str
+            ``patient``, ``study``, ``series`` or ``instance``.
+        """
+        for tag in list(self.keys):
+            if level == "patient" and tag in PATIENT_TAGS:
+                continue
+            if level == "patient" or LEVELS.index(level_of(tag)) > LEVELS.index(level):
+                del self.keys[tag]
+                self.unknown.append(self.names.get(tag, tag))
+
+
+def attribute_path(name: str) -> list[str] | None:
+    """Return the tags that `name` stands for, or None.
+
+    Parameters
+    ----------
+    name : str
+        A keyword, eight hexadecimal digits, or a dotted path of these (PS3.18 8.3.4.1, `attributeID`).
+    """
+    path = []
+    for part in name.split(".", DEEPEST_PATH + 1):
+        if re.fullmatch(r"[0-9A-Fa-f]{8}", part):
+            path.append(part.upper())
+        else:
+            tag = tag_for_keyword(part) if part.isascii() and part.isalnum() else None
+            if tag is None:
+                return None
+            path.append(f"{tag:08X}")
+    return path if len(path) <= DEEPEST_PATH else None
+
+
+def whole_number(name: str, text: str) -> int:
+    """Return a parameter that must be a whole number of 0 or more; DicomWebError 400 otherwise."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:
+        raise DicomWebError(400, f"{name} must be a whole number of 0 or more, not {text[:80]!r}")
+    return int(text)
+
+
+def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
+    """Read the query parameters of a search.
+
+    Parameters
+    ----------
+    pairs : iterable of (str, str)
+        Percent-decoded names and values, in order.
+    maximum : int
+        Most rows the server answers with.
+
+    Returns
+    -------
+    Query
+
+    Raises
+    ------
+    DicomWebError
+        400 for a malformed value of a known parameter.
+    """
+    query = Query(limit=maximum)
+    pairs = [(name, value) for name, value in pairs if name != ""]  # Weasis sends "?&includefield=…"
+    if len(pairs) > MOST_PARAMETERS:
+        raise DicomWebError(400, f"{len(pairs)} query parameters are more than the {MOST_PARAMETERS} that are read")
+    flags = {name: _flag(name, value) for name, value in pairs if name in FLAGS}
+    included: dict[str, None] = {}
+    for name, value in pairs:
+        if name == "limit":
+            number = whole_number(name, value)
+            query.limit, query.limit_given = min(number, maximum), number <= maximum
+        elif name == "offset":
+            query.offset = whole_number(name, value)
+        elif name == "includefield":
+            included.update(dict.fromkeys(name.strip() for name in value.split(",")))
+        elif name not in NOT_KEYS:
+            _key(query, name, value, flags)
+    _include(query, list(included))
+    _finish(query.keys, flags)
+    return query
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise DicomWebError(400, f"{name} must be true or false, not {value[:80]!r}")
+    return value == "true"
+
+
+def _include(query: Query, names: list[str]) -> None:
+    if len(names) > MOST_INCLUDED:
+        raise DicomWebError(400, f"includefield: {len(names)} names are more than the {MOST_INCLUDED} that are read")
+    for name in names:
+        path = attribute_path(name)
+        if name == "all":
+            query.include = "all"
+        elif name and path is None:
+            query.unknown.append(f"includefield={name}")
+        elif name and query.include != "all":
+            _add_path(query.include, path)
+
+
+def _add_path(tree: dict, path: list[str]) -> None:
+    """Add a wanted attribute, and the Private Creator of a private one (PS3.18 10.6.3.3)."""
+    tag, *rest = path
+    if int(tag[:4], 16) % 2 and tag[4:6] != "00":
+        tree.setdefault(f"{tag[:4]}00{tag[4:6]}", True)
+    if not rest:
+        tree[tag] = True
+    elif tree.setdefault(tag, {}) is not True:
+        _add_path(tree[tag], rest)
+
+
+def _key(query: Query, name: str, value: str, flags: dict[str, bool]) -> None:
+    path = attribute_path(name)
+    vr = vr_of(path[-1]) if path else ""
+    if not path or path[0] in COMPUTED or vr in BINARY:
+        query.unknown.append(name)
+        return
+    query.names.setdefault(path[0], name)
+    level = query.keys
+    for tag in path[:-1]:
+        above = level.setdefault(tag, {"vr": "SQ", "items": {}})
+        if "items" not in above:
+            raise DicomWebError(400, f"{name[:200]} is asked for both as a sequence and as a value")
+        level = above["items"]
+    empty = flags.get("emptyvaluematching") and value == EMPTY
+    key = level.setdefault(path[-1], {"vr": vr, "items": {}} if vr == "SQ" else {"vr": vr, "values": []})
+    if empty:
+        key["empty"] = True
+    elif "values" in key:
+        values = split_values(vr, value)
+        check(name[:200], vr, values)
+        # A dictionary keeps the order and asks once for what is given twice.
+        key["values"] = list(dict.fromkeys([*key["values"], *values]))
+    elif vr != "SQ":
+        raise DicomWebError(400, f"{name[:200]} is asked for both as a sequence and as a value")
+    elif value != "":
+        query.unknown.append(f"{name}={value}")
+
+
+def _finish(keys: dict, flags: dict[str, bool]) -> None:
+    """Mark what the flags and other keys change about each key."""
+    for tag, key in keys.items():
+        values = key.get("values", [])
+        if "items" in key:
+            _finish(key["items"], flags)
+        elif key["vr"] == "PN" and flags.get("fuzzymatching"):
+            key["fuzzy"] = True
+        if flags.get("multiplevaluematching") and key["vr"] in MULTIPLE | {"UN"} and len(values) > 1:
+            key["every"] = True
+        times = keys.get(MOMENTS.get(tag, ""), {}).get("values", [])
+        if len(values) == len(times) == 1 and not key.get("empty") and same_form(values[0], times[0]):
+            key["time"] = MOMENTS[tag]
+
+
+def level_of(tag: str) -> str:
+    """Return the level whose rows carry the attribute `tag` (PS3.3 A.1.2, the Information Object's modules)."""
+    if tag in STUDY_TAGS or tag == "00080061":
+        return "study"
+    return "series" if tag in SERIES_TAGS else "instance"
+
+
+def named(names: Iterable[str]) -> str:
+    """Return names that a client sent as a ``Warning`` can hold them: not too many, and none too long."""
+    names = list(names)
+    more = ", ..." if len(names) > 10 else ""
+    return ", ".join(name[:64] for name in names[:10]) + more
+
+
+def describe(tag: str) -> str:
+    """Return a tag as a person reads it: ``PatientID (0010,0020)``."""
+    return f"{keyword_for_tag(int(tag, 16)) or 'attribute'} ({tag[:4]},{tag[4:]})"

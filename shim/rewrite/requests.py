@@ -1,0 +1,370 @@
+"""DICOMweb request in, CouchDB request out. Pure functions, no I/O.
+
+`dicouch.rewrite.plan` chooses the index of a search for studies; all matching is the list function's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import orjson
+
+from dicouch.rewrite.plan import HIGH, Range, between, one_key
+from dicouch.rewrite.query import Query
+from dicouch.tables import ROW_TAGS
+
+DESIGN = "_design/dicom"
+# Instance Number of what has none, as ``views/lib/rows.js`` sorts it.
+LAST = 4294967295
+LISTS = {"study": "studies", "series": "series", "instance": "instances"}
+# A request line longer than this goes as a POST: CouchDB refuses request targets over 8 KB.
+LONGEST_QUERY = 6000
+
+
+@dataclass(frozen=True)
+class CouchRequest:
+    """One request to the database.
+
+    Attributes
+    ----------
+    method : str
+    path : str
+        Below the database, percent-encoded.
+    params : dict
+        Query parameters, strings as they are and anything else as JSON.
+    body : object or None
+        JSON body.
+    """
+
+    method: str
+    path: str
+    params: dict = field(default_factory=dict)
+    body: object = None
+
+
+def as_json(value: object) -> str:
+    """Return `value` as JSON text, as CouchDB wants keys in a URL."""
+    return orjson.dumps(value).decode("utf-8")
+
+
+@dataclass(frozen=True)
+class Paging:
+    """Which rows of a list are wanted.
+
+    Attributes
+    ----------
+    offset, limit : int
+    rest : bool
+        Whether to go on counting behind the page.
+    among : list of str or None
+        UIDs of the studies (for series) or series (for instances) whose rows are wanted, in order.
+    """
+
+    offset: int
+    limit: int
+    rest: bool = False
+    among: list[str] | None = None
+
+
+def list_request(name: str, chosen: Range, query: dict, *, limit: int | None = None, skip: int = 0) -> CouchRequest:
+    """Return the request that runs the list `name` over a range of an index.
+
+    Parameters
+    ----------
+    name : str
+    chosen : Range
+    query : dict
+        What the list function reads; see ``lib/search.js``.
+    limit, skip : int
+        Of the view's rows, where the range decides which studies match.
+    """
+    path = f"{DESIGN}/_list/{name}/{chosen.view}"
+    params = {"reduce": "false", **chosen.params}
+    if chosen.view == "_all_docs":
+        del params["reduce"]
+    if chosen.documents:
+        params["include_docs"] = "true"
+    if limit is not None:
+        params.update(limit=limit, skip=skip)
+    if chosen.keys is not None:
+        return CouchRequest("POST", path, params, {"keys": chosen.keys, "query": query})
+    q = as_json(query)
+    if len(urlencode({"q": q})) > LONGEST_QUERY:
+        return CouchRequest("POST", path, params, {"query": query})
+    return CouchRequest("GET", path, {**params, "q": q})
+
+
+def residual(query: Query, chosen: Range, level: str) -> dict:
+    """Return the matching keys of `level` that the range does not decide."""
+    return {tag: key for tag, key in query.of_level(level).items() if tag not in chosen.covered}
+
+
+def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> CouchRequest:
+    """Return the request for one page of studies, series or instances.
+
+    Parameters
+    ----------
+    level : str
+        ``study``, ``series`` or ``instance``.
+    query : Query
+    chosen : Range
+    paging : Paging
+    fields : dict or None
+        What the rows have, as ``lib/fields.js`` reads it; None for ids alone.
+    """
+    match = residual(query, chosen, level)
+    page = {"match": match, "fields": fields, "offset": paging.offset, "limit": paging.limit, "sort": chosen.sort}
+    if paging.among is not None:
+        page["among"] = paging.among
+    name = LISTS[level]
+    if decides(query, chosen, level):
+        # The view itself counts the rows off: the database reads no more than the page.
+        return list_request(name, chosen, {**page, "offset": 0}, limit=paging.limit, skip=paging.offset)
+    return list_request(name, chosen, {**page, "rest": paging.rest})
+
+
+def rows(chosen: Range, limit: int | None = None, skip: int = 0) -> CouchRequest:
+    """Return the request for rows of an index as they are."""
+    params = {"reduce": "false", **chosen.params}
+    if limit is not None:
+        params.update(limit=limit, skip=skip)
+    return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", params)
+
+
+def decides(query: Query, chosen: Range, level: str) -> bool:
+    """Return whether the rows of a range are those of the answer, in its order."""
+    match = residual(query, chosen, level)
+    everything = all("values" in key and not key.get("empty") and not query.values(tag) for tag, key in match.items())
+    return everything and not chosen.sort and chosen.keys is None
+
+
+def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
+    """Return the request for one page of patients; see ``lib/patients.js``."""
+    match = {tag: key for tag, key in query.keys.items() if tag not in chosen.covered}
+    include = query.include if query.include == "all" else {**dict.fromkeys(query.keys, True), **query.include}
+    page = {"match": match, "fields": {"include": include}, "offset": paging.offset, "limit": paging.limit}
+    return list_request("patients", chosen, {**page, "sort": chosen.sort, "rest": paging.rest})
+
+
+def indexed_members(design: str, chosen: Range, depth: int, leaf: dict) -> CouchRequest:
+    """Return the request for what an index of another design document has in a range; see ``lib/members.js``."""
+    path = f"{DESIGN}/_list/members/{design.removeprefix('_design/')}/{chosen.view}"
+    query = as_json({"depth": depth, "leaf": leaf})
+    return CouchRequest("GET", path, {"reduce": "true", "group_level": depth + 1, **chosen.params, "q": query})
+
+
+def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequest:
+    """Return the request for the ids of what matches, found by reading the documents; see ``lib/members.js``."""
+    query = {"depth": depth, "type": carrier, "match": match}
+    return list_request("members", Range("_all_docs", ids_range, documents=True), query)
+
+
+def series_range(studies: list[str]) -> Range:
+    """Return the index rows of the series of some studies; those of one study come in order."""
+    if len(studies) == 1:
+        return Range("series_in_order", between(studies, studies), study=studies[0])
+    return Range("series_by_study", keys=studies, sort=True)
+
+
+def instance_range(study: str, series: str | None, query: Query) -> Range:
+    """Return the index rows of the instances of a series, or of a study in order of series UIDs."""
+    place = [study, series] if series else [study]
+    return Range("instances_by_series", between(place, place), documents=needs_document(query), sort=series is None)
+
+
+def matches_document(query: Query) -> bool:
+    """Return whether an instance search decides by more than the index rows carry."""
+    return any(tag not in ROW_TAGS for tag in query.of_level("instance"))
+
+
+def needs_document(query: Query) -> bool:
+    """Return whether an instance search asks for more than the index rows carry."""
+    asked = query.include_of("instance")
+    return asked == "all" or any(tag not in ROW_TAGS for tag in asked)
+
+
+def count(chosen: Range) -> CouchRequest:
+    """Return the request that counts the rows of a range, with the view's ``_count``."""
+    return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", {"reduce": "true", **chosen.params})
+
+
+def counts(ids: list[str]) -> CouchRequest:
+    """Return the request that counts series and instances below the studies or series with these document ids."""
+    return CouchRequest("POST", f"{DESIGN}/_view/counts", {"group": "true"}, {"keys": ids})
+
+
+def counts_of(study: str) -> CouchRequest:
+    """Return the request that counts series and instances of a study and of each of its series."""
+    return CouchRequest("GET", f"{DESIGN}/_view/counts", {"group": "true", **ids(study)})
+
+
+def information() -> CouchRequest:
+    """Return the request for what the database says of itself, its sequence among it."""
+    return CouchRequest("GET", "")
+
+
+def state_of(information: dict) -> tuple[str, str]:
+    """Return what names the state of a database in the answer to `information`.
+
+    The sequence alone does not: a database that was deleted and made anew may count the same numbers again. It has
+    another start time; and where two were made within a second, Apache CouchDB's sequences differ.
+    """
+    return str(information["instance_start_time"]), str(information["update_seq"])
+
+
+def changes(since: object, limit: int) -> CouchRequest:
+    """Return the request for the ids of documents that were written after a sequence."""
+    return CouchRequest("GET", "_changes", {"since": since, "limit": limit})
+
+
+def indexed() -> CouchRequest:
+    """Return the request that is answered when the index has all that was written before it."""
+    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_uid", {"reduce": "false", "limit": 0})
+
+
+def instances(study: str, series: str | None = None) -> CouchRequest:
+    """Return the request for the index rows of all instances of a study or series, in order."""
+    place = [study, series] if series else [study]
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**between(place, place), "reduce": "false"})
+
+
+def series_of(study: str) -> CouchRequest:
+    """Return the request for the index rows of the series of a study."""
+    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {**one_key(study), "reduce": "false"})
+
+
+def count_of(study: str, series: str) -> CouchRequest:
+    """Return the request that counts the instances of a series."""
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", between([study, series], [study, series]))
+
+
+def instance_at(study: str, series: str, place: int) -> CouchRequest:
+    """Return the request for the index row of the instance at a place (from 0) in the order of a series.
+
+    Without its document: CouchDB reads the documents of the rows that it skips, too.
+    """
+    params = {**between([study, series], [study, series]), "reduce": "false"}
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**params, "skip": place, "limit": 1})
+
+
+def instances_with(uids: list[str]) -> CouchRequest:
+    """Return the request for the index rows of all instances with these SOP Instance UIDs, of the index as it is."""
+    return CouchRequest(
+        "POST", f"{DESIGN}/_view/instances_by_uid", {"reduce": "false", "update": "false"}, {"keys": uids}
+    )
+
+
+def instances_between(first: str, last: str, most: int) -> CouchRequest:
+    """Return the request for up to `most` index rows between two SOP Instance UIDs, of the index as it is."""
+    keys = {"startkey": as_json(first), "endkey": as_json(last)}
+    params = {**keys, "reduce": "false", "update": "false", "limit": most}
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_uid", params)
+
+
+def with_headers(study: str, series: str, instance: str) -> CouchRequest:
+    """Return the request for an instance's document and its study's and series' headers: one, and no index is read."""
+    ids = [f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"]
+    return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
+
+
+def behind(study: str, series: str, number: float | None, count: int) -> CouchRequest:
+    """Return the request for the index rows of instances of a series from an Instance Number on; None is the last."""
+    place = {"startkey": as_json([study, series, LAST if number is None else number])}
+    params = {**between([study, series], [study, series]), **place, "reduce": "false", "limit": count}
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", params)
+
+
+def beginning(study: str, series: str, count: int) -> CouchRequest:
+    """Return the request for the index rows of the first instances of a series."""
+    place = between([study, series], [study, series])
+    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**place, "reduce": "false", "limit": count})
+
+
+def corrections(study: str) -> CouchRequest:
+    """Return the request for what the headers of a study say otherwise than some of its instances."""
+    return CouchRequest("GET", f"{DESIGN}/_view/corrections_by_study", {"key": as_json(study)})
+
+
+def instance_files(study: str, series: str | None, instance: str | None) -> CouchRequest:
+    """Return the request for id, revision and ``file`` of every instance of a resource, read from the documents."""
+    return CouchRequest(
+        "GET", f"{DESIGN}/_list/files/_all_docs", {"include_docs": "true", **ids(study, series, instance)}
+    )
+
+
+def ids(study: str, series: str | None = None, instance: str | None = None) -> dict:
+    """Return the range of document ids of a resource's instances; headers may lie in it, too."""
+    return {name: as_json(value) for name, value in _span(study, series, instance).items()}
+
+
+def _span(study: str, series: str | None, instance: str | None) -> dict:
+    prefix = ":".join(part for part in (study, series, instance) if part)
+    if instance:
+        return {"key": prefix}
+    return {"startkey": prefix + ":", "endkey": prefix + ":" + HIGH}
+
+
+def made_of(study: str, series: str | None, instance: str | None, *, documents: bool) -> CouchRequest:
+    """Return the request for all that the metadata of a resource are made of: its headers, then the range of ids.
+
+    Parameters
+    ----------
+    documents : bool
+        Whether to read the documents; else ids and revisions.
+    """
+    headers = [f"{study}:study", *([f"{study}:{series}"] if series else [])]
+    queries = [{"keys": headers}, _span(study, series, instance)]
+    wanted = {"include_docs": True} if documents else {}
+    return CouchRequest("POST", "_all_docs/queries", {}, {"queries": [{**one, **wanted} for one in queries]})
+
+
+def documents_from(study: str, series: str | None, document_id: str) -> CouchRequest:
+    """Return the request for the documents of a study or series from one on."""
+    params = {"include_docs": "true", **ids(study, series), "startkey": as_json(document_id)}
+    return CouchRequest("GET", "_all_docs", params)
+
+
+def rebuilt_headers(study: str) -> CouchRequest:
+    """Return the request that makes the headers of a study anew from its instances; see ``lists/headers.js``."""
+    return CouchRequest("GET", f"{DESIGN}/_list/headers/_all_docs", {"include_docs": "true", **ids(study)})
+
+
+def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
+    """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
+    params = {"include_docs": "true", "base": base, **ids(study, series, instance)}
+    return with_corrections(f"{DESIGN}/_list/metadata/_all_docs", params, corrected)
+
+
+def modifications(study: str, series: str | None, instance: str | None, corrected: list) -> CouchRequest:
+    """Return the request for the attributes of each instance that people fixed; see ``lists/modifications.js``."""
+    params = {"include_docs": "true", **ids(study, series, instance)}
+    return with_corrections(f"{DESIGN}/_list/modifications/_all_docs", params, corrected)
+
+
+def with_corrections(path: str, params: dict, corrected: list) -> CouchRequest:
+    """Return a list request that is told `corrected`, values of ``corrections_by_study``."""
+    if not corrected:
+        return CouchRequest("GET", path, params)
+    text = as_json(corrected)
+    if len(text) > LONGEST_QUERY:
+        return CouchRequest("POST", path, params, {"corrections": corrected})
+    return CouchRequest("GET", path, {**params, "corrections": text})
+
+
+def conflicts(state: str, start: list | None, size: int) -> CouchRequest:
+    """Return the request for headers that disagree (``open``) or that people fixed (``fixed``), newest first."""
+    params = {"include_docs": "true", "reduce": "false", "descending": "true", "size": str(size), "state": state}
+    params["startkey"] = as_json(start or [state, HIGH])
+    return CouchRequest("GET", f"{DESIGN}/_list/conflicts/conflicts_by_date", {**params, "endkey": as_json([state])})
+
+
+def conflict(study: str) -> CouchRequest:
+    """Return the request for what the instances of one study say of the attributes that disagree."""
+    return CouchRequest("GET", f"{DESIGN}/_list/conflict/_all_docs", {"include_docs": "true", **ids(study)})
+
+
+def patient_studies(patient: str) -> CouchRequest:
+    """Return the request for the studies with a Patient ID."""
+    params = {**between([patient], [patient]), "reduce": "false"}
+    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_patient_id", params)

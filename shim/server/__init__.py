@@ -1,0 +1,1 @@
+"""gunicorn and WSGI: settings, the worker of threads, proxy headers, Server-Timing."""

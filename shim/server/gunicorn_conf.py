@@ -1,0 +1,53 @@
+"""gunicorn's settings: several worker processes of many threads, since requests mostly wait for the database.
+
+gunicorn --config python:dicouch.server.gunicorn_conf
+"""
+
+import os
+from pathlib import Path
+
+from gunicorn.http import message
+
+from dicouch.server.worker import bound
+
+
+def _number(name, default):
+    text = os.environ.get(name, "").strip()
+    if text and (not text.isdigit() or int(text) < 1):
+        raise ValueError(f"{name} must be a whole number above 0, not {text!r}")
+    return int(text) if text else default
+
+
+wsgi_app = "dicouch.app:create_app()"
+bind = os.environ.get("SHIM_BIND") or "127.0.0.1:5985"
+worker_class = "dicouch.server.worker.Worker"
+workers = _number("WEB_CONCURRENCY", min(8, max(2, os.cpu_count() or 1)))
+# A client that reads or sends slowly holds one. They are made when they are needed, and those that wait cost little.
+threads = _number("SHIM_THREADS", 256)
+# gunicorn's threads and its connections that wait for a next request, of one worker.
+worker_connections = threads + 1000
+# Seconds after which a connection ends on which nothing moves; see shim/server/worker.py for what a slow reader needs.
+stalled = _number("SHIM_STALLED", 600)
+# Loaded once, before the workers fork: they start at once and share the memory of pydicom's dictionaries.
+preload_app = True
+# Workers notify the master from a thread of their own: only a hung process is stopped, not a long transfer.
+timeout = 60
+graceful_timeout = 20
+# Viewers fetch hundreds of frames in a row; proxies keep connections open for a minute or so.
+keepalive = 75
+# UID lists make long queries. gunicorn's own bound of 8,190 characters is a constant; shim/app.py has one that answers.
+limit_request_line = message.MAX_REQUEST_LINE = 256 << 10
+# Heartbeats are files: in memory, they do not wait for a busy disk.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+loglevel = os.environ.get("SHIM_LOG") or "warning"
+accesslog = "-" if loglevel in ("info", "debug") else None
+errorlog = "-"
+proc_name = "dicouch"
+# No management socket in the home folder: signals are enough.
+control_socket_disable = True
+
+
+def when_ready(server):
+    """Bound what stalled clients cost, before the workers accept the first."""
+    for listener in server.LISTENERS:
+        bound(listener.sock, stalled)

@@ -1,0 +1,84 @@
+"""What a request cost (``Server-Timing``): the time in CouchDB and in the shim, and what CouchDB was asked."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import Response, g, has_app_context
+
+from dicouch.rewrite.plan import HIGH
+
+# Headers must stay short: so many requests are told one by one, and so much of each.
+MOST_ENTRIES = 8
+LONGEST_DESCRIPTION = 160
+
+
+@dataclass
+class Trace:
+    """The requests to CouchDB that one request of a client led to.
+
+    Attributes
+    ----------
+    started : float
+        `time.perf_counter` at the beginning.
+    asked : list of (str, float)
+        Method and target of each, and the seconds until its answer was read.
+    """
+
+    started: float = field(default_factory=time.perf_counter)
+    asked: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def couch(self) -> float:
+        """Seconds in CouchDB."""
+        return sum(seconds for _request, seconds in self.asked)
+
+
+def begin() -> None:
+    """Begin to measure the current request."""
+    g.trace = Trace()
+
+
+def observe(request: str, seconds: float) -> None:
+    """Take note of a request to CouchDB, or of more seconds of the last one."""
+    if has_app_context() and "trace" in g:
+        asked = g.trace.asked
+        if asked and asked[-1][0] == request:
+            seconds += asked.pop()[1]
+        asked.append((request, seconds))
+
+
+def add_header(response: Response) -> Response:
+    """Add ``Server-Timing`` (https://www.w3.org/TR/server-timing/), durations in milliseconds."""
+    trace = g.get("trace")
+    if trace is not None:
+        total = time.perf_counter() - trace.started
+        entries = [f"couch;dur={trace.couch * 1000:.2f}", f"shim;dur={max(0, total - trace.couch) * 1000:.2f}"]
+        entries += [
+            f'ask;dur={seconds * 1000:.2f};desc="{quoted(described(request))}"'
+            for request, seconds in trace.asked[:MOST_ENTRIES]
+        ]
+        response.headers["Server-Timing"] = ", ".join(entries)
+    return response
+
+
+def described(request: str) -> str:
+    """Return the function, the view and the key range of a request."""
+    method, _, target = request.partition(" ")
+    parts = urlsplit(target)
+    params = dict(parse_qsl(parts.query))
+    path = parts.path.partition("/_design/dicom/")[2] or parts.path.rpartition("/")[2]
+    keys = f" {params.get('startkey', '')}..{params.get('endkey', '')}" if "startkey" in params else ""
+    one = f" {params['key']}" if "key" in params else ""
+    return f"{method} {path}{keys}{one}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as it may stand in a quoted string of a header."""
+    text = text if len(text) <= LONGEST_DESCRIPTION else text[: LONGEST_DESCRIPTION - 3] + "..."
+    text = text.replace(HIGH, "~")
+    text = re.sub("[^ -~]", "?", text)
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,1 @@
+"""Where Part 10 bytes live."""

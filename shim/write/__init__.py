@@ -1,0 +1,1 @@
+"""Storing, deleting and fixing instances and their headers."""

@@ -1,0 +1,138 @@
+"""The body of a store request, read as one part an instance (PS3.18 10.5.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+
+from dicouch.dicom.build import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
+from dicouch.dicom.media.multipart import CHUNK, Part, iter_parts
+from dicouch.dicom.media.negotiate import MalformedMediaType, MediaType, parse_media_type
+from dicouch.errors import DicomWebError
+from dicouch.write.outcome import Outcome
+
+SINGLE = METADATA | {DICOM}
+SPOOL_LIMIT = 1 << 20
+
+
+class Limited:
+    """A request body that is refused once it is longer than the site allows, and where it ends too early.
+
+    Parameters
+    ----------
+    stream : file object
+    limit : int
+        Bytes.
+    length : int or None
+        Bytes that the request says it has: a client that goes away midway leaves fewer, which are no instance.
+    """
+
+    def __init__(self, stream, limit: int, length: int | None = None):
+        self._stream = stream
+        self._left = limit
+        self._limit = limit
+        self._length = length
+        self._passed = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Read; DicomWebError 413 once the limit is passed, 400 for an early end, both after what precedes them."""
+        if self._passed:
+            raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
+        piece = self._stream.read(size)
+        if len(piece) > self._left:
+            self._passed = True
+            return piece[: self._left] or self.read()
+        self._left -= len(piece)
+        if not piece and size and self._length is not None and self._limit - self._left < self._length:
+            raise DicomWebError(400, f"the body ends after {self._limit - self._left} of {self._length} bytes")
+        return piece
+
+
+def content_type(text: str) -> MediaType:
+    """Return the media type of the request's body.
+
+    Raises
+    ------
+    DicomWebError
+        415 for one that cannot be stored.
+    """
+    try:
+        media = parse_media_type(text)
+        inner = media.item_type if "type" in media.params else DICOM
+    except MalformedMediaType as problem:
+        raise DicomWebError(415, f"Content-Type: {problem}") from problem
+    if media.essence in SINGLE:
+        return media
+    if media.essence != "multipart/related":
+        raise DicomWebError(415, f"{text[:80]!r} cannot be stored; multipart/related or {DICOM} can")
+    if inner not in SINGLE:
+        raise DicomWebError(415, f"parts of type {inner[:80]!r} cannot be stored; {', '.join(sorted(SINGLE))} can")
+    return media
+
+
+def instances(
+    stream, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str = ""
+) -> Iterator[Part | Outcome]:
+    """Yield the instances of a request body, each as soon as it is complete.
+
+    Parameters
+    ----------
+    stream : file object
+        The body.
+    text : str
+        The request's ``Content-Type``.
+    max_size : int
+        Most bytes of an instance; a larger one comes without a file and with ``too_large``.
+    max_parts : int
+        Most instances of a request.
+    folder : str or None
+        Where large parts are spooled.
+    base : str
+        URL of the request, to which the locations of bulk data may be relative.
+
+    Returns
+    -------
+    iterator of Part or Outcome
+        A part is a Part 10 file, received or built; an outcome tells why there is none.
+
+    Raises
+    ------
+    DicomWebError
+        415 for a body that cannot be stored, 400 for metadata that cannot be read.
+    MalformedMultipart
+        When the body ends early or is none; after the last complete part.
+    """
+    media = content_type(text)
+    if media.is_multipart:
+        inner = parse_media_type(media.params.get("type", DICOM))
+        most, largest = (max_parts, max_size) if inner.essence == DICOM else (None, max(max_size, METADATA_LIMIT))
+        parts = iter_parts(
+            stream, text, spool_limit=SPOOL_LIMIT, max_part_size=largest, max_parts=most, directory=folder
+        )
+    else:
+        inner = media
+        largest = max_size if media.essence == DICOM else max(max_size, METADATA_LIMIT)
+        parts = iter((_single(stream, media, largest, folder),))
+    if inner.essence == DICOM:
+        yield from parts
+    else:
+        yield from assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
+
+
+def _single(stream, media: MediaType, max_size: int, folder: str | None) -> Part:
+    """Return a body that is no multipart: one instance, or metadata whose bulk data are all inline."""
+    file = SpooledTemporaryFile(max_size=SPOOL_LIMIT, dir=folder)  # the part closes it
+    digest = hashlib.sha256()
+    size = 0
+    while piece := stream.read(CHUNK):
+        size += len(piece)
+        if size <= max_size:
+            digest.update(piece)
+            file.write(piece)
+    headers = {"content-type": str(media)}
+    if size > max_size:
+        file.close()
+        return Part(1, headers, None, size, too_large=True)
+    file.seek(0)
+    return Part(1, headers, file, size, digest.hexdigest())

@@ -1,0 +1,81 @@
+"""Deleting a study, a series or an instance: documents, bytes and what the headers say."""
+
+from __future__ import annotations
+
+from dicouch.couch.client import Couch, CouchError
+from dicouch.errors import DicomWebError
+from dicouch.read.retrieve import describe
+from dicouch.rewrite import requests
+from dicouch.store.places import Bytes
+from dicouch.write.headers import Headers, Merged
+
+# Documents in one deletion request.
+BATCH = 500
+ROUNDS = 20
+
+
+class Deleter:
+    """Deletes for one request.
+
+    Parameters
+    ----------
+    couch : Couch
+    store : Bytes
+    merged : Merged
+        What the process knows of the headers.
+    authorization : str or None
+        The client's own credentials.
+    """
+
+    def __init__(self, couch: Couch, store: Bytes, merged: Merged, authorization: str | None = None):
+        self.couch = couch
+        self.store = store
+        self.authorization = authorization
+        self.headers = Headers(couch, merged, authorization)
+
+    def delete(self, study: str, series: str | None = None, instance: str | None = None) -> int:
+        """Delete all instances of a resource, their bytes, and the headers that have no instance left.
+
+        An instance stored meanwhile stays, and its headers are made anew.
+
+        Returns
+        -------
+        int
+            How many instances were deleted.
+
+        Raises
+        ------
+        DicomWebError
+            404 if there is no such resource; 503 if others write the same instances all the time.
+        """
+        deleted = 0
+        for _round in range(ROUNDS):
+            listed = self._instances(study, series, instance)
+            if not listed:
+                break
+            for start in range(0, len(listed), BATCH):
+                deleted += self._delete(listed[start : start + BATCH])
+        else:
+            raise DicomWebError(503, "the instances are being written by others", {"Retry-After": "5"})
+        if not deleted:
+            raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
+        self.headers.rebuild(study)
+        return deleted
+
+    def _instances(self, study: str, series: str | None, instance: str | None) -> list[dict]:
+        request = requests.instance_files(study, series, instance)
+        return self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
+            "rows"
+        ]
+
+    def _delete(self, rows: list[dict]) -> int:
+        docs = [{"_id": row["id"], "_rev": row["rev"], "_deleted": True} for row in rows]
+        answer = self.couch.json("POST", "_bulk_docs", body={"docs": docs}, authorization=self.authorization)
+        gone = 0
+        for row, told in zip(rows, answer, strict=True):
+            if "error" not in told:
+                gone += 1
+                self.store.discard(row["file"])
+            elif told["error"] != "conflict":
+                raise CouchError(403, told["error"], told.get("reason", ""))
+        return gone
