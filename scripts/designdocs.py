@@ -16,6 +16,8 @@ from dicouch.rewrite import extended as attributes
 from dicouch.scripts.connection import CommandError
 
 FOLDER = Path(str(files("dicouch.designdocs")))
+# What a map function sees of the tables.
+VIEW_TABLES = "views/lib/tables/"
 # What decides the contents of a view index: a change elsewhere leaves the stored index valid.
 INDEX_FIELDS = ("views", "options", "language")
 
@@ -28,7 +30,7 @@ def is_source(path, folder):
     """
     path = Path(path)
     for name in path.relative_to(folder).parts:
-        if name.startswith((".", "#", "__")) or name.endswith(("~", ".orig", ".rej", ".bak")):
+        if name.startswith((".", "#", "__")) or name.endswith(("~", ".orig", ".rej", ".bak", ".md")):
             return False
     return not path.is_dir() or any(is_source(child, folder) for child in path.rglob("*") if child.is_file())
 
@@ -81,10 +83,25 @@ def load(folder):
     document.setdefault("language", "javascript")
     if not str(document["_id"]).startswith("_design/"):
         raise CommandError(f"{folder / '_id'}: {document['_id']!r} does not start with _design/")
+    _make_modules_of_tables(document)
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
     readable = document.get("version")
     document["version"] = f"{readable}+{digest}" if readable else digest
     return document
+
+
+def _make_modules_of_tables(document):
+    """Turn each table (`tables/*.json`) into a module; those that views require stand below `views/lib` too."""
+    tables = document.get("tables")
+    if not tables:
+        return
+    modules = {name: f"module.exports = {json.dumps(table, ensure_ascii=False)};" for name, table in tables.items()}
+    document["tables"] = modules
+    views = document.get("views", {})
+    text = json.dumps(views)
+    seen = {name: source for name, source in modules.items() if f"{VIEW_TABLES}{name}'" in text}
+    if seen:
+        views.setdefault("lib", {})["tables"] = seen
 
 
 def load_all(root=FOLDER):

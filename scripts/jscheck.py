@@ -19,7 +19,7 @@ import quickjs
 import tree_sitter
 import tree_sitter_javascript
 
-from dicouch.scripts.designdocs import is_source
+from dicouch.scripts.designdocs import VIEW_TABLES, is_source
 
 BUILTIN_REDUCES = ("_count", "_sum", "_stats")
 FUNCTION_FOLDERS = ("lists", "shows", "updates", "filters")
@@ -93,6 +93,8 @@ def check(folder):
         if path.is_file() and is_source(path, folder):
             files[path.relative_to(folder).with_suffix("").as_posix()] = path
     modules = {field for field in files if not is_function(field)}
+    tables = [path.stem for path in (folder / "tables").glob("*.json")]
+    modules |= {place + name for name in tables for place in ("tables/", VIEW_TABLES)}
     findings = []
     for field, path in files.items():
         source = path.read_text("utf-8")

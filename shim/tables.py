@@ -1,22 +1,19 @@
-"""Which attributes belong to a study and which to a series: the design document's ``views/lib/attributes.js``."""
+"""The tables that the design document and the shim share, ``designdocs/dicom/tables``: plain data, read once."""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
+from typing import Any
 
 import orjson
 
-FOLDER = Path(str(files("dicouch.designdocs"))) / "dicom"
+
+def read_table(name: str) -> dict[str, Any]:
+    """Return a table of the design document; ``tables/README.md`` says what is in each."""
+    return orjson.loads((files("dicouch.designdocs") / "dicom" / "tables" / f"{name}.json").read_bytes())
 
 
-def read_table(name: str, folder: str = "views/lib") -> dict:
-    """Return a table of the design document: a module that is JSON behind ``module.exports =``."""
-    text = (FOLDER / folder / f"{name}.js").read_text(encoding="utf-8").partition("module.exports =")[2]
-    return orjson.loads(text.strip().removesuffix(";"))
-
-
-_LEVELS = read_table("attributes")
+_LEVELS = read_table("levels")
 STUDY_TAGS = frozenset(_LEVELS["study"])
 SERIES_TAGS = frozenset(_LEVELS["series"])
 # What the headers of both show besides, though every instance may say otherwise.
@@ -25,6 +22,6 @@ BESIDE_TAGS = frozenset(_LEVELS["beside"])
 ROW_TAGS = frozenset(_LEVELS["instance"]) | {"00083002"}
 
 
-def pick(dataset: dict, tags: frozenset[str]) -> dict:
+def pick(dataset: dict[str, Any], tags: frozenset[str]) -> dict[str, Any]:
     """Return the attributes of `dataset` (DICOM JSON Model) that `tags` names."""
     return {tag: dataset[tag] for tag in dataset if tag in tags}

@@ -2,5 +2,5 @@ function (newDoc, oldDoc, userCtx, secObj) {
   if (newDoc._deleted || newDoc._id.charAt(0) === '_') {
     return;
   }
-  require('lib/validate').check(newDoc);
+  require('lib/headers/validate').check(newDoc);
 }

@@ -1,7 +1,7 @@
 """Metadata: data sets without bulk data (PS3.18 10.4.1.1.2).
 
 What nobody corrected is what the documents say, and they are read as they are. What a header says otherwise than its
-instances is laid over by the list of the design document (``lib/metadata.js``). docs/architecture.md has the figures.
+instances is laid over by the list of the design document (``lib/metadata``). docs/architecture.md has the figures.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from dicouch.read.fingerprints import digest_of, revision, revisions
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
 
-# What the list sends in place of an instance whose data set is an attachment; see ``lib/metadata.js``. Quotes inside
+# What the list sends in place of an instance whose data set is an attachment; see ``lib/metadata``. Quotes inside
 # JSON strings are escaped, so it can be nothing else.
 ELSEWHERE = b'{"datasetAttachment":'
 # Of what is made before the answer begins; a longer one begins before all of it is read.
 LARGEST = 4 << 20
 PIECE = 1 << 18
-# A name that a JavaScript engine puts before all others (``lib/metadata.js``), and so a database that runs in one.
+# A name that a JavaScript engine puts before all others (``lib/metadata``), and so a database that runs in one.
 INDEX = re.compile(rb'"[1-9]\d{7}":')
 
 
@@ -172,7 +172,7 @@ def attached(
     Parameters
     ----------
     values, items : optional
-        What is laid over it, and items for its Original Attributes Sequence; see ``lib/modified.js``.
+        What is laid over it, and items for its Original Attributes Sequence; see ``lib/metadata/modified.js``.
     """
     dataset = orjson.loads(reader.dataset(document_id))
     dataset.update(values or {})

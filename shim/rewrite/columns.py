@@ -1,4 +1,4 @@
-"""Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5): the twin of ``lib/fields.js``.
+"""Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5): twin of ``lib/search/fields``.
 
 Where the range of an index decides which rows the answer has, they come straight from the view: a list function would
 match nothing, and costs as much again as the view.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from dicouch.tables import SERIES_TAGS, STUDY_TAGS, read_table
 
-_TABLES = read_table("returned", "lib")
+_TABLES = read_table("returned")
 REQUIRED, CONDITIONAL = _TABLES["required"], _TABLES["conditional"]
 CHARACTER_SET = {"vr": "CS", "Value": ["ISO_IR 192"]}
 MODALITIES = "00080061"

@@ -46,7 +46,7 @@ class Query:
     Attributes
     ----------
     keys : dict
-        The matching keys as the tree ``lib/match.js`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
+        The matching keys as the tree ``lib/match`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
     include : dict or str
         What is asked for besides the required attributes: ``{tag: True}``, or a tree of a sequence's attributes, or
         ``"all"``.
@@ -88,7 +88,7 @@ class Query:
         return {**dict.fromkeys(self.of_level(level), True), **asked}
 
     def fields(self, level: str, only: bool = False) -> dict:
-        """Return what rows of `level` have, as ``lib/fields.js`` reads it.
+        """Return what rows of `level` have, as ``lib/search/fields.js`` reads it.
 
         Parameters
         ----------

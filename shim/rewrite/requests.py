@@ -75,7 +75,7 @@ def list_request(name: str, chosen: Range, query: dict, *, limit: int | None = N
     name : str
     chosen : Range
     query : dict
-        What the list function reads; see ``lib/search.js``.
+        What the list function reads; see ``lib/search/search.js``.
     limit, skip : int
         Of the view's rows, where the range decides which studies match.
     """
@@ -111,7 +111,7 @@ def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: d
     chosen : Range
     paging : Paging
     fields : dict or None
-        What the rows have, as ``lib/fields.js`` reads it; None for ids alone.
+        What the rows have, as ``lib/search/fields.js`` reads it; None for ids alone.
     """
     match = residual(query, chosen, level)
     page = {"match": match, "fields": fields, "offset": paging.offset, "limit": paging.limit, "sort": chosen.sort}
@@ -140,7 +140,7 @@ def decides(query: Query, chosen: Range, level: str) -> bool:
 
 
 def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
-    """Return the request for one page of patients; see ``lib/patients.js``."""
+    """Return the request for one page of patients; see ``lib/search/patients.js``."""
     match = {tag: key for tag, key in query.keys.items() if tag not in chosen.covered}
     include = query.include if query.include == "all" else {**dict.fromkeys(query.keys, True), **query.include}
     page = {"match": match, "fields": {"include": include}, "offset": paging.offset, "limit": paging.limit}
@@ -148,14 +148,14 @@ def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
 
 
 def indexed_members(design: str, chosen: Range, depth: int, leaf: dict) -> CouchRequest:
-    """Return the request for what an index of another design document has in a range; see ``lib/members.js``."""
+    """Return the request for what an index of another design document has in a range; see ``lib/search/members.js``."""
     path = f"{DESIGN}/_list/members/{design.removeprefix('_design/')}/{chosen.view}"
     query = as_json({"depth": depth, "leaf": leaf})
     return CouchRequest("GET", path, {"reduce": "true", "group_level": depth + 1, **chosen.params, "q": query})
 
 
 def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequest:
-    """Return the request for the ids of what matches, found by reading the documents; see ``lib/members.js``."""
+    """Return the request for the ids of what matches, found by reading the documents; see ``lib/search/members.js``."""
     query = {"depth": depth, "type": carrier, "match": match}
     return list_request("members", Range("_all_docs", ids_range, documents=True), query)
 

@@ -20,7 +20,7 @@ MOST_UIDS = 10_000
 
 DATE = r"\d{4}\.?\d{2}\.?\d{2}"
 TIME = r"\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,6})?)?)?"
-# An offset from UTC ends where no further digit follows; lib/temporal.js reads the same.
+# An offset from UTC ends where no further digit follows; lib/match/temporal.js reads the same.
 OFFSET = r"[+-](?:0\d|1[0-4])[0-5]\d(?!\d)"
 DATETIME = rf"\d{{4}}(?:\d{{2}}(?:\d{{2}}(?:\d{{2}}(?:\d{{2}}(?:\d{{2}}(?:\.\d{{1,6}})?)?)?)?)?)?(?:{OFFSET})?"
 ONE = {"DA": DATE, "TM": TIME, "DT": DATETIME}

@@ -1,4 +1,4 @@
-"""``shim/rewrite/columns.py`` and ``lib/fields.js`` make the same row of a data set (PS3.18 Tables 10.6.3-3 to -5)."""
+"""``shim/rewrite/columns.py`` and ``lib/search/fields.js`` make the same row (PS3.18 Tables 10.6.3-3 to -5)."""
 
 import json
 

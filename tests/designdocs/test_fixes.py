@@ -1,4 +1,4 @@
-"""``lib/fixes.js``, ``lib/modified.js``: what a person decides lies over what instances bring, until it is undone."""
+"""``lib/fixes``, ``lib/metadata``: what a person decides lies over what instances bring, until it is undone."""
 
 import copy
 import json
@@ -31,14 +31,14 @@ def header(ddoc, *names):
 
 def fix(ddoc, doc, text, **more):
     request = {"tag": NAME, "value": text, "by": "Ann", "id": "0" * 32, **more}
-    answer = ddoc.call("lib/fixes", "apply", doc, request, AT)
+    answer = ddoc.call("lib/fixes/fixes", "apply", doc, request, AT)
     assert "refused" not in answer, answer
     return answer["header"]
 
 
 def undo(ddoc, doc, **more):
     request = {"tag": NAME, "undo": True, "by": "Bob", "id": "1" * 32, **more}
-    return ddoc.call("lib/fixes", "apply", doc, request, AT)
+    return ddoc.call("lib/fixes/fixes", "apply", doc, request, AT)
 
 
 def without_history(doc):
@@ -214,7 +214,7 @@ def test_modifications_name_the_attributes(ddoc):
 
 def refused(ddoc, doc, **request):
     request = {"by": "Ann", "tag": NAME, "id": "0" * 32, **request}
-    return ddoc.call("lib/fixes", "apply", doc, request, AT).get("refused")
+    return ddoc.call("lib/fixes/fixes", "apply", doc, request, AT).get("refused")
 
 
 def test_refusals(ddoc):
@@ -238,9 +238,13 @@ def test_a_value_that_an_instance_brought_is_taken_as_it_is(ddoc):
 def test_patients_are_kept_apart(ddoc):
     doc = fix(ddoc, header(ddoc), "P1", tag=ID)
     same = {"id": "P1", "issuer": ""}
-    assert ddoc.call("lib/fixes", "apply", doc, {"tag": NAME, "value": "x", "by": "A", "patient": same}, AT)["header"]
+    assert ddoc.call("lib/fixes/fixes", "apply", doc, {"tag": NAME, "value": "x", "by": "A", "patient": same}, AT)[
+        "header"
+    ]
     for other in ({"id": "P1", "issuer": "X"}, {"id": "P2", "issuer": ""}):
-        answer = ddoc.call("lib/fixes", "apply", doc, {"tag": NAME, "value": "x", "by": "A", "patient": other}, AT)
+        answer = ddoc.call(
+            "lib/fixes/fixes", "apply", doc, {"tag": NAME, "value": "x", "by": "A", "patient": other}, AT
+        )
         assert answer == {"header": None}
 
 

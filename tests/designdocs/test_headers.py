@@ -1,4 +1,4 @@
-"""``lib/headers.js``: headers merged from what instances bring, and rebuilt from what is left."""
+"""``lib/headers/merge.js``: headers merged from what instances bring, and rebuilt from what is left."""
 
 import json
 

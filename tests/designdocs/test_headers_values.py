@@ -1,4 +1,4 @@
-"""``lib/headers.js``: which values count as different."""
+"""``lib/headers/merge.js``: which values count as different."""
 
 import pytest
 from pydicom.datadict import dictionary_description, dictionary_VM, dictionary_VR
@@ -68,7 +68,7 @@ def test_a_thousand_values_keep_the_header_small(ddoc):
 
 
 def test_the_dictionary_is_that_of_the_standard(ddoc):
-    ddoc.context.eval("function entry(tag) { return JSON.stringify(require('lib/dictionary')[tag] || null); }")
+    ddoc.context.eval("function entry(tag) { return JSON.stringify(require('tables/dictionary')[tag] || null); }")
     for tag in STUDY_TAGS | SERIES_TAGS:
         number = int(tag, 16)
         expected = [dictionary_description(number), dictionary_VR(number), dictionary_VM(number)]

@@ -1,4 +1,4 @@
-"""``lib/match.js``: attribute matching (PS3.4 C.2.2.2)."""
+"""``lib/match/match.js``: attribute matching (PS3.4 C.2.2.2)."""
 
 import json
 import time

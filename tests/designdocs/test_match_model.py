@@ -1,4 +1,4 @@
-"""``lib/match.js`` against the plain model of PS3.4 C.2.2.2 (``tests/model.py``), on inputs that hypothesis invents."""
+"""``lib/match`` against the plain model of PS3.4 C.2.2.2 (``tests/model.py``), on inputs that hypothesis invents."""
 
 from datetime import UTC
 

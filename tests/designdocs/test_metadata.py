@@ -1,4 +1,4 @@
-"""``lib/metadata.js``: data sets as text, attributes in ascending order (PS3.18 F.2.2)."""
+"""``lib/metadata/metadata.js``: data sets as text, attributes in ascending order (PS3.18 F.2.2)."""
 
 import json
 
@@ -16,7 +16,7 @@ DATASETS = [
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_in_order(ddoc, dataset):
-    text = ddoc.call("lib/metadata", "text", dataset)
+    text = ddoc.call("lib/metadata/metadata", "text", dataset)
     assert json.loads(text) == dataset
     assert list(pairs(text)) == list(pairs(json.dumps(dataset)))
 

@@ -1,10 +1,10 @@
-"""``lib/typed.js``: what a person types, by VR (PS3.5 6.2)."""
+"""``lib/fixes/typed.js``: what a person types, by VR (PS3.5 6.2)."""
 
 import pytest
 
 
 def read(ddoc, vr, text, vm="1"):
-    return ddoc.call("lib/typed", "read", vr, vm, text)
+    return ddoc.call("lib/fixes/typed", "read", vr, vm, text)
 
 
 @pytest.mark.parametrize(

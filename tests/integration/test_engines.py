@@ -16,7 +16,7 @@ CALL = """function (doc, req) {
   return JSON.stringify(JSON.parse(req.query.cases).map(function (value) { return called(value); }));
 }"""
 MATCH = """function (doc, req) {
-  var match = require('lib/match');
+  var match = require('lib/match/match');
   return JSON.stringify(JSON.parse(req.query.cases).map(function (pair) { return match.compile(pair[0])(pair[1]); }));
 }"""
 

@@ -52,7 +52,7 @@ def test_real_files(path):
         before = reread(content)
     except Part10Error:
         pytest.skip("not stored either")
-    # As lib/modified.js says it from the warnings.
+    # As lib/metadata/modified.js says it from the warnings.
     ordered = not any("ascending" in warning or "more than once" in warning for warning in before.warnings)
     result = corrected(content, NAME, NUMBER, COMMENTS, ordered=ordered)
     after = reread(result)

@@ -1,10 +1,10 @@
 function (head, req) {
   // Over the documents of one study: each value of the attributes that disagree, with the series and instances that carry it.
-  var html = require('lib/html');
-  var pages = require('lib/pages');
+  var html = require('lib/pages/html');
+  var pages = require('lib/pages/pages');
 
   function read() {
-    var collect = require('lib/conflicts').collector();
+    var collect = require('lib/pages/conflicts').collector();
     var row;
     while ((row = getRow())) {
       if (row.doc) {

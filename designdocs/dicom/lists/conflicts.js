@@ -1,8 +1,8 @@
 function (head, req) {
   // Over conflicts_by_date, newest first: the studies whose instances disagree, or those that people corrected.
-  var conflicts = require('lib/conflicts');
-  var html = require('lib/html');
-  var pages = require('lib/pages');
+  var conflicts = require('lib/pages/conflicts');
+  var html = require('lib/pages/html');
+  var pages = require('lib/pages/pages');
 
   function read() {
     var size = Math.min(Number(req.query.size) || 50, 1000);

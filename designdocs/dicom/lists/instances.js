@@ -1,4 +1,4 @@
 function (head, req) {
   start({ headers: { 'Content-Type': 'application/json' } });
-  require('lib/search').run('instance', req, getRow, send);
+  require('lib/search/search').run('instance', req, getRow, send);
 }

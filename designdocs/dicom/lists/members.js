@@ -1,4 +1,4 @@
 function (head, req) {
   start({ headers: { 'Content-Type': 'application/json' } });
-  require('lib/members').run(req, getRow, send);
+  require('lib/search/members').run(req, getRow, send);
 }

@@ -1,6 +1,6 @@
 function (head, req) {
-  var metadata = require('lib/metadata');
-  var corrections = require('lib/request').corrections(req);
+  var metadata = require('lib/metadata/metadata');
+  var corrections = require('lib/search/request').corrections(req);
   var base = req.query.base || '';
   var chunk = '[';
   var any = false;

@@ -1,7 +1,7 @@
 function (head, req) {
   // Over the instances of a study or series: which attributes of each differ from what people fixed.
-  var modified = require('lib/modified');
-  var corrections = require('lib/request').corrections(req);
+  var modified = require('lib/metadata/modified');
+  var corrections = require('lib/search/request').corrections(req);
   var found = {};
   var row;
   start({ headers: { 'Content-Type': 'application/json' } });

@@ -1,4 +1,4 @@
 function (head, req) {
   start({ headers: { 'Content-Type': 'application/json' } });
-  require('lib/patients').run(req, getRow, send);
+  require('lib/search/patients').run(req, getRow, send);
 }

@@ -1,4 +1,4 @@
 function (head, req) {
   start({ headers: { 'Content-Type': 'application/json' } });
-  require('lib/search').run('study', req, getRow, send);
+  require('lib/search/search').run('study', req, getRow, send);
 }

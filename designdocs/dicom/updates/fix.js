@@ -1,3 +1,3 @@
 function (doc, req) {
-  return require('lib/fix_request').update(doc, req);
+  return require('lib/fixes/request').update(doc, req);
 }

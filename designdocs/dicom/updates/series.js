@@ -1,3 +1,3 @@
 function (doc, req) {
-  return require('lib/headers').update('series', doc, req);
+  return require('lib/headers/merge').update('series', doc, req);
 }

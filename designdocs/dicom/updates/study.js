@@ -1,3 +1,3 @@
 function (doc, req) {
-  return require('lib/headers').update('study', doc, req);
+  return require('lib/headers/merge').update('study', doc, req);
 }

@@ -51,7 +51,7 @@ def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extend
     Returns
     -------
     list of (Extended, dict)
-        Each with its key, as the tree ``lib/match.js`` reads, under the attribute's first tag.
+        Each with its key, as the tree ``lib/match/match.js`` reads, under the attribute's first tag.
 
     Raises
     ------

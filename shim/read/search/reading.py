@@ -101,7 +101,7 @@ class Reading:
         chosen : Range
         paging : Paging
         fields : dict or None
-            What the rows have, as ``lib/fields.js`` reads it; None for ids alone.
+            What the rows have, as ``lib/search/fields.js`` reads it; None for ids alone.
 
         Returns
         -------

@@ -35,7 +35,7 @@ def needles(match: dict) -> list[list[str]]:
     Parameters
     ----------
     match : dict
-        Matching keys, the tree that ``lib/match.js`` reads.
+        Matching keys, the tree that ``lib/match/match.js`` reads.
 
     Returns
     -------

@@ -5,7 +5,7 @@
 var letters = null;
 
 function plain(letter) {
-  letters = letters || require('views/lib/letters');
+  letters = letters || require('views/lib/tables/letters');
   return Object.prototype.hasOwnProperty.call(letters, letter) ? letters[letter] : letter;
 }
 

@@ -90,7 +90,7 @@ exports.series = function (doc) {
 exports.instance = function (doc) {
   var ids = uids(doc);
   var dataset = {};
-  require('views/lib/attributes').instance.forEach(function (tag) {
+  require('views/lib/tables/levels').instance.forEach(function (tag) {
     if (doc.dataset[tag]) {
       dataset[tag] = doc.dataset[tag];
     }

@@ -1,7 +1,7 @@
 // The _update function `fix`: JSON from programs and from the shim, a form from the page itself.
-var fixes = require('lib/fixes');
-var html = require('lib/html');
-var summary = require('lib/summary');
+var fixes = require('lib/fixes/fixes');
+var html = require('lib/pages/html');
+var summary = require('lib/headers/summary');
 
 var MODALITY = '00080060';
 

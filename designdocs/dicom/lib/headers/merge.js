@@ -1,7 +1,7 @@
 // Study and series headers: the attributes of a level once, merged from whatever the instances bring.
-var attributes = require('views/lib/attributes');
-var compare = require('lib/canonical');
-var summary = require('lib/summary');
+var attributes = require('tables/levels');
+var compare = require('lib/headers/compare');
+var summary = require('lib/headers/summary');
 
 // What a header keeps of values that differ: a study with thousands of them must not outgrow its document.
 var MOST_VALUES = 50;

@@ -1,6 +1,6 @@
 // The search lists: rows of an index in, one page of a QIDO-RS answer out (PS3.18 10.6).
-var match = require('lib/match');
-var fields = require('lib/fields');
+var match = require('lib/match/match');
+var fields = require('lib/search/fields');
 var rows = require('views/lib/rows');
 
 var HEADER = { study: 'isStudy', series: 'isSeries', instance: 'isInstance' };
@@ -63,7 +63,7 @@ function orderOf(level, id, dataset, places) {
     [places[uids[1]] || 0, rows.number(dataset, '00200013'), uids[2]];
 }
 
-// query: match   keys as a tree (lib/match)            fields  what rows have (lib/fields); null for ids alone
+// query: match   keys as a tree (lib/match/match)            fields  what rows have (lib/search/fields); null for ids alone
 //        offset, limit                                 sort    rows do not come in the order of the answer
 //        rest    go on counting behind the page        among   UIDs of the parents whose rows are wanted, in order
 exports.run = function (level, req, getRow, send) {

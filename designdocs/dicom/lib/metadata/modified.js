@@ -1,5 +1,5 @@
 // What fixes change in an instance, and how the instance tells it (PS3.3 C.12.1.1.9, Original Attributes Sequence).
-var compare = require('lib/canonical');
+var compare = require('lib/headers/compare');
 
 var SEQUENCE = '04000561';
 

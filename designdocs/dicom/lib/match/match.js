@@ -3,8 +3,8 @@
 //   vr 'UN'   the VR is the stored one (private attributes, and those that may have one of several)
 //   fuzzy     names by word and sound            every   all values must be found, not any (C.2.2.2.8)
 //   empty     no value matches too (C.2.2.2.7)   time    tag of the TM that makes one range with this DA (C.2.2.2.5.4)
-var values = require('lib/values');
-var temporal = require('lib/temporal');
+var values = require('lib/match/values');
+var temporal = require('lib/match/temporal');
 
 function stored(attribute) {
   return attribute && Array.isArray(attribute.Value) ? attribute.Value : [];

@@ -1,5 +1,5 @@
 // Metadata lists: instance documents in, the DICOM JSON Model out (PS3.18 10.4.1.1.2, F.2).
-var modified = require('lib/modified');
+var modified = require('lib/metadata/modified');
 
 // An opening quote inside a JSON string is escaped, so this can only be the name of a property and its relative URI.
 var RELATIVE = /"BulkDataURI":"bulkdata\//g;

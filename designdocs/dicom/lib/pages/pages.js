@@ -1,6 +1,6 @@
 // The pages of conflicts: the list of studies, and one study with a form for each attribute that disagrees.
-var html = require('lib/html');
-var typed = require('lib/typed');
+var html = require('lib/pages/html');
+var typed = require('lib/fixes/typed');
 
 var esc = html.escape;
 var MOST_VALUES = 100;

@@ -1,8 +1,8 @@
 // One wanted value against one stored value, for each kind of VR (PS3.4 C.2.2.2.1 to C.2.2.2.5).
 var normalise = require('views/lib/normalise');
-var wildcard = require('lib/wildcard');
-var temporal = require('lib/temporal');
-var fuzzy = require('lib/fuzzy');
+var wildcard = require('lib/match/wildcard');
+var temporal = require('lib/match/temporal');
+var fuzzy = require('lib/match/fuzzy');
 
 // Wild cards have a meaning only in these (PS3.4 C.2.2.2.4).
 var WILD = { AE: 1, CS: 1, LO: 1, LT: 1, PN: 1, SH: 1, ST: 1, UC: 1, UR: 1, UT: 1 };

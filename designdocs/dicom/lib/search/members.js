@@ -1,7 +1,7 @@
 // Which studies, series or instances have an attribute: over grouped rows of an index of _design/dicom-extended, whose keys are
 // [value, study, series, instance], or over all documents where there is no such index.
-var match = require('lib/match');
-var search = require('lib/search');
+var match = require('lib/match/match');
+var search = require('lib/search/search');
 
 // The value of an index row as an attribute that the key can be matched against.
 function attribute(vr, value) {

@@ -1,7 +1,7 @@
 // The list of patients: index rows of studies in, one row a patient out (a resource that PS3.18 does not have; other archives do).
-var match = require('lib/match');
-var fields = require('lib/fields');
-var search = require('lib/search');
+var match = require('lib/match/match');
+var fields = require('lib/search/fields');
+var search = require('lib/search/search');
 var rows = require('views/lib/rows');
 var names = require('views/lib/names');
 var normalise = require('views/lib/normalise');

@@ -1,10 +1,10 @@
 // A person's fix of an attribute: from then on it is the current value of the study or series, until it is undone.
-var levels = require('views/lib/attributes');
-var dictionary = require('lib/dictionary');
-var compare = require('lib/canonical');
-var headers = require('lib/headers');
-var summary = require('lib/summary');
-var typed = require('lib/typed');
+var levels = require('tables/levels');
+var dictionary = require('tables/dictionary');
+var compare = require('lib/headers/compare');
+var headers = require('lib/headers/merge');
+var summary = require('lib/headers/summary');
+var typed = require('lib/fixes/typed');
 
 // They name the documents: another value is another study or series.
 var NEVER = ['0020000D', '0020000E'];

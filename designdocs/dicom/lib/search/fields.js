@@ -1,8 +1,8 @@
 // Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5). shim/rewrite/columns.py is its twin, for
 // rows that come straight from a view; tests/designdocs/test_columns.py holds both together.
-var attributes = require('views/lib/attributes');
-var metadata = require('lib/metadata');
-var returned = require('lib/returned');
+var attributes = require('tables/levels');
+var metadata = require('lib/metadata/metadata');
+var returned = require('tables/returned');
 
 var REQUIRED = returned.required;
 var CONDITIONAL = returned.conditional;

@@ -1,10 +1,10 @@
 // What the instances of one study say, attribute by attribute: each value with the series and instances that carry it.
-var levels = require('views/lib/attributes');
-var dictionary = require('lib/dictionary');
-var compare = require('lib/canonical');
-var fixes = require('lib/fixes');
-var summary = require('lib/summary');
-var typed = require('lib/typed');
+var levels = require('tables/levels');
+var dictionary = require('tables/dictionary');
+var compare = require('lib/headers/compare');
+var fixes = require('lib/fixes/fixes');
+var summary = require('lib/headers/summary');
+var typed = require('lib/fixes/typed');
 
 // Of group 0010, what belongs to the patient at the time of one study (PS3.3 C.7.2.2) and not to all studies of the patient.
 var OF_STUDY = ['00101010', '00101020', '00101030', '00102180', '001021B0', '001021C0', '001021D0', '00102203'];

@@ -1,8 +1,8 @@
 // The headers of a study from its instances alone: after deletions and replacements, or when they are in doubt.
-var levels = require('views/lib/attributes');
-var compare = require('lib/canonical');
-var headers = require('lib/headers');
-var summary = require('lib/summary');
+var levels = require('tables/levels');
+var compare = require('lib/headers/compare');
+var headers = require('lib/headers/merge');
+var summary = require('lib/headers/summary');
 
 var MODALITY = '00080060';
 
