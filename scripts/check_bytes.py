@@ -99,7 +99,7 @@ def main(arguments=None):
         settings = Config.from_environment()
         with choose.database(choose.data_dir(), running=True) as database:
             couch = Couch(database.url, database_name())
-            store = settings.store(couch)
+            store = Bytes.from_config(settings, couch)
             for document in tqdm(documents(couch, options.study), unit=" instances", file=sys.stderr, disable=None):
                 looked += 1
                 if problem := problem_of(store, document, options.digests):

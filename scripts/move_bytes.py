@@ -180,7 +180,7 @@ def main(arguments=None):
             couch = Couch(database.url, database_name())
             roots = [*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)]
             roots = [root for root in roots if root.startswith("/")]
-            target = replace(settings, bytes=options.to, bytes_roots=tuple(roots)).store(couch)
+            target = Bytes.from_config(replace(settings, bytes=options.to, bytes_roots=tuple(roots)), couch)
             summary = move_all(couch, target, options.study)
     except (ValueError, CommandError) as error:
         print(f"move_bytes: {error}", file=sys.stderr)

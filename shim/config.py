@@ -6,9 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dicouch.couch.client import Couch
-from dicouch.store.places import Bytes, LinkStore
-
 
 @dataclass(frozen=True)
 class Config:
@@ -110,7 +107,3 @@ class Config:
         if place != "attachment" and not place.startswith("folder:/"):
             raise ValueError(f"BYTES must be 'attachment' or 'folder:/path', not {place!r}")
         return cls(**values)
-
-    def store(self, couch: Couch) -> Bytes:
-        """Return the places where this site has bytes."""
-        return Bytes(couch, self.bytes, self.bytes_roots, LinkStore(self.link_roots, self.check_links == "yes"))

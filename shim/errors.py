@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from gunicorn.http.errors import NoMoreData, ParseException
-
-# What reading a request's body raises when it comes in chunks that are none, or breaks off between two.
-BROKEN_BODY = (NoMoreData, ParseException)
+from collections.abc import Iterable
 
 NAMES = {
     400: "bad_request",
@@ -40,7 +37,7 @@ class DicomWebError(Exception):
         Further headers of the answer, such as ``Retry-After``.
     """
 
-    def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None):
+    def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
@@ -50,3 +47,9 @@ class DicomWebError(Exception):
     def body(self) -> dict[str, str]:
         """The JSON body of the answer."""
         return {"error": NAMES.get(self.status, "error"), "reason": self.reason}
+
+
+def not_acceptable(offered: Iterable[object]) -> DicomWebError:
+    """Return the 406 that says in which media types a resource can be had (PS3.18 8.7.8)."""
+    there = ", ".join(dict.fromkeys(map(str, offered)))
+    return DicomWebError(406, f"none of the accepted media types is available; there is {there}")

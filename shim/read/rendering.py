@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
-from dicouch.dicom.pixels.formats import animate, encode_picture, frame_times
+from dicouch.dicom.media.negotiate import parse_media_type
+from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_times
 from dicouch.dicom.pixels.icc import profile_of
 from dicouch.dicom.pixels.image import Image, numbers, text
 from dicouch.dicom.pixels.parameters import Rendering
 from dicouch.dicom.pixels.render import picture
-from dicouch.dicom.syntaxes import media_type
+from dicouch.dicom.report import as_html, as_text
+from dicouch.dicom.syntaxes import OCTETS, media_type
 from dicouch.errors import DicomWebError
 from dicouch.read.imaging import image_of
 from dicouch.read.retrieve import Retriever, describe
@@ -23,7 +25,11 @@ from dicouch.rewrite import requests
 _NO_PICTURES = frozenset(
     ("SR", "PR", "KO", "DOC", "SEG", "REG", "RTSTRUCT", "RTPLAN", "RWV", "FID", "AU", "PLAN", "HD")
 )
-DOCUMENT = "00420011"
+DOCUMENT = "00420011"  # Encapsulated Document
+PICTURES = [parse_media_type(name) for name in FORMATS]
+PICTURES_AS_PARTS = [parse_media_type(f'multipart/related; type="{name}"') for name in FORMATS]
+GIF = parse_media_type("image/gif")
+REPORTS = {"text/html": as_html, "text/plain": as_text}
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,14 @@ def animation(found: list[Shot], rendering: Rendering) -> bytes:
     for shot in found:
         times += frame_times(shot.image, [shot.number])
     return animate((shot.picture(rendering) for shot in found), times, len(found))
+
+
+def document_type(document: dict) -> str:
+    """Return the media type of an encapsulated document, as the instance names it (0042,0012)."""
+    try:
+        return parse_media_type(text(document["dataset"], "00420012").lower()).essence
+    except ValueError:
+        return OCTETS
 
 
 def stream_type(document: dict) -> str:

@@ -4,81 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response
+from flask import Response
 from pydicom.encaps import generate_frames
 
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.errors import PixelError
-from dicouch.dicom.pixels.image import SMALL, text
+from dicouch.dicom.pixels.image import SMALL
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
 from dicouch.errors import DicomWebError
+from dicouch.read.frames import LazyPart, all_frames, choose_frames
+from dicouch.read.rendering import DOCUMENT, document_type
 from dicouch.read.retrieve import Retriever, describe, pixel_path
-from dicouch.routes import common
-from dicouch.routes.frames import INSTANCE, Part, all_frames, choose_frames, stream
-
-blueprint = Blueprint("bulkdata", __name__)
-
-DOCUMENT = "00420011"  # Encapsulated Document
-MIME_TYPE = "00420012"
+from dicouch.routes import accept, answers, current, validators
 
 
-@blueprint.get(INSTANCE + "/bulkdata/<path:path>")
-def retrieve_bulkdata(study, series, instance, path):
+def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Response:
     """Retrieve one bulk value, as a part or alone, whole or by range."""
-    common.check_uids(study=study, series=series, instance=instance)
     # Documents have their own media type here, which is none of rendering.
-    ranges = common.accepted()
-    reader = common.reader()
+    ranges = accept.accepted()
+    reader = current.reader()
     document = reader.document(study, series, instance)
-    path, base = path.upper(), common.base_url()
-    value = document["file"].get("bulk", {}).get(path)
-    if value is None:
+    path, base = bulkdata.upper(), current.base_url()
+    found = document["file"].get("bulk", {}).get(path)
+    if found is None:
         raise DicomWebError(404, f"{describe(study, series, instance)} has no bulk data {path[:80]!r}")
-    if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
+    if path == pixel_path(document) and found.get("encapsulated") and document["file"].get("frames"):
         return compressed_pixels(reader, document, ranges, base)
-    kind = kind_of(document, path, value)
-    chosen = common.negotiated(offers(kind, compressed_as(document, value)), ranges)
-    tag = common.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
-    if known := common.unchanged(tag):
+    kind = kind_of(document, path, found)
+    chosen = accept.negotiated(offers(kind, compressed_as(document, found)), ranges)
+    tag = validators.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
+    if known := validators.unchanged(tag):
         return known
-    if value.get("encapsulated"):
-        part = icon(reader, document, path, value, base)
+    if found.get("encapsulated"):
+        part = icon(reader, document, path, found, base)
     else:
         kind = chosen.item_type
         headers = {"Content-Type": kind, "Content-Location": location(document, path, base)}
-        part = headers, *reader.bulk(document, value)
-    return common.multipart_answer(kind, [part], tag=tag) if chosen.is_multipart else common.part_alone(part, tag)
+        part = headers, *reader.bulk(document, found)
+    return answers.multipart_answer(kind, [part], tag=tag) if chosen.is_multipart else answers.part_alone(part, tag)
 
 
-@blueprint.get("/studies/<study>/bulkdata")
-def study_bulkdata(study):
-    """Retrieve all bulk data of a study."""
-    return all_bulkdata(study)
-
-
-@blueprint.get("/studies/<study>/series/<series>/bulkdata")
-def series_bulkdata(study, series):
-    """Retrieve all bulk data of a series."""
-    return all_bulkdata(study, series)
-
-
-@blueprint.get(INSTANCE + "/bulkdata")
-def instance_bulkdata(study, series, instance):
-    """Retrieve all bulk data of an instance."""
-    return all_bulkdata(study, series, instance)
-
-
-def all_bulkdata(study: str, series: str | None = None, instance: str | None = None) -> Response:
+def retrieve_all(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with every bulk value of a resource as parts; compressed pixel data go frame by frame."""
-    common.check_uids(study=study, series=series, instance=instance)
     # Documents have their own media type here, which is none of rendering.
-    ranges = common.accepted()
-    reader = common.reader()
+    ranges = accept.accepted()
+    reader = current.reader()
     found = reader.instances(study, series, instance)
-    base = common.base_url()
+    base = current.base_url()
     there = False
 
-    def all_values() -> Iterator[Part]:
+    def all_values() -> Iterator[LazyPart]:
         nonlocal there
         for one in found:
             document = reader.document(*one.id.split(":"))
@@ -90,11 +65,10 @@ def all_bulkdata(study: str, series: str | None = None, instance: str | None = N
     if first is None:
         what = "bulk data in an acceptable form" if there else "bulk data"
         raise DicomWebError(406 if there else 404, f"there are no {what} in {describe(study, series, instance)}")
-    kind = parse_media_type(first[0]["Content-Type"]).essence
-    return stream([first], parts, parse_media_type(f'multipart/related; type="{kind}"'), one_syntax=False)
+    return answers.streamed(first, parts)
 
 
-def values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[Part]:
+def values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[LazyPart]:
     """Yield the bulk values of an instance for which there is an acceptable form."""
     for path, value in document["file"].get("bulk", {}).items():
         if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
@@ -123,12 +97,14 @@ def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange
     """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
     count = document["file"]["frames"]["count"]
     chosen = choose_frames(reader, document, ranges, single=count == 1)
-    tag = common.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
-    if known := common.unchanged(tag):
+    tag = validators.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
+    if known := validators.unchanged(tag):
         return known
     parts = all_frames(reader, document, chosen.transfer_syntax, base)
     first = next(parts)
-    return stream([first], parts, chosen, tag=tag) if chosen.is_multipart else common.part_alone(first, tag)
+    if chosen.is_multipart:
+        return answers.streamed(first, parts, chosen.transfer_syntax, tag)
+    return answers.part_alone(first, tag)
 
 
 def kind_of(document: dict, path: str, value: dict) -> str:
@@ -138,15 +114,6 @@ def kind_of(document: dict, path: str, value: dict) -> str:
     if path == DOCUMENT:
         return document_type(document)
     return OCTETS
-
-
-def document_type(document: dict) -> str:
-    """Return the media type of an encapsulated document, as the instance names it (0042,0012)."""
-    named = text(document["dataset"], MIME_TYPE).lower()
-    try:
-        return parse_media_type(named).essence
-    except ValueError:
-        return OCTETS
 
 
 def compressed_as(document: dict, value: dict) -> str | None:
@@ -167,7 +134,7 @@ def offers(kind: str, compressed: str | None = None) -> list[MediaType]:
     return [parse_media_type(name) for name in (*multipart, *alone)]
 
 
-def icon(reader: Retriever, document: dict, path: str, value: dict, base: str) -> Part:
+def icon(reader: Retriever, document: dict, path: str, value: dict, base: str) -> LazyPart:
     """Return a small compressed image inside the data set, such as an icon, without its item headers."""
     size, pieces = reader.bulk(document, value)
     if size > SMALL:

@@ -9,7 +9,9 @@ from flask import Blueprint, request, url_for
 from pydicom.datadict import tag_for_keyword
 
 from dicouch.errors import DicomWebError
-from dicouch.routes import common
+from dicouch.routes import answers, current
+from dicouch.routes.uids import check_uid
+from dicouch.services import services
 from dicouch.write.conflicts import Conflicts, Fix
 
 blueprint = Blueprint("conflicts", __name__)
@@ -30,27 +32,25 @@ def list_conflicts():
     if page["next"]:
         key = orjson.dumps(page["next"]).decode()
         following = url_for(".list_conflicts", state=state, limit=size, **{"from": key}, _external=True)
-    return common.json_answer({"studies": page["studies"], "next": following}, media_type="application/json")
+    return answers.json_answer({"studies": page["studies"], "next": following}, media_type="application/json")
 
 
 @blueprint.get("/studies/<study>/conflicts")
 def show_conflicts(study):
     """Show every value of the attributes that disagree within a study, with the series and instances that carry it."""
-    common.check_uids(study=study)
-    return common.json_answer(conflicts().study(study), media_type="application/json")
+    return answers.json_answer(conflicts().study(study), media_type="application/json")
 
 
 @blueprint.post("/studies/<study>/conflicts")
 def decide(study):
     """Correct an attribute of a study, a series or a patient, or undo that."""
-    common.check_uids(study=study)
     answer = conflicts().fix(study, read_fix(request))
-    return common.json_answer(answer, 200, "application/json")
+    return answers.json_answer(answer, 200, "application/json")
 
 
 def conflicts() -> Conflicts:
     """Return what reads and decides for this request."""
-    return Conflicts(common.couch(), common.authorization())
+    return Conflicts(services().couch, current.authorization())
 
 
 def page_of(query) -> tuple[str, list | None]:
@@ -155,7 +155,7 @@ def name_of(by: object) -> str:
     """
     if by is not None and not isinstance(by, str):
         raise DicomWebError(400, "by: the name of a person")
-    if not (by or "").strip() and not common.authorization():
+    if not (by or "").strip() and not current.authorization():
         raise DicomWebError(400, "by: who corrects this?")
     return (by or "").strip()
 
@@ -166,7 +166,7 @@ def series_of(series: object) -> str | None:
         return None
     if not isinstance(series, str):
         raise DicomWebError(400, "series: a UID")
-    common.check_uids(series=series)
+    check_uid("series", series)
     if series == "study":
         raise DicomWebError(400, "series: a UID")
     return series

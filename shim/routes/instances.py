@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 
-from flask import Blueprint, Response, request
+from flask import Response, request
 
 from dicouch.couch import known
-from dicouch.couch.client import CHUNK, CouchError
+from dicouch.couch.client import CouchError
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type
 from dicouch.dicom.media.zip_stream import write_zip
@@ -17,52 +16,33 @@ from dicouch.read import instances as files
 from dicouch.read.ahead import Ahead
 from dicouch.read.neighbours import Around, Keep
 from dicouch.read.retrieve import Retriever, Stored
-from dicouch.routes import common
+from dicouch.routes import accept, answers, current, validators
+from dicouch.routes.instance_answers import as_file
+from dicouch.services import services
 from dicouch.store.places import ATTACHED, LINK
-
-blueprint = Blueprint("wado", __name__)
 
 MULTIPART = parse_media_type('multipart/related; type="application/dicom"; transfer-syntax=*')
 SINGLE = parse_media_type("application/dicom; transfer-syntax=*")
 ZIP = parse_media_type("application/zip")
 
 
-@blueprint.get("/studies/<study>")
-def study(study):
-    """Retrieve a study."""
-    return retrieve(study)
-
-
-@blueprint.get("/studies/<study>/series/<series>")
-def series(study, series):
-    """Retrieve a series."""
-    return retrieve(study, series)
-
-
-@blueprint.get("/studies/<study>/series/<series>/instances/<instance>")
-def instance(study, series, instance):
-    """Retrieve an instance, as multipart or alone."""
-    return retrieve(study, series, instance)
-
-
 def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with whole instances, streamed."""
-    common.check_uids(study=study, series=series, instance=instance)
-    ranges = common.retrieval_accepted()
-    reader = common.reader()
+    ranges = accept.retrieval_accepted()
+    reader = current.reader()
     uids = tuple(uid for uid in (study, series, instance) if uid)
     if instance and (found := known_instance(reader, ":".join(uids))):
         try:
             return answer(reader, found, ranges, uids)
         except (known.Changed, CouchError, DicomWebError):
             reader.check = None
-            common.register().drop(key_of(found[0].id, reader.authorization))
-    if not instance or not common.register().life:
+            services().register.drop(key_of(found[0].id, reader.authorization))
+    if not instance or not services().register.life:
         return answer(reader, reader.instances(study, series, instance), ranges, uids)
-    with Around(common.neighbours(), common.reader(), study, series, "instance") as around:
+    with Around(services().neighbours, current.reader(), study, series, "instance") as around:
         found = reader.instances(study, series, instance)
         if not found[0].changes:
-            keep = keeper(common.register(), reader.authorization)
+            keep = keeper(services().register, reader.authorization)
             keep(found[0], around.asked, around.generation)
             if reader.unfixed:
                 around.read(found[0], keep)
@@ -81,13 +61,13 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
     if len(uids) == 3:
         kinds += files.offers(syntaxes[0], multipart=False)
-    chosen = common.negotiated([*kinds, ZIP], ranges)
+    chosen = accept.negotiated([*kinds, ZIP], ranges)
     if reader.check and chosen.transfer_syntax != syntaxes[0]:
         raise known.Changed
     if chosen is ZIP:
         return zipped(reader, found, ":".join(uids))
     if not chosen.is_multipart:
-        return alone(reader, found[0], chosen.transfer_syntax)
+        return as_file(reader, found[0], chosen.transfer_syntax)
     return multipart(reader, found, ranges)
 
 
@@ -113,7 +93,7 @@ def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
 
     See `dicouch.couch.known` for what makes that exact.
     """
-    entry = common.register().get(key_of(document_id, reader.authorization))
+    entry = services().register.get(key_of(document_id, reader.authorization))
     if entry is None or entry.tag != known.generation():
         return None
     file, digest = entry.document["file"], entry.forms["digest"]
@@ -128,46 +108,9 @@ def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
 
         reader.check = check
     elif reader.store.locate(file) is None:
-        common.register().drop(key_of(document_id, reader.authorization))
+        services().register.drop(key_of(document_id, reader.authorization))
         return None
     return [Stored(document_id, file, digest=digest)]
-
-
-def alone(reader: Retriever, stored: Stored, syntax: str) -> Response:
-    """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
-    if syntax == stored.file["transferSyntax"]:
-        size, pieces = reader.content(stored)
-        if stored.file["store"] != ATTACHED and not stored.changes:
-            pieces = from_file(reader, stored)
-        return common.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
-    tag = common.tag_of(stored.id, stored.tag, syntax)
-    if known := common.unchanged(tag):
-        return known
-    sent = files.deliver(reader, stored, syntax)
-    response = Response(sent.open(), content_type=sent.content_type)
-    response.content_length = sent.size
-    return common.with_validator(response, tag)
-
-
-def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
-    """Return what gives bytes of a file in a folder, where that can be by the system itself (sendfile)."""
-    wrapper = request.environ.get("wsgi.file_wrapper")
-    # gunicorn sends as many bytes as the answer announces; other servers' wrappers go to the end of the file.
-    if request.method != "GET" or not getattr(wrapper, "__module__", "").startswith("gunicorn."):
-        return lambda start, end: reader.open(stored, start, end)
-
-    def pieces(start: int, end: int) -> Iterable[bytes]:
-        path = reader.store.locate(stored.file)
-        try:
-            file = io.FileIO(path) if path else None
-        except FileNotFoundError:
-            file = None
-        if file is None:  # moved meanwhile: found where it is now
-            return reader.open(stored, start, end)
-        file.seek(start)
-        return wrapper(file, CHUNK)
-
-    return pieces
 
 
 def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:
@@ -178,10 +121,10 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
     chooser = files.Chooser(ranges)
     chosen = [(one, syntax) for one in found if (syntax := chooser(one.file["transferSyntax"]))]
     as_stored = all(one.file["transferSyntax"] == syntax for one, syntax in chosen)
-    base = common.base_url()
+    base = current.base_url()
     # Of what is sent: another choice of transfer syntaxes leaves others out.
-    tag = common.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
-    if unchanged := common.unchanged(tag):
+    tag = validators.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
+    if unchanged := validators.unchanged(tag):
         return unchanged
     if as_stored:
         parts = []
@@ -200,7 +143,7 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
             parts = [(headers, size, ahead.opener(number)) for number, (headers, size, _opener) in enumerate(parts)]
         common_syntax = {syntax for _one, syntax in chosen}
         one_syntax = common_syntax.pop() if len(common_syntax) == 1 else None
-        response = common.multipart_answer(files.DICOM, parts, one_syntax, tag)
+        response = answers.multipart_answer(files.DICOM, parts, one_syntax, tag)
     elif reader.check:
         raise known.Changed
     elif len(chosen) == 1:
@@ -208,13 +151,13 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
         sent = files.deliver(reader, *chosen[0])
         headers = {"Content-Type": sent.content_type, "Content-Location": base + sent.stored.path}
         part = headers, sent.size, sent.open
-        response = common.multipart_answer(files.DICOM, [part], sent.transfer_syntax, tag)
+        response = answers.multipart_answer(files.DICOM, [part], sent.transfer_syntax, tag)
     else:
         response = converted(reader, chosen, base)
     if len(chosen) < len(found):
         response.status_code = 206
         missing = len(found) - len(chosen)
-        common.warn(response, f"{missing} instances cannot be had in an acceptable transfer syntax and are left out")
+        answers.warn(response, f"{missing} instances cannot be had in an acceptable transfer syntax and are left out")
     return response
 
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from flask import Blueprint, Response, current_app, request
+from flask import Response, request
 
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
@@ -15,9 +15,8 @@ from dicouch.errors import DicomWebError
 from dicouch.read import metadata
 from dicouch.read.metadata import Metadata
 from dicouch.read.retrieve import describe
-from dicouch.routes import common
-
-blueprint = Blueprint("metadata", __name__)
+from dicouch.routes import accept, current, validators
+from dicouch.services import services
 
 JSON = parse_media_type("application/dicom+json")
 PLAIN_JSON = parse_media_type("application/json")
@@ -28,46 +27,27 @@ OFFERED = [JSON, PLAIN_JSON, XML]
 _LEVEL = 1
 
 
-@blueprint.get("/studies/<study>/metadata")
-def study_metadata(study):
-    """Retrieve the metadata of a study."""
-    return answer(study)
-
-
-@blueprint.get("/studies/<study>/series/<series>/metadata")
-def series_metadata(study, series):
-    """Retrieve the metadata of a series."""
-    return answer(study, series)
-
-
-@blueprint.get("/studies/<study>/series/<series>/instances/<instance>/metadata")
-def instance_metadata(study, series, instance):
-    """Retrieve the metadata of an instance."""
-    return answer(study, series, instance)
-
-
-def answer(study: str, series: str | None = None, instance: str | None = None) -> Response:
+def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with the data sets without bulk data, or with 304 when the client has them."""
-    common.check_uids(study=study, series=series, instance=instance)
-    chosen = common.negotiated(OFFERED)
-    reader = common.reader()
+    chosen = accept.negotiated(OFFERED)
+    reader = current.reader()
     zipped = "gzip" in request.accept_encodings and request.accept_encodings["gzip"] > 0
-    uids, prints, base = (study, series, instance), common.fingerprints(), common.base_url()
+    uids, prints, base = (study, series, instance), services().fingerprints, current.base_url()
 
     def tag_of(fingerprint: str) -> str:
-        return common.tag_of(fingerprint, chosen, base, zipped)
+        return validators.tag_of(fingerprint, chosen, base, zipped)
 
     if request.if_none_match or prints.is_known(*uids):
         tag = tag_of(prints.of(reader, *uids))
-        if found := common.unchanged(tag) or _from_cache(tag, chosen, zipped):
+        if found := validators.unchanged(tag) or _from_cache(tag, chosen, zipped):
             return found
     found = prints.learn(reader, uids, lambda: metadata.read(reader, *uids, base))
     tag = tag_of(found.fingerprint)
-    return common.unchanged(tag) or _made(found, tag, chosen, zipped, uids)
+    return validators.unchanged(tag) or _made(found, tag, chosen, zipped, uids)
 
 
 def _from_cache(tag: str, chosen: MediaType, zipped: bool) -> Response | None:
-    kept = current_app.extensions["dicouch"]["cache"].get(tag)
+    kept = services().cache.get(tag)
     return None if kept is None else _response([kept], tag, chosen, zipped)
 
 
@@ -76,7 +56,7 @@ def _response(body: Iterable[bytes], tag: str, chosen: MediaType, zipped: bool) 
     response = Response(body, content_type=kind)
     if zipped:
         response.headers["Content-Encoding"] = "gzip"
-    return common.with_validator(response, tag)
+    return validators.with_validator(response, tag)
 
 
 def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tuple) -> Response:
@@ -92,7 +72,7 @@ def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tupl
     if found.whole is None:
         return _response(_kept(tag, body), tag, chosen, zipped)
     answer = b"".join(body)
-    current_app.extensions["dicouch"]["cache"].put(tag, answer)
+    services().cache.put(tag, answer)
     return _response([answer], tag, chosen, zipped)
 
 
@@ -116,7 +96,7 @@ def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _kept(tag: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the pieces of an answer, and keep the whole when it is small enough."""
-    cache = current_app.extensions["dicouch"]["cache"]
+    cache = services().cache
 
     def passing() -> Iterator[bytes]:
         kept: list[bytes] = []

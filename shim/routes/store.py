@@ -10,20 +10,20 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from flask import Blueprint, Response, current_app, request
+from flask import Response, request
 
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.multipart import MalformedMultipart, Part, TooManyParts
 from dicouch.dicom.media.negotiate import parse_media_type
-from dicouch.errors import BROKEN_BODY, DicomWebError
-from dicouch.routes import common
+from dicouch.errors import DicomWebError
+from dicouch.routes import accept, answers, current
+from dicouch.server.broken_body import BROKEN_BODY
+from dicouch.services import services
 from dicouch.write import body as stow_body
 from dicouch.write.answer import location_of, response_dataset, status_of, warnings
 from dicouch.write.ingest import SMALL, Ingest, Received
 from dicouch.write.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
 from dicouch.write.pace import Pace
-
-blueprint = Blueprint("stow", __name__)
 
 LOG = logging.getLogger(__name__)
 
@@ -38,19 +38,6 @@ BATCH = 32
 # A body with no more than this around an instance mostly holds no other.
 ALONE = 1024
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
-
-
-@blueprint.post("/studies")
-def store_studies():
-    """Store instances of any study (PS3.18 10.5.1)."""
-    return store(None)
-
-
-@blueprint.post("/studies/<study>")
-def store_study(study):
-    """Store instances of one study."""
-    common.check_uids(study=study)
-    return store(study)
 
 
 class Upload:
@@ -129,26 +116,26 @@ class Upload:
                 part.close()
 
 
-def store(study: str | None) -> Response:
-    """Store every instance of the request that can be, and say what became of each."""
-    chosen = common.negotiated(OFFERED)
+def store(study: str | None = None) -> Response:
+    """Store the instances of the request, of one study or of any (PS3.18 10.5.1), and say what became of each."""
+    chosen = accept.negotiated(OFFERED)
     outcomes, complaint = receive(study)
     if not outcomes:
         raise DicomWebError(400, f"the request holds no instance: {complaint or 'it has no part'}")
-    dataset = response_dataset(outcomes, study, common.base_url())
+    dataset = response_dataset(outcomes, study, current.base_url())
     status = status_of(outcomes, complaint)
     if chosen is XML:
         response = Response(dataset_to_xml(dataset), status, content_type="application/dicom+xml")
     else:
-        response = common.json_answer(dataset, status, str(chosen))
+        response = answers.json_answer(dataset, status, str(chosen))
     if status == 503:
         response.headers["Retry-After"] = "10"
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="dicouch"'
-    if location := location_of(outcomes, common.base_url()):
+    if location := location_of(outcomes, current.base_url()):
         response.headers["Content-Location"] = location
     for text in warnings(outcomes, complaint):
-        common.warn(response, text)
+        answers.warn(response, text)
     return response
 
 
@@ -162,17 +149,15 @@ def receive(study: str | None) -> tuple[list[Outcome], str]:
     complaint : str
         What broke the body off; empty if it was whole.
     """
-    settings = common.config()
+    settings = services().config
     if (request.content_length or 0) > settings.max_request_size:
         raise DicomWebError(413, f"the request is longer than the {settings.max_request_size} bytes this server takes")
     stow_body.content_type(request.headers.get("Content-Type", ""))
     check_space(settings)
-    ours = current_app.extensions["dicouch"]
+    ours = services()
     overwrite = settings.duplicates == "overwrite"
-    ingest = Ingest(
-        common.couch(), common.store(), ours["merged"], study, overwrite, common.authorization(), ours["shared"]
-    )
-    upload = Upload(ingest, ours["pace"], request.content_length)
+    ingest = Ingest(ours.couch, ours.store, ours.merged, study, overwrite, current.authorization(), ours.shared)
+    upload = Upload(ingest, ours.pace, request.content_length)
     complaint = ""
     limited = False  # instances that the site's limits cut off are failures, which a client looks for in the answer
     try:

@@ -19,13 +19,12 @@ from dicouch.dicom.media.negotiate import (
 )
 from dicouch.dicom.pixels.formats import FORMATS
 from dicouch.dicom.pixels.parameters import parse_uri_rendering
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.instances import DICOM, offers
-from dicouch.read.rendering import kind_of_document, stream_type
-from dicouch.routes import common
-from dicouch.routes.bulkdata import document_type
-from dicouch.routes.instances import alone
-from dicouch.routes.rendered import REPORTS, one
+from dicouch.read.rendering import REPORTS, document_type, kind_of_document, stream_type
+from dicouch.routes import accept, current
+from dicouch.routes.instance_answers import as_file, as_rendered
+from dicouch.routes.uids import check_uid
 
 blueprint = Blueprint("wado_uri", __name__)
 
@@ -51,7 +50,7 @@ def wado_uri():
     for name, uid in uids.items():
         if not uid:
             raise DicomWebError(400, f"the parameter {name}UID is missing")
-    common.check_uids(**uids)
+        check_uid(name, uid)
     for name, reason in REFUSED.items():
         if query.get(name, "no").lower() not in ("no", ""):
             raise DicomWebError(400, reason)
@@ -60,17 +59,17 @@ def wado_uri():
     except MalformedMediaType as problem:
         raise DicomWebError(400, f"charset: {problem}") from problem
     rendering = parse_uri_rendering(query)
-    reader = common.reader()
+    reader = current.reader()
     document = reader.document(*uids.values())
     kind = kind_of_document(document)
     syntax = query.get("transferSyntax")
     chosen = choose(acceptable(syntax), offered(document, kind, syntax))
     if chosen is None:
-        raise common.not_acceptable([str(offer) for offer in offered(document, kind, None)])
+        raise not_acceptable(offered(document, kind, None))
     if chosen.essence == DICOM:
-        return alone(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
+        return as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
     numbers = frame_number(document, kind)
-    return one(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
+    return as_rendered(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
 
 
 def acceptable(syntax: str | None) -> list[MediaRange]:
@@ -91,7 +90,7 @@ def acceptable(syntax: str | None) -> list[MediaRange]:
         ranges = parse_accept(named)
     except MalformedMediaType as problem:
         raise DicomWebError(400, f"contentType: {problem}") from problem
-    ranges = ranges or common.accepted() or [MediaRange("application", "dicom")]
+    ranges = ranges or accept.accepted() or [MediaRange("application", "dicom")]
     if all(one.essence == "*/*" for one in ranges):
         ranges = [MediaRange("application", "dicom")]
     if mixes_dicom_and_rendered(ranges):

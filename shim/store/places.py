@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from dicouch.config import Config
 from dicouch.couch.client import CHUNK, Answer, Couch, CouchError, segment
 from dicouch.errors import DicomWebError
 
@@ -321,6 +322,12 @@ class Bytes:
         others = [FolderStore(root) for root in roots if self.folder is None or Path(root) != self.folder.root]
         self._folders = ([self.folder] if self.folder else []) + others
         self._links = links or LinkStore(())
+
+    @classmethod
+    def from_config(cls, config: Config, couch: Couch) -> Bytes:
+        """Return the places where a site has bytes."""
+        links = LinkStore(config.link_roots, config.check_links == "yes")
+        return cls(couch, config.bytes, config.bytes_roots, links)
 
     def keep(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of a new instance, unless they go to the database with its document.

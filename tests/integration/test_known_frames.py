@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 
 import pytest
 import requests
@@ -35,9 +36,10 @@ class Site:
         self.apps = [create_app(Config(self.root, name, **settings)) for _each in range(2)]
         self.asked: list[str] = []
         for app in self.apps:
-            app.extensions["dicouch"]["couch"].observe = lambda asked, seconds: self.asked.append(asked)
+            app.extensions["dicouch"].couch.observe = lambda asked, seconds: self.asked.append(asked)
             # What is read in the background is there when the answer is.
-            app.extensions["dicouch"]["neighbours"] = Neighbours(submit=lambda job, *arguments: job(*arguments))
+            at_once = Neighbours(submit=lambda job, *arguments: job(*arguments))
+            app.extensions["dicouch"] = replace(app.extensions["dicouch"], neighbours=at_once)
 
     def get(self, path: str, headers: dict, worker: int = 0):
         """Return an answer, and what the database was asked for it."""

@@ -42,7 +42,7 @@ def reader_of(database: str) -> Retriever:
     root, _, name = database.rpartition("/")
     app = create_app(Config(root, name))
     parts = app.extensions["dicouch"]
-    return Retriever(parts["couch"], parts["bytes"])
+    return Retriever(parts.couch, parts.store)
 
 
 def uids_of(path: str) -> tuple[str | None, ...]:

@@ -104,7 +104,7 @@ def test_those_behind_the_beginning_are_read_ahead_from_the_second_on(site, way,
 def test_an_index_that_lags_does_not_delay_the_first_answer(site, monkeypatch):
     waiting = []
     for app in site.apps:
-        app.extensions["dicouch"]["neighbours"].submit = lambda job, *arguments: waiting.append((job, arguments))
+        app.extensions["dicouch"].neighbours.submit = lambda job, *arguments: waiting.append((job, arguments))
     monkeypatch.setattr(Pending, "is_answered", lambda self, within: False)
     assert FIRST in site.get(path(1), PARTS)[0].data
     ((job, arguments),) = waiting

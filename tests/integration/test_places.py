@@ -12,6 +12,7 @@ from dicouch.couch.client import Couch
 from dicouch.scripts import check_bytes, load, rebuild_headers
 from dicouch.scripts.instances import documents, studies_of
 from dicouch.scripts.move_bytes import Mover, move_all
+from dicouch.store.places import Bytes
 from tests.integration.test_delete import counts, delete
 from tests.integration.test_folder_bytes import STORED, files
 from tests.made import instance
@@ -49,7 +50,7 @@ def couch_url(couch):
 
 
 def places(couch, place, folder):
-    return Config(bytes=place, bytes_roots=(str(folder),)).store(couch)
+    return Bytes.from_config(Config(bytes=place, bytes_roots=(str(folder),)), couch)
 
 
 def test_moved_back_and_forth_while_clients_read(couch, folder, tmp_path):

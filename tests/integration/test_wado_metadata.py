@@ -7,10 +7,11 @@ from xml.etree import ElementTree as Xml
 import pytest
 import requests
 
-from dicouch.routes.search import RESOURCES
+from dicouch.routes.resources import TABLE
 from tests.integration.gallery import parts_of
 
 JSON = "application/dicom+json"
+SEARCHES = ("SearchFor", "Count")
 
 
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
@@ -93,16 +94,18 @@ def test_capabilities(gallery):
 
 
 def test_capabilities_of_every_search(gallery):
-    """All that ``shim/routes/search.py`` answers is told, the server's own resources too."""
-    for resource in RESOURCES:
-        for path in (resource, f"{resource}/count"):
-            address = gallery.server.url + path.replace("<study>", "1.2").replace("<series>", "1.3")
-            answer = requests.options(address, headers={"Accept": "application/json"}, timeout=30)
-            assert answer.status_code == 200, path
-            assert set(answer.headers["Allow"].split(", ")) - {"POST"} == {"GET", "HEAD", "OPTIONS"}, path
-            (told,) = json.loads(answer.content)["application"]["resources"]
-            template = path.replace("<", "{").replace(">", "}").lstrip("/")
-            assert [one["@path"] for one in told["resource"]] == [template]
+    """All searches and counts are told, the server's own resources too."""
+    ids = [method.id for resource in TABLE for method in resource.methods]
+    assert len(set(ids)) == len(ids)
+    paths = [resource.path for resource in TABLE if resource.methods and resource.methods[0].id.startswith(SEARCHES)]
+    assert len(paths) == 14
+    for path in paths:
+        address = f"{gallery.server.url}/{path}".replace("{study}", "1.2").replace("{series}", "1.3")
+        answer = requests.options(address, headers={"Accept": "application/json"}, timeout=30)
+        assert answer.status_code == 200, path
+        assert set(answer.headers["Allow"].split(", ")) - {"POST"} == {"GET", "HEAD", "OPTIONS"}, path
+        (told,) = json.loads(answer.content)["application"]["resources"]
+        assert [one["@path"] for one in told["resource"]] == [path]
 
 
 def test_capabilities_name_only_what_answers(gallery):

@@ -17,7 +17,7 @@ from dicouch.dicom.pixels.codestream import Header, read_header
 from dicouch.dicom.report import as_html, as_text
 from dicouch.errors import DicomWebError
 from dicouch.read.metadata import split
-from dicouch.routes import wadl
+from dicouch.routes import resources, wadl
 from dicouch.store.places import cut_out, cut_ranges
 from tests.made_objects import report
 from tests.unit import made_part10 as part10
@@ -174,9 +174,8 @@ def test_a_zip_file_is_written_as_its_entries_come():
 
 def test_capabilities_in_xml_and_json_say_the_same():
     namespace = f"{{{wadl.NAMESPACE}}}"
-    resources = wadl.find("")
-    tree = Xml.fromstring(wadl.as_xml("http://a/b", resources))
-    document = json.loads(wadl.as_json("http://a/b", resources))
+    tree = Xml.fromstring(wadl.as_xml("http://a/b", resources.TABLE))
+    document = json.loads(wadl.as_json("http://a/b", resources.TABLE))
 
     def from_xml(element):
         found = {f"@{name}": value for name, value in element.attrib.items()}
@@ -205,13 +204,13 @@ def test_capabilities_in_xml_and_json_say_the_same():
     ],
 )
 def test_methods_of_resources(path, methods):
-    assert wadl.allowed(wadl.find(path)) == methods
-    assert "DELETE" not in wadl.allowed(wadl.find(path), delete=False)
+    assert wadl.allowed(resources.find(path)[0]) == methods
+    assert "DELETE" not in wadl.allowed(resources.find(path)[0], delete=False)
 
 
 @pytest.mark.parametrize("path", ["patients/1", "studies/1/2", "studies//series", "studies/1/metadata/x", "bulkdata"])
 def test_no_such_resource(path):
-    assert wadl.find(path) is None
+    assert resources.find(path) == ()
 
 
 def test_reports_as_text():

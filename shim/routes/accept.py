@@ -1,0 +1,66 @@
+"""What the client accepts, and which of the media types on offer it gets (PS3.18 8.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import request
+
+from dicouch.dicom.media.negotiate import (
+    MalformedMediaType,
+    MediaRange,
+    MediaType,
+    choose,
+    mixes_dicom_and_rendered,
+    parse_accept,
+)
+from dicouch.errors import DicomWebError, not_acceptable
+
+
+def accepted() -> list[MediaRange]:
+    """Return what the client accepts (PS3.18 8.7.4), the ``accept`` parameter before the header.
+
+    Raises
+    ------
+    DicomWebError
+        400 for a media range that cannot be read.
+    """
+    try:
+        return parse_accept(request.headers.getlist("Accept"), request.args.getlist("accept"))
+    except MalformedMediaType as problem:
+        raise DicomWebError(400, f"Accept: {problem}") from problem
+
+
+def retrieval_accepted() -> list[MediaRange]:
+    """Return what the client accepts of what can be DICOM or rendered.
+
+    Raises
+    ------
+    DicomWebError
+        400 for a media range that cannot be read, and for DICOM and rendered ones together (PS3.18 8.7.5).
+    """
+    ranges = accepted()
+    if mixes_dicom_and_rendered(ranges):
+        raise DicomWebError(400, "Accept names DICOM and rendered media types together (PS3.18 8.7.5)")
+    return ranges
+
+
+def negotiated(offered: Sequence[MediaType], ranges: Sequence[MediaRange] | None = None) -> MediaType:
+    """Return the media type of the answer (PS3.18 8.7.8).
+
+    Parameters
+    ----------
+    offered : sequence of MediaType
+        What the resource can be, the default first.
+    ranges : sequence of MediaRange, optional
+        What the client accepts, where the route has read it already.
+
+    Raises
+    ------
+    DicomWebError
+        406 if none is acceptable; the reason names what there is.
+    """
+    chosen = choose(accepted() if ranges is None else ranges, offered)
+    if chosen is None:
+        raise not_acceptable(offered)
+    return chosen

@@ -1,0 +1,151 @@
+"""Answers as several routes give them: JSON, multipart, a value or a range of it, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import orjson
+from flask import Response, request
+
+from dicouch.dicom.media.multipart_writer import (
+    BodyPart,
+    multipart_content_type,
+    multipart_length,
+    new_boundary,
+    write_multipart,
+)
+from dicouch.dicom.media.negotiate import parse_media_type
+from dicouch.errors import DicomWebError
+from dicouch.read.frames import LazyPart
+from dicouch.routes.validators import unchanged, with_validator
+
+
+def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
+    """Return `value` as JSON; the media type has no charset parameter (PS3.18 F.2)."""
+    return Response(orjson.dumps(value), status, content_type=media_type)
+
+
+def warn(response: Response, text: str) -> None:
+    """Add a ``Warning`` header with code 299 (RFC 7234 5.5, PS3.18 8.3.4.4.1)."""
+    text = "".join(character if " " <= character <= "~" else "?" for character in text)
+    text = text.replace("\\", "/").replace('"', "'")[:2000]
+    response.headers.add("Warning", f'299 {request.host} "{text}"')
+
+
+def multipart_answer(
+    media_type: str, parts: Sequence[LazyPart], transfer_syntax: str | None = None, tag: str | None = None
+) -> Response:
+    """Return a ``multipart/related`` answer of parts that are known; the bytes are streamed.
+
+    Parameters
+    ----------
+    media_type : str
+        Of the parts.
+    parts : sequence of LazyPart
+        Each is opened when its turn comes, the first before the answer begins: what is wrong with it is told instead.
+        The answer has no length when a size is None.
+    transfer_syntax : str, optional
+        When it is the same in all parts.
+    tag : str, optional
+        Entity tag of the answer, from which the boundary is made then: the same tag is the same bytes.
+    """
+    boundary = boundary_of(tag)
+    body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
+    if request.method != "HEAD":
+        body = _begun(body)
+    response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
+    if all(size is not None for _headers, size, _opener in parts):
+        response.content_length = multipart_length(
+            (BodyPart(headers, (), size) for headers, size, _ in parts), boundary
+        )
+    return with_validator(response, tag)
+
+
+def streamed(
+    first: LazyPart, rest: Iterable[LazyPart], transfer_syntax: str | None = None, tag: str | None = None
+) -> Response:
+    """Return a ``multipart/related`` answer of parts that are made while they are sent.
+
+    Parameters
+    ----------
+    first, rest : LazyPart, iterable of LazyPart
+    transfer_syntax, tag : str, optional
+        As for `multipart_answer`.
+    """
+
+    def bodies() -> Iterator[BodyPart]:
+        headers, size, opener = first
+        yield BodyPart(headers, opener(), size)
+        for headers, size, opener in rest:
+            yield BodyPart(headers, opener(), size)
+
+    boundary = boundary_of(tag)
+    kind = parse_media_type(first[0]["Content-Type"]).essence
+    content_type = multipart_content_type(kind, boundary, transfer_syntax)
+    return with_validator(Response(write_multipart(bodies(), boundary), content_type=content_type), tag)
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Return an iterator whose first piece is there already, or raise what it comes to."""
+    first = next(pieces, b"")
+
+    def rest() -> Iterator[bytes]:
+        yield first
+        yield from pieces
+
+    return rest()
+
+
+def boundary_of(tag: str | None) -> str:
+    """Return the boundary of an answer with an entity tag, or a random one."""
+    return f"dicouch-{tag}" if tag else new_boundary()
+
+
+def part_alone(part: LazyPart, tag: str | None = None) -> Response:
+    """Return an answer that is one part, or a range of it, without its packaging."""
+    headers, size, opener = part
+    if size is None:
+        raise ValueError("a part alone has a size")
+    response = ranged(size, opener, headers["Content-Type"], tag)
+    if "Content-Location" in headers:
+        response.headers["Content-Location"] = headers["Content-Location"]
+    return response
+
+
+def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, tag: str | None = None) -> Response:
+    """Return a value, or the part of it that ``Range`` asks for (RFC 9110 14).
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the whole value.
+    pieces : callable
+        From a start and an end (exclusive) to the pieces of bytes in between.
+    kind : str
+        Content type.
+    tag : str, optional
+        Entity tag of the value: ``If-None-Match`` and ``If-Range`` are held against it.
+
+    Raises
+    ------
+    DicomWebError
+        416 for a range outside the value.
+    """
+    asked = request.range if request.method == "GET" else None
+    if tag and (known := unchanged(tag)):
+        return known
+    if "If-Range" in request.headers and (tag is None or request.if_range.etag != tag):
+        asked = None
+    span = asked.range_for_length(size) if asked and len(asked.ranges) == 1 else None
+    if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
+        raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
+    start, end = (span[0], span[1] or size) if span else (0, size)
+    body = pieces(start, end)
+    response = Response(body, 206 if span else 200, content_type=kind)
+    # What the server knows how to send by itself must reach it as it is.
+    response.direct_passthrough = hasattr(body, "filelike")
+    response.headers["Accept-Ranges"] = "bytes"
+    response.content_length = end - start
+    if span:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return with_validator(response, tag)

@@ -1,0 +1,182 @@
+"""One instance, as a file or rendered: what WADO-RS and WADO-URI answer alike (PS3.18 8.7, 9.4, 10.4)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from flask import Response, request
+
+from dicouch.couch.client import CHUNK
+from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
+from dicouch.dicom.media.negotiate import MediaRange, MediaType, parse_media_type
+from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.image import integer
+from dicouch.dicom.pixels.parameters import Rendering
+from dicouch.dicom.pixels.render import representative
+from dicouch.errors import DicomWebError
+from dicouch.read import instances as files
+from dicouch.read import metadata
+from dicouch.read.rendering import (
+    DOCUMENT,
+    GIF,
+    PICTURES,
+    PICTURES_AS_PARTS,
+    REPORTS,
+    Shot,
+    animation,
+    document_type,
+    kind_of_document,
+    shots,
+    stream_type,
+)
+from dicouch.read.retrieve import Retriever, Stored, describe
+from dicouch.routes import accept, answers, current, validators
+from dicouch.store.places import ATTACHED
+
+
+def as_file(reader: Retriever, stored: Stored, syntax: str) -> Response:
+    """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
+    if syntax == stored.file["transferSyntax"]:
+        size, pieces = reader.content(stored)
+        if stored.file["store"] != ATTACHED and not stored.changes:
+            pieces = from_file(reader, stored)
+        return answers.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
+    tag = validators.tag_of(stored.id, stored.tag, syntax)
+    if known := validators.unchanged(tag):
+        return known
+    sent = files.deliver(reader, stored, syntax)
+    response = Response(sent.open(), content_type=sent.content_type)
+    response.content_length = sent.size
+    return validators.with_validator(response, tag)
+
+
+def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
+    """Return what gives bytes of a file in a folder, where that can be by the system itself (sendfile)."""
+    wrapper = request.environ.get("wsgi.file_wrapper")
+    # gunicorn sends as many bytes as the answer announces; other servers' wrappers go to the end of the file.
+    if request.method != "GET" or not getattr(wrapper, "__module__", "").startswith("gunicorn."):
+        return lambda start, end: reader.open(stored, start, end)
+
+    def pieces(start: int, end: int) -> Iterable[bytes]:
+        path = reader.store.locate(stored.file)
+        try:
+            file = io.FileIO(path) if path else None
+        except FileNotFoundError:
+            file = None
+        if file is None:  # moved meanwhile: found where it is now
+            return reader.open(stored, start, end)
+        file.seek(start)
+        return wrapper(file, CHUNK)
+
+    return pieces
+
+
+def as_rendered(
+    reader: Retriever, document: dict, numbers: list[int] | None, ranges: list[MediaRange], rendering: Rendering
+) -> Response:
+    """Answer with one instance, or frames of it.
+
+    Parameters
+    ----------
+    reader : Retriever
+    document : dict
+        Instance document.
+    numbers : list of int or None
+        Frame numbers, from 1; None for the instance.
+    ranges : list of MediaRange
+        What the client accepts.
+    rendering : Rendering
+    """
+    kind = kind_of_document(document)
+    if kind == "video":
+        return as_stored(document, ranges, stream_type(document), *reader.frame(document, 1))
+    if kind == "document":
+        document = reader.whole(document)
+        size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
+        # The length without the pad byte (PS3.3 C.24.2).
+        size = min(size, integer(document["dataset"], "00420015") or size)
+        return as_stored(document, ranges, document_type(document), size, lambda start=0, end=size: pieces(start, end))
+    if kind == "report":
+        return report(ranges, reader, document)
+    if kind != "image":
+        raise DicomWebError(406, f"{describe(*document['_id'].split(':'))} has nothing that can be rendered")
+    found = shots(reader, document, numbers)
+    # One picture of many frames is the representative one, unless the frames were named.
+    alone = numbers is None or len(found) == 1
+    chosen = accept.negotiated([*PICTURES, *PICTURES_AS_PARTS] if alone else [*PICTURES_AS_PARTS, *PICTURES], ranges)
+    tag = validators.tag_of(document["_id"], document["_rev"], numbers, rendering, chosen, current.base_url())
+    if known := validators.unchanged(tag):
+        return known
+    if chosen == GIF and len(found) > 1:
+        return picture(chosen, animation(found, rendering), tag)
+    if not chosen.is_multipart and alone:
+        shot = found[0] if len(found) == 1 else found[representative(found[0].image) - 1]
+        return picture(chosen, shot.encode(chosen.essence, rendering), tag)
+    return pictures(chosen, found[0], iter(found[1:]), rendering, tag)
+
+
+def picture(kind: MediaType, made: bytes, tag: str | None = None) -> Response:
+    """Answer with one picture."""
+    return validators.with_validator(Response(made, content_type=kind.essence), tag)
+
+
+def pictures(
+    chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering, tag: str | None = None
+) -> Response:
+    """Answer with pictures as parts; the first is made before the answer begins, and a damaged one later left out."""
+    kind = chosen.item_type
+    begun = (first, first.encode(kind, rendering))
+
+    def more() -> Iterator[tuple[Shot, bytes]]:
+        for shot in rest:
+            try:
+                yield shot, shot.encode(kind, rendering)
+            except PixelError:
+                continue
+
+    return parts(chosen, chain([begun], more()), tag)
+
+
+def parts(chosen: MediaType, pictures: Iterable[tuple[Shot, bytes]], tag: str | None = None) -> Response:
+    """Answer with pictures as ``multipart/related``."""
+    kind = chosen.item_type
+    base = current.base_url()
+
+    def bodies() -> Iterator[BodyPart]:
+        for shot, made in pictures:
+            place = "/studies/{}/series/{}/instances/{}".format(*shot.document["_id"].split(":"))
+            location = f"{base}{place}/frames/{shot.number}/rendered"
+            yield BodyPart({"Content-Type": kind, "Content-Location": location}, made)
+
+    boundary = answers.boundary_of(tag)
+    response = Response(write_multipart(bodies(), boundary), content_type=multipart_content_type(kind, boundary))
+    return validators.with_validator(response, tag)
+
+
+def as_stored(
+    document: dict, ranges: list[MediaRange], kind: str, size: int, pieces: Callable[..., Iterator[bytes]]
+) -> Response:
+    """Answer with a video or a document as it is, whole or by range: players seek, and readers of PDF do."""
+    chosen = accept.negotiated([parse_media_type(kind), parse_media_type(f'multipart/related; type="{kind}"')], ranges)
+    base = current.base_url()
+    tag = validators.tag_of(document["_id"], document["file"]["sha256"], "rendered", chosen, base)
+    place = "/studies/{}/series/{}/instances/{}/rendered".format(*document["_id"].split(":"))
+    part = {"Content-Type": kind, "Content-Location": base + place}, size, pieces
+    if not chosen.is_multipart:
+        return answers.part_alone(part, tag)
+    return validators.unchanged(tag) or answers.multipart_answer(kind, [part], tag=tag)
+
+
+def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
+    """Answer with a structured report as text."""
+    chosen = accept.negotiated([parse_media_type(name) for name in REPORTS], ranges)
+    # As the metadata have it: with what people corrected.
+    found = metadata.read(reader, *document["_id"].split(":"), current.base_url())
+    tag = validators.tag_of(found.fingerprint, chosen)
+    if known := validators.unchanged(tag):
+        return known
+    made = REPORTS[chosen.essence](next(metadata.split(found.pieces)))
+    response = Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")
+    return validators.with_validator(response, tag)

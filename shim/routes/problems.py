@@ -1,0 +1,54 @@
+"""What clients are told when something goes wrong: a status and JSON, never a traceback."""
+
+from __future__ import annotations
+
+import orjson
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
+from dicouch.couch.client import CouchError, told
+from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge
+from dicouch.errors import DicomWebError
+from dicouch.server.broken_body import BROKEN_BODY
+
+
+def register(app: Flask) -> None:
+    """Have an application answer errors."""
+    app.register_error_handler(DicomWebError, answer)
+    app.register_error_handler(CouchError, lambda problem: answer(told(problem)))
+    app.register_error_handler(BadParameter, lambda problem: answer(DicomWebError(400, str(problem))))
+    app.register_error_handler(PixelError, answer_pixels)
+    for kind in BROKEN_BODY:
+        app.register_error_handler(kind, answer_broken_body)
+    app.register_error_handler(HTTPException, answer_http_exception)
+    app.register_error_handler(Exception, answer_bug)
+
+
+def answer(problem: DicomWebError) -> Response:
+    """Answer a request that cannot be served."""
+    return Response(orjson.dumps(problem.body), problem.status, problem.headers, content_type="application/json")
+
+
+def answer_pixels(problem: PixelError) -> Response:
+    """Answer that pixels cannot be had in the form that was asked for."""
+    return answer(DicomWebError(413 if isinstance(problem, TooLarge) else 406, str(problem)))
+
+
+def answer_broken_body(problem: Exception) -> Response:
+    """Answer that the request's body is no HTTP; gunicorn closes the connection."""
+    return answer(DicomWebError(400, f"the request's body breaks off: {type(problem).__name__}"))
+
+
+def answer_http_exception(problem: HTTPException) -> Response:
+    """Answer what Flask itself refuses (unknown path, method not allowed) in the same form."""
+    methods = getattr(problem, "valid_methods", None)
+    headers = {"Allow": ", ".join(sorted(methods))} if methods else {}
+    status = problem.code or 500
+    reasons = {404: f"there is no resource {request.path}", 405: f"{request.method} is not allowed here"}
+    return answer(DicomWebError(status, reasons.get(status, problem.description or ""), headers))
+
+
+def answer_bug(problem: Exception) -> Response:
+    """Answer an error of ours without its traceback, which goes to the log."""
+    current_app.logger.error("%s %s", request.method, request.path, exc_info=problem)
+    return answer(DicomWebError(500, f"an error of the server ({type(problem).__name__}); its log says more"))

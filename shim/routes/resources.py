@@ -1,0 +1,131 @@
+"""The resources below the DICOMweb root: what answers each of them, and what clients are told of it (PS3.18 8.9).
+
+`TABLE` is the one place that lists them. `register` makes Flask's rules of it, `dicouch.routes.wadl` the capabilities.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from flask import Blueprint
+
+from dicouch.routes import (
+    bulkdata,
+    delete,
+    frames,
+    instances,
+    metadata,
+    rendered,
+    search,
+    store,
+    thumbnails,
+)
+from dicouch.routes.wadl import Handler, Method, Resource
+
+JSON = ("application/dicom+json", "application/json")
+DATASETS = (*JSON, 'multipart/related; type="application/dicom+xml"')
+UPLOADS = ('multipart/related; type="application/dicom"', "application/dicom")
+FILES = (*UPLOADS, "application/zip")
+PICTURES = ("image/jpeg", "image/png", "image/gif", "image/jp2")
+PIXELS = (
+    'multipart/related; type="application/octet-stream"',
+    "application/octet-stream",
+    *(f'multipart/related; type="{name}"' for name in ("image/jpeg", "image/jls", "image/jp2", "image/dicom-rle")),
+)
+RENDERED = (*PICTURES, *(f'multipart/related; type="{name}"' for name in PICTURES))
+OTHERS = ("text/html", "text/plain", "application/pdf", "video/mp4", "video/mpeg")
+RENDERING = ("annotation", "quality", "viewport", "window", "iccprofile")
+SEARCH = ("accept", "limit", "offset", "fuzzymatching", "includefield", "{attributeID}")
+
+STUDY = "studies/{study}"
+SERIES = f"{STUDY}/series/{{series}}"
+INSTANCE = f"{SERIES}/instances/{{instance}}"
+
+
+def _get(what: str, handler: Handler, produces: tuple[str, ...], query: tuple[str, ...] = ()) -> Method:
+    return Method("GET", f"Retrieve{what}", handler, produces, query=("accept", *query))
+
+
+def _store(what: str) -> Method:
+    produces = ("application/dicom+json", "application/dicom+xml")
+    return Method("POST", f"Store{what}", store.store, produces, UPLOADS, statuses=(200, 202))
+
+
+def _search(path: str, what: str, level: str, *more: Method) -> tuple[Resource, ...]:
+    """Return a search and its count. PS3.18 has neither counts nor patients; see docs/conformance.md."""
+    found = Method("GET", f"SearchFor{what}", partial(search.search, level), DATASETS, query=SEARCH)
+    counted = Method("GET", f"Count{what}", partial(search.count, level), JSON[::-1], query=SEARCH)
+    return Resource(path, (found, *more)), Resource(f"{path}/count", (counted,))
+
+
+def _level(path: str, what: str, rendering: Handler, *more: Method) -> tuple[Resource, ...]:
+    """Return what studies, series and instances have alike."""
+    gone = Method("DELETE", f"Delete{what}", delete.delete, statuses=(204,))
+    return (
+        Resource(path, (_get(what, instances.retrieve, FILES), *more, gone)),
+        Resource(f"{path}/metadata", (_get(f"{what}Metadata", metadata.retrieve, DATASETS),)),
+        Resource(f"{path}/bulkdata", (_get(f"{what}Bulkdata", bulkdata.retrieve_all, PIXELS),)),
+        Resource(f"{path}/pixeldata", (_get(f"{what}PixelData", frames.retrieve_all, PIXELS),)),
+        Resource(f"{path}/rendered", (_get(f"Rendered{what}", rendering, (*RENDERED, *OTHERS), RENDERING),)),
+        Resource(f"{path}/thumbnail", (_get(f"{what}Thumbnail", thumbnails.retrieve, PICTURES, ("viewport",)),)),
+    )
+
+
+# Each resource stands behind those that it is below of.
+TABLE = (
+    Resource(""),
+    *_search("studies", "Studies", "study", _store("Instances")),
+    *_level(STUDY, "Study", rendered.retrieve_all, _store("StudyInstances")),
+    *_search(f"{STUDY}/instances", "StudyInstances", "instance"),
+    *_search(f"{STUDY}/series", "StudySeries", "series"),
+    *_level(SERIES, "Series", rendered.retrieve_all),
+    *_search(f"{SERIES}/instances", "SeriesInstances", "instance"),
+    *_level(INSTANCE, "Instance", rendered.retrieve),
+    Resource(
+        f"{INSTANCE}/bulkdata/{{bulkdata}}",
+        (_get("BulkdataValue", bulkdata.retrieve_value, (*PIXELS, "application/pdf")),),
+    ),
+    Resource(f"{INSTANCE}/frames/{{frames}}", (_get("Frames", frames.retrieve, PIXELS),)),
+    Resource(
+        f"{INSTANCE}/frames/{{frames}}/rendered", (_get("RenderedFrames", rendered.retrieve, RENDERED, RENDERING),)
+    ),
+    Resource(
+        f"{INSTANCE}/frames/{{frames}}/thumbnail",
+        (_get("FrameThumbnail", thumbnails.retrieve, PICTURES, ("viewport",)),),
+    ),
+    *_search("series", "Series", "series"),
+    *_search("instances", "Instances", "instance"),
+    *_search("patients", "Patients", "patient"),
+)
+
+
+def register(blueprint: Blueprint) -> None:
+    """Add a rule for each method of each resource; its handler is called with what the path names."""
+    for resource in TABLE:
+        rule = re.sub(r"\{(\w+)\}", r"<\1>", f"/{resource.path}").replace("<bulkdata>", "<path:bulkdata>")
+        for method in resource.methods:
+            blueprint.add_url_rule(rule, method.id, method.handler, methods=[method.name])
+
+
+def find(path: str) -> tuple[Resource, ...]:
+    """Return the resource at a path, and those below it; nothing when there is none.
+
+    Parameters
+    ----------
+    path : str
+        Below the DICOMweb root, without slashes at its ends; empty for the root.
+    """
+    for resource in TABLE:
+        if _PATTERNS[resource.path].fullmatch(path):
+            below = f"{resource.path}/" if resource.path else ""
+            return (resource, *(other for other in TABLE[1:] if other.path.startswith(below) and other is not resource))
+    return ()
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    # A bulk value's path has as many parts as its depth in sequences needs.
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", template.replace("{bulkdata}", ".+")))
+
+
+_PATTERNS = {resource.path: _pattern(resource.path) for resource in TABLE}

@@ -1,0 +1,99 @@
+"""What the requests of a process share: `Services.from_config` makes it, `services` finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from dicouch.config import Config
+from dicouch.couch.cache import Cache
+from dicouch.couch.client import Couch
+from dicouch.couch.known import Register
+from dicouch.couch.study_memory import Memory
+from dicouch.read.fingerprints import Fingerprints
+from dicouch.read.neighbours import Neighbours
+from dicouch.read.search.by_extended import Indexes
+from dicouch.rewrite.extended import Extended
+from dicouch.rewrite.extended import read as read_extended
+from dicouch.store.places import Bytes
+from dicouch.write.headers import Merged
+from dicouch.write.pace import Pace
+from dicouch.write.shared import Shared
+
+NAME = "dicouch"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of the application that outlive a request.
+
+    Attributes
+    ----------
+    config : Config
+    couch : Couch
+        The database.
+    store : Bytes
+        Where Part 10 bytes are.
+    cache : Cache
+        Answers; made before gunicorn forks, and shared by its processes.
+    fingerprints : Fingerprints
+        Validators of metadata.
+    merged : Merged
+        What is known of the headers.
+    studies : Memory
+        What searches read of studies.
+    register : Register
+        What is known of instances.
+    neighbours : Neighbours
+        Which series are read instance by instance.
+    pace : Pace
+        How far the index is behind.
+    shared : Shared
+        Writes that several requests send together.
+    extended : list of Extended
+        Further attributes that the site searches by.
+    indexes : Indexes
+        Which of those have an index.
+    """
+
+    config: Config
+    couch: Couch
+    store: Bytes
+    cache: Cache
+    fingerprints: Fingerprints
+    merged: Merged
+    studies: Memory
+    register: Register
+    neighbours: Neighbours
+    pace: Pace
+    shared: Shared
+    extended: list[Extended]
+    indexes: Indexes
+
+    @classmethod
+    def from_config(cls, config: Config) -> Services:
+        """Build everything that a configuration asks for."""
+        couch = Couch(config.couchdb_url, config.couchdb_database)
+        cache = Cache()
+        return cls(
+            config=config,
+            couch=couch,
+            store=Bytes.from_config(config, couch),
+            cache=cache,
+            fingerprints=Fingerprints(cache),
+            merged=Merged(),
+            studies=Memory(),
+            register=Register(config.remember),
+            neighbours=Neighbours(),
+            pace=Pace(couch),
+            shared=Shared(couch),
+            extended=read_extended(config.extended_attributes),
+            indexes=Indexes(couch),
+        )
+
+
+def services() -> Services:
+    """Return the services of the running application."""
+    return cast(Services, current_app.extensions[NAME])
