@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
+from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.encode import Encoding, Unencodable, encode_element, encode_item, wrap, wrap_item
-from dicouch.dicom.part10.inflated import open_inflated
+from dicouch.dicom.part10.inflate import open_inflated
 from dicouch.dicom.part10.meta import read_meta
 from dicouch.dicom.part10.model import Warnings
 from dicouch.dicom.part10.spans import Span, Spans, read_spans
-from dicouch.dicom.part10.transcode import to_utf8
-from dicouch.dicom.part10.window import Window
+from dicouch.dicom.part10.to_utf8 import to_utf8
 
 CHARACTER_SET, MODIFIED, ORIGINAL = 0x00080005, 0x04000550, 0x04000561
 PIXELS = 0x7FE00008
@@ -146,7 +146,7 @@ def correct(file: BinaryIO, size: int, changes: list[Change], *, ordered: bool =
     dicouch.dicom.part10.Part10Error
         The file cannot be read.
     """
-    window = Window(file, size)
+    window = ByteSource(file, size)
     spans = read_spans(window, ORIGINAL if ordered else None)
     try:
         return _splice(window, spans, changes, Encoding(spans.meta.explicit, spans.meta.little, spans.character_set))
@@ -161,7 +161,7 @@ def correct(file: BinaryIO, size: int, changes: list[Change], *, ordered: bool =
         strict.terms, strict.strict = spans.character_set, False
         return _splice(window, spans, changes, strict)
     text, rest = head
-    made = Window(io.BytesIO(text), len(text))
+    made = ByteSource(io.BytesIO(text), len(text))
     corrected = _splice(made, read_spans(made, ORIGINAL), changes, strict, originals=(window, spans))
     whole = Corrected()
     for piece in corrected.pieces:
@@ -170,7 +170,7 @@ def correct(file: BinaryIO, size: int, changes: list[Change], *, ordered: bool =
     return whole
 
 
-def _head_in_utf8(window: Window, size: int) -> tuple[bytes, int] | None:
+def _head_in_utf8(window: ByteSource, size: int) -> tuple[bytes, int] | None:
     """Return what precedes the pixel data with its texts in UTF-8, and where the rest begins; None if it cannot be."""
     spans = read_spans(window, PIXELS - 1)
     if spans.end > LARGEST_HEAD:
@@ -181,17 +181,17 @@ def _head_in_utf8(window: Window, size: int) -> tuple[bytes, int] | None:
 
 
 def _splice(
-    window: Window,
+    window: ByteSource,
     spans: Spans,
     changes: list[Change],
     encoding: Encoding,
-    originals: tuple[Window, Spans] | None = None,
+    originals: tuple[ByteSource, Spans] | None = None,
 ) -> Corrected:
     """Return the file with the changed elements in their places.
 
     Parameters
     ----------
-    originals : (Window, Spans), optional
+    originals : (ByteSource, Spans), optional
         Where the elements were before their character set changed.
     """
     source, before = originals or (window, spans)
@@ -220,7 +220,9 @@ def _splice(
     return corrected
 
 
-def _original_items(source: Window, before: Spans, changes: list[Change], encoding: Encoding, recoded: bool) -> bytes:
+def _original_items(
+    source: ByteSource, before: Spans, changes: list[Change], encoding: Encoding, recoded: bool
+) -> bytes:
     """Return one item for each time of a change, with the elements as they were, byte by byte."""
     by_tag = {span.tag: span for span in before.elements}
     times: dict[str, list[Change]] = {}
@@ -246,14 +248,14 @@ def _original_items(source: Window, before: Spans, changes: list[Change], encodi
     return b"".join(items)
 
 
-def _original(source: Window, span: Span | None, change: Change, encoding: Encoding) -> bytes:
+def _original(source: ByteSource, span: Span | None, change: Change, encoding: Encoding) -> bytes:
     """Return an element as it was; of zero length where there was none."""
     if span is None:
         return wrap(change.tag, change.attribute["vr"], b"", encoding)
     return source.read(span.start, span.end - span.start)
 
 
-def _with_items(window: Window, spans: Spans, items: bytes, encoding: Encoding) -> bytes:
+def _with_items(window: ByteSource, spans: Spans, items: bytes, encoding: Encoding) -> bytes:
     """Return Original Attributes Sequence with `items` behind those that the file has already."""
     span = next((span for span in spans.elements if span.tag == ORIGINAL), None)
     if span is None:
@@ -311,7 +313,7 @@ def correct_stored(
         Whether its elements are in ascending order.
     """
     file = RangeFile(opener, size)
-    meta = read_meta(Window(file, size), Warnings())
+    meta = read_meta(ByteSource(file, size), Warnings())
     if not meta.deflated:
         corrected = correct(file, size, list(changes), ordered=ordered)
         return corrected.size, lambda start=0, end=None: corrected.chunks(opener, start, end)

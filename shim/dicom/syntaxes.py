@@ -1,103 +1,121 @@
-"""Where the bytes of frames lie and what media type they have (PS3.18 8.7.3.3). Pure functions."""
+"""The one table of transfer syntaxes: how each encodes a data set, and the media type of its frames."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from dicouch.errors import DicomWebError
+from pydicom import uid as uids
 
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-
-# Native syntaxes whose pixel data are big endian: the retired one, and GE's private one.
-PIXELS_BIG = frozenset((EXPLICIT_BIG, "1.2.840.113619.5.2"))
-
-# Transfer syntax UID to the media type of its compressed frames (PS3.18 Table 8.7.3-5).
-COMPRESSED = {
-    "1.2.840.10008.1.2.5": "image/dicom-rle",
-    "1.2.840.10008.1.2.4.80": "image/jls",
-    "1.2.840.10008.1.2.4.81": "image/jls",
-    "1.2.840.10008.1.2.4.90": "image/jp2",
-    "1.2.840.10008.1.2.4.91": "image/jp2",
-    "1.2.840.10008.1.2.4.92": "image/jpx",
-    "1.2.840.10008.1.2.4.93": "image/jpx",
-    "1.2.840.10008.1.2.4.100": "video/mpeg",
-    "1.2.840.10008.1.2.4.100.1": "video/mpeg",
-    "1.2.840.10008.1.2.4.101": "video/mpeg",
-    "1.2.840.10008.1.2.4.101.1": "video/mpeg",
-    "1.2.840.10008.1.2.4.110": "image/jxl",
-    "1.2.840.10008.1.2.4.111": "image/jxl",
-    "1.2.840.10008.1.2.4.112": "image/jxl",
-    "1.2.840.10008.1.2.4.201": "image/jphc",
-    "1.2.840.10008.1.2.4.202": "image/jphc",
-    "1.2.840.10008.1.2.4.203": "image/jphc",
-}
 OCTETS = "application/octet-stream"
-# Encapsulated, yet of no media type of its own: uncompressed frames, and deflated ones (PS3.5 A.4.11, A.4.13).
-_ENCAPSULATED = frozenset(("1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"))
+
+# Names that pydicom does not have.
+ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+PAPYRUS_3 = "1.2.840.10008.1.20"
+GE_PRIVATE = "1.2.840.113619.5.2"
+JPIP_DEFLATED = "1.2.840.10008.1.2.4.95"
+JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSED, JPEG_XL = (f"1.2.840.10008.1.2.4.{last}" for last in (110, 111, 112))
+JPEG_RETIRED = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (*range(52, 57), *range(58, 67)))
 
 
-def media_type(transfer_syntax: str) -> str:
+@dataclass(frozen=True)
+class TransferSyntax:
+    """A transfer syntax (PS3.5 A, PS3.6 Table A-1).
+
+    Attributes
+    ----------
+    uid : str
+    media_type : str
+        Of its frames (PS3.18 Table 8.7.3-5).
+    encapsulated : bool
+        Pixel data are in fragments (PS3.5 A.4).
+    implicit, big_endian, deflated : bool
+        How the data set is encoded.
+    big_endian_pixels : bool
+        Native pixel data are big endian.
+    lossy : str
+        Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1) that it may use; empty when it loses nothing.
+    always_lossy : bool
+        There is no lossless form of it.
+    stored : bool
+        Frames of its media type can be stored in it (PS3.18 10.5.2); the others are retired.
+    """
+
+    uid: str
+    media_type: str = OCTETS
+    encapsulated: bool = False
+    implicit: bool = False
+    big_endian: bool = False
+    deflated: bool = False
+    big_endian_pixels: bool = False
+    lossy: str = ""
+    always_lossy: bool = False
+    stored: bool = True
+
+    @property
+    def video(self) -> bool:
+        """Whether the fragments hold one stream of all frames."""
+        return self.media_type.startswith("video/")
+
+
+def _compressed(
+    media_type: str, lossy: str, *names: str, always: bool = False, **more: bool
+) -> Iterator[TransferSyntax]:
+    for name in names:
+        yield TransferSyntax(name, media_type, True, lossy=lossy, always_lossy=always, **more)
+
+
+_ROWS = (
+    TransferSyntax(uids.ImplicitVRLittleEndian, implicit=True),
+    TransferSyntax(uids.ExplicitVRLittleEndian),
+    TransferSyntax(uids.ExplicitVRBigEndian, big_endian=True, big_endian_pixels=True),
+    TransferSyntax(uids.DeflatedExplicitVRLittleEndian, deflated=True),
+    TransferSyntax(JPIP_DEFLATED, deflated=True),  # PS3.5 A.7
+    TransferSyntax(uids.JPIPHTJ2KReferencedDeflate, deflated=True),  # PS3.5 A.14
+    TransferSyntax(PAPYRUS_3, implicit=True),
+    TransferSyntax(GE_PRIVATE, implicit=True, big_endian_pixels=True),
+    # Encapsulated, and of no media type of their own (PS3.5 A.4.11, A.4.13).
+    TransferSyntax(ENCAPSULATED_UNCOMPRESSED, encapsulated=True),
+    TransferSyntax(DEFLATED_FRAMES, encapsulated=True),
+    *_compressed("image/dicom-rle", "", uids.RLELossless),
+    *_compressed("image/jpeg", "ISO_10918_1", uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, always=True),
+    *_compressed("image/jpeg", "", uids.JPEGLossless, uids.JPEGLosslessSV1),
+    *_compressed("image/jpeg", "", *JPEG_RETIRED, stored=False),
+    *_compressed("image/jls", "", uids.JPEGLSLossless),
+    *_compressed("image/jls", "ISO_14495_1", uids.JPEGLSNearLossless, always=True),
+    *_compressed("image/jp2", "", uids.JPEG2000Lossless),
+    *_compressed("image/jp2", "ISO_15444_1", uids.JPEG2000),
+    *_compressed("image/jpx", "", uids.JPEG2000MCLossless),
+    *_compressed("image/jpx", "ISO_15444_1", uids.JPEG2000MC),
+    *_compressed("image/jphc", "", uids.HTJ2KLossless, uids.HTJ2KLosslessRPCL),
+    *_compressed("image/jphc", "ISO_15444_15", uids.HTJ2K),
+    *_compressed("image/jxl", "", JPEG_XL_LOSSLESS, JPEG_XL_RECOMPRESSED, JPEG_XL),
+    *_compressed("video/mpeg", "ISO_13818_2", uids.MPEG2MPML, uids.MPEG2MPMLF, uids.MPEG2MPHL, uids.MPEG2MPHLF),
+    *_compressed("video/mp4", "ISO_14496_10", uids.MPEG4HP41, uids.MPEG4HP41F, uids.MPEG4HP41BD, uids.MPEG4HP41BDF),
+    *_compressed("video/mp4", "ISO_14496_10", uids.MPEG4HP422D, uids.MPEG4HP422DF, uids.MPEG4HP423D),
+    *_compressed("video/mp4", "ISO_14496_10", uids.MPEG4HP423DF, uids.MPEG4HP42STEREO, uids.MPEG4HP42STEREOF),
+    *_compressed("video/mp4", "ISO_23008_2", uids.HEVCMP51, uids.HEVCM10P51),
+)
+TABLE = {str(row.uid): row for row in _ROWS}
+"""Every transfer syntax that differs from Explicit VR Little Endian, by UID."""
+
+EXPLICIT_LITTLE = str(uids.ExplicitVRLittleEndian)
+EXPLICIT_BIG = str(uids.ExplicitVRBigEndian)
+PIXELS_BIG = frozenset(row.uid for row in _ROWS if row.big_endian_pixels)
+"""Native syntaxes whose pixel data are big endian."""
+
+
+def syntax_of(uid: str) -> TransferSyntax:
+    """Return a transfer syntax; one that the table does not have encodes as Explicit VR Little Endian."""
+    return TABLE.get(uid) or TransferSyntax(uid)
+
+
+def media_type(uid: str) -> str:
     """Return the media type of frames in a transfer syntax (PS3.18 Table 8.7.3-5)."""
-    if transfer_syntax in COMPRESSED:
-        return COMPRESSED[transfer_syntax]
-    if re.match(r"1\.2\.840\.10008\.1\.2\.4\.10[2-8]", transfer_syntax):
-        return "video/mp4"
-    if re.match(r"1\.2\.840\.10008\.1\.2\.4\.[5-7]\d$", transfer_syntax):
-        return "image/jpeg"
-    return OCTETS
+    return syntax_of(uid).media_type
 
 
-def is_native(transfer_syntax: str) -> bool:
+def is_native(uid: str) -> bool:
     """Return whether pixel data in a transfer syntax is not encapsulated (PS3.5 A.4)."""
-    return media_type(transfer_syntax) == OCTETS and transfer_syntax not in _ENCAPSULATED
-
-
-def frame_list(text: str) -> list[int]:
-    """Return the frame numbers of a path (PS3.18 10.1.1): comma-separated, from 1, ascending and each once.
-
-    Raises
-    ------
-    DicomWebError
-        400, naming what is wrong with the list.
-    """
-    numbers = []
-    for part in text.replace("%2C", ",").replace("%2c", ",").split(","):
-        if not (part.isascii() and part.isdigit()) or len(part) > 9 or int(part) < 1:
-            raise DicomWebError(
-                400, f"frame numbers are whole numbers from 1 on, separated by commas, not {text[:80]!r}"
-            )
-        numbers.append(int(part))
-    if any(first >= second for first, second in zip(numbers, numbers[1:], strict=False)):
-        raise DicomWebError(400, f"a frame list is ascending and names each frame once, not {text[:80]!r}")
-    return numbers
-
-
-def clip(ranges: list[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
-    """Return which parts of ascending byte ranges hold the bytes from `start` up to `end` of all of them together."""
-    found, position = [], 0
-    for low, high in ranges:
-        first, last = max(start - position, 0), min(end - position, high - low)
-        if first < last:
-            found.append((low + first, low + last))
-        position += high - low
-    return found
-
-
-def frame_ranges(frames: dict | None, number: int) -> list[tuple[int, int]]:
-    """Return the byte ranges (start, end) of frame `number` (from 1) in the file.
-
-    Raises
-    ------
-    DicomWebError
-        404 if the instance has no such frame; the reason says how many it has.
-    """
-    if not frames:
-        raise DicomWebError(404, "the instance has no pixel data")
-    if number > frames["count"]:
-        raise DicomWebError(404, f"there is no frame {number}: the instance has {frames['count']}")
-    if "fragments" in frames:
-        listed = frames["fragments"][number - 1]
-        return [(listed[i], listed[i] + listed[i + 1]) for i in range(0, len(listed), 2)]
-    start = frames["offset"] + (number - 1) * frames["length"]
-    return [(start, start + frames["length"])]
+    return not syntax_of(uid).encapsulated

@@ -12,9 +12,11 @@ import orjson
 
 from dicouch.couch.client import CHUNK, Answer, Couch, Pending, segment
 from dicouch.dicom.correct import Change, changes_of, correct_stored
+from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.native import cut_bits, swap, word_size
-from dicouch.dicom.part10.inflated import open_inflated
-from dicouch.dicom.syntaxes import EXPLICIT_BIG, PIXELS_BIG, clip, frame_ranges
+from dicouch.dicom.part10.frame_ranges import clip, frame_ranges
+from dicouch.dicom.part10.inflate import open_inflated
+from dicouch.dicom.syntaxes import EXPLICIT_BIG, PIXELS_BIG
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import CouchRequest
@@ -256,7 +258,10 @@ class Retriever:
         """
         file = document["file"]
         frames = file.get("frames") or {}
-        ranges = [] if "bits" in frames and number <= frames["count"] else frame_ranges(frames, number)
+        try:
+            ranges = [] if "bits" in frames and number <= frames["count"] else frame_ranges(frames, number)
+        except NoSuchFrame as problem:
+            raise DicomWebError(404, problem.reason) from problem
         if "fragments" in frames:
             size = sum(end - start for start, end in ranges)
             return size, lambda first=0, last=size: self._fragments(document, clip(ranges, first, last))

@@ -11,12 +11,13 @@ from dicouch.couch.client import CouchError
 from dicouch.couch.known import Changed, Register
 from dicouch.dicom.media.negotiate import MediaType
 from dicouch.dicom.pixels.errors import PixelError
-from dicouch.dicom.syntaxes import frame_list, media_type
+from dicouch.dicom.syntaxes import media_type
 from dicouch.errors import DicomWebError
 from dicouch.read.frames import LazyPart, all_frames, check_there, choose_frames, frame_parts, is_kept, plain_syntax
 from dicouch.read.neighbours import Around
 from dicouch.read.retrieve import Retriever, Stored, describe, stored_in
 from dicouch.routes import accept, answers, current, validators
+from dicouch.routes.frame_list import frame_list
 from dicouch.services import services
 from dicouch.store.places import ATTACHED, FOLDER
 

@@ -6,7 +6,6 @@ from flask import Response, request
 
 from dicouch.dicom.pixels.parameters import parse_rendering
 from dicouch.dicom.pixels.render import representative
-from dicouch.dicom.syntaxes import frame_list
 from dicouch.errors import DicomWebError
 from dicouch.read.rendering import (
     GIF,
@@ -20,6 +19,7 @@ from dicouch.read.rendering import (
 )
 from dicouch.read.retrieve import Retriever, describe
 from dicouch.routes import accept, current
+from dicouch.routes.frame_list import frame_list
 from dicouch.routes.instance_answers import as_rendered, picture, pictures
 
 # Instances of one animation: all their documents are in memory.

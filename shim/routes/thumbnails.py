@@ -12,10 +12,10 @@ from dicouch.dicom.pixels.formats import encode_picture
 from dicouch.dicom.pixels.image import text
 from dicouch.dicom.pixels.parameters import Rendering, Viewport, parse_viewport
 from dicouch.dicom.pixels.thumbnail import sign, thumbnail
-from dicouch.dicom.syntaxes import frame_list
 from dicouch.read.rendering import PICTURES, kind_of_document, representative_instance, shots
 from dicouch.read.retrieve import Retriever
 from dicouch.routes import accept, current, validators
+from dicouch.routes.frame_list import frame_list
 from dicouch.services import services
 
 _QUALITY = 80

@@ -181,7 +181,7 @@ def test_damaged_deflated_data() -> None:
 
 
 def test_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dicouch.dicom.part10.read.INFLATED_LIMIT", 1 << 20)
+    monkeypatch.setattr("dicouch.dicom.part10.inflate.INFLATED_LIMIT", 1 << 20)
     bomb = deflate(made(element(0x7FE00010, "OB", bytes(1 << 24)), syntax=DEFLATED))
     assert len(bomb) < 1 << 17
     tracemalloc.start()

@@ -2,16 +2,21 @@
 
 | module | subject |
 |---|---|
-| `read` | `read_part10`: the steps, the identifiers, deflated files |
-| `model` | the result, the errors, the limits |
-| `window` | reading a large file through a small buffer |
-| `meta` | preamble, File Meta Information, encoding of the data set |
-| `walk` | the pass over elements, sequences and items |
-| `elements` | one element of DICOM JSON: value, inline binary or bulk data |
+| `read` | `read_part10`: the steps, the identifiers |
+| `model` | the result, the errors, the warnings, the limits |
+| `byte_source` | reading a large file through a small buffer |
+| `walk` | the one walk over headers of elements, items and fragments |
+| `meta`, `inflate` | preamble, File Meta Information, encoding of the data set; deflated files |
+| `dataset` | data set, sequences and items |
+| `attributes` | one attribute of DICOM JSON: value, inline binary or bulk data |
 | `values`, `charset` | values of each VR, text of each character set |
 | `resolve`, `dictionary` | VRs that the file does not tell |
-| `fragments`, `frames` | encapsulated values, frames |
+| `find_frames`, `frame_ranges` | where frames lie; the bytes of one of them |
+| `encode` | DICOM JSON written as bytes of a file |
+| `spans`, `to_utf8` | where elements lie; a file in another character set |
 """
+
+from __future__ import annotations
 
 from dicouch.dicom.part10.model import MissingIdentifier, Part10, Part10Error, Unreadable
 from dicouch.dicom.part10.read import read_part10

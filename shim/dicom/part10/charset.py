@@ -1,6 +1,9 @@
 """Decoding of text by Specific Character Set (0008,0005): PS3.3 C.12.1.1.2, PS3.5 6.1.2."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
 
 from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
@@ -21,12 +24,12 @@ _ALIASES.update({key.replace("ISOIR", "ISO2022IR"): python for key, python in li
 _ALIASES.update({key.replace("ISO2022IR", "ISOIR"): python for key, python in list(_ALIASES.items())})
 
 
-def encodings_of(terms: list[str | None]) -> tuple[list[str], list[str]]:
+def encodings_of(terms: Sequence[str | None]) -> tuple[list[str], list[str]]:
     """Translate the terms of Specific Character Set to Python codecs.
 
     Parameters
     ----------
-    terms : list of str or None
+    terms : sequence of str or None
         The values of (0008,0005); an empty first value means the default repertoire.
 
     Returns
@@ -40,7 +43,7 @@ def encodings_of(terms: list[str | None]) -> tuple[list[str], list[str]]:
     for term in terms:
         python = _ALIASES.get("".join(c for c in term or "" if c.isalnum()).upper())
         if python is None:
-            unknown.append(term)
+            unknown.append(term or "")
         else:
             encodings.append(python)
     return encodings or [DEFAULT], unknown

@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from pydicom.datadict import DicomDictionary, RepeatersDictionary, mask_match, private_dictionary_VR
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from pydicom.datadict import mask_match, private_dictionary_VR
 from pydicom.tag import Tag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
@@ -32,6 +33,12 @@ def private_vr(tag: int, creator: str | None) -> str | None:
     except KeyError:
         return None
     return vr if vr in VRS or " or " in vr else None
+
+
+@lru_cache(maxsize=8192)
+def key_of(tag: int) -> str:
+    """Return a tag as DICOM JSON writes it: the same few in every item, so the same few strings."""
+    return f"{tag:08X}"
 
 
 def is_private(tag: int) -> bool:

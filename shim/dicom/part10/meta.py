@@ -1,21 +1,18 @@
 """The beginning of a file: preamble, File Meta Information (PS3.10 7.1), encoding of the data set that follows."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from struct import unpack_from
 
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.dictionary import ENCODED_VRS
 from dicouch.dicom.part10.model import Unreadable, Warnings
-from dicouch.dicom.part10.window import Window
+from dicouch.dicom.part10.walk import Walk, is_vr
+from dicouch.dicom.syntaxes import syntax_of
 from dicouch.dicom.uids import uid_problem
-
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-DEFLATED_SYNTAXES = frozenset(
-    ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")  # PS3.5 A.5, A.7, A.14
-)
-# Papyrus 3 (retired), and GE's private syntax, whose pixel data alone are big endian.
-IMPLICIT_SYNTAXES = frozenset((IMPLICIT_LITTLE, "1.2.840.10008.1.20", "1.2.840.113619.5.2"))
 
 _WANTED = {0x00020002: "sop_class_uid", 0x00020003: "sop_instance_uid", 0x00020010: "transfer_syntax"}
 _MAX_META = 1024 * 1024
@@ -48,12 +45,12 @@ class Meta:
     deflated: bool = False
 
 
-def read_meta(window: Window, warnings: Warnings) -> Meta:
+def read_meta(source: ByteSource, warnings: Warnings) -> Meta:
     """Read up to the data set and find out how that is encoded.
 
     Parameters
     ----------
-    window : Window
+    source : ByteSource
         The file.
     warnings : Warnings
         Receives what breaks PS3.10.
@@ -67,36 +64,32 @@ def read_meta(window: Window, warnings: Warnings) -> Meta:
     Unreadable
         The file does not look like DICOM.
     """
-    meta = Meta(_prefix(window, warnings))
-    _read_group(window, meta, warnings)
-    if meta.transfer_syntax and uid_problem(meta.transfer_syntax):
-        warnings.add(f"(0002,0010) TransferSyntaxUID {uid_problem(meta.transfer_syntax)}.")
+    meta = Meta(_prefix(source, warnings))
+    _read_group(source, meta, warnings)
+    problem = uid_problem(meta.transfer_syntax)
+    if meta.transfer_syntax and problem:
+        warnings.add(f"(0002,0010) TransferSyntaxUID {problem}.")
         meta.transfer_syntax = ""
-    syntax = meta.transfer_syntax
-    meta.deflated = syntax in DEFLATED_SYNTAXES
-    if syntax:
-        meta.explicit = syntax not in IMPLICIT_SYNTAXES
-        meta.little = syntax != EXPLICIT_BIG
+    syntax = syntax_of(meta.transfer_syntax)
+    meta.explicit, meta.little, meta.deflated = not syntax.implicit, not syntax.big_endian, syntax.deflated
     if not meta.deflated:
-        _check_encoding(window, meta, warnings)
-    if not syntax:
-        if meta.explicit:
-            meta.transfer_syntax = EXPLICIT_LITTLE if meta.little else EXPLICIT_BIG
-        else:
-            meta.transfer_syntax = IMPLICIT_LITTLE
+        _check_encoding(source, meta, warnings)
+    if not meta.transfer_syntax:
+        explicit = ExplicitVRLittleEndian if meta.little else ExplicitVRBigEndian
+        meta.transfer_syntax = str(explicit if meta.explicit else ImplicitVRLittleEndian)
         warnings.add(f"(0002,0010) TransferSyntaxUID is missing; the data set reads as {meta.transfer_syntax}.")
     return meta
 
 
-def _prefix(window: Window, warnings: Warnings) -> int:
+def _prefix(source: ByteSource, warnings: Warnings) -> int:
     """Return where the first element begins: after preamble and prefix (PS3.10 7.1), if they are there."""
-    window.fill(0, 132)
-    if window.buffer[128:132] == b"DICM":
+    source.fill(0, 132)
+    if source.buffer[128:132] == b"DICM":
         return 132
-    if window.buffer[:4] == b"DICM":
+    if source.buffer[:4] == b"DICM":
         warnings.add("The preamble of 128 bytes is missing.")
         return 4
-    if len(window.buffer) < 8 or not _plausible_start(window.buffer):
+    if len(source.buffer) < 8 or not _plausible_start(source.buffer):
         raise Unreadable("not a DICOM file: neither the prefix 'DICM' nor a data set at its beginning")
     warnings.add("The preamble and the prefix 'DICM' are missing.")
     return 0
@@ -110,46 +103,35 @@ def _plausible_start(head: bytes) -> bool:
     return (group == 2 or group in _FIRST_GROUPS) and length < 0x10000
 
 
-def _read_group(window: Window, meta: Meta, warnings: Warnings) -> None:
-    """Walk the elements of group 0002; its group length is not trusted."""
-    position = first = meta.start
-    while position - first <= _MAX_META:
-        window.fill(position, 12)
-        offset = position - window.base
-        head = window.buffer[offset : offset + 12]
-        if len(head) < 8 or head[:2] != b"\x02\x00":
-            break
-        element, vr, length = unpack_from("<H2sH", head, 2)
-        value = position + 8
-        if vr in ENCODED_VRS:
-            if ENCODED_VRS[vr][1] and len(head) == 12:
-                (length,), value = unpack_from("<I", head, 8), position + 12
-        else:
-            warnings.add("The File Meta Information is not in Explicit VR.")
-            (length,) = unpack_from("<I", head, 4)
-        if value + length > window.size:
-            raise Unreadable("the File Meta Information is cut off")
-        name = _WANTED.get(0x00020000 | element)
-        if name and length <= 1024:
-            window.fill(value, length)
-            raw = window.buffer[value - window.base : value - window.base + length]
-            setattr(meta, name, raw.decode("latin-1").rstrip("\0 "))
-        position = value + length
-    if position == first:
+def _read_group(source: ByteSource, meta: Meta, warnings: Warnings) -> None:
+    """Read the elements of group 0002; its group length is not trusted."""
+    first = meta.start
+    if source.read(first, 2) != b"\x02\x00":
         warnings.add("The File Meta Information is missing.")
-    meta.start = position
+        return
+    explicit = is_vr(source.read(first + 4, 2))
+    # What the walk says of the element behind the group is said again when the data set is read.
+    walk = Walk(source, Warnings())
+    for tag, vr, position, value, length in walk.elements(first, source.size, explicit, little=True):
+        if tag >> 16 != 2 or position - first > _MAX_META:
+            break
+        if vr is None:
+            warnings.add("The File Meta Information is not in Explicit VR.")
+        if value + length > source.size:
+            raise Unreadable("the File Meta Information is cut off")
+        if tag in _WANTED and length <= 1024:
+            setattr(meta, _WANTED[tag], source.read(value, length).decode("latin-1").rstrip("\0 "))
+        meta.start = value + length
 
 
-def _check_encoding(window: Window, meta: Meta, warnings: Warnings) -> None:
+def _check_encoding(source: ByteSource, meta: Meta, warnings: Warnings) -> None:
     """Compare the declared encoding with the first element of the data set, and believe the data set."""
-    window.fill(meta.start, 8)
-    offset = meta.start - window.base
-    head = window.buffer[offset : offset + 8]
+    head = source.read(meta.start, 8)
     if len(head) < 8:
         return
     group = int.from_bytes(head[:2], "little")
     # A VR that the standard does not know still shows that there is one, unless Implicit VR was announced.
-    explicit = head[4:6] in ENCODED_VRS or (meta.explicit and head[4:6].isalpha() and head[4:6].isupper())
+    explicit = is_vr(head[4:6]) if meta.explicit else head[4:6] in ENCODED_VRS
     # No data set begins with a group this high, but 0008 in the other byte order does.
     little = not (explicit and group >= 0x0400 and group & 0xFF == 0)
     if meta.transfer_syntax and (explicit, little) != (meta.explicit, meta.little):

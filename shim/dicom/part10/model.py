@@ -1,6 +1,13 @@
 """What reading a Part 10 file gives, how it fails, and the limits it keeps."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import Any
+
+from dicouch.dicom.errors import MISSING_ATTRIBUTE, DicomError
+from dicouch.dicom.json_model import JsonDataset
+from dicouch.dicom.part10.dictionary import label
 
 INLINE_BINARY_LIMIT = 1024
 """Longest value of OB, OD, OF, OL, OV, OW and UN (bytes) that stays in the data set as InlineBinary."""
@@ -28,30 +35,12 @@ MAX_WARNINGS = 50
 
 MAX_WARNING_LENGTH = 200
 """Longest warning; it may quote the file."""
-
-# Failure reasons: PS3.18 Table I.2-2, which allows the further codes of PS3.7 Annex C.
-OUT_OF_RESOURCES = 0xA700
-CANNOT_UNDERSTAND = 0xC000
-INVALID_VALUE = 0x0106
-MISSING_ATTRIBUTE = 0x0120
-MISSING_VALUE = 0x0121
+Bulk = dict[str, dict[str, Any]]
+"""Where bulk values lie, by path; see `Part10`."""
 
 
-class Part10Error(ValueError):
-    """A file that cannot be stored.
-
-    Parameters
-    ----------
-    reason : str
-        What was wrong, one short sentence that can be shown to the sender.
-    failure_reason : int
-        The value for Failure Reason (0008,1197), PS3.18 I.2.2.
-    """
-
-    def __init__(self, reason: str, failure_reason: int = CANNOT_UNDERSTAND) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.failure_reason = failure_reason
+class Part10Error(DicomError):
+    """A file that cannot be stored."""
 
 
 class Unreadable(Part10Error):
@@ -99,13 +88,15 @@ class Part10:
         Path of each ``BulkDataURI`` to ``{"offset": int, "length": int, "vr": str}``, bytes from the start of the file;
         also ``"encapsulated": True`` when the value is a list of fragments (PS3.5 A.4).
     frames : dict or None
-        Where the frames of the pixel data lie; see `dicouch.dicom.part10.frames`.
+        Where the frames of the pixel data lie; see `dicouch.dicom.part10.find_frames`.
     deflated : bool
         True when ranges count in the inflated stream (the file with its data set inflated in place).
     character_set : list of str
         Specific Character Set (0008,0005) of the file; the text in `dataset` is Unicode already.
     warnings : list of str
         What in the file breaks the standard.
+    ordered : bool
+        Whether the elements of its top level are in ascending order, each there once (PS3.5 7.1).
     """
 
     study_uid: str
@@ -113,12 +104,13 @@ class Part10:
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax: str
-    dataset: dict
-    bulk: dict
-    frames: dict | None
+    dataset: JsonDataset
+    bulk: Bulk
+    frames: dict[str, Any] | None
     deflated: bool = False
     character_set: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    ordered: bool = True
 
 
 class Warnings:
@@ -138,6 +130,10 @@ class Warnings:
             self._seen[sentence] = None
         else:
             self._dropped += 1
+
+    def about(self, tag: int, problem: str) -> None:
+        """Keep a warning about an attribute."""
+        self.add(f"{label(tag)} {problem}.")
 
     def sentences(self) -> list[str]:
         """Return the warnings, the last one saying how many were left out, if any."""

@@ -1,33 +1,29 @@
 """Reading one file: the order of the steps, and the identifiers without which nothing is stored."""
 
-import zlib
-from tempfile import SpooledTemporaryFile
-from typing import BinaryIO
+from __future__ import annotations
 
-from dicouch.dicom.part10 import model
+from collections.abc import Callable
+from tempfile import SpooledTemporaryFile
+
+from dicouch.dicom.errors import INVALID_VALUE, MISSING_VALUE
+from dicouch.dicom.json_model import JsonDataset, first_value
+from dicouch.dicom.part10.byte_source import ByteSource, Seekable
+from dicouch.dicom.part10.dataset import DatasetReader
 from dicouch.dicom.part10.dictionary import label
-from dicouch.dicom.part10.frames import locate_frames
+from dicouch.dicom.part10.find_frames import find_frames
+from dicouch.dicom.part10.inflate import SPOOLED, inflate
 from dicouch.dicom.part10.meta import Meta, read_meta
-from dicouch.dicom.part10.model import MissingIdentifier, Part10, Unreadable, Warnings
-from dicouch.dicom.part10.walk import Walk
-from dicouch.dicom.part10.window import WINDOW, Window
+from dicouch.dicom.part10.model import MissingIdentifier, Part10, Warnings
 from dicouch.dicom.uids import series_uid_problem, uid_problem
 
-INFLATED_LIMIT = 256 * 1024 * 1024
-"""A deflated data set may inflate to this size (bytes), or to `INFLATED_RATIO` times the file, whichever is more."""
 
-INFLATED_RATIO = 100
-
-_SPOOLED = 8 * 1024 * 1024
-
-
-def read_part10(source: BinaryIO, size: int) -> Part10:
+def read_part10(file: Seekable, size: int) -> Part10:
     """Read a DICOM Part 10 file in one pass, leaving bulk values where they are.
 
     Parameters
     ----------
-    source : BinaryIO
-        The file as received, seekable; its position is changed.
+    file : file object
+        As received, seekable; its position is changed.
     size : int
         Its length in bytes.
 
@@ -44,25 +40,25 @@ def read_part10(source: BinaryIO, size: int) -> Part10:
         A UID that names the instance is missing, empty or unusable.
     """
     warnings = Warnings()
-    window = Window(source, size)
-    meta = read_meta(window, warnings)
+    source = ByteSource(file, size)
+    meta = read_meta(source, warnings)
     if not meta.deflated:
-        return _read(window, meta, warnings)
-    with SpooledTemporaryFile(max_size=_SPOOLED) as inflated:
-        length = _inflate(window, meta.start, inflated, warnings)
-        return _read(Window(inflated, length), meta, warnings)
+        return _read(source, meta, warnings)
+    with SpooledTemporaryFile(max_size=SPOOLED) as inflated:
+        length = inflate(source, meta.start, inflated, warnings)
+        return _read(ByteSource(inflated, length), meta, warnings)
 
 
-def _read(window: Window, meta: Meta, warnings: Warnings) -> Part10:
-    """Walk the data set and put the result together."""
-    walk = Walk(window, warnings)
-    dataset = walk.read(meta.start, meta.explicit, meta.little)
-    bulk = walk.elements.bulk
+def _read(source: ByteSource, meta: Meta, warnings: Warnings) -> Part10:
+    """Read the data set and put the result together."""
+    reader = DatasetReader(source, warnings)
+    dataset = reader.read(meta.start, meta.explicit, meta.little)
+    bulk = reader.attributes.bulk
     sop_class = _sop_class(dataset, meta, warnings)
     identifiers = _identifiers(dataset, meta, sop_class)
     if meta.sop_instance_uid and meta.sop_instance_uid != identifiers["sop_instance_uid"]:
         warnings.add("(0002,0003) MediaStorageSOPInstanceUID differs from (0008,0018) SOPInstanceUID.")
-    frames = locate_frames(walk.pixels, dataset, bulk, meta.transfer_syntax, meta.little, window, warnings)
+    frames = find_frames(reader.pixels, dataset, bulk, meta, source, warnings)
     return Part10(
         **identifiers,
         sop_class_uid=sop_class,
@@ -71,12 +67,13 @@ def _read(window: Window, meta: Meta, warnings: Warnings) -> Part10:
         bulk=bulk,
         frames=frames,
         deflated=meta.deflated,
-        character_set=walk.character_set,
+        character_set=reader.character_set,
         warnings=warnings.sentences(),
+        ordered=reader.ordered,
     )
 
 
-def _identifiers(dataset: dict, meta: Meta, sop_class: str) -> dict[str, str]:
+def _identifiers(dataset: JsonDataset, meta: Meta, sop_class: str) -> dict[str, str]:
     """Return the UIDs that name the instance; where one cannot be had, the error tells the others."""
     found, problem = {}, None
     for name, tag, problem_of in (
@@ -96,67 +93,30 @@ def _identifiers(dataset: dict, meta: Meta, sop_class: str) -> dict[str, str]:
     return found
 
 
-def _identifier(dataset: dict, tag: int, problem_of) -> str:
+def _identifier(dataset: JsonDataset, tag: int, problem_of: Callable[[str], str | None]) -> str:
     """Return a UID of the data set, or raise `MissingIdentifier`."""
     key = f"{tag:08X}"
     if key not in dataset:
         raise MissingIdentifier(key, f"{label(tag)} is missing")
     values = dataset[key].get("Value")
     if not values:
-        raise MissingIdentifier(key, f"{label(tag)} is empty", model.MISSING_VALUE)
+        raise MissingIdentifier(key, f"{label(tag)} is empty", MISSING_VALUE)
     uid = values[0]
     if len(values) > 1 or not isinstance(uid, str):
-        raise MissingIdentifier(key, f"{label(tag)} is not one UID", model.INVALID_VALUE)
+        raise MissingIdentifier(key, f"{label(tag)} is not one UID", INVALID_VALUE)
     problem = problem_of(uid)
     if problem:
-        raise MissingIdentifier(key, f"{label(tag)} {problem}", model.INVALID_VALUE)
+        raise MissingIdentifier(key, f"{label(tag)} {problem}", INVALID_VALUE)
     return uid
 
 
-def _sop_class(dataset: dict, meta: Meta, warnings: Warnings) -> str:
+def _sop_class(dataset: JsonDataset, meta: Meta, warnings: Warnings) -> str:
     """Return the SOP Class UID: of the data set, else of the meta group, else nothing."""
-    values = dataset.get("00080016", {}).get("Value")
-    uid = values[0] if values and isinstance(values[0], str) else ""
-    if not uid:
+    uid = first_value(dataset, "00080016")
+    if not uid or not isinstance(uid, str):
         warnings.add("(0008,0016) SOPClassUID is missing.")
         uid = meta.sop_class_uid
     if uid and uid_problem(uid):
         warnings.add(f"(0008,0016) SOPClassUID {uid_problem(uid)}.")
         return ""
     return uid
-
-
-def _inflate(window: Window, start: int, target: BinaryIO, warnings: Warnings) -> int:
-    """Write the file with its data set inflated (PS3.5 A.5) to `target`; return the length.
-
-    Raises
-    ------
-    Unreadable
-        The data set is not deflated, or inflates beyond the limit.
-    """
-    limit = max(INFLATED_LIMIT, INFLATED_RATIO * window.size)
-    position = 0
-    while position < start:
-        position += target.write(window.read(position, min(WINDOW, start - position)))
-    # RFC 1951; some writers add the header of RFC 1950.
-    zlib_header = window.read(position, 2)
-    wrapped = len(zlib_header) == 2 and zlib_header[0] & 0x0F == 8 and int.from_bytes(zlib_header, "big") % 31 == 0
-    inflater = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
-    written = start
-    try:
-        while position < window.size and not inflater.eof:
-            chunk = window.read(position, min(WINDOW, window.size - position))
-            position += len(chunk)
-            while chunk and not inflater.eof:
-                written += target.write(inflater.decompress(chunk, 16 * WINDOW))
-                if written > limit:
-                    raise Unreadable(f"inflates to more than {limit} bytes", model.OUT_OF_RESOURCES)
-                chunk = inflater.unconsumed_tail
-    except zlib.error:
-        if written == start:
-            raise Unreadable("the data set is not deflated as its transfer syntax says") from None
-        warnings.add("The deflated data set is damaged; what precedes the damage is read.")
-    else:
-        if not inflater.eof:
-            warnings.add("The deflated data set is cut off.")
-    return written

@@ -1,23 +1,61 @@
-"""The VR of elements that do not carry a usable one (PS3.5 A.1, A.2, 6.2.2): Implicit VR, UN, ambiguous VRs of PS3.6.
+"""The VR of elements that carry no usable one (PS3.5 A.1, A.2, 6.2.2): Implicit VR, UN, ambiguous VRs of PS3.6."""
 
-A data set is passed as a chain: ``(elements, chain of the data set around it or None)``.
-"""
+from __future__ import annotations
 
+from dicouch.dicom.json_model import JsonDataset, first_value
 from dicouch.dicom.part10.dictionary import dictionary_vr, is_private, is_private_creator, private_vr
+from dicouch.dicom.part10.values import Coding
 
 PIXEL_DATA = 0x7FE00010
 _LUT_DATA = 0x00283006
 _WAVEFORM = frozenset((0x54000110, 0x54000112, 0x5400100A, 0x54001010))
 
 
-def vr_of(tag: int, chain: tuple) -> str:
+class Level:
+    """A data set that is being read, and those around it.
+
+    Parameters
+    ----------
+    coding : Coding
+        How it is encoded.
+    parent : Level, optional
+        The data set whose sequence holds this one.
+    key : str
+        The tag of that sequence.
+    number : int
+        Which of its items this one is, from 0.
+
+    Attributes
+    ----------
+    dataset : dict
+        The elements, as far as they are read.
+    depth : int
+        Sequences around it.
+    """
+
+    __slots__ = ("coding", "dataset", "depth", "key", "number", "parent")
+
+    def __init__(self, coding: Coding, parent: Level | None = None, key: str = "", number: int = 0) -> None:
+        self.dataset: JsonDataset = {}
+        self.coding = coding
+        self.parent = parent
+        self.key = key
+        self.number = number
+        self.depth: int = parent.depth + 1 if parent else 0
+
+    def path(self, key: str) -> str:
+        """Return the path of one of its elements (docs/architecture.md): ``"00880200/0/7FE00010"``."""
+        return f"{self.parent.path(self.key)}/{self.number}/{key}" if self.parent else key
+
+
+def vr_of(tag: int, dataset: JsonDataset) -> str:
     """Return the VR the dictionaries give an element, perhaps ambiguous.
 
     Parameters
     ----------
     tag : int
         The element.
-    chain : tuple
+    dataset : dict
         Its data set, as far as it is read: private creators come before their elements (PS3.5 7.8.1).
 
     Returns
@@ -29,11 +67,11 @@ def vr_of(tag: int, chain: tuple) -> str:
         return dictionary_vr(tag) or "UN"
     if is_private_creator(tag):
         return "LO"
-    creator = chain[0].get(f"{tag >> 16:04X}00{tag >> 8 & 0xFF:02X}", {}).get("Value")
-    return (creator and isinstance(creator[0], str) and private_vr(tag, creator[0])) or "UN"
+    creator = first_value(dataset, f"{tag >> 16:04X}00{tag >> 8 & 0xFF:02X}")
+    return (isinstance(creator, str) and private_vr(tag, creator)) or "UN"
 
 
-def unambiguous(tag: int, vr: str, chain: tuple, implicit: bool, encapsulated: bool) -> str | None:
+def unambiguous(tag: int, vr: str, level: Level, implicit: bool, encapsulated: bool) -> str | None:
     """Decide an ambiguous VR.
 
     Parameters
@@ -42,8 +80,8 @@ def unambiguous(tag: int, vr: str, chain: tuple, implicit: bool, encapsulated: b
         The element.
     vr : str
         Such as ``"OB or OW"``.
-    chain : tuple
-        Its data set, as far as it is read.
+    level : Level
+        Its data set.
     implicit : bool
         The element is encoded in Implicit VR, where pixel data are OW (PS3.5 A.1).
     encapsulated : bool
@@ -55,32 +93,31 @@ def unambiguous(tag: int, vr: str, chain: tuple, implicit: bool, encapsulated: b
         The VR; None when it depends on a Pixel Representation that has not been seen.
     """
     if vr == "US or SS":
-        signed = pixel_representation(chain)
+        signed = pixel_representation(level)
         return None if signed is None else "SS" if signed else "US"
     if vr == "US or OW" and tag == _LUT_DATA:
         # One entry: the value is a number (PS3.3 C.11.1.1.1).
-        return "US" if _number(chain[0], "00283002") == 1 else "OW"
+        return "US" if _number(level.dataset, "00283002") == 1 else "OW"
     if vr == "OB or OW":
         if encapsulated:
             return "OB"
         if not implicit:
             bits = "00280100" if tag == PIXEL_DATA else "54001004" if tag in _WAVEFORM else None
-            if bits and (_number(chain[0], bits) or 16) <= 8:
+            if bits and (_number(level.dataset, bits) or 16) <= 8:
                 return "OB"
     return "OW"
 
 
-def pixel_representation(chain: tuple | None) -> int | None:
+def pixel_representation(level: Level | None) -> int | None:
     """Return Pixel Representation (0028,0103) of the nearest data set that has one."""
-    while chain:
-        elements, chain = chain
-        number = _number(elements, "00280103")
+    while level:
+        number = _number(level.dataset, "00280103")
         if number is not None:
             return number
+        level = level.parent
     return None
 
 
-def _number(elements: dict, key: str) -> int | None:
-    """Return the first value of a numeric element, if it is there."""
-    values = elements.get(key, {}).get("Value")
-    return values[0] if values and isinstance(values[0], int) else None
+def _number(dataset: JsonDataset, key: str) -> int | None:
+    value = first_value(dataset, key)
+    return value if isinstance(value, int) else None

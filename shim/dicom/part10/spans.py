@@ -1,11 +1,14 @@
 """Where the elements of the top level lie in a file, up to a tag: what must be known to replace some of them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
+from dicouch.dicom.json_model import JsonDataset
+from dicouch.dicom.part10.byte_source import ByteSource
+from dicouch.dicom.part10.dataset import DatasetReader
 from dicouch.dicom.part10.meta import Meta, read_meta
 from dicouch.dicom.part10.model import Warnings
-from dicouch.dicom.part10.walk import Walk
-from dicouch.dicom.part10.window import Window
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,16 @@ class Spans:
     meta: Meta
     character_set: list[str]
     elements: list[Span] = field(default_factory=list)
-    dataset: dict = field(default_factory=dict)
+    dataset: JsonDataset = field(default_factory=dict)
     end: int = 0
 
 
-def read_spans(window: Window, last: int | None) -> Spans:
+def read_spans(source: ByteSource, last: int | None) -> Spans:
     """Find the elements of the top level up to the tag `last`; nothing behind is read.
 
     Parameters
     ----------
-    window : Window
+    source : ByteSource
         The file, of a deflated one the inflated stream.
     last : int or None
         Tag; None finds all, which a file needs whose elements are not in ascending order.
@@ -56,10 +59,10 @@ def read_spans(window: Window, last: int | None) -> Spans:
     dicouch.dicom.part10.Part10Error
         It is no DICOM file, or passes a limit of `dicouch.dicom.part10.model`.
     """
-    meta = read_meta(window, Warnings())
-    walk = Walk(window, Warnings())
+    meta = read_meta(source, Warnings())
+    reader = DatasetReader(source, Warnings())
     starts: list[tuple[int, int]] = []
-    stopped = window.size
+    stopped = source.size
 
     def visit(tag: int, position: int) -> bool:
         nonlocal stopped
@@ -69,8 +72,8 @@ def read_spans(window: Window, last: int | None) -> Spans:
         starts.append((tag, position))
         return False
 
-    walk.visit = visit
-    dataset = walk.read(meta.start, meta.explicit, meta.little)
+    reader.visit = visit
+    dataset = reader.read(meta.start, meta.explicit, meta.little)
     ends = [position for _tag, position in starts[1:]] + [stopped]
     elements = [Span(tag, start, end) for (tag, start), end in zip(starts, ends, strict=True)]
-    return Spans(meta, walk.character_set, elements, dataset, stopped)
+    return Spans(meta, reader.character_set, elements, dataset, stopped)

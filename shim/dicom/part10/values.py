@@ -1,15 +1,19 @@
 """Values of a data element, from the bytes of the file to DICOM JSON (PS3.18 F.2.3 to F.2.5).
 
-Every converter takes the raw value and a `Context`, and returns the list for ``Value`` (an empty value within several
-is None), or None when the bytes do not fit the VR. It leaves a short reason in ``context.problem`` when the standard is
+Every converter takes the raw value and a `Coding`, and returns the list for ``Value`` (an empty value within several
+is None), or None when the bytes do not fit the VR. It leaves a short reason in ``coding.problem`` when the standard is
 broken.
 """
+
+from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable
 from struct import unpack
+from typing import Any
 
+from dicouch.dicom.json_model import Attribute
 from dicouch.dicom.part10.charset import decode
 
 MAX_SAFE_INTEGER = 2**53 - 1
@@ -20,15 +24,15 @@ _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DECIMAL_BYTES = b"0123456789+-.eE\\ "
 
 
-class Context:
-    """How values of one data set are encoded.
+class Coding:
+    """How a data set is encoded.
 
     Parameters
     ----------
-    little : bool
-        Byte order of binary values.
+    explicit, little : bool
+        Explicit VR; little endian.
     encodings : list of str
-        Codecs of the data set's Specific Character Set.
+        Codecs of its Specific Character Set.
 
     Attributes
     ----------
@@ -38,14 +42,15 @@ class Context:
         Elements that were converted before, by VR and raw value.
     """
 
-    __slots__ = ("cache", "encodings", "little", "order", "problem")
+    __slots__ = ("cache", "encodings", "explicit", "little", "order", "problem")
 
-    def __init__(self, little: bool, encodings: list[str]) -> None:
+    def __init__(self, explicit: bool, little: bool, encodings: list[str]) -> None:
+        self.explicit = explicit
         self.little = little
         self.order = "<" if little else ">"
         self.encodings = encodings
         self.problem: str | None = None
-        self.cache: dict[tuple[str, bytes], dict] = {}
+        self.cache: dict[tuple[str, bytes], Attribute] = {}
 
     def text(self, raw: bytes) -> str:
         """Decode a value in the data set's character sets."""
@@ -74,54 +79,54 @@ def _values(text: str, both_ends: bool = False) -> list[str | None]:
     return [part.rstrip(" \0") or None for part in text.split("\\")]
 
 
-def _plain(raw: bytes, context: Context) -> list[str | None]:
-    return _values(context.plain(raw))
+def _plain(raw: bytes, coding: Coding) -> list[str | None]:
+    return _values(coding.plain(raw))
 
 
-def _stripped(raw: bytes, context: Context) -> list[str | None]:
-    return _values(context.plain(raw), both_ends=True)
+def _stripped(raw: bytes, coding: Coding) -> list[str | None]:
+    return _values(coding.plain(raw), both_ends=True)
 
 
-def _text(raw: bytes, context: Context) -> list[str | None]:
-    return _values(context.text(raw))
+def _text(raw: bytes, coding: Coding) -> list[str | None]:
+    return _values(coding.text(raw))
 
 
-def _single_text(raw: bytes, context: Context) -> list[str]:
-    text = context.text(raw).rstrip(" \0")
+def _single_text(raw: bytes, coding: Coding) -> list[str]:
+    text = coding.text(raw).rstrip(" \0")
     return [text] if text else []
 
 
-def _uri(raw: bytes, context: Context) -> list[str]:
-    text = context.plain(raw).rstrip(" \0")
+def _uri(raw: bytes, coding: Coding) -> list[str]:
+    text = coding.plain(raw).rstrip(" \0")
     return [text] if text else []
 
 
-def _person_name(raw: bytes, context: Context) -> list[dict | None]:
+def _person_name(raw: bytes, coding: Coding) -> list[dict[str, str] | None]:
     """PS3.18 F.2.2: component groups by name, the empty ones left out."""
     names = []
-    for name in _values(context.text(raw)):
+    for name in _values(coding.text(raw)):
         groups = [group.strip(" \0") for group in (name or "").split("=", 2)]
         if len(groups) > 2 and "=" in groups[2]:
-            context.problem = "has more than three component groups"
+            coding.problem = "has more than three component groups"
         named = zip(("Alphabetic", "Ideographic", "Phonetic"), groups, strict=False)
         names.append({key: group for key, group in named if group} or None)
     return [] if names == [None] else names
 
 
-def _integer_string(raw: bytes, context: Context) -> list[int | str | None]:
-    numbers = []
-    for value in _stripped(raw, context):
+def _integer_string(raw: bytes, coding: Coding) -> list[int | str | None]:
+    numbers: list[int | str | None] = []
+    for value in _stripped(raw, coding):
         if value is None:
             numbers.append(None)
         elif _INTEGER.fullmatch(value) and len(value) < 20:
             numbers.append(_safe(int(value)))
         else:
-            context.problem = "is not an integer string"
+            coding.problem = "is not an integer string"
             numbers.append(value)
     return numbers
 
 
-def _decimal_string(raw: bytes, context: Context) -> list[float | int | str | None]:
+def _decimal_string(raw: bytes, coding: Coding) -> list[Any]:
     if not raw.translate(None, _DECIMAL_BYTES):
         try:
             numbers = [float(value) for value in raw.split(b"\\")]
@@ -130,23 +135,21 @@ def _decimal_string(raw: bytes, context: Context) -> list[float | int | str | No
         else:
             if math.inf not in numbers and -math.inf not in numbers:
                 return numbers
-    numbers = []
-    for value in _stripped(raw, context):
-        number = value
-        if value is not None:
-            parsed = float(value) if _DECIMAL.fullmatch(value) else math.inf
-            if math.isinf(parsed):
-                context.problem = "is not a decimal string"
-            else:
-                number = parsed
-        numbers.append(number)
-    return numbers
+    found: list[float | str | None] = []
+    for value in _stripped(raw, coding):
+        number = float(value) if value is not None and _DECIMAL.fullmatch(value) else math.inf
+        if value is None or not math.isinf(number):
+            found.append(None if value is None else number)
+        else:
+            coding.problem = "is not a decimal string"
+            found.append(value)
+    return found
 
 
-def _attribute_tag(raw: bytes, context: Context) -> list[str] | None:
+def _attribute_tag(raw: bytes, coding: Coding) -> list[str] | None:
     if len(raw) % 4:
         return None
-    numbers = unpack(f"{context.order}{len(raw) // 2}H", raw)
+    numbers = unpack(f"{coding.order}{len(raw) // 2}H", raw)
     return [f"{group:04X}{element:04X}" for group, element in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
@@ -154,24 +157,24 @@ def _safe(number: int) -> int | str:
     return number if -MAX_SAFE_INTEGER <= number <= MAX_SAFE_INTEGER else str(number)
 
 
-def _integers(code: str, width: int) -> Callable[[bytes, Context], list | None]:
-    def convert(raw: bytes, context: Context) -> list[int] | None:
+def _integers(code: str, width: int) -> Callable[[bytes, Coding], list[Any] | None]:
+    def convert(raw: bytes, coding: Coding) -> list[int] | None:
         count, rest = divmod(len(raw), width)
-        return None if rest else list(unpack(f"{context.order}{count}{code}", raw))
+        return None if rest else list(unpack(f"{coding.order}{count}{code}", raw))
 
-    def convert_wide(raw: bytes, context: Context) -> list[int | str] | None:
-        numbers = convert(raw, context)
-        return numbers and [_safe(number) for number in numbers]
+    def convert_wide(raw: bytes, coding: Coding) -> list[int | str] | None:
+        numbers = convert(raw, coding)
+        return None if numbers is None else [_safe(number) for number in numbers]
 
     return convert_wide if width == 8 else convert
 
 
-def _floats(code: str, width: int) -> Callable[[bytes, Context], list | None]:
-    def convert(raw: bytes, context: Context) -> list[float | str] | None:
+def _floats(code: str, width: int) -> Callable[[bytes, Coding], list[Any] | None]:
+    def convert(raw: bytes, coding: Coding) -> list[float | str] | None:
         count, rest = divmod(len(raw), width)
         if rest:
             return None
-        numbers = list(unpack(f"{context.order}{count}{code}", raw))
+        numbers = list(unpack(f"{coding.order}{count}{code}", raw))
         if not all(map(math.isfinite, numbers)):
             return [number if math.isfinite(number) else _not_finite(number) for number in numbers]
         return numbers
@@ -186,7 +189,7 @@ def _not_finite(number: float) -> str:
     return "Infinity" if number > 0 else "-Infinity"
 
 
-CONVERTERS: dict[str, Callable[[bytes, Context], list | None]] = {
+CONVERTERS: dict[str, Callable[[bytes, Coding], list[Any] | None]] = {
     **dict.fromkeys(("AS", "DA", "DT", "TM", "UI"), _plain),
     **dict.fromkeys(("AE", "CS"), _stripped),
     **dict.fromkeys(("LO", "SH", "UC"), _text),

@@ -14,9 +14,9 @@ from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
+from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.meta import read_meta
 from dicouch.dicom.part10.model import Unreadable, Warnings
-from dicouch.dicom.part10.window import Window
 from dicouch.dicom.pixels.errors import PixelError
 
 PIXEL_ELEMENTS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -63,7 +63,7 @@ def read_head(data: bytes) -> Head:
         pydicom cannot read it.
     """
     try:
-        meta = read_meta(Window(BytesIO(data), len(data)), Warnings())
+        meta = read_meta(ByteSource(BytesIO(data), len(data)), Warnings())
         source = BytesIO(data[meta.start :])
         read = read_dataset(
             source, not meta.explicit, meta.little, stop_when=lambda tag, _vr, _length: tag in PIXEL_ELEMENTS

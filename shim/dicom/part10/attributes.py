@@ -1,14 +1,18 @@
-"""Elements of DICOM JSON: which value stays in the data set, and where the others lie in the file (PS3.18 F.2.2)."""
+"""Attributes of DICOM JSON: which value stays in the data set, and where the others lie in the file (PS3.18 F.2.2)."""
+
+from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
 
+from dicouch.dicom.errors import OUT_OF_RESOURCES
+from dicouch.dicom.json_model import Attribute
 from dicouch.dicom.native import swap, word_size
 from dicouch.dicom.part10 import model
-from dicouch.dicom.part10.dictionary import label
-from dicouch.dicom.part10.model import Unreadable, Warnings
-from dicouch.dicom.part10.values import CONVERTERS, Context
-from dicouch.dicom.part10.window import Window
+from dicouch.dicom.part10.byte_source import ByteSource
+from dicouch.dicom.part10.dictionary import key_of
+from dicouch.dicom.part10.model import Bulk, Unreadable, Warnings
+from dicouch.dicom.part10.resolve import Level
+from dicouch.dicom.part10.values import CONVERTERS, Coding
 
 BINARY_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 # PS3.18 F.2.2: what a BulkDataURI may stand for.
@@ -23,29 +27,12 @@ _CACHED_LENGTH = 64
 _CACHED_ELEMENTS = 50_000
 
 
-@dataclass
-class Coding:
-    """How a data set is encoded.
-
-    Attributes
-    ----------
-    explicit, little : bool
-        Explicit VR; little endian.
-    context : Context
-        What the converters of values need.
-    """
-
-    explicit: bool
-    little: bool
-    context: Context
-
-
-class Elements:
-    """Makes elements from values, and keeps the account of bulk data.
+class Attributes:
+    """Makes attributes from values, and keeps the account of bulk data.
 
     Parameters
     ----------
-    window : Window
+    source : ByteSource
         The file.
     warnings : Warnings
         Receives what breaks the standard.
@@ -56,31 +43,26 @@ class Elements:
         As in `dicouch.dicom.part10.model.Part10`.
     """
 
-    def __init__(self, window: Window, warnings: Warnings) -> None:
-        self.window = window
+    def __init__(self, source: ByteSource, warnings: Warnings) -> None:
+        self.source = source
         self.warnings = warnings
-        self.bulk: dict[str, dict] = {}
+        self.bulk: Bulk = {}
         self._inline = 0
 
-    def warn(self, tag: int, problem: str) -> None:
-        """Add a warning about an attribute."""
-        self.warnings.add(f"{label(tag)} {problem}.")
-
-    def make(self, tag: int, vr: str, start: int, length: int, context: Context, path: str) -> dict:
-        """Return the element for a value of defined length.
+    def make(self, level: Level, coding: Coding, tag: int, vr: str, start: int, length: int) -> Attribute:
+        """Return the attribute for a value of defined length.
 
         Parameters
         ----------
+        level : Level
+            Its data set.
+        coding : Coding
+            Encoding of the value.
         tag : int
-            The element.
         vr : str
-            Its VR, decided, not SQ.
+            Decided, not SQ.
         start, length : int
             Where its value lies.
-        context : Context
-            Encoding of the value.
-        path : str
-            Path of the element (docs/architecture.md): ``"00880200/0/7FE00010"``.
 
         Returns
         -------
@@ -99,55 +81,58 @@ class Elements:
         if self._inline > model.INLINE_SOFT_TOTAL and vr in _BULK_VRS:
             limit = model.INLINE_SOFT_LIMIT
         if length > limit or tag in _ALWAYS_BULK:
-            return self.make_bulk(tag, vr, start, length, path)
-        window = self.window
-        if start < window.base or start + length > window.limit:
-            window.fill(start, length)
-        offset = start - window.base
-        raw = window.buffer[offset : offset + length]
+            return self.make_bulk(level, tag, vr, start, length)
+        source = self.source
+        if start < source.base or start + length > source.limit:
+            source.fill(start, length)
+        offset = start - source.base
+        raw = source.buffer[offset : offset + length]
         if binary:
             self._count(length)
-            if not context.little:
+            if not coding.little:
                 raw = b"".join(swap((raw,), word_size(vr)))  # PS3.18 F.2.7: little endian
             return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
         # Only in items: an element of the top level belongs to its reader alone.
-        cached = length <= _CACHED_LENGTH and "/" in path and tag not in _LUT_DESCRIPTORS
+        cached = length <= _CACHED_LENGTH and level.depth and tag not in _LUT_DESCRIPTORS
         if cached:
-            element = context.cache.get((vr, raw))
+            element = coding.cache.get((vr, raw))
             if element is not None:
                 return element
         self._count(length)
-        element = self.convert(tag, vr, raw, context)
-        if cached and not context.problem and len(context.cache) < _CACHED_ELEMENTS:
-            context.cache[vr, raw] = element
+        element = self.convert(tag, vr, raw, coding)
+        if cached and not coding.problem and len(coding.cache) < _CACHED_ELEMENTS:
+            coding.cache[vr, raw] = element
         return element
 
-    def make_bulk(self, tag: int, vr: str, start: int, length: int, path: str, encapsulated: bool = False) -> dict:
+    def make_bulk(
+        self, level: Level, tag: int, vr: str, start: int, length: int, encapsulated: bool = False
+    ) -> Attribute:
         """Return the element for a value that stays in the file, and note its range."""
         if vr not in _BULK_VRS:
-            self.warn(tag, f"has {length} bytes, too many for {vr}; kept as UN")
+            self.warnings.about(tag, f"has {length} bytes, too many for {vr}; kept as UN")
             vr = "UN"
+        path = level.path(key_of(tag))
         self.bulk[path] = {"offset": start, "length": length, "vr": vr}
         if encapsulated:
             self.bulk[path]["encapsulated"] = True
         return {"vr": vr, "BulkDataURI": _BULK + path}
 
-    def convert(self, tag: int, vr: str, raw: bytes, context: Context) -> dict:
+    def convert(self, tag: int, vr: str, raw: bytes, coding: Coding) -> Attribute:
         """Return the element for a value in memory; as UN when it does not fit its VR."""
-        context.problem = None
-        values = CONVERTERS[vr](raw, context)
-        if context.problem:
-            self.warn(tag, context.problem)
+        coding.problem = None
+        values = CONVERTERS[vr](raw, coding)
+        if coding.problem:
+            self.warnings.about(tag, coding.problem)
         if values is None:
-            context.problem = f"has {len(raw)} bytes, which is no {vr}; kept as UN"
-            self.warn(tag, context.problem)
+            coding.problem = f"has {len(raw)} bytes, which is no {vr}; kept as UN"
+            self.warnings.about(tag, coding.problem)
             return {"vr": "UN", "InlineBinary": b64encode(raw).decode("ascii")}
         if tag in _LUT_DESCRIPTORS and vr == "SS" and values and values[0] < 0:
             # PS3.3 C.11.1.1.1: the number of entries is unsigned whatever the VR.
             values[0] += 0x10000
         return {"vr": vr, "Value": values} if values else {"vr": vr}
 
-    def forget(self, element: dict) -> None:
+    def forget(self, element: Attribute) -> None:
         """Drop the ranges in an element that is replaced; the cost is that of making it."""
         if "BulkDataURI" in element:
             self.bulk.pop(element["BulkDataURI"].removeprefix(_BULK), None)
@@ -160,4 +145,4 @@ class Elements:
         self._inline += length
         if self._inline > model.INLINE_HARD_TOTAL:
             total = model.INLINE_HARD_TOTAL >> 20
-            raise Unreadable(f"more than {total} MB of values outside bulk data", model.OUT_OF_RESOURCES)
+            raise Unreadable(f"more than {total} MB of values outside bulk data", OUT_OF_RESOURCES)

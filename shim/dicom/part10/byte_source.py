@@ -1,27 +1,38 @@
 """Reading a seekable file by absolute position through one bounded buffer."""
 
+from __future__ import annotations
+
 import io
 import os
-from typing import BinaryIO
+from typing import Protocol
 
-from dicouch.dicom.part10.model import OUT_OF_RESOURCES, Unreadable
+from dicouch.dicom.errors import OUT_OF_RESOURCES
+from dicouch.dicom.part10.model import Unreadable
 
-WINDOW = 64 * 1024
-"""Bytes read at a time. The headers of most files fit in one window."""
+BLOCK = 64 * 1024
+"""Bytes read at a time. The headers of most files fit in one block."""
 
 AFTER_JUMP = 4 * 1024
 """Bytes read behind a value that was skipped: between large values there is little else."""
 
 
-class Window:
+class Seekable(Protocol):
+    """What is needed of a file."""
+
+    def seek(self, offset: int, whence: int = ..., /) -> int: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class ByteSource:
     """The part of a file that is in memory, and a way to move it.
 
     The walk reads `buffer` directly (``buffer[position - base]``) and calls `fill` when a position is outside.
 
     Parameters
     ----------
-    source : BinaryIO
-        A seekable file.
+    file : file object
+        Seekable.
     size : int
         Its length in bytes.
 
@@ -35,25 +46,25 @@ class Window:
         Length of the file, as far as it can really be read.
     """
 
-    def __init__(self, source: BinaryIO, size: int) -> None:
-        self.source = source
-        self.size = min(size, source.seek(0, os.SEEK_END))
+    def __init__(self, file: Seekable, size: int) -> None:
+        self.file = file
+        self.size = min(size, file.seek(0, os.SEEK_END))
         self.buffer = b""
         self.base = self.limit = 0
         # A buffered file would read a whole block for each of many thousand eight-byte headers.
-        self._fd = source.fileno() if isinstance(source, io.BufferedReader) else None
+        self._fd = file.fileno() if isinstance(file, io.BufferedReader) else None
 
     def fill(self, position: int, need: int) -> None:
-        """Move the window so that it starts at `position` and holds at least `need` bytes, or all up to the end."""
+        """Move the buffer so that it starts at `position` and holds at least `need` bytes, or all up to the end."""
         if position >= self.base and position + need <= self.limit:
             return
-        size = WINDOW if self.base <= position <= self.limit else AFTER_JUMP
+        size = BLOCK if self.base <= position <= self.limit else AFTER_JUMP
         self.buffer = self.read(position, max(size, need))
         self.base = position
         self.limit = position + len(self.buffer)
 
     def read(self, position: int, length: int) -> bytes:
-        """Return up to `length` bytes from `position`, without moving the window."""
+        """Return up to `length` bytes from `position`, without moving the buffer."""
         if position >= self.base and position + length <= self.limit:
             return self.buffer[position - self.base : position - self.base + length]
         length = min(length, self.size - position)
@@ -62,16 +73,16 @@ class Window:
         if self._fd is not None:
             data = os.pread(self._fd, length, position)
         else:
-            self.source.seek(position)
-            data = self.source.read(length)
+            self.file.seek(position)
+            data = self.file.read(length)
         if len(data) < length:
             raise Unreadable(f"the file ends at byte {position + len(data)}", OUT_OF_RESOURCES)
         return data
 
     def find(self, pattern: bytes, position: int, end: int) -> int:
-        """Return where `pattern` first begins in ``[position, end)``, or -1; reads window by window."""
+        """Return where `pattern` first begins in ``[position, end)``, or -1; reads block by block."""
         while position < end:
-            chunk = self.read(position, min(16 * WINDOW, end - position))
+            chunk = self.read(position, min(16 * BLOCK, end - position))
             found = chunk.find(pattern)
             if found >= 0:
                 return position + found

@@ -1,0 +1,35 @@
+"""What goes wrong with DICOM data: one family of errors, so that callers need to know nothing of its members."""
+
+from __future__ import annotations
+
+# Failure reasons: PS3.18 Table I.2-2, which allows the further codes of PS3.7 Annex C. Of A7xx, A9xx and Cxxx the
+# server chooses the last digits.
+INVALID_VALUE = 0x0106
+MISSING_ATTRIBUTE = 0x0120
+MISSING_VALUE = 0x0121
+OUT_OF_RESOURCES = 0xA700
+PIXELS_DO_NOT_FIT = 0xA900
+MISSING_BULK_DATA = 0xA922
+CANNOT_UNDERSTAND = 0xC000
+UNSUPPORTED_SYNTAX = 0xC122
+
+
+class DicomError(ValueError):
+    """Data that cannot be read, written or made.
+
+    Parameters
+    ----------
+    reason : str
+        What was wrong, one short sentence that can be shown to the sender.
+    failure_reason : int
+        The value for Failure Reason (0008,1197), PS3.18 I.2.2.
+    """
+
+    def __init__(self, reason: str, failure_reason: int = CANNOT_UNDERSTAND) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.failure_reason = failure_reason
+
+
+class NoSuchFrame(DicomError):
+    """An instance does not have the frame that is asked for."""
