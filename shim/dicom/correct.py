@@ -9,22 +9,21 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
 from dicouch.dicom.part10.byte_source import ByteSource
-from dicouch.dicom.part10.encode import Encoding, Unencodable, encode_element, encode_item, wrap, wrap_item
+from dicouch.dicom.part10.encode import UTF8, Encoding, NotInCharacterSet, encode_element, encode_item, wrap, wrap_item
 from dicouch.dicom.part10.inflate import open_inflated
 from dicouch.dicom.part10.meta import read_meta
 from dicouch.dicom.part10.model import Warnings
 from dicouch.dicom.part10.spans import Span, Spans, read_spans
 from dicouch.dicom.part10.to_utf8 import to_utf8
+from dicouch.dicom.part10.walk import UNDEFINED
 
 CHARACTER_SET, MODIFIED, ORIGINAL = 0x00080005, 0x04000550, 0x04000561
 PIXELS = 0x7FE00008
-UNDEFINED = 0xFFFFFFFF
-UTF8 = "ISO_IR 192"
 # The head of a file is held in memory to change its character set; a larger one keeps it.
 LARGEST_HEAD = 64 * 1024 * 1024
 CHUNK = 256 * 1024
@@ -146,42 +145,42 @@ def correct(file: BinaryIO, size: int, changes: list[Change], *, ordered: bool =
     dicouch.dicom.part10.Part10Error
         The file cannot be read.
     """
-    window = ByteSource(file, size)
-    spans = read_spans(window, ORIGINAL if ordered else None)
+    source = ByteSource(file, size)
+    spans = read_spans(source, ORIGINAL if ordered else None)
+    encoding = Encoding(spans.meta.explicit, spans.meta.little, spans.character_set, forgiving=True)
     try:
-        return _splice(window, spans, changes, Encoding(spans.meta.explicit, spans.meta.little, spans.character_set))
-    except Unencodable:
+        return _splice(source, spans, changes, encoding)
+    except NotInCharacterSet:
         pass
-    strict = Encoding(spans.meta.explicit, spans.meta.little, [UTF8])
+    in_utf8 = replace(encoding, terms=[UTF8])
     if not spans.character_set:
         # The default repertoire is a part of UTF-8: nothing else in the file changes.
-        return _splice(window, spans, changes, strict)
-    head = _head_in_utf8(window, size)
+        return _splice(source, spans, changes, in_utf8)
+    head = _head_in_utf8(source)
     if head is None:
-        strict.terms, strict.strict = spans.character_set, False
-        return _splice(window, spans, changes, strict)
+        return _splice(source, spans, changes, replace(encoding, replace=True))
     text, rest = head
     made = ByteSource(io.BytesIO(text), len(text))
-    corrected = _splice(made, read_spans(made, ORIGINAL), changes, strict, originals=(window, spans))
+    corrected = _splice(made, read_spans(made, ORIGINAL), changes, in_utf8, originals=(source, spans))
     whole = Corrected()
     for piece in corrected.pieces:
         whole.pieces.append(piece if isinstance(piece, bytes) else text[piece[0] : piece[1]])
-    whole.keep(rest, window.size)
+    whole.keep(rest, source.size)
     return whole
 
 
-def _head_in_utf8(window: ByteSource, size: int) -> tuple[bytes, int] | None:
+def _head_in_utf8(source: ByteSource) -> tuple[bytes, int] | None:
     """Return what precedes the pixel data with its texts in UTF-8, and where the rest begins; None if it cannot be."""
-    spans = read_spans(window, PIXELS - 1)
+    spans = read_spans(source, PIXELS - 1)
     if spans.end > LARGEST_HEAD:
         return None
-    head = window.read(0, spans.end)
+    head = source.read(0, spans.end)
     text = to_utf8(head, spans.meta)
     return None if text is None else (text, spans.end)
 
 
 def _splice(
-    window: ByteSource,
+    source: ByteSource,
     spans: Spans,
     changes: list[Change],
     encoding: Encoding,
@@ -194,13 +193,13 @@ def _splice(
     originals : (ByteSource, Spans), optional
         Where the elements were before their character set changed.
     """
-    source, before = originals or (window, spans)
+    stored, before = originals or (source, spans)
     new = {change.tag: encode_element(change.tag, change.attribute, encoding) for change in changes}
     terms = before.character_set
     if encoding.terms != terms:
         new[CHARACTER_SET] = encode_element(CHARACTER_SET, {"vr": "CS", "Value": encoding.terms}, encoding)
-    items = _original_items(source, before, changes, encoding, encoding.terms != terms)
-    new[ORIGINAL] = _with_items(window, spans, items, encoding)
+    items = _original_items(stored, before, changes, encoding, encoding.terms != terms)
+    new[ORIGINAL] = _with_items(source, spans, items, encoding)
     # Group lengths (PS3.5 7.2, retired) would be wrong now; they may be left out.
     groups = {tag >> 16 for tag in new}
     corrected = Corrected()
@@ -216,7 +215,7 @@ def _splice(
             position = span.end
     corrected.keep(position, spans.end)
     corrected.pieces += [new[tag] for tag in waiting]
-    corrected.keep(spans.end, window.size)
+    corrected.keep(spans.end, source.size)
     return corrected
 
 
@@ -255,12 +254,12 @@ def _original(source: ByteSource, span: Span | None, change: Change, encoding: E
     return source.read(span.start, span.end - span.start)
 
 
-def _with_items(window: ByteSource, spans: Spans, items: bytes, encoding: Encoding) -> bytes:
+def _with_items(source: ByteSource, spans: Spans, items: bytes, encoding: Encoding) -> bytes:
     """Return Original Attributes Sequence with `items` behind those that the file has already."""
     span = next((span for span in spans.elements if span.tag == ORIGINAL), None)
     if span is None:
         return wrap(ORIGINAL, "SQ", items, encoding)
-    raw = window.read(span.start, span.end - span.start)
+    raw = source.read(span.start, span.end - span.start)
     if encoding.explicit and raw[4:6] != b"SQ":
         # As UN its items would be in Implicit VR: they are written anew.
         told = spans.dataset.get(f"{ORIGINAL:08X}", {}).get("Value", [])

@@ -13,7 +13,7 @@ from dataclasses import replace
 from flask import Response, request
 
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
-from dicouch.dicom.media.multipart import MalformedMultipart, Part, TooManyParts
+from dicouch.dicom.media.multipart import MalformedMultipart, ReceivedPart, TooManyParts
 from dicouch.dicom.media.negotiate import parse_media_type
 from dicouch.errors import DicomWebError
 from dicouch.routes import accept, answers, current
@@ -58,9 +58,9 @@ class Upload:
         self._length = length
         self.outcomes: list[Outcome] = []
         self._running: deque[Future] = deque()
-        self._small: list[Part] = []
+        self._small: list[ReceivedPart] = []
 
-    def add(self, part: Part | Outcome) -> None:
+    def add(self, part: ReceivedPart | Outcome) -> None:
         """Take a part, or what became of one; waits while enough others are under way."""
         if isinstance(part, Outcome):
             self._submit(lambda: [part])
@@ -94,7 +94,7 @@ class Upload:
             self.outcomes += self._running.popleft().result()
         self._running.append(POOL.submit(job, *arguments))
 
-    def _store(self, parts: list[Part], alone: bool = False) -> list[Outcome]:
+    def _store(self, parts: list[ReceivedPart], alone: bool = False) -> list[Outcome]:
         received: list[Received] = []
         try:
             received = [self.ingest.read(part.file, part.size, part.sha256, part.number) for part in parts]

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 
-from dicouch.dicom.build import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
-from dicouch.dicom.media.multipart import CHUNK, Part, iter_parts
+from dicouch.dicom.media.multipart import CHUNK, ReceivedPart, iter_parts
 from dicouch.dicom.media.negotiate import MalformedMediaType, MediaType, parse_media_type
 from dicouch.errors import DicomWebError
+from dicouch.write.assembly import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
 from dicouch.write.outcome import Outcome
 
 SINGLE = METADATA | {DICOM}
@@ -73,7 +73,7 @@ def content_type(text: str) -> MediaType:
 
 def instances(
     stream, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str = ""
-) -> Iterator[Part | Outcome]:
+) -> Iterator[ReceivedPart | Outcome]:
     """Yield the instances of a request body, each as soon as it is complete.
 
     Parameters
@@ -93,7 +93,7 @@ def instances(
 
     Returns
     -------
-    iterator of Part or Outcome
+    iterator of ReceivedPart or Outcome
         A part is a Part 10 file, received or built; an outcome tells why there is none.
 
     Raises
@@ -120,7 +120,7 @@ def instances(
         yield from assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
 
 
-def _single(stream, media: MediaType, max_size: int, folder: str | None) -> Part:
+def _single(stream, media: MediaType, max_size: int, folder: str | None) -> ReceivedPart:
     """Return a body that is no multipart: one instance, or metadata whose bulk data are all inline."""
     file = SpooledTemporaryFile(max_size=SPOOL_LIMIT, dir=folder)  # the part closes it
     digest = hashlib.sha256()
@@ -133,6 +133,6 @@ def _single(stream, media: MediaType, max_size: int, folder: str | None) -> Part
     headers = {"content-type": str(media)}
     if size > max_size:
         file.close()
-        return Part(1, headers, None, size, too_large=True)
+        return ReceivedPart(1, headers, None, size, too_large=True)
     file.seek(0)
-    return Part(1, headers, file, size, digest.hexdigest())
+    return ReceivedPart(1, headers, file, size, digest.hexdigest())

@@ -2,15 +2,15 @@
 
 | module | subject |
 |---|---|
-| `request` | `Assembly`, `assemble`: which part of a request belongs to which instance |
 | `instance` | `build`: File Meta Information, data set, bulk data |
-| `encode` | DICOM JSON written as Explicit VR Little Endian |
 | `pixels` | pixel data: transfer syntax, description, lengths, encapsulation |
-| `codestream`, `pictures` | what compressed images and videos say of themselves; PNG and GIF |
-| `model` | errors, received bulk data, the files being read and written |
+| `pictures` | PNG and GIF |
+| `model` | the error, received bulk data, the files being read and written |
 """
 
-from dicouch.dicom.build.model import BuildError
-from dicouch.dicom.build.request import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
+from __future__ import annotations
 
-__all__ = ["DICOM", "METADATA", "METADATA_LIMIT", "Assembly", "BuildError", "assemble"]
+from dicouch.dicom.build.instance import build
+from dicouch.dicom.build.model import BuildError, Bulk, Scratch, Target
+
+__all__ = ["BuildError", "Bulk", "Scratch", "Target", "build"]

@@ -7,10 +7,13 @@ from io import BytesIO
 from struct import pack
 
 from dicouch.dicom.build import pixels
-from dicouch.dicom.build.encode import CHARACTER_SET, inline_binary, write_dataset
-from dicouch.dicom.build.model import MISSING_BULK_DATA, BuildError, Bulk, Scratch, Stream, Target
+from dicouch.dicom.build.model import BuildError, Bulk, Scratch, Target
+from dicouch.dicom.errors import MISSING_BULK_DATA
+from dicouch.dicom.json_model import JsonDataset, first_value
 from dicouch.dicom.media.negotiate import MediaType
-from dicouch.dicom.part10.dictionary import label
+from dicouch.dicom.part10.dictionary import key_of, label
+from dicouch.dicom.part10.encode import CHARACTER_SET, UTF8, Encoding, Stream, inline_binary, write_dataset
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS
 
 IMPLEMENTATION_CLASS_UID = "2.25.163826183549371530872291174236047128641"
 IMPLEMENTATION_VERSION_NAME = "DICOUCH"
@@ -19,10 +22,14 @@ _DOCUMENT, _DOCUMENT_TYPE, _DOCUMENT_LENGTH = "00420011", "00420012", "00420015"
 # Where metadata name the transfer syntax; the second belongs to answers only (PS3.18 10.6.1.2), neither to a data set.
 _TRANSFER_SYNTAXES = ("00020010", "00083002")
 
+_ENCODING = Encoding()
+
 Find = Callable[[str], list[Bulk]]
+"""From a BulkDataURI to the parts received for it."""
+_Parts = Callable[[int, str], list[Bulk]]
 
 
-def build(dataset: dict, media: MediaType, find: Find, scratch: Scratch, target: Target) -> None:
+def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, target: Target) -> None:
     """Write the Part 10 file of an instance.
 
     Identifiers are not looked at: whoever reads the file says what is missing.
@@ -34,7 +41,7 @@ def build(dataset: dict, media: MediaType, find: Find, scratch: Scratch, target:
     media : MediaType
         Of the metadata; its ``transfer-syntax`` is that of inline pixel data (PS3.18 8.7.3.5.2).
     find : callable
-        Given a BulkDataURI, returns the parts received for it.
+        Gives bulk data.
     scratch : Scratch
         Holds the parts.
     target : Target
@@ -42,7 +49,7 @@ def build(dataset: dict, media: MediaType, find: Find, scratch: Scratch, target:
 
     Raises
     ------
-    BuildError
+    DicomError
         When metadata and bulk data do not make an instance.
     """
     if not isinstance(dataset, dict):
@@ -53,7 +60,7 @@ def build(dataset: dict, media: MediaType, find: Find, scratch: Scratch, target:
         raise BuildError("an attribute appears twice, in capitals and small letters")
     made = {name: element for name, element in made.items() if not name.startswith("0002")}
     if CHARACTER_SET in made or not _in_ascii(made, 0):
-        made[CHARACTER_SET] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+        made[CHARACTER_SET] = {"vr": "CS", "Value": [UTF8]}
 
     def parts(tag: int, uri: str) -> list[Bulk]:
         found = find(uri)
@@ -67,28 +74,26 @@ def build(dataset: dict, media: MediaType, find: Find, scratch: Scratch, target:
             raise BuildError(f"{label(tag)}: {len(found)} parts have the location {uri[:200]!r}")
         return scratch.stream(found[0])
 
-    syntax = pixels.EXPLICIT_LITTLE
+    syntax = EXPLICIT_LITTLE
     for tag in pixels.PIXEL_TAGS:
         received = _pixel_parts(made, tag, media, parts, scratch)
         if received:
             syntax = pixels.prepare(made, tag, received, hint, scratch)
     _describe_document(made, parts)
     _write_meta(made, syntax, target)
-    write_dataset(made, target, resolve)
+    write_dataset(made, target, _ENCODING, resolve)
     target.file.seek(0)
 
 
 def text(dataset: object, tag: str) -> str:
     """Return the first value of an attribute where it is a string, else an empty one."""
-    element = dataset.get(tag) if isinstance(dataset, dict) else None
-    values = element.get("Value") if isinstance(element, dict) else None
-    first = values[0] if isinstance(values, list) and values else ""
+    first = first_value(dataset, tag) if isinstance(dataset, dict) else None
     return first.rstrip("\0 ") if isinstance(first, str) else ""
 
 
-def _pixel_parts(dataset: dict, tag: int, media: MediaType, parts, scratch: Scratch) -> list[Bulk]:
+def _pixel_parts(dataset: JsonDataset, tag: int, media: MediaType, parts: _Parts, scratch: Scratch) -> list[Bulk]:
     """Return where the pixel data of an attribute are, if the data set has any."""
-    element = dataset.get(f"{tag:08X}")
+    element = dataset.get(key_of(tag))
     if not isinstance(element, dict):
         return []
     if isinstance(element.get("BulkDataURI"), str):
@@ -100,18 +105,18 @@ def _pixel_parts(dataset: dict, tag: int, media: MediaType, parts, scratch: Scra
     return [Bulk(*scratch.add([inline_binary(tag, "OB", element["InlineBinary"])]), octets)]
 
 
-def _describe_document(dataset: dict, parts) -> None:
+def _describe_document(dataset: JsonDataset, parts: _Parts) -> None:
     """Say what an Encapsulated Document is and how long without its padding (PS3.3 C.24.2)."""
     element = dataset.get(_DOCUMENT)
     if not isinstance(element, dict) or not isinstance(element.get("BulkDataURI"), str):
         return
     part = parts(int(_DOCUMENT, 16), element["BulkDataURI"])[0]
-    if not text(dataset, _DOCUMENT_TYPE) and part.media.essence != pixels.OCTETS:
+    if not text(dataset, _DOCUMENT_TYPE) and part.media.essence != OCTETS:
         dataset[_DOCUMENT_TYPE] = {"vr": "LO", "Value": [part.media.essence]}
     dataset.setdefault(_DOCUMENT_LENGTH, {"vr": "UL", "Value": [part.length]})
 
 
-def _write_meta(dataset: dict, syntax: str, target: Target) -> None:
+def _write_meta(dataset: JsonDataset, syntax: str, target: Target) -> None:
     """Write preamble, prefix and File Meta Information (PS3.10 7.1)."""
     meta = {
         "00020001": {"vr": "OB", "InlineBinary": "AAE="},
@@ -122,12 +127,8 @@ def _write_meta(dataset: dict, syntax: str, target: Target) -> None:
         "00020013": {"vr": "SH", "Value": [IMPLEMENTATION_VERSION_NAME]},
     }
     group = BytesIO()
-    write_dataset(meta, group, _no_bulk)
+    write_dataset(meta, group, _ENCODING)
     target.write(bytes(128) + b"DICM" + pack("<HH2sHI", 2, 0, b"UL", 4, group.tell()) + group.getvalue())
-
-
-def _no_bulk(tag: int, uri: str) -> Stream:
-    raise BuildError(f"{label(tag)} cannot be bulk data")
 
 
 def _tag(name: str) -> str:

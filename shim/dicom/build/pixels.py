@@ -2,67 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import pack
 
-from pydicom.uid import UID
+from pydicom.uid import (
+    HEVCM10P51,
+    HEVCMP51,
+    MPEG2MPML,
+    MPEG4HP41,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from dicouch.dicom.build import pictures
-from dicouch.dicom.build.model import (
-    MISSING_ATTRIBUTE,
-    PIXELS_DO_NOT_FIT,
-    UNSUPPORTED_SYNTAX,
-    BuildError,
-    Bulk,
-    Scratch,
-    Stream,
-)
-from dicouch.dicom.part10.dictionary import label
+from dicouch.dicom.build.model import BuildError, Bulk, Scratch
+from dicouch.dicom.errors import MISSING_ATTRIBUTE, PIXELS_DO_NOT_FIT, UNSUPPORTED_SYNTAX
+from dicouch.dicom.json_model import JsonDataset, first_value
+from dicouch.dicom.part10.byte_source import ByteSource
+from dicouch.dicom.part10.dictionary import key_of, label
+from dicouch.dicom.part10.encode import Stream
+from dicouch.dicom.part10.model import Warnings
+from dicouch.dicom.part10.walk import Walk
 from dicouch.dicom.pixels.codestream import HEAD, Codestream, describe, jpeg_2000_start
-
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-OCTETS = "application/octet-stream"
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, TABLE, syntax_of
 
 # Uncompressed transfer syntaxes a part may name: the pixel data of all of them are little endian, and are stored as
 # Explicit VR Little Endian (PS3.18 8.7.3 allows neither of the others).
-_NATIVE = frozenset(("1.2.840.10008.1.2", EXPLICIT_LITTLE, "1.2.840.10008.1.2.1.99"))
-_JPEG = "1.2.840.10008.1.2.4."
+_NATIVE = frozenset((ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian))
 
-
-def _syntaxes(*last: str) -> frozenset[str]:
-    return frozenset(_JPEG + number for number in last)
-
-
-# PS3.18 Table 8.7.3-5.
-_MEDIA = {
-    "image/jpeg": _syntaxes("50", "51", "57", "70"),
-    "image/jls": _syntaxes("80", "81"),
-    "image/jp2": _syntaxes("90", "91"),
-    "image/jpx": _syntaxes("92", "93"),
-    "image/jphc": _syntaxes("201", "202", "203"),
-    "image/jxl": _syntaxes("110", "111", "112"),
-    "image/dicom-rle": frozenset(("1.2.840.10008.1.2.5",)),
-    "video/mpeg": _syntaxes("100", "100.1", "101", "101.1"),
-    "video/mp4": _syntaxes(
-        "102", "102.1", "103", "103.1", "104", "104.1", "105", "105.1", "106", "106.1", "107", "108"
-    ),
-    "video/h265": _syntaxes("107", "108"),
-}
+# Transfer syntaxes of each media type (PS3.18 Table 8.7.3-5).
+_MEDIA: dict[str, set[str]] = {"video/h265": {HEVCMP51, HEVCM10P51}}
+for _row in TABLE.values():
+    if _row.stored and _row.media_type != OCTETS:
+        _MEDIA.setdefault(_row.media_type, set()).add(_row.uid)
 _OTHER_NAMES = {"image/x-jls": "image/jls", "image/x-dicom-rle": "image/dicom-rle", "video/mpeg2": "video/mpeg"}
 # Where one syntax is all there is, or nothing in the stream is read that would tell.
-_ONLY = {"image/dicom-rle": "1.2.840.10008.1.2.5", "video/mpeg": _JPEG + "100", "video/mp4": _JPEG + "102"}
-_ONLY["video/h265"] = _JPEG + "107"
-
-# Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1).
-_LOSSY = {
-    **dict.fromkeys(_syntaxes("50", "51"), "ISO_10918_1"),
-    _JPEG + "81": "ISO_14495_1",
-    **dict.fromkeys(_syntaxes("91", "93"), "ISO_15444_1"),
-    _JPEG + "203": "ISO_15444_15",
-    **dict.fromkeys(_MEDIA["video/mpeg"], "ISO_13818_2"),
-    **dict.fromkeys(_MEDIA["video/mp4"], "ISO_14496_10"),
-    **dict.fromkeys(_MEDIA["video/h265"], "ISO_23008_2"),
-}
+_ONLY = {"image/dicom-rle": RLELossless, "video/mpeg": MPEG2MPML, "video/mp4": MPEG4HP41, "video/h265": HEVCMP51}
 
 SAMPLES, PHOTOMETRIC, PLANAR, FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, SIGNED = (
@@ -86,16 +63,13 @@ def holds_frames(bulk: Bulk) -> bool:
     """Tell whether a part may hold all frames of an instance: native pixel data, a video, an animation."""
     syntax = bulk.media.transfer_syntax
     return (
-        is_video(bulk) or bulk.media.essence == "image/gif" or (bulk.media.essence == OCTETS and not compressed(syntax))
+        is_video(bulk)
+        or bulk.media.essence == "image/gif"
+        or (bulk.media.essence == OCTETS and not syntax_of(syntax or "").encapsulated)
     )
 
 
-def compressed(syntax: str | None) -> bool:
-    """Tell whether pixel data of a transfer syntax are encapsulated."""
-    return bool(syntax) and UID(syntax).is_transfer_syntax and UID(syntax).is_encapsulated
-
-
-def number_of_frames(dataset: dict) -> int | None:
+def number_of_frames(dataset: JsonDataset) -> int | None:
     """Return Number of Frames; None where it is missing."""
     value = _first(dataset, FRAMES)
     if value is None:
@@ -109,7 +83,7 @@ def number_of_frames(dataset: dict) -> int | None:
     return count
 
 
-def prepare(dataset: dict, tag: int, parts: list[Bulk], hint: str, scratch: Scratch) -> str:
+def prepare(dataset: JsonDataset, tag: int, parts: list[Bulk], hint: str, scratch: Scratch) -> str:
     """Put the pixel data into the data set as they will be stored, and see that it describes them.
 
     Parameters
@@ -150,7 +124,7 @@ def prepare(dataset: dict, tag: int, parts: list[Bulk], hint: str, scratch: Scra
         syntax = named or hint or EXPLICIT_LITTLE
         if syntax in _NATIVE:
             return _native(dataset, tag, parts, scratch)
-        if not compressed(syntax):
+        if not syntax_of(syntax).encapsulated:
             raise BuildError(f"pixel data of the transfer syntax {syntax[:64]} cannot be stored", UNSUPPORTED_SYNTAX)
     elif essence not in _MEDIA:
         raise BuildError(f"pixel data of the type {media.essence[:64]} cannot be stored", UNSUPPORTED_SYNTAX)
@@ -163,7 +137,7 @@ def prepare(dataset: dict, tag: int, parts: list[Bulk], hint: str, scratch: Scra
     return _compress(dataset, essence, syntax, parts, scratch)
 
 
-def _native(dataset: dict, tag: int, parts: list[Bulk], scratch: Scratch) -> str:
+def _native(dataset: JsonDataset, tag: int, parts: list[Bulk], scratch: Scratch) -> str:
     if _first(dataset, ALLOCATED) is None and tag != PIXEL_DATA:
         _set(dataset, ALLOCATED, "US", 32 if tag == FLOAT_PIXELS else 64)
     rows, columns, samples, allocated = (_number(dataset, name) for name in (ROWS, COLUMNS, SAMPLES, ALLOCATED))
@@ -175,14 +149,14 @@ def _native(dataset: dict, tag: int, parts: list[Bulk], scratch: Scratch) -> str
     if length not in (expected, expected + expected % 2):
         raise BuildError(f"the pixel data have {length} bytes, the image {expected}", PIXELS_DO_NOT_FIT)
     vr = {FLOAT_PIXELS: "OF", DOUBLE_PIXELS: "OD"}.get(tag, "OW")
-    if vr == "OW" and allocated <= 8 and dataset[f"{tag:08X}"].get("vr") == "OB":
+    if vr == "OW" and allocated <= 8 and dataset[key_of(tag)].get("vr") == "OB":
         vr = "OB"
     pieces = [scratch.stream(part).pieces for part in parts]
-    dataset[f"{tag:08X}"] = {"vr": vr, "Stream": Stream(length, lambda: (piece for give in pieces for piece in give()))}
+    dataset[key_of(tag)] = {"vr": vr, "Stream": Stream(length, lambda: (piece for give in pieces for piece in give()))}
     return EXPLICIT_LITTLE
 
 
-def _transform(dataset: dict, tag: int, parts: list[Bulk], scratch: Scratch) -> str:
+def _transform(dataset: JsonDataset, tag: int, parts: list[Bulk], scratch: Scratch) -> str:
     """Decode PNG and GIF; the description is that of what they decode to."""
     first: pictures.Picture | None = None
     native: list[Bulk] = []
@@ -212,9 +186,9 @@ def _transform(dataset: dict, tag: int, parts: list[Bulk], scratch: Scratch) -> 
     return _native(dataset, tag, native, scratch)
 
 
-def _compress(dataset: dict, essence: str, syntax: str, parts: list[Bulk], scratch: Scratch) -> str:
+def _compress(dataset: JsonDataset, essence: str, syntax: str, parts: list[Bulk], scratch: Scratch) -> str:
     count = number_of_frames(dataset)
-    video = is_video(parts[0]) or syntax in _MEDIA["video/mpeg"] | _MEDIA["video/mp4"]
+    video = is_video(parts[0]) or syntax_of(syntax).video
     head = scratch.read(parts[0].offset, min(parts[0].length, HEAD))
     if essence == OCTETS and len(parts) == 1 and head.startswith(b"\xfe\xff\x00\xe0"):
         _check_items(parts[0], scratch)
@@ -258,7 +232,7 @@ def _look(parts: list[Bulk], scratch: Scratch, video: bool) -> Codestream | None
     return found
 
 
-def _describe(dataset: dict, found: Codestream | None, syntax: str) -> None:
+def _describe(dataset: JsonDataset, found: Codestream | None, syntax: str) -> None:
     """Fill in the Image Pixel Description Macro (PS3.3 Table C.7-11c) from the stream; what is there must agree."""
     if found is not None:
         for name, told in ((ROWS, found.rows), (COLUMNS, found.columns), (SAMPLES, found.samples)):
@@ -277,14 +251,18 @@ def _describe(dataset: dict, found: Codestream | None, syntax: str) -> None:
                 _set(dataset, name, vr, value)
     for name in (ROWS, COLUMNS, SAMPLES, ALLOCATED):
         _number(dataset, name)
-    if syntax in _LOSSY and _first(dataset, 0x00282110) is None:
+    lossy = syntax_of(syntax).lossy
+    if lossy and _first(dataset, 0x00282110) is None:
         _set(dataset, 0x00282110, "CS", "01")
         if _first(dataset, 0x00282114) is None:
-            _set(dataset, 0x00282114, "CS", _LOSSY[syntax])
+            _set(dataset, 0x00282114, "CS", lossy)
 
 
 def _items(frames: list[tuple[int, int]], scratch: Scratch) -> Iterator[bytes]:
-    """Yield a Basic Offset Table and one fragment a frame (PS3.5 A.4); the table is empty where it cannot point."""
+    """Yield a Basic Offset Table and one fragment a frame (PS3.5 A.4); the table is empty where it cannot point.
+
+    pydicom's `encapsulate_buffer` needs a file object of its own for each frame.
+    """
     starts, position = [], 0
     for _offset, length in frames:
         starts.append(position)
@@ -301,20 +279,22 @@ def _items(frames: list[tuple[int, int]], scratch: Scratch) -> Iterator[bytes]:
 def _check_items(part: Bulk, scratch: Scratch) -> None:
     """See that a part that comes encapsulated is a list of items that fill it, without delimiter."""
     position, end = part.offset, part.offset + part.length
-    while position < end:
-        header = scratch.read(position, 8)
-        if header[:4] != b"\xfe\xff\x00\xe0" or len(header) < 8:
-            raise BuildError("the encapsulated pixel data are no list of items")
-        position += 8 + int.from_bytes(header[4:], "little")
+    walk = Walk(ByteSource(scratch.file, scratch.size), Warnings())
+    for start, length in walk.items(position, end, little=True, delimited=False):
+        position = start + length
+        if position > end:
+            break
+    if walk.problem:
+        raise BuildError("the encapsulated pixel data are no list of items")
     if position != end:
         raise BuildError("the encapsulated pixel data are cut off")
 
 
-def _set_pixels(dataset: dict, pieces) -> None:
-    dataset[f"{PIXEL_DATA:08X}"] = {"vr": "OB", "Stream": Stream(None, pieces)}
+def _set_pixels(dataset: JsonDataset, pieces: Callable[[], Iterator[bytes]]) -> None:
+    dataset[key_of(PIXEL_DATA)] = {"vr": "OB", "Stream": Stream(None, pieces)}
 
 
-def _agree_frames(dataset: dict, count: int) -> None:
+def _agree_frames(dataset: JsonDataset, count: int) -> None:
     declared = number_of_frames(dataset)
     if declared is None and count > 1:
         _set(dataset, FRAMES, "IS", count)
@@ -323,7 +303,7 @@ def _agree_frames(dataset: dict, count: int) -> None:
         raise BuildError(f"{parts} received, {label(FRAMES)} is {declared}", PIXELS_DO_NOT_FIT)
 
 
-def _agree(dataset: dict, tag: int, told: int, kind: str) -> None:
+def _agree(dataset: JsonDataset, tag: int, told: int, kind: str) -> None:
     """Take an attribute from the stream, unless the data set says otherwise already."""
     if not told:
         return
@@ -333,13 +313,11 @@ def _agree(dataset: dict, tag: int, told: int, kind: str) -> None:
         raise BuildError(f"{label(tag)} is {_number(dataset, tag)}, the {kind} has {told}", PIXELS_DO_NOT_FIT)
 
 
-def _first(dataset: dict, tag: int) -> object:
-    element = dataset.get(f"{tag:08X}")
-    values = element.get("Value") if isinstance(element, dict) else None
-    return values[0] if isinstance(values, list) and values else None
+def _first(dataset: JsonDataset, tag: int) -> object:
+    return first_value(dataset, key_of(tag))
 
 
-def _number(dataset: dict, tag: int) -> int:
+def _number(dataset: JsonDataset, tag: int) -> int:
     value = _first(dataset, tag)
     if value is None:
         raise BuildError(f"{label(tag)} is missing", MISSING_ATTRIBUTE)
@@ -348,5 +326,5 @@ def _number(dataset: dict, tag: int) -> int:
     return int(value)
 
 
-def _set(dataset: dict, tag: int, vr: str, value: object) -> None:
-    dataset[f"{tag:08X}"] = {"vr": vr, "Value": [value]}
+def _set(dataset: JsonDataset, tag: int, vr: str, value: object) -> None:
+    dataset[key_of(tag)] = {"vr": vr, "Value": [value]}

@@ -16,6 +16,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 
+from dicouch.dicom.errors import DicomError
+
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 MAX_NESTING = 100
 """Levels of sequences in a received document."""
@@ -31,14 +33,8 @@ _NAME_COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "Name
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class MalformedNativeDicom(ValueError):
-    """A document is not a Native DICOM Model.
-
-    Parameters
-    ----------
-    reason : str
-        What is wrong with it, with the tag where there is one.
-    """
+class MalformedNativeDicom(DicomError):
+    """A document is not a Native DICOM Model."""
 
 
 def dataset_to_xml(dataset: dict) -> bytes:

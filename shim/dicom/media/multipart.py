@@ -20,6 +20,7 @@ from typing import IO, Protocol
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
+from dicouch.dicom.errors import DicomError
 from dicouch.dicom.media.negotiate import MalformedMediaType, parse_media_type
 
 CHUNK = 256 * 1024
@@ -38,18 +39,8 @@ _QUIET = logging.getLogger(f"{__name__}.parser")
 _QUIET.disabled = True
 
 
-class MalformedMultipart(ValueError):
-    """A request body is not the ``multipart`` body its Content-Type announces.
-
-    Parameters
-    ----------
-    reason : str
-        What is wrong with it.
-    """
-
-    def __init__(self, reason: str):
-        super().__init__(reason)
-        self.reason = reason
+class MalformedMultipart(DicomError):
+    """A request body is not the ``multipart`` body its Content-Type announces."""
 
 
 class TooManyParts(MalformedMultipart):
@@ -57,7 +48,7 @@ class TooManyParts(MalformedMultipart):
 
 
 @dataclass
-class Part:
+class ReceivedPart:
     """One received body part.
 
     Attributes
@@ -94,7 +85,7 @@ class Part:
         if self.file is not None:
             self.file.close()
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> ReceivedPart:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -115,7 +106,7 @@ def iter_parts(
     max_part_size: int | None = None,
     max_parts: int | None = None,
     directory: str | None = None,
-) -> Iterator[Part]:
+) -> Iterator[ReceivedPart]:
     """Read the parts of a request body one after another, each as soon as it is complete.
 
     Parameters
@@ -135,7 +126,7 @@ def iter_parts(
 
     Returns
     -------
-    iterator of Part
+    iterator of ReceivedPart
         Never yields an incomplete part.
 
     Raises
@@ -168,7 +159,7 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode("latin-1")
 
 
-def _read(stream: Readable, boundary: bytes, reader: _Reader) -> Iterator[Part]:
+def _read(stream: Readable, boundary: bytes, reader: _Reader) -> Iterator[ReceivedPart]:
     error = None
     try:
         chunk = _skip_preamble(stream, boundary)
@@ -225,11 +216,11 @@ class _Reader:
         self.max_part_size = max_part_size
         self.max_parts = max_parts
         self._spool = partial(SpooledTemporaryFile, spool_limit, dir=directory)
-        self.complete: deque[Part] = deque()
+        self.complete: deque[ReceivedPart] = deque()
         self.closed = False
         self._number = 0
-        self._part: Part | None = None
-        self._last: Part | None = None  # complete, once its closing delimiter proves to be one
+        self._part: ReceivedPart | None = None
+        self._last: ReceivedPart | None = None  # complete, once its closing delimiter proves to be one
         self._tail = b""  # the latest bytes: a delimiter may have begun in them
         self._name = self._value = b""
         self._in_first_byte = False  # a header has begun and nothing of it was taken yet
@@ -347,7 +338,7 @@ class _Reader:
             self._headers.setdefault(self._name, value)
 
     def on_headers_finished(self) -> None:
-        self._part = Part(
+        self._part = ReceivedPart(
             number=self._number,
             headers={name.decode("ascii"): _decode(value) for name, value in self._headers.items()},
             file=self._spool(),

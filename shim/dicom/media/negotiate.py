@@ -15,7 +15,8 @@ from functools import cached_property, lru_cache
 from werkzeug.datastructures import CharsetAccept
 from werkzeug.http import parse_accept_header
 
-EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+from dicouch.dicom.errors import DicomError
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LONGEST_KEPT = 200
@@ -29,7 +30,7 @@ _RENDERED = {"image/gif", "image/png", "text/html", "text/plain", "text/xml", "t
 _PIXELS_OR_RENDERED = {"image/jpeg", "image/jp2", "video/mpeg", "video/mp4", "video/h265"}
 
 
-class MalformedMediaType(ValueError):
+class MalformedMediaType(DicomError):
     """A media type, media range or character set cannot be read.
 
     Parameters
@@ -40,11 +41,10 @@ class MalformedMediaType(ValueError):
         What is wrong with it.
     """
 
-    def __init__(self, text: str, reason: str):
+    def __init__(self, text: str, reason: str) -> None:
         shown = text if len(text) <= 200 else text[:200] + "…"
         super().__init__(f"{shown!r}: {reason}")
         self.text = text
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class MediaRange(MediaType):
             return False
         asked, offered = self.transfer_syntax, media_type.transfer_syntax
         if asked is None and self.item_type in ("application/dicom", "application/octet-stream"):
-            asked = EXPLICIT_VR_LITTLE_ENDIAN
+            asked = EXPLICIT_LITTLE
         return asked in (None, "*", offered) or offered is None
 
 

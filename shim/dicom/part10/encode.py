@@ -1,30 +1,62 @@
-"""Elements of the DICOM JSON Model as bytes of a file (PS3.5 7.1): the opposite of `dicouch.dicom.part10.values`.
+"""DICOM JSON as bytes of a data set (PS3.18 F.2, PS3.5 7): the one encoder, the opposite of `values` and `dataset`.
 
-pydicom's writer refuses values that break their VR. Here they are what instances brought, and go out as they came in.
+pydicom's writer cannot take its place: `Dataset.from_json` refuses a DS or IS that is no number, which instances bring
+and which must go out as it came; a number of more than 16 characters and a text beyond the character set are written
+all the same; every sequence is held in memory to learn its length. Here a value that does not fit is an error or left
+empty, as asked, sequences have undefined length, and bulk data are copied from where they lie.
 """
 
+from __future__ import annotations
+
+import re
 import struct
 import warnings
 from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from io import BytesIO
 from struct import pack
+from typing import Any, Protocol
 
 from pydicom.charset import convert_encodings, encode_string
 from pydicom.valuerep import PersonName, format_number_as_ds
 
+from dicouch.dicom.errors import DicomError
+from dicouch.dicom.json_model import Attribute, JsonDataset
+from dicouch.dicom.part10.attributes import BINARY_VRS
 from dicouch.dicom.part10.charset import DEFAULT, decode, encodings_of
-from dicouch.dicom.part10.dictionary import ENCODED_VRS
+from dicouch.dicom.part10.dictionary import ENCODED_VRS, dictionary_vr, label
+from dicouch.dicom.part10.model import MAX_DEPTH
+from dicouch.dicom.part10.walk import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED
 
-_NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
-_TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
-_SHORT_LIMIT = 0xFFFE
+UTF8 = "ISO_IR 192"
+CHARACTER_SET = "00080005"
+
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_TEXT = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+)
+# PS3.5 6.1.2.3: where Specific Character Set counts.
+_CODED = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+_SINGLE = frozenset(("LT", "ST", "UR", "UT"))
+_INTEGERS = {"SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
+_FLOATS = {"FD": "d", "FL": "f"}
+_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_KINDS = ("Value", "InlineBinary", "BulkDataURI", "Stream")
+_LONGEST = 0xFFFFFFFE
+_LONGEST_SHORT = 0xFFFE
 
 
-class Unencodable(ValueError):
+class Unencodable(DicomError):
+    """A data set is no DICOM JSON, or has a value that its VR cannot hold."""
+
+
+class NotInCharacterSet(Unencodable):
     """A text has characters that the character set of the file does not have."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Encoding:
     """How a data set is encoded.
 
@@ -34,14 +66,17 @@ class Encoding:
         Explicit VR; little endian.
     terms : list of str
         Specific Character Set (0008,0005).
-    strict : bool
-        Raise `Unencodable` where the character set lacks a character; otherwise it becomes ``?``.
+    replace : bool
+        A character that the character set lacks becomes ``?``, instead of an error.
+    forgiving : bool
+        A value that its VR cannot hold is left empty, instead of an error, and bulk data are left out.
     """
 
-    explicit: bool
-    little: bool
-    terms: list[str] = field(default_factory=list)
-    strict: bool = True
+    explicit: bool = True
+    little: bool = True
+    terms: list[str] = field(default_factory=lambda: [UTF8])
+    replace: bool = False
+    forgiving: bool = False
 
     @property
     def order(self) -> str:
@@ -49,100 +84,265 @@ class Encoding:
         return "<" if self.little else ">"
 
 
-def encode_element(tag: int, attribute: dict, encoding: Encoding) -> bytes:
-    """Return the bytes of an element.
+@dataclass(frozen=True)
+class Stream:
+    """A value too long for memory.
 
-    Parameters
+    Attributes
     ----------
-    tag : int
-    attribute : dict
-        DICOM JSON Model, without ``BulkDataURI``.
-    encoding : Encoding
+    length : int or None
+        Bytes; None for encapsulated pixel data, whose length is undefined (PS3.5 A.4).
+    pieces : callable
+        Gives the bytes, anew on every call.
+    """
+
+    length: int | None
+    pieces: Callable[[], Iterable[bytes]]
+
+
+class Writable(Protocol):
+    """What is written to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+Resolve = Callable[[int, str], Stream]
+"""From tag and ``BulkDataURI`` to the value."""
+
+
+def encode_element(tag: int, attribute: Attribute, encoding: Encoding) -> bytes:
+    """Return the bytes of an element.
 
     Raises
     ------
-    Unencodable
+    NotInCharacterSet
         A text does not fit the character set.
+    Unencodable
+        A value does not fit its VR, unless the encoding is forgiving.
     """
-    vr = attribute["vr"]
-    if vr == "SQ":
-        items = [encode_item(item or {}, encoding) for item in attribute.get("Value", [])]
-        return wrap(tag, "SQ", b"".join(items), encoding)
-    return wrap(tag, vr, encode_value(attribute, encoding), encoding)
+    target = BytesIO()
+    _write_element(tag, attribute, target, encoding, None, 0)
+    return target.getvalue()
 
 
-def encode_item(dataset: dict, encoding: Encoding) -> bytes:
+def encode_item(dataset: JsonDataset, encoding: Encoding) -> bytes:
     """Return the bytes of a sequence item of defined length (PS3.5 7.5)."""
-    elements = sorted((int(tag, 16), attribute) for tag, attribute in dataset.items() if "BulkDataURI" not in attribute)
-    return wrap_item(b"".join(encode_element(tag, attribute, encoding) for tag, attribute in elements), encoding)
+    target = BytesIO()
+    write_dataset(dataset, target, encoding, depth=1)
+    return wrap_item(target.getvalue(), encoding)
 
 
 def wrap_item(content: bytes, encoding: Encoding) -> bytes:
     """Return a sequence item around encoded elements."""
-    return pack(f"{encoding.order}HHI", 0xFFFE, 0xE000, len(content)) + content
+    return _mark(ITEM, len(content), encoding) + content
 
 
 def wrap(tag: int, vr: str, value: bytes, encoding: Encoding) -> bytes:
     """Return an element around an encoded value, whose length is even."""
-    head = (tag >> 16, tag & 0xFFFF)
-    if not encoding.explicit:
-        return pack(f"{encoding.order}HHI", *head, len(value)) + value
-    known, wide = ENCODED_VRS.get(vr.encode("ascii", "replace"), ("UN", True))
-    if not wide and len(value) > _SHORT_LIMIT:
-        known, wide = "UN", True  # PS3.5 6.2.2, note 4
-    if wide:
-        return pack(f"{encoding.order}HH2sHI", *head, known.encode(), 0, len(value)) + value
-    return pack(f"{encoding.order}HH2sH", *head, known.encode(), len(value)) + value
+    return _header(tag, vr, len(value), encoding) + value
 
 
-def encode_value(attribute: dict, encoding: Encoding) -> bytes:
-    """Return the bytes of a value, padded to an even length (PS3.5 6.2)."""
-    vr = attribute["vr"]
-    if "InlineBinary" in attribute:
-        raw = b64decode(attribute["InlineBinary"])
-        return raw + b"\0" * (len(raw) % 2)
-    values = attribute.get("Value") or []
+def write_dataset(
+    dataset: JsonDataset, target: Writable, encoding: Encoding, resolve: Resolve | None = None, depth: int = 0
+) -> None:
+    """Write a data set, in ascending order of tags.
+
+    Group lengths are left out, and so is Specific Character Set inside items: all text is in the one character set of
+    the data set.
+
+    Parameters
+    ----------
+    dataset : dict
+        DICOM JSON Model; an element may have a ``Stream`` in place of ``Value``, ``InlineBinary`` or ``BulkDataURI``.
+    target : file object
+    encoding : Encoding
+    resolve : callable, optional
+        Gives bulk data.
+    depth : int
+        Sequences around the data set.
+
+    Raises
+    ------
+    Unencodable
+        When the data set is not one, naming the attribute.
+    """
+    if depth > MAX_DEPTH:
+        raise Unencodable(f"sequences are nested more than {MAX_DEPTH} deep")
+    if not isinstance(dataset, dict):
+        raise Unencodable(f"a data set is {_json_type(dataset)}, not an object")
+    for name in sorted(dataset, key=str.upper):
+        if not _TAG.fullmatch(name):
+            raise Unencodable(f"{name[:40]!r} is not a tag of eight hexadecimal digits")
+        tag = int(name, 16)
+        if tag & 0xFFFF == 0 or (depth and name == CHARACTER_SET):
+            continue
+        if tag < 0x00020000 or tag >> 16 in (0xFFFE, 0xFFFF):
+            raise Unencodable(f"{label(tag)} cannot stand in a data set")
+        _write_element(tag, dataset[name], target, encoding, resolve, depth)
+
+
+def _write_element(
+    tag: int, attribute: Attribute, target: Writable, encoding: Encoding, resolve: Resolve | None, depth: int
+) -> None:
+    vr = _vr_of(tag, attribute, encoding.forgiving)
+    kind, content = _content(tag, attribute)
+    if kind == "BulkDataURI":
+        if resolve is None:
+            if encoding.forgiving:
+                return
+            raise Unencodable(f"{label(tag)} cannot be bulk data")
+        if vr == "SQ":
+            raise Unencodable(f"{label(tag)} is a sequence, which cannot be bulk data")
+        if not isinstance(content, str):
+            raise Unencodable(f"{label(tag)} has a BulkDataURI that is no string")
+        content = resolve(tag, content)
+    if isinstance(content, Stream):
+        _write_stream(tag, vr, content, target, encoding)
+    elif kind == "Value" and vr == "SQ":
+        target.write(_header(tag, vr, UNDEFINED, encoding))
+        for item in content:
+            target.write(_mark(ITEM, UNDEFINED, encoding))
+            write_dataset({} if item is None else item, target, encoding, resolve, depth + 1)
+            target.write(_mark(ITEM_END, 0, encoding))
+        target.write(_mark(SEQUENCE_END, 0, encoding))
+    else:
+        try:
+            value = inline_binary(tag, vr, content) if kind == "InlineBinary" else _encode(tag, vr, content, encoding)
+        except NotInCharacterSet:
+            raise
+        except Unencodable:
+            if not encoding.forgiving:
+                raise
+            value = b""  # no value is better than a wrong one
+        if len(value) % 2:
+            value += _padding(vr)
+        target.write(wrap(tag, vr, value, encoding))
+
+
+def _vr_of(tag: int, attribute: Attribute, forgiving: bool) -> str:
+    """Return the VR of an attribute: one that there is, and that the data dictionary (PS3.6) allows."""
+    if not isinstance(attribute, dict):
+        raise Unencodable(f"{label(tag)} is {_json_type(attribute)}, not an object")
+    vr = attribute.get("vr")
+    if not isinstance(vr, str) or vr.encode("utf-8", "replace") not in ENCODED_VRS:
+        if forgiving:
+            return "UN"
+        raise Unencodable(f"{label(tag)} has {'no vr' if vr is None else f'the vr {str(vr)[:20]!r}, which is none'}")
+    expected = None if forgiving else dictionary_vr(tag)
+    if expected and vr != "UN" and vr not in expected.split(" or ") and not (vr in BINARY_VRS and "O" in expected):
+        raise Unencodable(f"{label(tag)} has the vr {vr}, not {expected}")
+    return vr
+
+
+def _content(tag: int, attribute: Attribute) -> tuple[str, Any]:
+    """Return what an attribute has of ``Value``, ``InlineBinary``, ``BulkDataURI`` and ``Stream``, with its name."""
+    kinds = [kind for kind in _KINDS if attribute.get(kind) is not None]
+    if len(kinds) > 1:
+        raise Unencodable(f"{label(tag)} has both {kinds[0]} and {kinds[1]}")
+    kind = kinds[0] if kinds else "Value"
+    content = attribute.get(kind)
+    if kind == "Value":
+        content = content or []
+        if not isinstance(content, list):
+            raise Unencodable(f"{label(tag)} has a Value that is no array")
+    return kind, content
+
+
+def inline_binary(tag: int, vr: str, content: Any) -> bytes:
+    """Return the bytes of an ``InlineBinary`` (PS3.18 F.2.7)."""
+    if vr not in BINARY_VRS:
+        raise Unencodable(f"{label(tag)} has InlineBinary, which {vr} cannot have")
+    if isinstance(content, list) and len(content) == 1:  # as an example of the standard once had it
+        content = content[0]
     try:
-        if vr in _NUMBERS:
-            return b"".join(pack(encoding.order + _NUMBERS[vr], _number(value, vr)) for value in values)
+        return b64decode(content, validate=True)
+    except (Base64Error, TypeError, ValueError) as problem:
+        raise Unencodable(f"{label(tag)} has an InlineBinary that is not base64") from problem
+
+
+def _encode(tag: int, vr: str, values: list[Any], encoding: Encoding) -> bytes:
+    """Return the bytes of a value (PS3.5 6.2), not padded; `values` as in PS3.18 F.2.3 to F.2.6."""
+    order = encoding.order
+    try:
+        if vr in _TEXT:
+            if vr in _SINGLE and len(values) > 1:
+                raise Unencodable(f"{label(tag)} has {len(values)} values, {vr} can have one")
+            text = "\\".join(_person_name(value) if vr == "PN" else _string(vr, value) for value in values)
+            return _encode_text(text, vr, encoding)
+        if vr in _INTEGERS:
+            return pack(f"{order}{len(values)}{_INTEGERS[vr]}", *map(_integer, values))
+        if vr in _FLOATS:
+            return pack(f"{order}{len(values)}{_FLOATS[vr]}", *map(_float, values))
         if vr == "AT":
-            return b"".join(pack(f"{encoding.order}HH", int(value[:4], 16), int(value[4:8], 16)) for value in values)
-    except (struct.error, TypeError, ValueError):
-        return b""  # not a number after all: no value is better than a wrong one
-    text = "\\".join(_text(value, vr) for value in values)
-    raw = encode_text(text, vr, encoding) if vr in _TEXT_VRS else text.encode("utf-8")
-    return raw + (b"\0" if vr == "UI" else b" ") * (len(raw) % 2)
+            numbers = [_attribute_tag(value) for value in values]
+            return b"".join(pack(f"{order}HH", number >> 16, number & 0xFFFF) for number in numbers)
+    except Unencodable:
+        raise
+    except (TypeError, ValueError, OverflowError, struct.error) as problem:
+        raise Unencodable(f"{label(tag)} has a value that is no {vr}: {problem}") from problem
+    if values:
+        raise Unencodable(f"{label(tag)} has Value, which {vr} cannot have")
+    return b""
 
 
-def _number(value: object, vr: str) -> int | float:
-    return float(value) if vr in ("FD", "FL") else int(value)
+def _person_name(value: object) -> str:
+    if value is None or isinstance(value, str):  # a string is how names were written before 2013
+        return value or ""
+    if not isinstance(value, dict) or not set(value) <= set(_GROUPS):
+        raise TypeError("a name is an object of Alphabetic, Ideographic and Phonetic")
+    groups = [value.get(group) or "" for group in _GROUPS]
+    if not all(isinstance(group, str) for group in groups):
+        raise TypeError("a component group of a name is no string")
+    return "=".join(groups).rstrip("=")
 
 
-def _text(value: object, vr: str) -> str:
+def _string(vr: str, value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, dict):
-        groups = [str(value.get(name) or "") for name in ("Alphabetic", "Ideographic", "Phonetic")]
-        return "=".join(groups).rstrip("=")
-    if vr == "DS" and isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else format_number_as_ds(value)
-    return str(value)
+    if isinstance(value, str):
+        return value
+    if vr not in ("DS", "IS") or isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{_json_type(value)} where a string is due")
+    if vr == "IS":
+        return str(_integer(value))
+    text = repr(value).removesuffix(".0")
+    return text if len(text) <= 16 and "n" not in text else format_number_as_ds(float(value))
 
 
-def encode_text(text: str, vr: str, encoding: Encoding) -> bytes:
+def _integer(value: object) -> int:
+    if isinstance(value, str):  # integers beyond 2^53 (PS3.18 F.2.3, note)
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise TypeError(f"{_json_type(value)} where a whole number is due")
+    return int(value)
+
+
+def _float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"{_json_type(value)} where a number is due")
+    return float(value)  # strings are NaN and Infinity
+
+
+def _attribute_tag(value: object) -> int:
+    if not isinstance(value, str) or not _TAG.fullmatch(value):
+        raise ValueError(f"{str(value)[:20]!r} is not eight hexadecimal digits")
+    return int(value, 16)
+
+
+def _encode_text(text: str, vr: str, encoding: Encoding) -> bytes:
     """Return text in the character set of a data set (PS3.5 6.1.2.3, PS3.3 C.12.1.1.2)."""
-    if text.isascii():
-        return text.encode("ascii")
+    if text.isascii() or vr not in _CODED:
+        return text.encode("utf-8")
     codecs = encodings_of(encoding.terms)[0]
-    raw = _encode(text, vr, codecs, encoding.terms)
-    if raw is None:
-        if encoding.strict:
-            raise Unencodable(f"{text[:64]!r} is not in the character set {encoding.terms or ['ISO_IR 6']}")
+    raw = text.encode("utf-8") if codecs == ["utf-8"] else _in_character_set(text, vr, codecs, encoding.terms)
+    if raw is not None:
+        return raw
+    if encoding.replace:
         return text.encode(codecs[0], "replace")
-    return raw
+    raise NotInCharacterSet(f"{text[:64]!r} is not in the character set {encoding.terms or ['ISO_IR 6']}")
 
 
-def _encode(text: str, vr: str, codecs: list[str], terms: list[str]) -> bytes | None:
+def _in_character_set(text: str, vr: str, codecs: list[str], terms: list[str]) -> bytes | None:
     """Return the bytes that read back as `text`, None if there are none."""
     try:
         if len(codecs) == 1:
@@ -157,3 +357,45 @@ def _encode(text: str, vr: str, codecs: list[str], terms: list[str]) -> bytes | 
     except (UnicodeError, LookupError, ValueError):
         return None
     return raw if decode(raw, codecs) == (text, None) else None
+
+
+def _json_type(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _mark(tag: int, length: int, encoding: Encoding) -> bytes:
+    """Return the header of an item, or a delimiter (PS3.5 7.5)."""
+    return pack(f"{encoding.order}HHI", tag >> 16, tag & 0xFFFF, length)
+
+
+def _header(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
+    if not encoding.explicit:
+        return _mark(tag, length, encoding)
+    known, wide = ENCODED_VRS.get(vr.encode("ascii", "replace"), ("UN", True))
+    if not wide and length > _LONGEST_SHORT:
+        known, wide = "UN", True  # PS3.5 6.2.2, note 4
+    if wide:
+        return pack(f"{encoding.order}HH2sHI", tag >> 16, tag & 0xFFFF, known.encode(), 0, length)
+    return pack(f"{encoding.order}HH2sH", tag >> 16, tag & 0xFFFF, known.encode(), length)
+
+
+def _padding(vr: str) -> bytes:
+    return b" " if vr in _TEXT and vr != "UI" else b"\0"
+
+
+def _write_stream(tag: int, vr: str, stream: Stream, target: Writable, encoding: Encoding) -> None:
+    if stream.length is None:
+        target.write(_header(tag, vr, UNDEFINED, encoding))
+        for piece in stream.pieces():
+            target.write(piece)
+        target.write(_mark(SEQUENCE_END, 0, encoding))
+        return
+    length = stream.length + stream.length % 2
+    if length > _LONGEST:
+        raise Unencodable(f"{label(tag)} has {stream.length} bytes, more than a value can have")
+    target.write(_header(tag, vr, length, encoding))
+    for piece in stream.pieces():
+        target.write(piece)
+    if length > stream.length:
+        target.write(_padding(vr))

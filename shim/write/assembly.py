@@ -9,20 +9,14 @@ from urllib.parse import urljoin
 
 import orjson
 
-from dicouch.dicom.build.instance import build, text
-from dicouch.dicom.build.model import (
-    CANNOT_UNDERSTAND,
-    CHUNK,
-    MISSING_BULK_DATA,
-    OUT_OF_RESOURCES,
-    BuildError,
-    Bulk,
-    Scratch,
-    Target,
-)
+from dicouch.dicom.build import BuildError, Bulk, Scratch, Target, build
+from dicouch.dicom.build.instance import text
+from dicouch.dicom.build.model import CHUNK
 from dicouch.dicom.build.pixels import PIXEL_TAGS, holds_frames, number_of_frames
+from dicouch.dicom.errors import CANNOT_UNDERSTAND, MISSING_BULK_DATA, OUT_OF_RESOURCES, DicomError
+from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.media.dicom_xml import MalformedNativeDicom, xml_to_dataset
-from dicouch.dicom.media.multipart import MalformedMultipart, Part, TooManyParts
+from dicouch.dicom.media.multipart import MalformedMultipart, ReceivedPart, TooManyParts
 from dicouch.dicom.media.negotiate import MalformedMediaType, MediaType, parse_media_type
 from dicouch.dicom.part10.model import MAX_DEPTH
 from dicouch.errors import DicomWebError
@@ -62,7 +56,7 @@ class Waiting:
     """
 
     number: int
-    dataset: dict
+    dataset: JsonDataset
     media: MediaType
     missing: set[str] = field(default_factory=set)
     frames: int | None = 1
@@ -85,7 +79,7 @@ class Assembly:
         Where large parts are spooled.
     """
 
-    def __init__(self, base: str, default: MediaType, max_size: int, max_instances: int, folder: str | None):
+    def __init__(self, base: str, default: MediaType, max_size: int, max_instances: int, folder: str | None) -> None:
         self.base = base
         self.default = default
         self.max_size = max_size
@@ -100,7 +94,7 @@ class Assembly:
         self._wanted: dict[str, list[Waiting]] = {}
         self._used: set[int] = set()
 
-    def take(self, part: Part) -> Iterator[Part | Outcome]:
+    def take(self, part: ReceivedPart) -> Iterator[ReceivedPart | Outcome]:
         """Take a part of the request; yield the instances that it completes.
 
         Raises
@@ -138,7 +132,7 @@ class Assembly:
         """Whether metadata of an instance have come."""
         return self._count > 0
 
-    def end(self) -> Iterator[Part | Outcome]:
+    def end(self) -> Iterator[ReceivedPart | Outcome]:
         """Yield what the end of the request leaves: instances without all bulk data, bulk data without instance.
 
         Raises
@@ -160,7 +154,7 @@ class Assembly:
                 comment = f"no metadata name the bulk data {location if len(location) < 34 else '..' + location[-31:]}"
                 yield Outcome(failure=MISSING_BULK_DATA, comment=comment)
 
-    def _media(self, part: Part) -> MediaType:
+    def _media(self, part: ReceivedPart) -> MediaType:
         if not part.content_type:
             return _OCTETS if "content-location" in part.headers or "content-id" in part.headers else self.default
         try:
@@ -198,7 +192,7 @@ class Assembly:
                 ready.append(waiting)
         return ready
 
-    def _bulk(self, part: Part, media: MediaType) -> list[Waiting]:
+    def _bulk(self, part: ReceivedPart, media: MediaType) -> list[Waiting]:
         location = part.headers.get("content-location", "")
         if not location and "content-id" in part.headers:
             location = "cid:" + part.headers["content-id"].strip().strip("<>")  # RFC 2392
@@ -240,7 +234,7 @@ class Assembly:
         except ValueError:
             return reference
 
-    def _finish(self, waiting: Waiting) -> Part | Outcome:
+    def _finish(self, waiting: Waiting) -> ReceivedPart | Outcome:
         self._waiting.pop(waiting.number)
 
         def find(uri: str) -> list[Bulk]:
@@ -255,7 +249,7 @@ class Assembly:
         target = Target(self.max_size, self.folder)
         try:
             build(waiting.dataset, waiting.media, find, self.scratch, target)
-        except BuildError as problem:
+        except DicomError as problem:
             target.file.close()
             for _pixels, uri in _uris(waiting.dataset, 0):  # told once is enough
                 self._used.update(bulk.number for bulk in self._find(self._key(uri)))
@@ -265,15 +259,17 @@ class Assembly:
         except BaseException:
             target.file.close()
             raise
-        return Part(waiting.number, {"content-type": DICOM}, target.file, target.size, target.digest.hexdigest())
+        return ReceivedPart(
+            waiting.number, {"content-type": DICOM}, target.file, target.size, target.digest.hexdigest()
+        )
 
 
-def assemble(parts: Iterable[Part], assembly: Assembly) -> Iterator[Part | Outcome]:
+def assemble(parts: Iterable[ReceivedPart], assembly: Assembly) -> Iterator[ReceivedPart | Outcome]:
     """Yield the instances of a request, each as soon as it is complete.
 
     Parameters
     ----------
-    parts : iterable of Part
+    parts : iterable of ReceivedPart
         Those of the request.
     assembly : Assembly
 
@@ -299,7 +295,7 @@ def assemble(parts: Iterable[Part], assembly: Assembly) -> Iterator[Part | Outco
         assembly.scratch.close()
 
 
-def _json(part: Part) -> list:
+def _json(part: ReceivedPart) -> list:
     try:
         datasets = orjson.loads(part.file.read())
     except orjson.JSONDecodeError as problem:
