@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO
+from typing import IO, Any
 
-from dicouch.dicom.part10.byte_source import ByteSource
+from dicouch.dicom.json_model import Attribute
+from dicouch.dicom.part10.byte_source import ByteSource, Seekable
 from dicouch.dicom.part10.encode import UTF8, Encoding, NotInCharacterSet, encode_element, encode_item, wrap, wrap_item
 from dicouch.dicom.part10.inflate import open_inflated
 from dicouch.dicom.part10.meta import read_meta
@@ -45,7 +46,7 @@ class Change:
     """
 
     tag: int
-    attribute: dict
+    attribute: Attribute
     at: str
 
 
@@ -108,7 +109,7 @@ class RangeFile:
     size : int
     """
 
-    def __init__(self, opener: Opener, size: int):
+    def __init__(self, opener: Opener, size: int) -> None:
         self._opener = opener
         self._size = size
         self._position = 0
@@ -126,7 +127,7 @@ class RangeFile:
         return data
 
 
-def correct(file: BinaryIO, size: int, changes: list[Change], *, ordered: bool = True) -> Corrected:
+def correct(file: Seekable, size: int, changes: list[Change], *, ordered: bool = True) -> Corrected:
     """Return a file with some attributes changed; only its head is read.
 
     Parameters
@@ -235,7 +236,7 @@ def _original_items(
             value = {"vr": "CS", "Value": before.character_set} if before.character_set else {"vr": "CS"}
             elements[CHARACTER_SET] = encode_element(CHARACTER_SET, value, encoding)
         modified = wrap_item(b"".join(elements[tag] for tag in sorted(elements)), encoding)
-        told = {
+        told: dict[int, Attribute] = {
             0x04000562: {"vr": "DT", "Value": [at.translate(str.maketrans("", "", "-:T")).replace("Z", "+0000")]},
             0x04000563: {"vr": "LO", "Value": ["dicouch"]},
             0x04000564: {"vr": "LO"},
@@ -275,7 +276,7 @@ def _with_items(source: ByteSource, spans: Spans, items: bytes, encoding: Encodi
     return wrap(ORIGINAL, "SQ", value + items, encoding)
 
 
-def changes_of(document_id: str, tags: Iterable[str], corrected: list[dict]) -> tuple[Change, ...]:
+def changes_of(document_id: str, tags: Iterable[str], corrected: list[dict[str, Any]]) -> tuple[Change, ...]:
     """Return the changes of one instance, the oldest first.
 
     Parameters
@@ -332,7 +333,7 @@ def correct_stored(
     return total, pieces
 
 
-def deflated(corrected: Corrected, inflated: BinaryIO, start: int) -> BinaryIO:
+def deflated(corrected: Corrected, inflated: IO[bytes], start: int) -> IO[bytes]:
     """Return a temporary file with a corrected data set deflated again (PS3.5 A.5); the caller closes it.
 
     Parameters

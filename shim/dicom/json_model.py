@@ -11,7 +11,7 @@ JsonDataset = dict[str, Attribute]
 """Attributes by tag: eight upper-case hexadecimal digits."""
 
 
-def first_value(dataset: JsonDataset, key: str) -> Any:
+def first_value(dataset: JsonDataset, key: str) -> Any:  # noqa: ANN401 - a value of any VR
     """Return the first value of an attribute, None when it has none; `dataset` may be as a client wrote it."""
     attribute = dataset.get(key)
     values = attribute.get("Value") if isinstance(attribute, dict) else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.pixels.image import items, text
 
 _DEEPEST = 64
 
 
-def as_html(dataset: dict) -> str:
+def as_html(dataset: JsonDataset) -> str:
     """Return a report as an HTML document without links to elsewhere.
 
     Parameters
@@ -37,7 +38,7 @@ def as_html(dataset: dict) -> str:
     )
 
 
-def as_text(dataset: dict) -> str:
+def as_text(dataset: JsonDataset) -> str:
     """Return a report as plain text, one content item a line."""
     lines = [_title(dataset), ""]
     lines += [f"{name}: {value}" for name, value in _header(dataset)] + [""]
@@ -47,11 +48,11 @@ def as_text(dataset: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _title(dataset: dict) -> str:
+def _title(dataset: JsonDataset) -> str:
     return _code(dataset, "0040A043") or text(dataset, "0008103E") or "Structured Report"
 
 
-def _header(dataset: dict) -> list[tuple[str, str]]:
+def _header(dataset: JsonDataset) -> list[tuple[str, str]]:
     found = [
         ("Patient", text(dataset, "00100010").replace("^", " ")),
         ("Patient ID", text(dataset, "00100020")),
@@ -63,7 +64,7 @@ def _header(dataset: dict) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value]
 
 
-def _tree(dataset: dict, level: int) -> Iterator[tuple[int, str, str]]:
+def _tree(dataset: JsonDataset, level: int) -> Iterator[tuple[int, str, str]]:
     if level >= _DEEPEST:
         return
     for item in items(dataset, "0040A730"):
@@ -71,14 +72,14 @@ def _tree(dataset: dict, level: int) -> Iterator[tuple[int, str, str]]:
         yield from _tree(item, level + 1)
 
 
-def _code(dataset: dict, tag: str) -> str:
+def _code(dataset: JsonDataset, tag: str) -> str:
     """Return the meaning of a coded concept (PS3.3 8.8)."""
     for item in items(dataset, tag):
         return text(item, "00080104") or text(item, "00080100")
     return ""
 
 
-def _value(item: dict) -> str:
+def _value(item: JsonDataset) -> str:
     """Return what a content item says, by its Value Type (0040,A040)."""
     kind = text(item, "0040A040")
     if kind == "NUM":

@@ -17,7 +17,6 @@ COUNT = "count"
 """``…/count`` tells how many there are of each level, so no resource can have that name."""
 
 # RFC 3986 pchar, without "%" (escapes) and ":" (the separator inside document ids).
-_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=@-]+")
 _NOT_SEGMENT = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=@-]")
 
 
@@ -38,8 +37,8 @@ def uid_problem(uid: str) -> str | None:
         return "is empty"
     if len(uid) > MAX_UID_LENGTH:
         return f"has {len(uid)} characters, more than {MAX_UID_LENGTH}"
-    if not _SEGMENT.fullmatch(uid):
-        return f"contains {_character_name(_NOT_SEGMENT.search(uid).group())}"
+    if found := _NOT_SEGMENT.search(uid):
+        return f"contains {_character_name(found[0])}"
     if uid in (".", ".."):
         return "is a relative path"
     if uid[0] == "_":

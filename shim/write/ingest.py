@@ -377,6 +377,8 @@ def make_document(read: Part10, size: int, sha256: str) -> dict:
         file["frames"] = read.frames
     if read.deflated:
         file["deflated"] = True
+    if not read.ordered:
+        file["unordered"] = True
     return {
         "_id": f"{read.study_uid}:{read.series_uid}:{read.sop_instance_uid}",
         "type": "instance",

@@ -201,7 +201,9 @@ def test_modifications_name_the_attributes(ddoc):
     docs = [
         instance("1.0", 1, "Doe"),
         {**instance("1.0", 2, "Poe"), "warnings": []},
-        {**instance("1.0", 3, "Moe"), "warnings": ["(0010,0010) PatientName is not in ascending order."]},
+        {**instance("1.0", 3, "Moe"), "file": {"unordered": True}, "warnings": []},
+        # Stored before there was a flag.
+        {**instance("1.0", 4, "Roe"), "warnings": ["(0010,0010) PatientName is not in ascending order."]},
     ]
     corrections = [{"series": None, "dataset": {}, "fixes": {NAME: {"value": name("Poe"), "at": AT}}}]
     rows = [{"id": doc["_id"], "doc": doc} for doc in docs]
@@ -209,6 +211,7 @@ def test_modifications_name_the_attributes(ddoc):
     assert found == {
         "1.2:1.0:1.0.1": {"ordered": True, "tags": [NAME]},
         "1.2:1.0:1.0.3": {"ordered": False, "tags": [NAME]},
+        "1.2:1.0:1.0.4": {"ordered": False, "tags": [NAME]},
     }
 
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from dicouch.dicom.part10 import MissingIdentifier, Part10Error, Unreadable, model, read_part10
+from dicouch.write.ingest import make_document
 from tests.unit.made_part10 import (
     BIG,
     EXPLICIT,
@@ -210,6 +211,22 @@ def test_elements_out_of_order_and_repeated() -> None:
     assert result.dataset["00100010"]["Value"] == [{"Alphabetic": "Roe"}]
     assert "(0010,0010) PatientName appears more than once; the last one counts." in result.warnings
     assert "(0008,0020) StudyDate is not in ascending order." in result.warnings
+    assert not result.ordered
+    assert make_document(result, len(content), "")["file"]["unordered"] is True
+
+
+def test_order_is_that_of_the_top_level() -> None:
+    inner = item(element(0x00100010, "PN", "Doe"), element(0x00080020, "DA", "20200101"))
+    result = read(made(sequence(0x00400275, inner)))
+    assert result.warnings == ["(0008,0020) StudyDate is not in ascending order."]
+    assert result.ordered
+    assert "unordered" not in make_document(result, 0, "")["file"]
+
+
+def test_file_meta_information_with_an_unknown_vr() -> None:
+    content = made(element(0x00100010, "PN", "Doe"))
+    result = read(content.replace(b"\x02\x00\x02\x00UI", b"\x02\x00\x02\x00XY"))
+    assert result.dataset["00100010"]["Value"] == [{"Alphabetic": "Doe"}]
 
 
 def test_unknown_vrs() -> None:

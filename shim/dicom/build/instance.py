@@ -118,7 +118,7 @@ def _describe_document(dataset: JsonDataset, parts: _Parts) -> None:
 
 def _write_meta(dataset: JsonDataset, syntax: str, target: Target) -> None:
     """Write preamble, prefix and File Meta Information (PS3.10 7.1)."""
-    meta = {
+    meta: JsonDataset = {
         "00020001": {"vr": "OB", "InlineBinary": "AAE="},
         "00020002": {"vr": "UI", "Value": [text(dataset, "00080016")]},
         "00020003": {"vr": "UI", "Value": [text(dataset, "00080018")]},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import pack
 
 from pydicom.uid import (
@@ -290,7 +290,7 @@ def _check_items(part: Bulk, scratch: Scratch) -> None:
         raise BuildError("the encapsulated pixel data are cut off")
 
 
-def _set_pixels(dataset: JsonDataset, pieces: Callable[[], Iterator[bytes]]) -> None:
+def _set_pixels(dataset: JsonDataset, pieces: Callable[[], Iterable[bytes]]) -> None:
     dataset[key_of(PIXEL_DATA)] = {"vr": "OB", "Stream": Stream(None, pieces)}
 
 

@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 
 from dicouch.dicom.errors import DicomError
+from dicouch.dicom.json_model import Attribute, JsonDataset
 
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 MAX_NESTING = 100
@@ -37,7 +38,7 @@ class MalformedNativeDicom(DicomError):
     """A document is not a Native DICOM Model."""
 
 
-def dataset_to_xml(dataset: dict) -> bytes:
+def dataset_to_xml(dataset: JsonDataset) -> bytes:
     """Write a data set as a Native DICOM Model document.
 
     Characters that XML cannot hold (control characters such as form feed) become U+FFFD. Group lengths are left out, as
@@ -59,7 +60,7 @@ def dataset_to_xml(dataset: dict) -> bytes:
     return "".join(out).encode("utf-8")
 
 
-def _write_dataset(dataset: dict, out: list[str]) -> None:
+def _write_dataset(dataset: JsonDataset, out: list[str]) -> None:
     blocks = _private_blocks(dataset)
     creators = list(blocks.values())
     for tag, attribute in dataset.items():
@@ -93,7 +94,7 @@ def _write_dataset(dataset: dict, out: list[str]) -> None:
         out.append("</DicomAttribute>")
 
 
-def _private_blocks(dataset: dict) -> dict[tuple[str, str], tuple[str, str]]:
+def _private_blocks(dataset: JsonDataset) -> dict[tuple[str, str], tuple[str, str]]:
     """Group and block number of each reserved private block -> group and private creator (PS3.5 7.8.1)."""
     blocks = {}
     for tag, attribute in dataset.items():
@@ -113,7 +114,7 @@ def _keyword(tag: str) -> str:
     return keyword_for_tag(int(tag, 16))
 
 
-def _person_name(value: dict | str | None) -> str:
+def _person_name(value: dict[str, str] | str | None) -> str:
     # Before 2013 a name was a string in DICOM JSON; some files of that time are still about.
     groups = {"Alphabetic": value} if isinstance(value, str) else value or {}
     out = []
@@ -139,7 +140,7 @@ def _escaped(value: object) -> str:
     return escape(_text(value), {"\r": "&#13;"})
 
 
-def xml_to_dataset(data: bytes) -> dict:
+def xml_to_dataset(data: bytes) -> JsonDataset:
     """Read a Native DICOM Model document.
 
     Parameters
@@ -202,9 +203,9 @@ def _parse(data: bytes) -> Element:
     return builder.close()
 
 
-def _read_dataset(parent: Element) -> dict:
-    dataset: dict[str, dict] = {}
-    private: list[tuple[str, str, dict]] = []
+def _read_dataset(parent: Element) -> JsonDataset:
+    dataset: JsonDataset = {}
+    private: list[tuple[str, str, Attribute]] = []
     for element in _children(parent, "DicomAttribute"):
         tag = element.get("tag", "").upper()
         if not re.fullmatch("[0-9A-F]{8}", tag):
@@ -222,7 +223,7 @@ def _read_dataset(parent: Element) -> dict:
     return dict(sorted(dataset.items()))
 
 
-def _place_private(dataset: dict, private: list[tuple[str, str, dict]]) -> None:
+def _place_private(dataset: JsonDataset, private: list[tuple[str, str, Attribute]]) -> None:
     """Give private attributes the block of their creator, reserving one where there is none yet (PS3.5 7.8.1)."""
     owners = _private_blocks(dataset)
     own: dict[tuple[str, str], list[str]] = {}
@@ -241,8 +242,8 @@ def _place_private(dataset: dict, private: list[tuple[str, str, dict]]) -> None:
                 break
         else:
             free = (f"{number:02X}" for number in range(0x10, 0x100) if f"{group}{number:02X}" not in used)
-            block = next(free, None) if block == "00" else None
-            if block is None:
+            block = next(free, "") if block == "00" else ""
+            if not block:
                 raise MalformedNativeDicom(f"{tag} of {creator!r}: no block is left for it, or it appears twice")
         if (group, block) not in owners:
             owners[group, block] = (group, creator)
@@ -252,14 +253,14 @@ def _place_private(dataset: dict, private: list[tuple[str, str, dict]]) -> None:
         dataset[f"{group}{block}{element}"] = attribute
 
 
-def _read_attribute(element: Element, tag: str, creator: str | None) -> dict:
+def _read_attribute(element: Element, tag: str, creator: str | None) -> Attribute:
     vr = element.get("vr")
     if vr is None:
         vr = dictionary_VR(int(tag, 16)) if not creator and dictionary_has_tag(int(tag, 16)) else "UN"
         vr = vr.partition(" ")[0]  # "US or SS" in the dictionary
     if not re.fullmatch("[A-Z]{2}", vr):
         raise MalformedNativeDicom(f"{tag}: {vr!r} is no VR")
-    attribute: dict = {"vr": vr}
+    attribute: Attribute = {"vr": vr}
     kinds = {child.tag for child in element}
     if len(kinds) > 1 or not kinds <= {"Value", "Item", "PersonName", "BulkData", "InlineBinary"}:
         raise MalformedNativeDicom(f"{tag}: {' and '.join(sorted(kinds))} in one DicomAttribute")
@@ -285,7 +286,7 @@ def _read_value(child: Element, vr: str, tag: str) -> object:
     return _read_text(child.text, vr, tag)
 
 
-def _in_order(values: Iterable[tuple[Element, object]], vr: str, tag: str) -> list:
+def _in_order(values: Iterable[tuple[Element, object]], vr: str, tag: str) -> list[object]:
     """The values at the places that their ``number`` attributes give (from 1); places left out are empty."""
     placed: dict[int, object] = {}
     for child, value in values:
@@ -298,7 +299,7 @@ def _in_order(values: Iterable[tuple[Element, object]], vr: str, tag: str) -> li
     return [placed.get(number, {} if vr == "SQ" else None) for number in range(1, max(placed) + 1)]
 
 
-def _read_person_name(element: Element, tag: str) -> dict | None:
+def _read_person_name(element: Element, tag: str) -> dict[str, str] | None:
     name = {}
     for group in _children(element, *_NAME_GROUPS):
         components = {child.tag: child.text or "" for child in _children(group, *_NAME_COMPONENTS)}

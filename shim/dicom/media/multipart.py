@@ -15,13 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from tempfile import SpooledTemporaryFile
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
 from dicouch.dicom.errors import DicomError
 from dicouch.dicom.media.negotiate import MalformedMediaType, parse_media_type
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 CHUNK = 256 * 1024
 """Bytes read from a request at a time."""
@@ -70,7 +73,7 @@ class ReceivedPart:
 
     number: int
     headers: dict[str, str]
-    file: SpooledTemporaryFile | None
+    file: SpooledTemporaryFile[bytes] | None
     size: int = 0
     sha256: str | None = None
     too_large: bool = False
@@ -211,7 +214,7 @@ class _Reader:
         max_part_size: int | None,
         max_parts: int | None,
         directory: str | None,
-    ):
+    ) -> None:
         self.boundary = boundary
         self.max_part_size = max_part_size
         self.max_parts = max_parts
@@ -222,10 +225,14 @@ class _Reader:
         self._part: ReceivedPart | None = None
         self._last: ReceivedPart | None = None  # complete, once its closing delimiter proves to be one
         self._tail = b""  # the latest bytes: a delimiter may have begun in them
-        self._name = self._value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._name = self._field = self._value = b""
+        self._header_bytes = self._folds = 0
+        self._first = False  # the first header of its name
         self._in_first_byte = False  # a header has begun and nothing of it was taken yet
         self._folding = False
-        self._callbacks = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
+        callbacks = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
+        self._callbacks = cast("MultipartCallbacks", callbacks)
         self._parser = self._open_parser()
 
     def _open_parser(self) -> MultipartParser:
@@ -306,7 +313,7 @@ class _Reader:
         self._number += 1
         if self.max_parts is not None and self._number > self.max_parts:
             raise TooManyParts(f"more than {self.max_parts} parts")
-        self._headers: dict[bytes, bytes] = {}
+        self._headers = {}
         self._name = b""
         self._header_bytes = self._folds = 0
 
@@ -347,8 +354,10 @@ class _Reader:
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
+        if part is None:
+            return
         part.size += end - start
-        if part.too_large:
+        if part.file is None:
             return
         if self.max_part_size is not None and part.size > self.max_part_size:
             part.close()
@@ -361,7 +370,9 @@ class _Reader:
 
     def on_part_end(self) -> None:
         part = self._part
-        if not part.too_large:
+        if part is None:
+            return
+        if part.file is not None:
             part.sha256 = self._digest.hexdigest()
             part.file.seek(0)
             self._refuse_delimiter_at_start(part.file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
+from typing import IO, cast
 
 
 class _Outlet:
@@ -13,7 +14,7 @@ class _Outlet:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def write(self, data) -> int:
+    def write(self, data: bytes, /) -> int:
         """Take a piece."""
         self._pieces.append(bytes(data))
         return len(data)
@@ -38,7 +39,7 @@ def write_zip(entries: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]
     """
     outlet = _Outlet()
     now = time.gmtime()[:6]
-    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(cast("IO[bytes]", outlet), "w", zipfile.ZIP_STORED) as archive:
         for name, pieces in entries:
             # Sizes are told behind the data: they are not known yet, and may pass 4 GB.
             with archive.open(zipfile.ZipInfo(name, max(now, (1980, 1, 1, 0, 0, 0))), "w", force_zip64=True) as entry:

@@ -248,7 +248,7 @@ def _content(tag: int, attribute: Attribute) -> tuple[str, Any]:
     return kind, content
 
 
-def inline_binary(tag: int, vr: str, content: Any) -> bytes:
+def inline_binary(tag: int, vr: str, content: Any) -> bytes:  # noqa: ANN401 - as a client wrote it
     """Return the bytes of an ``InlineBinary`` (PS3.18 F.2.7)."""
     if vr not in BINARY_VRS:
         raise Unencodable(f"{label(tag)} has InlineBinary, which {vr} cannot have")

@@ -89,10 +89,14 @@ exports.dataset = function (doc, corrections) {
   return overlay(doc.dataset, laid.values);
 };
 
-// A warning of the reader that says where elements are not what their order promises; see shim/dicom/part10/walk.py.
+// How the reader words it. Only for documents stored before it set `file.unordered`.
 var DISORDER = /is not in ascending order|appears more than once|more warnings/;
 
+// Whether the elements of an instance's file are in ascending order (PS3.5 7.1), so that its head holds all that precede a tag.
 exports.isOrdered = function (doc) {
+  if (doc.file && doc.file.unordered) {
+    return false;
+  }
   return !(Array.isArray(doc.warnings) ? doc.warnings : []).some(function (warning) {
     return DISORDER.test(warning);
   });
