@@ -1,5 +1,6 @@
-"""Instances as people corrected them: the stored file with some elements replaced, and its originals kept in
-Original Attributes Sequence (PS3.3 C.12.1.1.9). Everything else, pixel data above all, stays the bytes that came in.
+"""Corrected files: the stored file with some elements replaced (PS3.3 C.12.1.1.9, Original Attributes Sequence).
+
+All other bytes, pixel data above all, are those that were stored.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Corrected:
             self.pieces.append((start, end))
 
     def position(self, offset: int) -> int:
-        """Return where a byte of the stored file is now; it must be one that was kept."""
+        """Return the new position of a byte of the stored file; the byte must have been kept."""
         position = 0
         for piece in self.pieces:
             if isinstance(piece, bytes):
@@ -223,7 +224,7 @@ def _splice(
 def _original_items(
     source: ByteSource, before: Spans, changes: list[Change], encoding: Encoding, recoded: bool
 ) -> bytes:
-    """Return one item for each time of a change, with the elements as they were, byte by byte."""
+    """Return one item for each time of a change, holding the stored bytes of the elements."""
     by_tag = {span.tag: span for span in before.elements}
     times: dict[str, list[Change]] = {}
     for change in changes:
@@ -236,35 +237,35 @@ def _original_items(
             value = {"vr": "CS", "Value": before.character_set} if before.character_set else {"vr": "CS"}
             elements[CHARACTER_SET] = encode_element(CHARACTER_SET, value, encoding)
         modified = wrap_item(b"".join(elements[tag] for tag in sorted(elements)), encoding)
-        told: dict[int, Attribute] = {
+        history: dict[int, Attribute] = {
             0x04000562: {"vr": "DT", "Value": [at.translate(str.maketrans("", "", "-:T")).replace("Z", "+0000")]},
             0x04000563: {"vr": "LO", "Value": ["dicouch"]},
             0x04000564: {"vr": "LO"},
             0x04000565: {"vr": "CS", "Value": ["CORRECT"]},
         }
         content = wrap(MODIFIED, "SQ", modified, encoding)
-        content += b"".join(encode_element(tag, attribute, encoding) for tag, attribute in told.items())
+        content += b"".join(encode_element(tag, attribute, encoding) for tag, attribute in history.items())
         items.append(wrap_item(content, encoding))
     return b"".join(items)
 
 
 def _original(source: ByteSource, span: Span | None, change: Change, encoding: Encoding) -> bytes:
-    """Return an element as it was; of zero length where there was none."""
+    """Return the stored element; one of zero length if the file had none."""
     if span is None:
         return wrap(change.tag, change.attribute["vr"], b"", encoding)
     return source.read(span.start, span.end - span.start)
 
 
 def _with_items(source: ByteSource, spans: Spans, items: bytes, encoding: Encoding) -> bytes:
-    """Return Original Attributes Sequence with `items` behind those that the file has already."""
+    """Return Original Attributes Sequence with `items` appended to those that the file has already."""
     span = next((span for span in spans.elements if span.tag == ORIGINAL), None)
     if span is None:
         return wrap(ORIGINAL, "SQ", items, encoding)
     raw = source.read(span.start, span.end - span.start)
     if encoding.explicit and raw[4:6] != b"SQ":
-        # As UN its items would be in Implicit VR: they are written anew.
-        told = spans.dataset.get(f"{ORIGINAL:08X}", {}).get("Value", [])
-        return wrap(ORIGINAL, "SQ", b"".join(encode_item(item, encoding) for item in told) + items, encoding)
+        # The items of a sequence of VR UN are in Implicit VR (PS3.5 6.2.2), so they are encoded again.
+        existing = spans.dataset.get(f"{ORIGINAL:08X}", {}).get("Value", [])
+        return wrap(ORIGINAL, "SQ", b"".join(encode_item(item, encoding) for item in existing) + items, encoding)
     start = 12 if encoding.explicit else 8
     (length,) = struct.unpack(f"{encoding.order}I", raw[start - 4 : start])
     value = raw[start:]

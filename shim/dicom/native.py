@@ -1,4 +1,4 @@
-"""Native pixel data in the form an answer has: little-endian, each frame beginning at a byte (PS3.5 8.1.1)."""
+"""Native pixel data as answers have them: little endian, each frame starting at a byte (PS3.5 8.1.1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def cut_bits(value: bytes, skip: int, count: int) -> bytes:
-    """Return `count` bits of `value` behind the first `skip`, packed anew from the lowest bit of the first byte.
+    """Return `count` bits of `value` after the first `skip`, shifted so that they start at a byte.
 
     Parameters
     ----------

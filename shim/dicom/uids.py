@@ -1,8 +1,7 @@
 """Which UIDs can name a resource: the one rule that storing and URL validation share.
 
-PS3.5 9.1 allows digits and dots only, at most 64 characters. Real files also bring letters and other signs, and those
-are kept as they are; refused is only what cannot be a document id of the database and a segment of a URL (RFC 3986
-3.3).
+PS3.5 9.1 allows digits and dots only, at most 64 characters. Real files also have letters and other signs, and these
+are accepted. Only what cannot be part of a document id or a segment of a URL (RFC 3986 3.3) is refused.
 """
 
 import re
@@ -14,7 +13,7 @@ STUDY_MARK = "study"
 """The last part of a study document's id, which therefore cannot be a Series Instance UID."""
 
 COUNT = "count"
-"""``…/count`` tells how many there are of each level, so no resource can have that name."""
+"""``…/count`` is the resource with the number of each level, so no UID can have that name."""
 
 # RFC 3986 pchar, without "%" (escapes) and ":" (the separator inside document ids).
 _NOT_SEGMENT = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=@-]")

@@ -50,7 +50,7 @@ class Waiting:
     missing : set of str
         Locations of which parts are to come.
     frames : int or None
-        Parts that compressed pixel data come in; None when only the end of the request tells.
+        Number of parts of compressed pixel data; None when only the end of the request shows it.
     pixels : str
         Location of the pixel data, empty if they are none.
     """
@@ -150,7 +150,7 @@ class Assembly:
             raise TooManyParts(f"more than {self.max_instances} instances")
         for location, parts in self._parts.items():
             if not any(bulk.number in self._used for bulk in parts):
-                # The comment has 64 characters (PS3.5 6.2, LO), and the end of a location tells most.
+                # The comment has 64 characters (PS3.5 6.2, LO); the end of a location says most.
                 comment = f"no metadata name the bulk data {location if len(location) < 34 else '..' + location[-31:]}"
                 yield Outcome(failure=MISSING_BULK_DATA, comment=comment)
 
@@ -251,7 +251,7 @@ class Assembly:
             build(waiting.dataset, waiting.media, find, self.scratch, target)
         except DicomError as problem:
             target.file.close()
-            for _pixels, uri in _uris(waiting.dataset, 0):  # told once is enough
+            for _pixels, uri in _uris(waiting.dataset, 0):  # the failure is reported once
                 self._used.update(bulk.number for bulk in self._find(self._key(uri)))
             names = (text(waiting.dataset, tag) for tag in ("0020000D", "0020000E", "00080018", "00080016"))
             too_large = problem.failure_reason == OUT_OF_RESOURCES

@@ -32,7 +32,7 @@ _Parts = Callable[[int, str], list[Bulk]]
 def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, target: Target) -> None:
     """Write the Part 10 file of an instance.
 
-    Identifiers are not looked at: whoever reads the file says what is missing.
+    Identifiers are not checked here: reading the file does that.
 
     Parameters
     ----------

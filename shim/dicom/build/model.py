@@ -1,4 +1,4 @@
-"""What building an instance works with: its failures, received bulk data, and the file that is being written."""
+"""What building an instance works with: its error, received bulk data, and the file that is being written."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Scratch:
         return Stream(bulk.length, lambda: self.pieces(bulk.offset, bulk.length))
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self.file.close()
 
 

@@ -1,7 +1,7 @@
 """The Native DICOM Model, ``application/dicom+xml`` (PS3.19 A.1), from the DICOM JSON Model and back (PS3.18 F.3).
 
-The two say the same in other words, with one difference: in XML a private attribute has its block number taken out of
-its tag and names its private creator instead (``00091002`` in the block that "ACME" reserves: ``00090002`` of "ACME").
+Both have the same content, with one difference: in XML the tag of a private attribute has no block number, and the
+attribute names its private creator instead (``00091002`` in the block that "ACME" reserves: ``00090002`` of "ACME").
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _keyword(tag: str) -> str:
 
 
 def _person_name(value: dict[str, str] | str | None) -> str:
-    # Before 2013 a name was a string in DICOM JSON; some files of that time are still about.
+    # Before 2013 a name was a string in DICOM JSON; files of that time are still in use.
     groups = {"Alphabetic": value} if isinstance(value, str) else value or {}
     out = []
     for group in _NAME_GROUPS:

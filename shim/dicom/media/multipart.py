@@ -84,7 +84,7 @@ class ReceivedPart:
         return self.headers.get("content-type", "")
 
     def close(self) -> None:
-        """Give the spooled body back."""
+        """Close the spooled body."""
         if self.file is not None:
             self.file.close()
 

@@ -22,7 +22,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LONGEST_KEPT = 200
 _WEIGHT = re.compile(r"[01]|[01]?\.\d*")  # ".2" is what Java's HttpURLConnection sends
 
-# PS3.18 8.7.3.5 and Table 8.7.4-1, as far as a type is the one or the other. JPEG, JPEG 2000 and video are both: pixel
+# PS3.18 8.7.3.5 and Table 8.7.4-1, for types that are only one of the two. JPEG, JPEG 2000 and video are both: pixel
 # data as it is stored, or the product of rendering.
 _DICOM = {"application/dicom", "application/dicom+json", "application/dicom+xml"}
 _BULKDATA = {"application/octet-stream", *(f"image/{name}" for name in ("dicom-rle", "jls", "jpx", "jphc", "jxl"))}

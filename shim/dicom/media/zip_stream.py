@@ -9,7 +9,7 @@ from typing import IO, cast
 
 
 class _Outlet:
-    """What `zipfile` writes to: it cannot be sought in, and gives what it got."""
+    """A file for `zipfile` that cannot seek and hands on what was written."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -20,7 +20,7 @@ class _Outlet:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: what was written is there."""
+        """Do nothing: nothing is buffered."""
 
     def take(self) -> bytes:
         """Return what was written since the last time."""
@@ -41,7 +41,7 @@ def write_zip(entries: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]
     now = time.gmtime()[:6]
     with zipfile.ZipFile(cast("IO[bytes]", outlet), "w", zipfile.ZIP_STORED) as archive:
         for name, pieces in entries:
-            # Sizes are told behind the data: they are not known yet, and may pass 4 GB.
+            # Sizes follow the data: they are not known yet, and may pass 4 GB.
             with archive.open(zipfile.ZipInfo(name, max(now, (1980, 1, 1, 0, 0, 0))), "w", force_zip64=True) as entry:
                 for piece in pieces:
                     entry.write(piece)

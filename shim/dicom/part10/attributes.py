@@ -87,18 +87,20 @@ class Attributes:
             source.fill(start, length)
         offset = start - source.base
         raw = source.buffer[offset : offset + length]
-        if binary:
-            self._count(length)
-            if not coding.little:
-                raw = b"".join(swap((raw,), word_size(vr)))  # PS3.18 F.2.7: little endian
-            return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
         # Only in items: an element of the top level belongs to its reader alone.
-        cached = length <= _CACHED_LENGTH and level.depth and tag not in _LUT_DESCRIPTORS
+        cached = level.depth and length <= _CACHED_LENGTH and not binary and tag not in _LUT_DESCRIPTORS
         if cached:
             element = coding.cache.get((vr, raw))
             if element is not None:
                 return element
-        self._count(length)
+        self._inline += length
+        if self._inline > model.INLINE_HARD_TOTAL:
+            total = model.INLINE_HARD_TOTAL >> 20
+            raise Unreadable(f"more than {total} MB of values outside bulk data", OUT_OF_RESOURCES)
+        if binary:
+            if not coding.little:
+                raw = b"".join(swap((raw,), word_size(vr)))  # PS3.18 F.2.7: little endian
+            return {"vr": vr, "InlineBinary": b64encode(raw).decode("ascii")}
         element = self.convert(tag, vr, raw, coding)
         if cached and not coding.problem and len(coding.cache) < _CACHED_ELEMENTS:
             coding.cache[vr, raw] = element
@@ -140,9 +142,3 @@ class Attributes:
             for item in element.get("Value", ()):
                 for inner in item.values():
                     self.forget(inner)
-
-    def _count(self, length: int) -> None:
-        self._inline += length
-        if self._inline > model.INLINE_HARD_TOTAL:
-            total = model.INLINE_HARD_TOTAL >> 20
-            raise Unreadable(f"more than {total} MB of values outside bulk data", OUT_OF_RESOURCES)

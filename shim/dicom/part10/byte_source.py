@@ -13,7 +13,7 @@ BLOCK = 64 * 1024
 """Bytes read at a time. The headers of most files fit in one block."""
 
 AFTER_JUMP = 4 * 1024
-"""Bytes read behind a value that was skipped: between large values there is little else."""
+"""Bytes read after a value that was skipped: little stands between large values."""
 
 
 class Seekable(Protocol):

@@ -19,7 +19,7 @@ _WITH_ESCAPES = ("iso2022_jp", "iso2022_jp_2")
 _ESCAPED_LENGTH = {b"\x1b$(": 4, b"\x1b$)": 4}
 _ALIASES = {"".join(c for c in term if c.isalnum()).upper(): python for term, python in python_encoding.items()}
 _ALIASES.update({"": DEFAULT, "ISOIR6": DEFAULT, "ISO2022IR6": DEFAULT, "ASCII": DEFAULT, "UTF8": "utf-8"})
-# "ISO 2022 IR 13" may hide behind an "ISO_IR" spelling and the other way round.
+# Some writers put "ISO_IR" where "ISO 2022 IR" is due, and the other way round.
 _ALIASES.update({key.replace("ISOIR", "ISO2022IR"): python for key, python in list(_ALIASES.items())})
 _ALIASES.update({key.replace("ISO2022IR", "ISOIR"): python for key, python in list(_ALIASES.items())})
 
@@ -99,5 +99,5 @@ def _decode_fragment(part: bytes, encodings: list[str]) -> str:
     try:
         return head + tail.decode(encodings[0])
     except UnicodeDecodeError:
-        # Writers that do not repeat the escape sequence after a delimiter.
+        # Some writers do not repeat the escape sequence after a delimiter.
         return head + tail.decode(encoding)

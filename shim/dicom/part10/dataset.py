@@ -151,7 +151,7 @@ class DatasetReader:
     def _items(
         self, level: Level, coding: Coding, tag: int, position: int, end: int, delimited: bool = False
     ) -> list[JsonDataset]:
-        """Read the items of a sequence up to `end`, or behind a sequence delimiter (PS3.5 7.5)."""
+        """Read the items of a sequence up to `end` or a sequence delimiter (PS3.5 7.5)."""
         if level.depth >= model.MAX_DEPTH:
             raise Unreadable(f"sequences are nested deeper than {model.MAX_DEPTH} levels")
         source, key = self.source, key_of(tag)

@@ -1,9 +1,9 @@
 """DICOM JSON as bytes of a data set (PS3.18 F.2, PS3.5 7): the one encoder, the opposite of `values` and `dataset`.
 
-pydicom's writer cannot take its place: `Dataset.from_json` refuses a DS or IS that is no number, which instances bring
-and which must go out as it came; a number of more than 16 characters and a text beyond the character set are written
-all the same; every sequence is held in memory to learn its length. Here a value that does not fit is an error or left
-empty, as asked, sequences have undefined length, and bulk data are copied from where they lie.
+pydicom's writer cannot take its place. `Dataset.from_json` refuses a DS or IS that is no number, although files have
+them. Its writer accepts numbers longer than 16 characters and replaces characters that the character set lacks; it
+holds every sequence in memory to find its length. Here a value that does not fit is an error or left empty, as
+`Encoding` says; sequences have undefined length; bulk data are copied in pieces.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Stream:
     length : int or None
         Bytes; None for encapsulated pixel data, whose length is undefined (PS3.5 A.4).
     pieces : callable
-        Gives the bytes, anew on every call.
+        Yields the bytes; each call starts at the first.
     """
 
     length: int | None
@@ -101,7 +101,7 @@ class Stream:
 
 
 class Writable(Protocol):
-    """What is written to."""
+    """A file, as far as the encoder needs it."""
 
     def write(self, data: bytes, /) -> object: ...
 

@@ -43,7 +43,7 @@ def find_frames(
     meta : Meta
         How the file is encoded.
     source : ByteSource
-        The file; a few bytes of fragments are read where no table tells the frames.
+        The file; without an offset table a few bytes of each fragment are read.
     warnings : Warnings
         Receives what does not fit together.
 
@@ -116,7 +116,7 @@ def _frame_bits(pixels: Pixels, dataset: JsonDataset) -> int:
 
 @dataclass
 class _Encapsulated:
-    """Shares the fragments out to frames: by a table that is right, else by what the fragments themselves show.
+    """Groups fragments into frames: by an offset table that is right, else by the content of the fragments.
 
     pydicom's `parse_basic_offsets` and `generate_frames` do so from the whole value in memory, and trust the table.
 

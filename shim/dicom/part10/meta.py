@@ -110,7 +110,7 @@ def _read_group(source: ByteSource, meta: Meta, warnings: Warnings) -> None:
         warnings.add("The File Meta Information is missing.")
         return
     explicit = is_vr(source.read(first + 4, 2))
-    # What the walk says of the element behind the group is said again when the data set is read.
+    # Its warnings may be about the first element of the data set, which is read once more.
     walk = Walk(source, Warnings())
     for tag, vr, position, value, length in walk.elements(first, source.size, explicit, little=True):
         if tag >> 16 != 2 or position - first > _MAX_META:

@@ -31,7 +31,7 @@ MAX_DEPTH = 64
 """Deepest nesting of sequences. A level of DICOM JSON is three levels of JSON, and common JSON writers stop at 254."""
 
 MAX_WARNINGS = 50
-"""Most warnings kept for one file; a last one tells how many more there were."""
+"""Most warnings kept for one file; one more gives the number of the others."""
 
 MAX_WARNING_LENGTH = 200
 """Longest warning; it may quote the file."""

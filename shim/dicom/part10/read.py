@@ -1,4 +1,4 @@
-"""Reading one file: the order of the steps, and the identifiers without which nothing is stored."""
+"""Reading one file: the order of the steps, and the identifiers that every instance must have."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _read(source: ByteSource, meta: Meta, warnings: Warnings) -> Part10:
 
 
 def _identifiers(dataset: JsonDataset, meta: Meta, sop_class: str) -> dict[str, str]:
-    """Return the UIDs that name the instance; where one cannot be had, the error tells the others."""
+    """Return the UIDs that name the instance; the error for a missing one has the others."""
     found, problem = {}, None
     for name, tag, problem_of in (
         ("study_uid", 0x0020000D, uid_problem),

@@ -1,4 +1,4 @@
-"""Where the elements of the top level lie in a file, up to a tag: what must be known to replace some of them."""
+"""Where the elements of the top level lie in a file, for corrections that replace some of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Spans:
     dataset : dict
         The elements in the DICOM JSON Model.
     end : int
-        Where the walk ended: at the first element behind the wanted ones, or at the end of the file.
+        Where reading ended: at the first element after the wanted ones, or at the end of the file.
     """
 
     meta: Meta
@@ -45,14 +45,14 @@ class Spans:
 
 
 def read_spans(source: ByteSource, last: int | None) -> Spans:
-    """Find the elements of the top level up to the tag `last`; nothing behind is read.
+    """Find the elements of the top level up to the tag `last`; the rest of the file is not read.
 
     Parameters
     ----------
     source : ByteSource
         The file, of a deflated one the inflated stream.
     last : int or None
-        Tag; None finds all, which a file needs whose elements are not in ascending order.
+        Tag; None for all elements, when they are not in ascending order.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A data set in another character set: for a value that the character set of its file cannot say."""
+"""A file with its texts in UTF-8: for a correction that needs characters its character set lacks."""
 
 import io
 import warnings

@@ -1,7 +1,7 @@
 """The one walk over the structure of a file (PS3.5 7): headers of elements, items and fragments, never their values.
 
-Both walks are generators that do not descend. Whoever consumes them reads, skips or descends, and says in
-`Walk.resume` where a value of undefined length has ended.
+Both walks are generators that do not descend. Their consumer reads, skips or descends; after a value of undefined
+length it sets `Walk.resume` to where that has ended.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Walk:
         return True
 
     def _odd_header(self, tag: int, code: bytes, position: int, end: int, little: bool) -> tuple[str | None, int, int]:
-        """Read the header of an element in Explicit VR whose VR is none: return VR, start and length of the value."""
+        """Read a header without a known VR in Explicit VR: return VR, start and length of the value."""
         head = self.source.read(position, 12)
         length: int
         (length,) = _LONG[little](head, 4)
