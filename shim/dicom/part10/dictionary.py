@@ -2,8 +2,7 @@
 
 from functools import lru_cache
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-from pydicom.datadict import mask_match, private_dictionary_VR
+from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
 from pydicom.tag import Tag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
@@ -17,11 +16,11 @@ def dictionary_vr(tag: int) -> str | None:
     """Return the VR of a public attribute (PS3.6), perhaps ambiguous (``"US or SS"``); None when unknown."""
     if (tag >> 16) & 1:
         return None
-    entry = DicomDictionary.get(tag)
-    if entry is None:
-        mask = mask_match(tag)
-        entry = RepeatersDictionary[mask] if mask else None
-    return entry[0] if entry and entry[0] != "NONE" else None
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return None
+    return None if vr == "NONE" else vr
 
 
 def private_vr(tag: int, creator: str | None) -> str | None:
@@ -51,8 +50,7 @@ def is_private_creator(tag: int) -> bool:
     return bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
+@lru_cache(maxsize=8192)
 def label(tag: int) -> str:
     """Return ``(gggg,eeee) Keyword`` for messages."""
-    entry = DicomDictionary.get(tag)
-    number = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-    return f"{number} {entry[4]}" if entry else number
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword_for_tag(tag)}".rstrip()
