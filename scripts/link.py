@@ -13,7 +13,8 @@ from dicouch.couch.client import Couch, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts import stow
 from dicouch.scripts.connection import CommandError
-from dicouch.store.places import Bytes, LinkStore
+from dicouch.store.link import LinkStore
+from dicouch.store.places import Bytes
 from dicouch.write.headers import Merged
 from dicouch.write.ingest import Ingest, Received
 

@@ -26,7 +26,8 @@ from dicouch.errors import DicomWebError
 from dicouch.scripts import choose
 from dicouch.scripts.connection import CommandError, database_name
 from dicouch.scripts.instances import documents
-from dicouch.store.places import ATTACHED, ATTACHMENT, FOLDER, Bytes
+from dicouch.store import ATTACHED, ATTACHMENT, FOLDER
+from dicouch.store.places import Bytes
 
 SPOOL = 32 << 20
 ATTEMPTS = 20

@@ -20,7 +20,9 @@ from dicouch.dicom.syntaxes import EXPLICIT_BIG, PIXELS_BIG
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import CouchRequest
-from dicouch.store.places import ATTACHMENT, DATASET, Bytes, cut_out, cut_ranges
+from dicouch.store import ATTACHMENT, DATASET
+from dicouch.store.places import Bytes
+from dicouch.store.ranges import cut_out, cut_ranges
 
 
 def describe(study: str, series: str | None = None, instance: str | None = None) -> str:

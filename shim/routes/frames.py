@@ -19,7 +19,7 @@ from dicouch.read.retrieve import Retriever, Stored, describe, stored_in
 from dicouch.routes import accept, answers, current, validators
 from dicouch.routes.frame_list import frame_list
 from dicouch.services import services
-from dicouch.store.places import ATTACHED, FOLDER
+from dicouch.store import ATTACHED, FOLDER
 
 CONDITIONAL = {"If-None-Match", "If-Range", "Range"}
 

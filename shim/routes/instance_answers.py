@@ -33,7 +33,7 @@ from dicouch.read.rendering import (
 )
 from dicouch.read.retrieve import Retriever, Stored, describe
 from dicouch.routes import accept, answers, current, validators
-from dicouch.store.places import ATTACHED
+from dicouch.store import ATTACHED
 
 
 def as_file(reader: Retriever, stored: Stored, syntax: str) -> Response:

@@ -19,7 +19,7 @@ from dicouch.read.retrieve import Retriever, Stored
 from dicouch.routes import accept, answers, current, validators
 from dicouch.routes.instance_answers import as_file
 from dicouch.services import services
-from dicouch.store.places import ATTACHED, LINK
+from dicouch.store import ATTACHED, LINK
 
 MULTIPART = parse_media_type('multipart/related; type="application/dicom"; transfer-syntax=*')
 SINGLE = parse_media_type("application/dicom; transfer-syntax=*")

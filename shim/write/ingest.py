@@ -17,7 +17,8 @@ from dicouch.couch.client import Couch, CouchError, segment
 from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.dicom.part10 import MissingIdentifier, Part10, Part10Error, read_part10
 from dicouch.errors import DicomWebError
-from dicouch.store.places import ATTACHED, ATTACHMENT, DATASET, Bytes
+from dicouch.store import ATTACHED, ATTACHMENT, DATASET
+from dicouch.store.places import Bytes
 from dicouch.tables import BESIDE_TAGS, ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 from dicouch.write.elsewhere import Place, elsewhere, find_stored
 from dicouch.write.headers import Headers, Merged

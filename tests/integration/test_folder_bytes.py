@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from dicouch.store.places import FolderStore, LinkStore
+from dicouch.store.folder import FolderStore
+from dicouch.store.link import LinkStore
 from tests.made import instance
 from tests.server import Server, serve
 

@@ -18,7 +18,7 @@ from dicouch.dicom.report import as_html, as_text
 from dicouch.errors import DicomWebError
 from dicouch.read.metadata import split
 from dicouch.routes import resources, wadl
-from dicouch.store.places import cut_out, cut_ranges
+from dicouch.store.ranges import cut_out, cut_ranges
 from tests.made_objects import report
 from tests.unit import made_part10 as part10
 from tests.unit.made_images import Memory, document_of, reader_of, sample

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dicouch.store.places import FolderStore
+from dicouch.store.folder import FolderStore
 
 DIGESTS = [f"{number:02x}" * 32 for number in (0xAB, 0xAB, 0xCD)]
 
