@@ -16,7 +16,7 @@ from dicouch.scripts.connection import CommandError
 from dicouch.store.link import LinkStore
 from dicouch.store.places import Bytes
 from dicouch.write.headers import Merged
-from dicouch.write.ingest import Ingest, Received
+from dicouch.write.ingest import Ingest
 
 
 class Linker:
@@ -79,8 +79,7 @@ class Linker:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
-                received: Received = ingest.read(file, size, digest, number)
-                outcome = ingest.store(received)
+                outcome = ingest.store(ingest.read(file, size, digest, number))
         except OSError as problem:
             return path, problem.strerror
         except DicomWebError as problem:

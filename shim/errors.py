@@ -49,6 +49,13 @@ class DicomWebError(Exception):
         return {"error": NAMES.get(self.status, "error"), "reason": self.reason}
 
 
+def resource_name(study: str, series: str | None = None, instance: str | None = None) -> str:
+    """Return how an error names a study, series or instance."""
+    if instance:
+        return f"instance {instance} in series {series} of study {study}"
+    return f"series {series} in study {study}" if series else f"study {study}"
+
+
 def not_acceptable(offered: Iterable[object]) -> DicomWebError:
     """Return the 406 that says in which media types a resource can be had (PS3.18 8.7.8)."""
     there = ", ".join(dict.fromkeys(map(str, offered)))

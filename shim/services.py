@@ -18,9 +18,9 @@ from dicouch.read.search.by_extended import Indexes
 from dicouch.rewrite.extended import Extended
 from dicouch.rewrite.extended import read as read_extended
 from dicouch.store.places import Bytes
+from dicouch.write.bulk import BulkWriter
 from dicouch.write.headers import Merged
 from dicouch.write.pace import Pace
-from dicouch.write.shared import Shared
 
 NAME = "dicouch"
 
@@ -50,8 +50,8 @@ class Services:
         Which series are read instance by instance.
     pace : Pace
         How far the index is behind.
-    shared : Shared
-        Writes that several requests send together.
+    bulk : BulkWriter
+        Writes small documents of several requests together.
     extended : list of Extended
         Further attributes that the site searches by.
     indexes : Indexes
@@ -68,7 +68,7 @@ class Services:
     register: Register
     neighbours: Neighbours
     pace: Pace
-    shared: Shared
+    bulk: BulkWriter
     extended: list[Extended]
     indexes: Indexes
 
@@ -88,7 +88,7 @@ class Services:
             register=Register(config.remember),
             neighbours=Neighbours(),
             pace=Pace(couch),
-            shared=Shared(couch),
+            bulk=BulkWriter(couch),
             extended=read_extended(config.extended_attributes),
             indexes=Indexes(couch),
         )

@@ -25,7 +25,7 @@ import psutil
 import pydicom.data
 
 from dicouch.dicom.part10 import Part10Error, read_part10
-from dicouch.write.ingest import make_document
+from dicouch.write.document import make_document
 from tests.unit.test_multipart import body_of
 from tests.unit.test_multipart import read as read_multipart
 from tests.unit.test_part10_fuzz import SEEDS, check

@@ -16,9 +16,9 @@ from dicouch.dicom.pixels.parameters import Rendering
 from dicouch.dicom.pixels.render import picture
 from dicouch.dicom.report import as_html, as_text
 from dicouch.dicom.syntaxes import OCTETS, media_type
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.imaging import image_of
-from dicouch.read.retrieve import Retriever, describe
+from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
 
 # Modalities whose instances are no pictures to be looked at first.
@@ -129,7 +129,7 @@ def representative_instance(reader: Retriever, study: str, series: str | None, i
         found = _middle(reader, study, one)
         if found is not None:
             return found
-    raise DicomWebError(404, f"there is no {describe(study, series)}")
+    raise DicomWebError(404, f"there is no {resource_name(study, series)}")
 
 
 def _series_of(reader: Retriever, study: str) -> Iterator[str]:

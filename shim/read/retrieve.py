@@ -17,19 +17,12 @@ from dicouch.dicom.native import cut_bits, swap, word_size
 from dicouch.dicom.part10.frame_ranges import clip, frame_ranges
 from dicouch.dicom.part10.inflate import open_inflated
 from dicouch.dicom.syntaxes import EXPLICIT_BIG, PIXELS_BIG
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import CouchRequest
 from dicouch.store import ATTACHMENT, DATASET
 from dicouch.store.places import Bytes
 from dicouch.store.ranges import cut_out, cut_ranges
-
-
-def describe(study: str, series: str | None = None, instance: str | None = None) -> str:
-    """Return how an error names a resource."""
-    if instance:
-        return f"instance {instance} in series {series} of study {study}"
-    return f"series {series} in study {study}" if series else f"study {study}"
 
 
 def word_of(document: dict) -> int:
@@ -144,7 +137,7 @@ class Retriever:
         """
         found = self.couch.get(f"{study}:{series}:{instance}", authorization=self.authorization)
         if found is None or found.get("type") != "instance":
-            raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
+            raise DicomWebError(404, f"there is no {resource_name(study, series, instance)}")
         return found
 
     def behind(self, one: Stored, count: int) -> list[Stored]:
@@ -175,7 +168,7 @@ class Retriever:
             rows = self.rows(requests.with_headers(study, series, instance))
             document, *headers = (row.get("doc") or {} for row in rows)
             if document.get("type") != "instance":
-                raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
+                raise DicomWebError(404, f"there is no {resource_name(study, series, instance)}")
             found = [stored_in(document)]
             self.unfixed = not any(header.get("fixes") for header in headers)
             if self.unfixed:
@@ -186,7 +179,7 @@ class Retriever:
             found = [stored_in_row(row) for row in below.json()["rows"]]
             corrected = [row["value"] for row in beside.json()["rows"]]
             if not found:
-                raise DicomWebError(404, f"there is no {describe(study, series)}")
+                raise DicomWebError(404, f"there is no {resource_name(study, series)}")
         if not any(correction.get("fixes") for correction in corrected):
             return found
         modified = orjson.loads(self.ask(requests.modifications(study, series, instance, corrected)).read())

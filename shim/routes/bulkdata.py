@@ -11,10 +11,10 @@ from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_m
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import SMALL
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.frames import LazyPart, all_frames, choose_frames
 from dicouch.read.rendering import DOCUMENT, document_type
-from dicouch.read.retrieve import Retriever, describe, pixel_path
+from dicouch.read.retrieve import Retriever, pixel_path
 from dicouch.routes import accept, answers, current, validators
 
 
@@ -27,7 +27,7 @@ def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Res
     path, base = bulkdata.upper(), current.base_url()
     found = document["file"].get("bulk", {}).get(path)
     if found is None:
-        raise DicomWebError(404, f"{describe(study, series, instance)} has no bulk data {path[:80]!r}")
+        raise DicomWebError(404, f"{resource_name(study, series, instance)} has no bulk data {path[:80]!r}")
     if path == pixel_path(document) and found.get("encapsulated") and document["file"].get("frames"):
         return compressed_pixels(reader, document, ranges, base)
     kind = kind_of(document, path, found)
@@ -64,7 +64,7 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     first = next(parts, None)
     if first is None:
         what = "bulk data in an acceptable form" if there else "bulk data"
-        raise DicomWebError(406 if there else 404, f"there are no {what} in {describe(study, series, instance)}")
+        raise DicomWebError(406 if there else 404, f"there are no {what} in {resource_name(study, series, instance)}")
     return answers.streamed(first, parts)
 
 

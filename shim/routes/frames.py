@@ -12,10 +12,10 @@ from dicouch.couch.known import Changed, Register
 from dicouch.dicom.media.negotiate import MediaType
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.syntaxes import media_type
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.frames import LazyPart, all_frames, check_there, choose_frames, frame_parts, is_kept, plain_syntax
 from dicouch.read.neighbours import Around
-from dicouch.read.retrieve import Retriever, Stored, describe, stored_in
+from dicouch.read.retrieve import Retriever, Stored, stored_in
 from dicouch.routes import accept, answers, current, validators
 from dicouch.routes.frame_list import frame_list
 from dicouch.services import services
@@ -175,7 +175,7 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     images = (document for document in documents if document["file"].get("frames"))
     document = next(images, None)
     if document is None:
-        raise DicomWebError(404, f"there are no pixel data in {describe(study, series, instance)}")
+        raise DicomWebError(404, f"there are no pixel data in {resource_name(study, series, instance)}")
     chosen = choose_frames(reader, document, ranges, single=False)
     base = current.base_url()
     parts = all_frames(reader, document, chosen.transfer_syntax, base)

@@ -15,7 +15,7 @@ from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import integer
 from dicouch.dicom.pixels.parameters import Rendering
 from dicouch.dicom.pixels.render import representative
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.read import instances as files
 from dicouch.read import metadata
 from dicouch.read.rendering import (
@@ -31,7 +31,7 @@ from dicouch.read.rendering import (
     shots,
     stream_type,
 )
-from dicouch.read.retrieve import Retriever, Stored, describe
+from dicouch.read.retrieve import Retriever, Stored
 from dicouch.routes import accept, answers, current, validators
 from dicouch.store import ATTACHED
 
@@ -101,7 +101,7 @@ def as_rendered(
     if kind == "report":
         return report(ranges, reader, document)
     if kind != "image":
-        raise DicomWebError(406, f"{describe(*document['_id'].split(':'))} has nothing that can be rendered")
+        raise DicomWebError(406, f"{resource_name(*document['_id'].split(':'))} has nothing that can be rendered")
     found = shots(reader, document, numbers)
     # One picture of many frames is the representative one, unless the frames were named.
     alone = numbers is None or len(found) == 1

@@ -11,10 +11,9 @@ from flask import Response, request
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
 from dicouch.dicom.media.negotiate import MediaType, parse_media_type
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.read import metadata
 from dicouch.read.metadata import Metadata
-from dicouch.read.retrieve import describe
 from dicouch.routes import accept, current, validators
 from dicouch.services import services
 
@@ -63,7 +62,7 @@ def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tupl
     """Answer with metadata fresh from the database, at once or streamed, and keep them."""
     first = next(found.rest, b"") if found.whole is None else found.whole
     if first.strip() in (b"", b"[]"):
-        raise DicomWebError(404, f"there is no {describe(*uids)}")
+        raise DicomWebError(404, f"there is no {resource_name(*uids)}")
     body: Iterator[bytes] = chain((first,), found.rest)
     if chosen is XML:
         body = write_multipart(_xml_parts(body), _boundary(tag))

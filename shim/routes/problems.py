@@ -9,7 +9,6 @@ from werkzeug.exceptions import HTTPException
 from dicouch.couch.client import CouchError, told
 from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge
 from dicouch.errors import DicomWebError
-from dicouch.server.broken_body import BROKEN_BODY
 
 
 def register(app: Flask) -> None:
@@ -18,8 +17,6 @@ def register(app: Flask) -> None:
     app.register_error_handler(CouchError, lambda problem: answer(told(problem)))
     app.register_error_handler(BadParameter, lambda problem: answer(DicomWebError(400, str(problem))))
     app.register_error_handler(PixelError, answer_pixels)
-    for kind in BROKEN_BODY:
-        app.register_error_handler(kind, answer_broken_body)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
 
@@ -32,11 +29,6 @@ def answer(problem: DicomWebError) -> Response:
 def answer_pixels(problem: PixelError) -> Response:
     """Answer that pixels cannot be had in the form that was asked for."""
     return answer(DicomWebError(413 if isinstance(problem, TooLarge) else 406, str(problem)))
-
-
-def answer_broken_body(problem: Exception) -> Response:
-    """Answer that the request's body is no HTTP; gunicorn closes the connection."""
-    return answer(DicomWebError(400, f"the request's body breaks off: {type(problem).__name__}"))
 
 
 def answer_http_exception(problem: HTTPException) -> Response:

@@ -6,7 +6,7 @@ from flask import Response, request
 
 from dicouch.dicom.pixels.parameters import parse_rendering
 from dicouch.dicom.pixels.render import representative
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.rendering import (
     GIF,
     PICTURES,
@@ -17,7 +17,7 @@ from dicouch.read.rendering import (
     representative_instance,
     shots,
 )
-from dicouch.read.retrieve import Retriever, describe
+from dicouch.read.retrieve import Retriever
 from dicouch.routes import accept, current
 from dicouch.routes.frame_list import frame_list
 from dicouch.routes.instance_answers import as_rendered, picture, pictures
@@ -60,7 +60,7 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
         return picture(chosen, animation(list(frames), rendering))
     first = next(frames, None)
     if first is None:
-        raise DicomWebError(406, f"{describe(study, series)} has no image that can be rendered")
+        raise DicomWebError(406, f"{resource_name(study, series)} has no image that can be rendered")
     return pictures(chosen, first, frames, rendering)
 
 

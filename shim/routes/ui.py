@@ -5,12 +5,13 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from dicouch.couch.client import Answer, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.routes import current
-from dicouch.routes.conflicts import body_of, conflicts, is_patient, name_of, page_of, series_of, tag_of
+from dicouch.routes.corrections import attribute_of, body_of, decisions, is_patient, name_of, page_of, series_of
 from dicouch.write.conflicts import Fix
 
 blueprint = Blueprint("ui", __name__, url_prefix="/ui")
@@ -21,21 +22,21 @@ FIELDS = ("tag", "series", "seen", "choice", "other", "by", "scope", "action")
 
 
 @blueprint.get("/conflicts")
-def list_studies():
+def list_studies() -> Response:
     """List studies that disagree."""
     state, start = page_of(request.args)
-    asked = conflicts().ask(requests.conflicts(state, start, 50), "text/html", ui=url_for(".list_studies"))
+    asked = decisions().ask(requests.conflicts(state, start, 50), "text/html", ui=url_for(".list_studies"))
     return page(asked)
 
 
 @blueprint.get("/conflicts/<study>")
-def show_study(study):
+def show_study(study: str) -> Response:
     """Show a study's attributes that disagree, with a form for each."""
     return show(study, done=request.args.get("done", "")[:300])
 
 
 @blueprint.post("/conflicts/<study>")
-def save(study):
+def save(study: str) -> BaseResponse:
     """Save what a person chose, and show the study again."""
     check_origin()
     given = dict(parse_qsl(body_of(request).decode(errors="replace"), keep_blank_values=True))
@@ -43,14 +44,14 @@ def save(study):
     undo = form.get("action") == "undo"
     try:
         fix = Fix(
-            tag=tag_of(form.get("tag")),
+            tag=attribute_of(form.get("tag")),
             change={"form": form},
             by=name_of(form.get("by")),
             series=series_of(form.get("series")),
             patient=is_patient(form.get("scope", "study")),
             undo=undo,
         )
-        told = conflicts().fix(study, fix)
+        told = decisions().fix(study, fix)
     except DicomWebError as problem:
         if problem.status not in (400, 409):
             raise
@@ -71,9 +72,9 @@ def show(study: str, status: int = 200, **told: str) -> Response:
     texts = {name: text for name, text in told.items() if text}
     place = url_for(".list_studies")
     try:
-        answer = conflicts().ask(requests.conflict(study), "text/html", ui=place, **anonymous, **texts)
+        answer = decisions().ask(requests.conflict(study), "text/html", ui=place, **anonymous, **texts)
     except CouchError as problem:
-        raise conflicts().unknown(study, problem) from problem
+        raise decisions().unknown(study, problem) from problem
     return page(answer, status)
 
 

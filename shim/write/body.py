@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 
-from dicouch.dicom.media.multipart import CHUNK, ReceivedPart, iter_parts
+from dicouch.dicom.media.multipart import CHUNK, Readable, ReceivedPart, iter_parts
 from dicouch.dicom.media.negotiate import MalformedMediaType, MediaType, parse_media_type
 from dicouch.errors import DicomWebError
 from dicouch.write.assembly import DICOM, METADATA, METADATA_LIMIT, Assembly, assemble
@@ -28,7 +28,7 @@ class Limited:
         Bytes that the request says it has: a client that goes away midway leaves fewer, which are no instance.
     """
 
-    def __init__(self, stream, limit: int, length: int | None = None):
+    def __init__(self, stream: Readable, limit: int, length: int | None = None) -> None:
         self._stream = stream
         self._left = limit
         self._limit = limit
@@ -72,7 +72,7 @@ def content_type(text: str) -> MediaType:
 
 
 def instances(
-    stream, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str = ""
+    stream: Readable, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str = ""
 ) -> Iterator[ReceivedPart | Outcome]:
     """Yield the instances of a request body, each as soon as it is complete.
 
@@ -120,7 +120,7 @@ def instances(
         yield from assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
 
 
-def _single(stream, media: MediaType, max_size: int, folder: str | None) -> ReceivedPart:
+def _single(stream: Readable, media: MediaType, max_size: int, folder: str | None) -> ReceivedPart:
     """Return a body that is no multipart: one instance, or metadata whose bulk data are all inline."""
     file = SpooledTemporaryFile(max_size=SPOOL_LIMIT, dir=folder)  # the part closes it
     digest = hashlib.sha256()

@@ -9,8 +9,7 @@ import orjson
 
 from dicouch.couch.client import Answer, Couch, CouchError, segment
 from dicouch.couch.known import corrected
-from dicouch.errors import DicomWebError
-from dicouch.read.retrieve import describe
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN, CouchRequest
 
@@ -91,7 +90,7 @@ class Conflicts:
     def unknown(study: str, problem: CouchError) -> Exception:
         """Return what a client is told when the list finds no study; of a database that is not set up, what it said."""
         if problem.status == 404 and problem.error != "not_found":
-            return DicomWebError(404, f"there is no {describe(study)}")
+            return DicomWebError(404, f"there is no {resource_name(study)}")
         return problem
 
     def fix(self, study: str, fix: Fix) -> dict:
@@ -129,7 +128,7 @@ class Conflicts:
         """Return the headers of the patient's other studies, and let `body` say which patient that is."""
         header = self.couch.get(f"{study}:study", authorization=self.authorization)
         if header is None:
-            raise DicomWebError(404, f"there is no {describe(study)}")
+            raise DicomWebError(404, f"there is no {resource_name(study)}")
         if fix.series or not fix.tag.startswith("0010"):
             raise DicomWebError(400, "scope: only an attribute of the patient goes for all studies of the patient")
         patient, issuer = _first(header, "00100020"), _first(header, "00100021")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dicouch.couch.client import Couch, CouchError
-from dicouch.errors import DicomWebError
-from dicouch.read.retrieve import describe
+from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.store.places import Bytes
 from dicouch.write.headers import Headers, Merged
@@ -58,7 +57,7 @@ class Deleter:
         else:
             raise DicomWebError(503, "the instances are being written by others", {"Retry-After": "5"})
         if not deleted:
-            raise DicomWebError(404, f"there is no {describe(study, series, instance)}")
+            raise DicomWebError(404, f"there is no {resource_name(study, series, instance)}")
         self.headers.rebuild(study)
         return deleted
 

@@ -1,8 +1,9 @@
-"""SOP Instance UIDs that are known in another series or study: told in the answer, never a reason to refuse."""
+"""SOP Instance UIDs that another series or study has, too: told in the answer, never a reason to refuse."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, Future
 
 from dicouch.couch.client import Couch, CouchError
 from dicouch.errors import DicomWebError
@@ -43,7 +44,7 @@ def find_stored(couch: Couch, places: Iterable[Place], authorization: str | None
             for place in _stored(couch, uids[start : start + ASKED_AT_ONCE], authorization)
         ]
     except (CouchError, DicomWebError):
-        return []  # the instances are stored, whether or not this can be told
+        return []  # the instances are stored all the same
 
 
 def elsewhere(places: Iterable[Place], stored: Iterable[Place]) -> dict[Place, str]:
@@ -94,4 +95,41 @@ def _rows(couch: Couch, request: requests.CouchRequest, authorization: str | Non
 
 def places_of(answer: dict) -> list[Place]:
     """Return the instances that an answer of ``instances_by_uid`` names."""
-    return [tuple(row["id"].split(":")) for row in answer["rows"]]
+    found = []
+    for row in answer["rows"]:
+        study, series, instance = row["id"].split(":")
+        found.append((study, series, instance))
+    return found
+
+
+class UidSearch:
+    """Looks for the SOP Instance UIDs of a request in the index, while its instances are written.
+
+    Parameters
+    ----------
+    couch : Couch
+    authorization : str or None
+        The client's own credentials.
+    """
+
+    def __init__(self, couch: Couch, authorization: str | None) -> None:
+        self._couch = couch
+        self._authorization = authorization
+        self._asked: set[Place] = set()
+        self._running: list[Future[list[Place]]] = []
+        self._found: list[Place] = []
+
+    def begin(self, places: Iterable[Place], pool: Executor) -> None:
+        """Ask for instances that were not asked for yet, in another thread."""
+        if left := [place for place in places if place not in self._asked]:
+            self._asked.update(left)
+            self._running.append(pool.submit(find_stored, self._couch, left, self._authorization))
+
+    def tell(self, place: Place, stored: Iterable[Place]) -> None:
+        """Take what the index said of an instance when it was written."""
+        self._asked.add(place)
+        self._found += stored
+
+    def others(self, places: Iterable[Place]) -> dict[Place, str]:
+        """Wait for the answers; see `elsewhere`."""
+        return elsewhere(places, [*self._found, *(place for search in self._running for place in search.result())])

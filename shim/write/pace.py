@@ -1,14 +1,13 @@
-"""Storing and indexing at one pace, so that a search after a large upload finds little left to index.
+"""Keeps the index near what is stored, so that a search after a large upload has little left to wait for.
 
-CouchDB indexes what was written by itself, but behind a fast writer it falls behind by any number of documents, for
-which the next search then waits. Here the index is asked for every few hundred instances, and who stores much more than
-that while it catches up waits for it. A process paces what it stores itself.
+CouchDB indexes by itself what was written, but a fast writer leaves its index behind by any number of documents. Here
+the index is asked for after every few hundred instances, and uploads wait while it is too far behind. Each process
+counts what it stores itself.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from dicouch.couch.client import Couch, CouchError
@@ -16,11 +15,11 @@ from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 
 EVERY = 600
-"""Instances behind which the index is brought up to date: beginning to do so costs as much as a hundred of them."""
+"""Instances after which the index is brought up to date: to begin with that costs as much as indexing a hundred."""
 MOST = 1500
-"""Instances that may be stored while it is not."""
+"""Instances that may be stored and not yet indexed before uploads wait."""
 LONGEST = 30.0
-"""Seconds that an upload waits at most: an index that is built anew takes hours, and nothing is lost without it."""
+"""Seconds that a batch waits at most: an index that is built anew takes hours, and nothing is lost without it."""
 
 
 class Pace:
@@ -30,10 +29,10 @@ class Pace:
     ----------
     couch : Couch
     start : callable, optional
-        Runs a function beside the request.
+        Runs a function in another thread.
     """
 
-    def __init__(self, couch: Couch, start: Callable[[Callable[[], None]], None] | None = None):
+    def __init__(self, couch: Couch, start: Callable[[Callable[[], None]], None] | None = None) -> None:
         self._couch = couch
         self._start = start or (lambda job: threading.Thread(target=job, name="index", daemon=True).start())
         self._changed = threading.Condition()
@@ -42,6 +41,8 @@ class Pace:
 
     def stored(self, count: int, authorization: str | None) -> None:
         """Take note of stored instances; wait while the index is too far behind.
+
+        The wait is in the thread that stored a batch, so it holds one of those that store.
 
         Parameters
         ----------
@@ -55,12 +56,11 @@ class Pace:
             self._running = self._running or begin
         if begin:
             self._start(lambda: self._index(authorization))
-        deadline = time.monotonic() + LONGEST
         with self._changed:
-            while self._running and self._behind > MOST and time.monotonic() < deadline:
-                self._changed.wait(1.0)
+            self._changed.wait_for(lambda: not self._running or self._behind <= MOST, LONGEST)
 
     def _index(self, authorization: str | None) -> None:
+        """Bring the index up to date, again as long as enough was stored meanwhile."""
         while True:
             with self._changed:
                 taken = self._behind
@@ -68,7 +68,7 @@ class Pace:
                 request = requests.indexed()
                 self._couch.json(request.method, request.path, params=request.params, authorization=authorization)
             except (CouchError, DicomWebError):
-                pass  # a search will tell; the instances are stored
+                pass  # the instances are stored all the same, and a search will say what is wrong
             with self._changed:
                 self._behind -= taken
                 self._running = self._behind >= EVERY

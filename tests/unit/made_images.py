@@ -16,7 +16,7 @@ from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.transcode import Stored
 from dicouch.read.imaging import image_of, stored_of
 from dicouch.read.retrieve import Retriever
-from dicouch.write.ingest import make_document
+from dicouch.write.document import make_document
 
 
 class Memory:

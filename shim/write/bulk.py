@@ -1,4 +1,4 @@
-"""What the requests of a process that store at the same time ask CouchDB in common."""
+"""Small documents of several requests, written with one ``_bulk_docs``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from functools import partial
 from dicouch.couch.client import Couch, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
+from dicouch.write.combined import Combined
 from dicouch.write.elsewhere import Place, places_of
 from dicouch.write.headers import current_revisions
-from dicouch.write.together import Together
 
 
 @dataclass(frozen=True)
-class Alone:
-    """The small instance of a request that seems to have no other.
+class Single:
+    """A small instance that seems to be the only one of its request.
 
     Attributes
     ----------
@@ -40,11 +40,11 @@ class Written:
     Attributes
     ----------
     ok : bool
-        False when it is to be written by itself, for its own answer.
+        Whether it was written; if not, it is to be written by itself, for its own answer.
     stored : list of Place
         The instances that the index has of its UID.
     revisions : dict
-        Ids of its headers to their revisions behind the write, None where there is none; empty when they were not told.
+        Ids of its headers to their revisions after the write, None where there is none; empty when they were not told.
     """
 
     ok: bool
@@ -52,8 +52,8 @@ class Written:
     revisions: dict[str, str | None]
 
 
-class Shared:
-    """Writes of small documents and what goes with them.
+class BulkWriter:
+    """Writes small documents, those of several requests together.
 
     Parameters
     ----------
@@ -61,19 +61,19 @@ class Shared:
 
     Attributes
     ----------
-    alone : Together
-        `Alone` to `Written`, for all requests that need it at a moment.
-    revisions : Together
-        Document ids to revisions, None of a document that is not there; likewise.
+    single : Combined
+        Writes `Single` instances of several requests; returns `Written`.
+    revisions : Combined
+        Reads the revisions of documents for several requests; None for one that is not there.
     """
 
-    def __init__(self, couch: Couch):
+    def __init__(self, couch: Couch) -> None:
         self._couch = couch
-        self.alone: Together[Alone, Written] = Together(self._write_alone)
-        self.revisions: Together[str, str | None] = Together(partial(current_revisions, couch))
+        self.single: Combined[Single, Written] = Combined(self._write_single)
+        self.revisions: Combined[str, str | None] = Combined(partial(current_revisions, couch))
 
     def write(self, authorization: str | None, documents: list[bytes]) -> list[bool]:
-        """Write documents with one request, which several requests may do at once.
+        """Write documents with one request to the database.
 
         Parameters
         ----------
@@ -95,13 +95,13 @@ class Shared:
         except (CouchError, DicomWebError):
             return [False] * len(documents)
 
-    def _write_alone(self, authorization: str | None, instances: list[Alone]) -> list[Written]:
+    def _write_single(self, authorization: str | None, instances: list[Single]) -> list[Written]:
         stored: dict[str, list[Place]] = {}
         revisions: dict[str, str | None] = {}
         request = requests.instances_with(sorted({each.uid for each in instances}))
         ids = sorted({header for each in instances for header in each.headers})
         try:
-            # The index is read while the documents are written, the headers behind that.
+            # The index is read while the documents are written, the headers afterwards.
             search = self._couch.start_json(
                 request.method, request.path, params=request.params, body=request.body, authorization=authorization
             )
@@ -109,9 +109,9 @@ class Shared:
             return [Written(False, [], {}) for _each in instances]
         written = self.write(authorization, [each.document for each in instances])
         if not any(written):
-            search.close()  # each asks for itself; a database that hangs is not waited for twice
+            search.close()  # each request asks for itself; a database that hangs is not waited for twice
             return [Written(False, [], {}) for _each in instances]
-        with suppress(CouchError, DicomWebError):  # the instances are stored, whether or not this can be told
+        with suppress(CouchError, DicomWebError):  # the instances are stored all the same
             for place in places_of(search.json()):
                 stored.setdefault(place[2], []).append(place)
         with suppress(CouchError, DicomWebError):  # the request asks again, and says so

@@ -9,17 +9,17 @@ import pytest
 
 from dicouch.couch.client import CouchError
 from dicouch.errors import DicomWebError
+from dicouch.write.bulk import BulkWriter, Single, Written
+from dicouch.write.combined import Combined
 from dicouch.write.headers import Merged
 from dicouch.write.ingest import Ingest
 from dicouch.write.outcome import Outcome
-from dicouch.write.shared import Alone, Shared, Written
-from dicouch.write.together import Together
 
 LIMIT = 10
 
 
 class Asked:
-    """The function of a `Together`: its first call waits until it is let go."""
+    """The function of a `Combined`: its first call waits until it is let go."""
 
     def __init__(self, problem=None):
         self.calls = []
@@ -36,27 +36,27 @@ class Asked:
         return [item * 10 for item in items]
 
 
-def while_one_runs(together, asked, others):
+def while_one_runs(combined, asked, others):
     """Call for `others` (key and items) while a first call is on its way; return what became of each."""
     with ThreadPoolExecutor(len(others) + 1) as pool:
-        first = pool.submit(together, None, [1])
+        first = pool.submit(combined, None, [1])
         assert asked.begun.wait(LIMIT)
         futures = []
         for key, items in others:
-            futures.append(pool.submit(together, key, items))
-        wait_until_all_wait(together, asked, others)
+            futures.append(pool.submit(combined, key, items))
+        wait_until_all_wait(combined, asked, others)
         asked.go.set()
         assert first.result(LIMIT) == [10]
         return futures
 
 
-def waiting(together):
-    return sum(len(flight.items) for flights in together._waiting.values() for flight in flights)
+def waiting(combined):
+    return sum(len(call.items) for calls in combined._waiting.values() for call in calls)
 
 
-def wait_until_all_wait(together, asked, others):
+def wait_until_all_wait(combined, asked, others):
     count = sum(len(items) for key, items in others if key is None)
-    wait_for(lambda: waiting(together) == count)
+    wait_for(lambda: waiting(combined) == count)
 
 
 def wait_for(true, limit=LIMIT):
@@ -71,46 +71,46 @@ def wait_for(true, limit=LIMIT):
 def test_one_alone():
     asked = Asked()
     asked.go.set()
-    together = Together(asked)
-    assert together("key", [1, 2]) == [10, 20]
-    assert together("key", []) == []
+    combined = Combined(asked)
+    assert combined("key", [1, 2]) == [10, 20]
+    assert combined("key", []) == []
     assert asked.calls == [("key", [1, 2]), ("key", [])]
-    assert (together._waiting, together._flying) == ({}, set())
+    assert (combined._waiting, combined._running) == ({}, set())
 
 
 def test_those_that_come_meanwhile_go_together():
     asked = Asked()
-    together = Together(asked)
-    futures = while_one_runs(together, asked, [(None, [number, number + 1]) for number in (2, 4, 6)])
+    combined = Combined(asked)
+    futures = while_one_runs(combined, asked, [(None, [number, number + 1]) for number in (2, 4, 6)])
     assert [future.result(LIMIT) for future in futures] == [[20, 30], [40, 50], [60, 70]]
     assert [sorted(items) for _key, items in asked.calls] == [[1], [2, 3, 4, 5, 6, 7]]
 
 
 def test_no_more_than_the_most_unless_one_brings_them():
     asked = Asked()
-    together = Together(asked, most=4)
-    futures = while_one_runs(together, asked, [(None, [2, 3, 4]), (None, [5, 6]), (None, [7] * 9)])
+    combined = Combined(asked, most=4)
+    futures = while_one_runs(combined, asked, [(None, [2, 3, 4]), (None, [5, 6]), (None, [7] * 9)])
     assert [future.result(LIMIT) for future in futures] == [[20, 30, 40], [50, 60], [70] * 9]
     assert sorted(len(items) for _key, items in asked.calls) == [1, 2, 3, 9]
 
 
 def test_credentials_are_not_mixed():
     asked = Asked()
-    together = Together(asked)
-    futures = while_one_runs(together, asked, [(None, [2]), (None, [3]), ("someone", [4])])
+    combined = Combined(asked)
+    futures = while_one_runs(combined, asked, [(None, [2]), (None, [3]), ("someone", [4])])
     assert [future.result(LIMIT) for future in futures] == [[20], [30], [40]]
     assert ("someone", [4]) in asked.calls
 
 
 def test_a_problem_reaches_all_whose_items_it_had_and_no_other():
     asked = Asked(problem=CouchError(500, "error", "no"))
-    together = Together(asked)
-    futures = while_one_runs(together, asked, [(None, [2]), (None, [3])])
+    combined = Combined(asked)
+    futures = while_one_runs(combined, asked, [(None, [2]), (None, [3])])
     for future in futures:
         with pytest.raises(CouchError):
             future.result(LIMIT)
     asked.problem = None
-    assert together(None, [4]) == [40]
+    assert combined(None, [4]) == [40]
 
 
 def test_many_threads():
@@ -120,13 +120,13 @@ def test_many_threads():
         calls.append(len(items))
         return [item + 1 for item in items]
 
-    together = Together(ask, most=16)
+    combined = Combined(ask, most=16)
     with ThreadPoolExecutor(32) as pool:
-        results = list(pool.map(lambda number: together(number % 2, [number, -number]), range(2000)))
+        results = list(pool.map(lambda number: combined(number % 2, [number, -number]), range(2000)))
     assert results == [[number + 1, 1 - number] for number in range(2000)]
     assert sum(calls) == 4000
     assert max(calls) <= 16
-    assert (together._waiting, together._flying) == ({}, set())
+    assert (combined._waiting, combined._running) == ({}, set())
 
 
 class Database:
@@ -165,12 +165,12 @@ class Answer:
         }.get(self.path, {"rows": [{"id": "1:9:4"}, {"id": "1:2:5"}]})
 
 
-INSTANCES = [Alone(b"{}", "4", ("1:2", "1:study")), Alone(b"{}", "5", ("1:2",))]
+INSTANCES = [Single(b"{}", "4", ("1:2", "1:study")), Single(b"{}", "5", ("1:2",))]
 
 
 def test_what_a_write_tells():
     database = Database()
-    assert Shared(database).alone(None, INSTANCES) == [
+    assert BulkWriter(database).single(None, INSTANCES) == [
         Written(True, [("1", "9", "4")], {"1:2": "3-a", "1:study": None}),
         Written(False, [("1", "2", "5")], {"1:2": "3-a"}),
     ]
@@ -187,12 +187,12 @@ def test_what_a_write_tells():
 )
 def test_what_fails_takes_nothing_else_with_it(failing, expected, problem):
     """An instance that is written is not called lost because something beside it cannot be told."""
-    assert Shared(Database(failing, problem=problem)).alone(None, INSTANCES)[0] == Written(*expected)
+    assert BulkWriter(Database(failing, problem=problem)).single(None, INSTANCES)[0] == Written(*expected)
 
 
 def test_a_write_that_fails_is_left_to_each_request():
     database = Database("_bulk_docs")
-    assert Shared(database).alone(None, INSTANCES) == [Written(False, [], {})] * 2
+    assert BulkWriter(database).single(None, INSTANCES) == [Written(False, [], {})] * 2
     assert database.asked[-1] == "closed _design/dicom/_view/instances_by_uid"
 
 

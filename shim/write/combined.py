@@ -1,0 +1,85 @@
+"""One request to the database for what several threads ask at the same moment.
+
+A request that writes or names several documents costs CouchDB much less than one for each of them, so clients that
+store at the same time share it. A thread that comes alone does not wait for others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass
+class _Call(Generic[Item, Result]):
+    """Items that go together, and what came of them."""
+
+    items: list[Item] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    problem: BaseException | None = None
+    done: bool = False
+
+
+class Combined(Generic[Item, Result]):
+    """A function that is called once for the items of all threads that come while it runs for others.
+
+    Parameters
+    ----------
+    ask : callable
+        Takes credentials and a list of items, returns as many results.
+    most : int
+        Items of one call, unless a single thread brings more.
+    """
+
+    def __init__(self, ask: Callable[[str | None, list[Item]], list[Result]], most: int = 128) -> None:
+        self._ask = ask
+        self._most = most
+        self._changed = threading.Condition()
+        # The calls that wait, in their order, and the credentials for which one is running.
+        self._waiting: dict[str | None, list[_Call[Item, Result]]] = {}
+        self._running: set[str | None] = set()
+
+    def __call__(self, authorization: str | None, items: list[Item]) -> list[Result]:
+        """Return the results of `items`; what the function raises is raised in every thread whose items it had.
+
+        Parameters
+        ----------
+        authorization : str or None
+            The client's own credentials: only what has the same goes together.
+        items : list
+        """
+        with self._changed:
+            waiting = self._waiting.setdefault(authorization, [])
+            if not waiting or len(waiting[-1].items) + len(items) > self._most:
+                waiting.append(_Call())
+            call = waiting[-1]
+            start = len(call.items)
+            call.items += items
+            while not call.done and (authorization in self._running or waiting[0] is not call):
+                self._changed.wait()
+            if not call.done:
+                waiting.pop(0)
+                self._running.add(authorization)
+        if not call.done:
+            self._run(authorization, call)
+        if call.problem is not None:
+            raise call.problem
+        return call.results[start : start + len(items)]
+
+    def _run(self, authorization: str | None, call: _Call[Item, Result]) -> None:
+        try:
+            call.results = self._ask(authorization, call.items)
+        except BaseException as problem:  # noqa: BLE001 - raised again in each thread that waits for this
+            call.problem = problem
+        finally:
+            with self._changed:
+                call.done = True
+                self._running.discard(authorization)
+                if not self._waiting[authorization]:
+                    del self._waiting[authorization]
+                self._changed.notify_all()

@@ -1,0 +1,136 @@
+"""Writing one instance with a request of its own, also over one with the same UIDs."""
+
+from __future__ import annotations
+
+import threading
+from io import BytesIO
+
+import orjson
+
+from dicouch.couch.client import Couch, CouchError, segment
+from dicouch.dicom.media.multipart_writer import couch_multipart
+from dicouch.store import ATTACHED, ATTACHMENT, DATASET
+from dicouch.store.places import Bytes
+from dicouch.write.document import header_attributes, without_dataset
+from dicouch.write.outcome import COERCED, DUPLICATE
+from dicouch.write.received import Received
+
+# A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
+LARGEST_DATASET = 4_000_000
+ATTEMPTS = 20
+
+
+class LastParts:
+    """Which part of a request is the last with a UID: its content is what stays."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[int, str]] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, received: Received, document_id: str) -> None:
+        """Take note of a part."""
+        with self._lock:
+            number, _digest = self._last.get(document_id, (-1, ""))
+            if received.number > number:
+                self._last[document_id] = (received.number, received.sha256)
+
+    def is_overtaken(self, received: Received, document_id: str, stored: str) -> bool:
+        """Return whether what is stored (its digest) comes from a later part of the same request."""
+        with self._lock:
+            number, digest = self._last.get(document_id, (-1, ""))
+        return received.number < number and stored == digest
+
+
+class Putter:
+    """Writes instances one by one, for one request.
+
+    Parameters
+    ----------
+    couch : Couch
+    store : Bytes
+    last : LastParts
+    replace : bool
+        Whether an instance may replace one with the same UIDs and other content.
+    authorization : str or None
+        The client's own credentials.
+    """
+
+    def __init__(self, couch: Couch, store: Bytes, last: LastParts, replace: bool, authorization: str | None) -> None:
+        self._couch = couch
+        self._store = store
+        self._last = last
+        self._replace = replace
+        self._authorization = authorization
+
+    def put(self, received: Received, document: dict) -> None:
+        """Write an instance; what becomes of it is told in its outcome.
+
+        Raises
+        ------
+        CouchError, DicomWebError
+            What the database said.
+        """
+        replaced: dict | None = None
+        for attempt in range(ATTEMPTS):
+            try:
+                self._write(received, document)
+            except CouchError as problem:
+                if problem.status != 409 or attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                if replaced is not None:
+                    self._drop(replaced["file"], document["file"])
+                    brought = header_attributes(replaced["dataset"]), header_attributes(document["dataset"])
+                    received.outcome.rebuild = brought[0] != brought[1]
+                return
+            replaced = self._couch.get(document["_id"], authorization=self._authorization)
+            if replaced is None:
+                document.pop("_rev", None)
+            elif self._stays(replaced, received):
+                self._drop(document["file"], replaced["file"])
+                return
+            else:
+                document["_rev"] = replaced["_rev"]
+
+    def _stays(self, stored: dict, received: Received) -> bool:
+        """Return whether what is stored stays, and tell in the outcome why or why not."""
+        outcome = received.outcome
+        if stored["file"]["sha256"] == received.sha256:
+            outcome.comment = "already stored, the same bytes"
+            return True
+        if self._last.is_overtaken(received, stored["_id"], stored["file"]["sha256"]):
+            outcome.warning = COERCED
+            outcome.comment = "a later instance of the request has the same UID and took its place"
+            return True
+        if not self._replace:
+            outcome.failure, outcome.warning = DUPLICATE, 0
+            outcome.comment = "an instance with this UID and other content is stored"
+            return True
+        outcome.warning = COERCED
+        outcome.comment = "an instance with this UID and other content was replaced"
+        return False
+
+    def _drop(self, file: dict, kept: dict) -> None:
+        """Remove the bytes of `file` unless `kept` has the very same: a write without an answer may have succeeded."""
+        if file["store"] != kept["store"]:
+            self._store.discard(file)
+
+    def _write(self, received: Received, document: dict) -> None:
+        files = []
+        if document["file"]["store"] == ATTACHED:
+            files.append((ATTACHMENT, "application/dicom", received.file, received.size))
+        headers, body = {"Content-Type": "application/json"}, orjson.dumps(document)
+        if len(body) > LARGEST_DATASET:
+            document, dataset = without_dataset(document)
+            body = orjson.dumps(document)
+            files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
+        if files:
+            described = {
+                name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files
+            }
+            # Appended, not serialized again: a data set can be megabytes.
+            text = body[:-1] + b',"_attachments":' + orjson.dumps(described) + b"}"
+            headers, body = couch_multipart(text, [(source, size) for _name, _kind, source, size in files])
+        self._couch.request(
+            "PUT", segment(document["_id"]), body=body, headers=headers, authorization=self._authorization
+        ).read()

@@ -1,0 +1,89 @@
+"""One part of a store request, read as a Part 10 file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dicouch.dicom.part10 import MissingIdentifier, Part10, Part10Error, read_part10
+from dicouch.write.outcome import MISMATCH, UNSUPPORTED_CLASS, WITHOUT_STUDY, WRONG_STUDY, Outcome
+
+
+@dataclass
+class Received:
+    """One part of a request, read.
+
+    Attributes
+    ----------
+    read : Part10 or None
+        None when it could not be read; `outcome` then says why.
+    file : file object
+    size : int
+        Bytes.
+    sha256 : str
+        Hexadecimal.
+    outcome : Outcome
+    number : int
+        Position in the request.
+    """
+
+    read: Part10 | None
+    file: BinaryIO
+    size: int
+    sha256: str
+    outcome: Outcome
+    number: int = 0
+
+    @property
+    def part10(self) -> Part10:
+        """What was read; only of a part that could be."""
+        assert self.read is not None
+        return self.read
+
+
+def read_instance(file: BinaryIO, size: int, sha256: str, number: int = 0, study: str | None = None) -> Received:
+    """Read one Part 10 file.
+
+    Parameters
+    ----------
+    file : file object
+        Seekable; read from its beginning.
+    size : int
+        Bytes.
+    sha256 : str
+        Hexadecimal digest of the bytes.
+    number : int
+        Position in the request.
+    study : str or None
+        The study that the request names; an instance of another is refused (PS3.18 10.5.1).
+
+    Returns
+    -------
+    Received
+        Failures are told in its outcome, not raised.
+    """
+    try:
+        read = read_part10(file, size)
+    except Part10Error as problem:
+        return Received(None, file, size, sha256, _unreadable(problem), number)
+    outcome = Outcome(read.study_uid, read.series_uid, read.sop_instance_uid, read.sop_class_uid)
+    if study is not None and read.study_uid != study:
+        outcome.failure = WRONG_STUDY
+        outcome.comment = f"the instance belongs to study {read.study_uid}"
+    elif read.warnings:
+        outcome.warning = MISMATCH
+        outcome.comment = "; ".join(read.warnings[:5])
+    return Received(read, file, size, sha256, outcome, number)
+
+
+def _unreadable(problem: Part10Error) -> Outcome:
+    """Return what becomes of a file that cannot be stored, with what could be read of it."""
+    outcome = Outcome(failure=problem.failure_reason, comment=problem.reason)
+    if isinstance(problem, MissingIdentifier):
+        known = problem.identifiers
+        names = ("study_uid", "series_uid", "sop_instance_uid", "sop_class_uid")
+        outcome.study, outcome.series, outcome.instance, outcome.sop_class = (known.get(name, "") for name in names)
+        if not outcome.study and WITHOUT_STUDY.fullmatch(outcome.sop_class):
+            outcome.failure = UNSUPPORTED_CLASS
+            outcome.comment = "objects of this SOP Class belong to no study"
+    return outcome
