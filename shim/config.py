@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -73,37 +74,71 @@ class Config:
         Raises
         ------
         ValueError
-            If a variable has a value that makes no sense; the message names it.
+            If a variable has a value that makes no sense; the message names the variable.
         """
         values = {}
-        for name in cls.__dataclass_fields__:
-            text = environment.get(name.upper(), "").strip()
-            if text:
-                values[name] = text
-        for name, given in cls.__dataclass_fields__.items():
-            if name in values and isinstance(given.default, int):
-                if not (values[name].isascii() and values[name].isdigit()) or int(values[name]) < 1:
-                    raise ValueError(f"{name.upper()} must be a whole number above 0, not {values[name]!r}")
-                values[name] = int(values[name])
-        if "remember" in values:
-            try:
-                values["remember"] = float(values["remember"])
-            except ValueError:
-                values["remember"] = -1.0
-            if not 0 <= values["remember"] <= 3600:
-                raise ValueError(f"REMEMBER must be seconds, from 0 to 3600, not {environment['REMEMBER']!r}")
-        for name in ("bytes_roots", "link_roots"):
-            values[name] = tuple(root for root in values.get(name, "").split(os.pathsep) if root)
-            if relative := [root for root in values[name] if not root.startswith("/")]:
-                raise ValueError(f"{name.upper()} must name absolute paths, not {relative[0]!r}")
-        yes_or_no = ("yes", "no")
-        allowed = {"duplicates": ("overwrite", "reject"), "allow_delete": yes_or_no, "check_links": yes_or_no}
-        for name, choices in allowed.items():
-            if values.get(name, choices[0]) not in choices:
-                raise ValueError(f"{name.upper()} must be {' or '.join(choices)}, not {values[name]!r}")
-        if "prefix" in values:
-            values["prefix"] = "/" + values["prefix"].strip("/") if values["prefix"].strip("/") else ""
-        place = values.get("bytes", "attachment")
-        if place != "attachment" and not place.startswith("folder:/"):
-            raise ValueError(f"BYTES must be 'attachment' or 'folder:/path', not {place!r}")
+        for field in fields(cls):
+            name = field.name.upper()
+            if text := environment.get(name, "").strip():
+                read = READERS.get(field.name, _whole_number if isinstance(field.default, int) else _text)
+                values[field.name] = read(name, text)
         return cls(**values)
+
+
+def _text(_name: str, text: str) -> str:
+    return text
+
+
+def _whole_number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ValueError(f"{name} must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise ValueError(f"{name} must be seconds, from 0 to 3600, not {text!r}")
+    return seconds
+
+
+def _folders(name: str, text: str) -> tuple[str, ...]:
+    roots = tuple(root for root in text.split(os.pathsep) if root)
+    if relative := [root for root in roots if not root.startswith("/")]:
+        raise ValueError(f"{name} must name absolute paths, not {relative[0]!r}")
+    return roots
+
+
+def _prefix(_name: str, text: str) -> str:
+    return f"/{text.strip('/')}" if text.strip("/") else ""
+
+
+def _place(name: str, text: str) -> str:
+    if text != "attachment" and not text.startswith("folder:/"):
+        raise ValueError(f"{name} must be 'attachment' or 'folder:/path', not {text!r}")
+    return text
+
+
+def _one_of(*choices: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{name} must be {' or '.join(choices)}, not {text!r}")
+        return text
+
+    return read
+
+
+# How fields are read that are neither texts nor whole numbers.
+READERS: dict[str, Callable[[str, str], Any]] = {
+    "prefix": _prefix,
+    "bytes": _place,
+    "bytes_roots": _folders,
+    "link_roots": _folders,
+    "check_links": _one_of("yes", "no"),
+    "duplicates": _one_of("overwrite", "reject"),
+    "allow_delete": _one_of("yes", "no"),
+    "remember": _seconds,
+}

@@ -40,6 +40,11 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
     return chosen
 
 
+def syntax_of(form: MediaType) -> str:
+    """Return the transfer syntax of a form that `choose_frames` returned: each names one."""
+    return form.transfer_syntax or EXPLICIT_LITTLE
+
+
 def plain_syntax(stored: str) -> str:
     """Return the transfer syntax of frames as they are sent without being converted."""
     return EXPLICIT_LITTLE if is_native(stored) else stored
@@ -47,7 +52,7 @@ def plain_syntax(stored: str) -> str:
 
 def is_honest(offer: MediaType) -> bool:
     """Return whether an offer names the parts as what they are, not as octets."""
-    return offer.item_type == media_type(offer.transfer_syntax)
+    return offer.item_type == media_type(syntax_of(offer))
 
 
 def forms(kind: str, syntax: str, single: bool) -> list[MediaType]:
@@ -127,7 +132,7 @@ def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: s
     image = None if as_stored else image_of(reader, reader.whole(document))
     for number in numbers:
         headers = {"Content-Type": label, "Content-Location": f"{base}{location}{number}"}
-        if as_stored:
+        if image is None:
             yield headers, *reader.frame(document, number)
             continue
         if syntax == EXPLICIT_LITTLE:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from dicouch.rewrite import normalise, sound
 from dicouch.rewrite.query import STUDY_UID, Query
 from dicouch.rewrite.values import is_wild
+from dicouch.tables import HIGH
 
-# Keys are compared as bytes (raw collation): this is behind all dates, times and UIDs.
-HIGH = "\ufff0"
 # Longer values than a VR can have find nothing, and keys in a URL must stay short: such searches filter.
 LONGEST_KEY = 64
 DATE, MODALITIES, ACCESSION, PATIENT_ID, PATIENT_NAME = "00080020", "00080061", "00080050", "00100020", "00100010"

@@ -54,10 +54,9 @@ def multipart_answer(
     if request.method != "HEAD":
         body = _begun(body)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
-    if all(size is not None for _headers, size, _opener in parts):
-        response.content_length = multipart_length(
-            (BodyPart(headers, (), size) for headers, size, _ in parts), boundary
-        )
+    length = multipart_length((BodyPart(headers, (), size) for headers, size, _opener in parts), boundary)
+    if length is not None:
+        response.content_length = length
     return with_validator(response, tag)
 
 

@@ -12,7 +12,7 @@ from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import SMALL
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
 from dicouch.errors import DicomWebError, resource_name
-from dicouch.read.frames import LazyPart, all_frames, choose_frames
+from dicouch.read.frames import LazyPart, all_frames, choose_frames, syntax_of
 from dicouch.read.rendering import DOCUMENT, document_type
 from dicouch.read.retrieve import Retriever, pixel_path
 from dicouch.routes import accept, answers, current, validators
@@ -73,8 +73,8 @@ def values(reader: Retriever, document: dict, ranges: list[MediaRange], base: st
     for path, value in document["file"].get("bulk", {}).items():
         if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
             try:
-                chosen = choose_frames(reader, document, ranges, single=False)
-                yield from all_frames(reader, document, chosen.transfer_syntax, base)
+                form = choose_frames(reader, document, ranges, single=False)
+                yield from all_frames(reader, document, syntax_of(form), base)
             except (DicomWebError, PixelError):
                 continue  # not to be had in an acceptable form
             continue
@@ -100,7 +100,7 @@ def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange
     tag = validators.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
     if known := validators.unchanged(tag):
         return known
-    parts = all_frames(reader, document, chosen.transfer_syntax, base)
+    parts = all_frames(reader, document, syntax_of(chosen), base)
     first = next(parts)
     if chosen.is_multipart:
         return answers.streamed(first, parts, chosen.transfer_syntax, tag)

@@ -25,7 +25,7 @@ MEMBERS = {"tag", "value", "undo", "series", "scope", "by", "seen"}
 
 
 @blueprint.get("/conflicts")
-def list_decisions():
+def list_conflicts() -> Response:
     """List studies that disagree, or with ``state=fixed`` those that people corrected, newest first."""
     state, start = page_of(request.args)
     size = number(request.args.get("limit", "50"), "limit")

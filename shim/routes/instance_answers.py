@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from contextlib import suppress
 
 from flask import Response, request
 
 from dicouch.couch.client import CHUNK
-from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, parse_media_type
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import integer
@@ -18,6 +17,7 @@ from dicouch.dicom.pixels.render import representative
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read import instances as files
 from dicouch.read import metadata
+from dicouch.read.frames import LazyPart
 from dicouch.read.rendering import (
     DOCUMENT,
     GIF,
@@ -36,9 +36,19 @@ from dicouch.routes import accept, answers, current, validators
 from dicouch.store import ATTACHED
 
 
-def as_file(reader: Retriever, stored: Stored, syntax: str) -> Response:
-    """Answer with one instance as it is, or with a range of it when it is sent as it is stored."""
+def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
+    """Answer with one instance as a file, or with a range of it when it is sent as it is stored.
+
+    Parameters
+    ----------
+    reader : Retriever
+    stored : Stored
+    syntax : str or None
+        The transfer syntax that was chosen; None for the stored one.
+    """
+    syntax = syntax or stored.file["transferSyntax"]
     if syntax == stored.file["transferSyntax"]:
+        pieces: Callable[[int, int], Iterable[bytes]]
         size, pieces = reader.content(stored)
         if stored.file["store"] != ATTACHED and not stored.changes:
             pieces = from_file(reader, stored)
@@ -48,7 +58,8 @@ def as_file(reader: Retriever, stored: Stored, syntax: str) -> Response:
         return known
     sent = files.deliver(reader, stored, syntax)
     response = Response(sent.open(), content_type=sent.content_type)
-    response.content_length = sent.size
+    if sent.size is not None:
+        response.content_length = sent.size
     return validators.with_validator(response, tag)
 
 
@@ -56,7 +67,7 @@ def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterabl
     """Return what gives bytes of a file in a folder, where that can be by the system itself (sendfile)."""
     wrapper = request.environ.get("wsgi.file_wrapper")
     # gunicorn sends as many bytes as the answer announces; other servers' wrappers go to the end of the file.
-    if request.method != "GET" or not getattr(wrapper, "__module__", "").startswith("gunicorn."):
+    if wrapper is None or request.method != "GET" or not wrapper.__module__.startswith("gunicorn."):
         return lambda start, end: reader.open(stored, start, end)
 
     def pieces(start: int, end: int) -> Iterable[bytes]:
@@ -126,33 +137,20 @@ def pictures(
     chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering, tag: str | None = None
 ) -> Response:
     """Answer with pictures as parts; the first is made before the answer begins, and a damaged one later left out."""
-    kind = chosen.item_type
-    begun = (first, first.encode(kind, rendering))
+    kind, base = chosen.item_type, current.base_url()
 
-    def more() -> Iterator[tuple[Shot, bytes]]:
+    def part(shot: Shot) -> LazyPart:
+        place = "/studies/{}/series/{}/instances/{}".format(*shot.document["_id"].split(":"))
+        headers = {"Content-Type": kind, "Content-Location": f"{base}{place}/frames/{shot.number}/rendered"}
+        made = shot.encode(kind, rendering)
+        return headers, len(made), lambda: (made,)
+
+    def more() -> Iterator[LazyPart]:
         for shot in rest:
-            try:
-                yield shot, shot.encode(kind, rendering)
-            except PixelError:
-                continue
+            with suppress(PixelError):
+                yield part(shot)
 
-    return parts(chosen, chain([begun], more()), tag)
-
-
-def parts(chosen: MediaType, pictures: Iterable[tuple[Shot, bytes]], tag: str | None = None) -> Response:
-    """Answer with pictures as ``multipart/related``."""
-    kind = chosen.item_type
-    base = current.base_url()
-
-    def bodies() -> Iterator[BodyPart]:
-        for shot, made in pictures:
-            place = "/studies/{}/series/{}/instances/{}".format(*shot.document["_id"].split(":"))
-            location = f"{base}{place}/frames/{shot.number}/rendered"
-            yield BodyPart({"Content-Type": kind, "Content-Location": location}, made)
-
-    boundary = answers.boundary_of(tag)
-    response = Response(write_multipart(bodies(), boundary), content_type=multipart_content_type(kind, boundary))
-    return validators.with_validator(response, tag)
+    return answers.streamed(part(first), more(), tag=tag)
 
 
 def as_stored(
@@ -173,7 +171,8 @@ def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Respo
     """Answer with a structured report as text."""
     chosen = accept.negotiated([parse_media_type(name) for name in REPORTS], ranges)
     # As the metadata have it: with what people corrected.
-    found = metadata.read(reader, *document["_id"].split(":"), current.base_url())
+    study, series, instance = document["_id"].split(":")
+    found = metadata.read(reader, study, series, instance, current.base_url())
     tag = validators.tag_of(found.fingerprint, chosen)
     if known := validators.unchanged(tag):
         return known

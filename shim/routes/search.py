@@ -7,7 +7,7 @@ from dataclasses import replace
 from flask import Response, request
 
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
-from dicouch.dicom.media.negotiate import choose, parse_media_type
+from dicouch.dicom.media.negotiate import MediaType, choose, parse_media_type
 from dicouch.errors import not_acceptable
 from dicouch.read.search import by_extended as search_extended
 from dicouch.read.search.instances import InstanceSearch
@@ -79,7 +79,7 @@ def run(searching: Search, level: str, asked: Query, study: str | None, series: 
     return InstanceSearch(searching).run(asked, study, series)
 
 
-def render(page: Page, chosen) -> Response:
+def render(page: Page, chosen: MediaType) -> Response:
     """Return the rows as JSON or as one XML part each (PS3.18 Table 10.6.4-1)."""
     if chosen is XML:
         texts = [dataset_to_xml(row) for row in page.rows]

@@ -114,12 +114,15 @@ def _described(resources: Iterable[Resource], delete: bool) -> list[Element]:
 
 
 def _method(method: Method) -> Element:
-    query = [_param(name, "query") for name in method.query]
-    consumed = [("representation", {"mediaType": name}, []) for name in method.consumes]
-    produced = [("representation", {"mediaType": name}, []) for name in method.produces]
-    request = [("request", {}, query + consumed)] if query or consumed else []
-    answer = ("response", {"status": " ".join(str(status) for status in method.statuses)}, produced)
+    asked = [*(_param(name, "query") for name in method.query), *map(_representation, method.consumes)]
+    status = " ".join(str(status) for status in method.statuses)
+    answer: Element = ("response", {"status": status}, [_representation(name) for name in method.produces])
+    request: list[Element] = [("request", {}, asked)] if asked else []
     return "method", {"name": method.name, "id": method.id}, [*request, answer]
+
+
+def _representation(media_type: str) -> Element:
+    return "representation", {"mediaType": media_type}, []
 
 
 def _param(name: str, style: str) -> Element:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
 
 from dicouch.dicom.media.negotiate import (
     MalformedMediaType,
@@ -38,7 +38,7 @@ REFUSED = {
 
 
 @blueprint.get("/")
-def wado_uri():
+def wado_uri() -> Response:
     """Retrieve an instance by the URI service."""
     query = request.args
     if query.get("requestType", "").upper() != "WADO":

@@ -6,12 +6,13 @@ gunicorn --config python:dicouch.server.gunicorn_conf
 import os
 from pathlib import Path
 
-from gunicorn.http import message
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from gunicorn.http import message  # type: ignore[import-untyped]
 
 from dicouch.server.worker import bound
 
 
-def _number(name, default):
+def _number(name: str, default: int) -> int:
     text = os.environ.get(name, "").strip()
     if text and (not text.isdigit() or int(text) < 1):
         raise ValueError(f"{name} must be a whole number above 0, not {text!r}")
@@ -22,7 +23,7 @@ wsgi_app = "dicouch.app:create_app()"
 bind = os.environ.get("SHIM_BIND") or "127.0.0.1:5985"
 worker_class = "dicouch.server.worker.Worker"
 workers = _number("WEB_CONCURRENCY", min(8, max(2, os.cpu_count() or 1)))
-# A client that reads or sends slowly holds one. They are made when they are needed, and those that wait cost little.
+# A slow client holds one. They are made when they are needed, and those that wait cost little.
 threads = _number("SHIM_THREADS", 256)
 # gunicorn's threads and its connections that wait for a next request, of one worker.
 worker_connections = threads + 1000
@@ -47,7 +48,7 @@ proc_name = "dicouch"
 control_socket_disable = True
 
 
-def when_ready(server):
+def when_ready(server: Arbiter) -> None:
     """Bound what stalled clients cost, before the workers accept the first."""
     for listener in server.LISTENERS:
         bound(listener.sock, stalled)

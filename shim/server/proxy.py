@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
 from werkzeug.http import parse_dict_header
 
 
@@ -20,10 +23,10 @@ class ProxyHeaders:
         The WSGI application behind.
     """
 
-    def __init__(self, application):
+    def __init__(self, application: WSGIApplication) -> None:
         self.application = application
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
         forwarded = parse_dict_header(_first(environ.get("HTTP_FORWARDED")).replace(";", ","))
         forwarded = {name.lower(): value for name, value in forwarded.items()}

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flask import Response, g, has_app_context
 
-from dicouch.rewrite.plan import HIGH
+from dicouch.tables import HIGH
 
 # Headers must stay short: so many requests are told one by one, and so much of each.
 MOST_ENTRIES = 8

@@ -1,7 +1,7 @@
 """gunicorn's worker of threads, and the bounds on clients that stop reading or sending.
 
-A client that does not read holds a thread, for a thread writes into its connection. Threads are made when they are
-needed and cost little while they wait, so there are many of them, and the kernel ends in time what does not move.
+A client that does not read holds a thread, which writes into its connection. Threads are made when they are needed and
+cost little while they wait, so there are many of them; the kernel ends connections that do not move.
 """
 
 from __future__ import annotations
@@ -11,30 +11,29 @@ import select
 import socket
 import struct
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.http.message import Request  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
-# What a connection ends with that did not move for too long: its peer's window stayed shut, or nothing came.
+# How the kernel says that a connection did not move for too long: its peer read nothing, or sent nothing.
 STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
-
-
 # Milliseconds for which the thread that answered waits for the connection's next request.
 LINGER = 5
 
 
 class Worker(ThreadWorker):
-    """Threads that part from a stalled client without a word, as from one that hung up."""
+    """Threads that close the connection of a stalled client without an answer, as if it had hung up."""
 
-    def handle(self, conn):
+    def handle(self, conn: TConn) -> object:
         """Serve a request, and those that follow closely on its connection.
 
-        Giving the connection back to gunicorn's event loop takes three threads' waking for each request.
+        Giving the connection back to gunicorn's event loop would wake three threads for each request.
         """
         kept = super().handle(conn)
         while kept is True and self.alive and _follows(conn):
             kept = super().handle(conn)
         return kept
 
-    def handle_request(self, req, conn):
+    def handle_request(self, req: Request, conn: TConn) -> object:
         """Serve one request; a connection that the kernel gave up is closed."""
         try:
             return super().handle_request(req, conn)
@@ -43,7 +42,7 @@ class Worker(ThreadWorker):
                 raise StopIteration from problem  # gunicorn's way to say: close it
             raise
 
-    def murder_pending(self):
+    def murder_pending(self) -> None:
         """Close connections on which no request came in time; a worker that stops does not wait for one.
 
         Browsers open connections ahead of need, and gunicorn waits for those until its grace ends.
@@ -54,8 +53,8 @@ class Worker(ThreadWorker):
         super().murder_pending()
 
 
-def _follows(conn) -> bool:
-    """Wait a moment for the next request of a connection; one that was read ahead already is for gunicorn to find."""
+def _follows(conn: TConn) -> bool:
+    """Wait a moment for the next request of a connection; what gunicorn has read ahead it finds itself."""
     if conn.is_http2 or conn.parser.unreader.buf.getvalue():
         return False
     poll = select.poll()

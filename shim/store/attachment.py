@@ -92,5 +92,4 @@ class _Streamed:
 
     def close(self) -> None:
         """Give the connection back, or drop it."""
-        self._pieces.close()
         self._answer.close()

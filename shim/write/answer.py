@@ -40,7 +40,7 @@ def response_dataset(outcomes: list[Outcome], study: str | None, base: str) -> d
     stored = [outcome for outcome in outcomes if not outcome.failure]
     failed = [outcome for outcome in outcomes if outcome.failure and outcome.instance]
     unread = [outcome for outcome in outcomes if outcome.failure and not outcome.instance]
-    dataset = {}
+    dataset: dict[str, dict] = {}
     studies = {outcome.study for outcome in stored} | ({study} if study and stored else set())
     if len(studies) == 1:
         dataset["00081190"] = {"vr": "UR", "Value": [f"{base}/studies/{studies.pop()}"]}
@@ -69,7 +69,7 @@ def location_of(outcomes: list[Outcome], base: str) -> str:
 
 
 def _item(outcome: Outcome, base: str) -> dict:
-    item = {}
+    item: dict[str, dict] = {}
     if outcome.comment:
         # Error Comment, as Microsoft's server gives it; 64 characters are what its VR allows.
         item["00000902"] = {"vr": "LO", "Value": [outcome.comment[:64]]}

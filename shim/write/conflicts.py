@@ -55,7 +55,7 @@ class Conflicts:
         The client's own credentials.
     """
 
-    def __init__(self, couch: Couch, authorization: str | None = None):
+    def __init__(self, couch: Couch, authorization: str | None = None) -> None:
         self.couch = couch
         self.authorization = authorization
 

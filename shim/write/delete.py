@@ -26,7 +26,7 @@ class Deleter:
         The client's own credentials.
     """
 
-    def __init__(self, couch: Couch, store: Bytes, merged: Merged, authorization: str | None = None):
+    def __init__(self, couch: Couch, store: Bytes, merged: Merged, authorization: str | None = None) -> None:
         self.couch = couch
         self.store = store
         self.authorization = authorization

@@ -40,7 +40,7 @@ class Known:
 class Merged:
     """Which attributes each header is known to hold, at which revision; shared by the requests of a process."""
 
-    def __init__(self, size: int = REMEMBERED):
+    def __init__(self, size: int = REMEMBERED) -> None:
         self._size = size
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._lock = threading.Lock()
@@ -122,7 +122,7 @@ class Headers:
         merged: Merged,
         authorization: str | None = None,
         revisions: Callable[[str | None, list[str]], list[str | None]] | None = None,
-    ):
+    ) -> None:
         self.couch = couch
         self.merged = merged
         self.authorization = authorization
@@ -132,7 +132,7 @@ class Headers:
         self._merges: dict[bytes, tuple[Merge, str | None]] = {}
         # Several threads store the instances of a request, mostly of one series: the first to come merges into a
         # header, and the others wait for it. Each on its own, they would only get into each other's way.
-        self._running: dict[bytes, threading.Event] = {}
+        self._running: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
 
     def merge(self, places: list[tuple[str, str, dict]]) -> list[list[bytes]]:

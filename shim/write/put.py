@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from typing import BinaryIO
 
 import orjson
 
@@ -116,10 +118,11 @@ class Putter:
             self._store.discard(file)
 
     def _write(self, received: Received, document: dict) -> None:
-        files = []
+        files: list[tuple[str, str, BinaryIO, int]] = []
         if document["file"]["store"] == ATTACHED:
             files.append((ATTACHMENT, "application/dicom", received.file, received.size))
         headers, body = {"Content-Type": "application/json"}, orjson.dumps(document)
+        pieces: Callable[[], Iterator[bytes]] | None = None
         if len(body) > LARGEST_DATASET:
             document, dataset = without_dataset(document)
             body = orjson.dumps(document)
@@ -130,7 +133,7 @@ class Putter:
             }
             # Appended, not serialized again: a data set can be megabytes.
             text = body[:-1] + b',"_attachments":' + orjson.dumps(described) + b"}"
-            headers, body = couch_multipart(text, [(source, size) for _name, _kind, source, size in files])
+            headers, pieces = couch_multipart(text, [(source, size) for _name, _kind, source, size in files])
         self._couch.request(
-            "PUT", segment(document["_id"]), body=body, headers=headers, authorization=self._authorization
+            "PUT", segment(document["_id"]), body=pieces or body, headers=headers, authorization=self._authorization
         ).read()
