@@ -1,4 +1,4 @@
-"""What the client accepts, and which of the media types on offer it gets (PS3.18 8.7)."""
+"""What the client accepts, and which of the available media types it gets (PS3.18 8.7)."""
 
 from __future__ import annotations
 

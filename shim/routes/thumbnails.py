@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 
 from flask import Response, request
@@ -18,7 +17,7 @@ from dicouch.routes import accept, current, validators
 from dicouch.routes.frame_list import frame_list
 from dicouch.services import services
 
-_QUALITY = 80
+QUALITY = 80
 
 
 def retrieve(study: str, series: str | None = None, instance: str | None = None, frames: str = "") -> Response:
@@ -28,10 +27,9 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None,
     viewport = parse_viewport(request.args.get("viewport"))
     reader = current.reader()
     document = representative_instance(reader, study, series, instance)
-    form = "\n".join([document["_id"], document["_rev"], repr(number), repr(viewport), chosen.essence])
-    tag = hashlib.sha256(form.encode()).hexdigest()[:32]
-    if request.if_none_match.contains(tag):
-        return validators.with_validator(Response(status=304), tag)
+    tag = validators.tag_of(document["_id"], document["_rev"], number, viewport, chosen.essence)
+    if known := validators.unchanged(tag):
+        return known
     cache = services().cache
     made = cache.get(tag)
     if made is None:
@@ -42,7 +40,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None,
 
 def draw(reader: Retriever, document: dict, number: int | None, viewport: Viewport | None, kind: str) -> bytes:
     """Return a thumbnail in a media type; what has no picture gets its modality as a sign."""
-    rendering = Rendering(quality=_QUALITY)
+    rendering = Rendering(quality=QUALITY)
     made = None
     if kind_of_document(document) == "image":
         # A frame that is not there is told before anything is drawn.

@@ -34,7 +34,7 @@ preload_app = True
 # Workers notify the master from a thread of their own: only a hung process is stopped, not a long transfer.
 timeout = 60
 graceful_timeout = 20
-# Viewers fetch hundreds of frames in a row; proxies keep connections open for a minute or so.
+# Viewers fetch hundreds of frames in a row, and proxies keep connections open for a minute or so.
 keepalive = 75
 # UID lists make long queries. gunicorn's own bound of 8,190 characters is a constant; shim/app.py has one that answers.
 limit_request_line = message.MAX_REQUEST_LINE = 256 << 10

@@ -15,7 +15,7 @@ def _first(value: str | None) -> str:
 class ProxyHeaders:
     """WSGI middleware that puts the proxy's scheme, host and path prefix in place of the server's own.
 
-    The headers decide nothing but the absolute URLs in answers, so they need no list of trusted proxies.
+    The headers only decide the absolute URLs in answers, so there is no list of trusted proxies.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ def resolved(path: Path) -> Path | None:
 
 
 class FileChunks:
-    """The bytes of a range of a file, piece by piece. The file is open from the beginning: whoever removes it is late.
+    """The bytes of a range of a file, piece by piece; the file is opened at once, so removing it later does no harm.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from dicouch.store.files import resolved
 class FolderStore:
     """Bytes in files below a folder, named by their digest and a random part: one file for each document.
 
-    Were a file shared, deleting a document while the same bytes are stored again could take the bytes of the new one.
+    If documents shared a file, deleting one while the same bytes are stored again could remove those of the new one.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class FolderStore:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        # Looking where a path leads takes several calls of the system, and no other file ever has the same name.
+        # To find where a path leads takes several system calls, and no other file ever gets the same name.
         self._paths = lru_cache(4096)(self._path)
-        # Folders of which this process knows that they survive a power cut.
+        # Folders that this process knows to survive a power cut.
         self._ready: set[Path] = set()
 
     def put(self, source: BinaryIO, digest: str) -> str:

@@ -1,4 +1,4 @@
-"""Every place where a site has Part 10 bytes; who reads does not ask which it is."""
+"""All places where a site has Part 10 bytes; readers need not know in which of them an instance is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOVES = 5
 
 
 class Bytes:
-    """The site's choice of place for new instances, and every place for reading.
+    """Where a site keeps new instances, and every place where it has some.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Bytes:
         Raises
         ------
         DicomWebError
-            404 when they went away meanwhile; 503 when they are in no folder of this site.
+            404 when they are gone meanwhile; 503 when they are in no folder of this site.
         """
         for _attempt in range(MOVES):
             try:

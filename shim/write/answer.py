@@ -14,7 +14,7 @@ def status_of(outcomes: list[Outcome], complaint: str = "") -> int:
     outcomes : list of Outcome
         At least one.
     complaint : str
-        What broke the request off, if anything did.
+        What ended the request early, if anything did.
     """
     failed = [outcome for outcome in outcomes if outcome.failure]
     if len(failed) == len(outcomes):

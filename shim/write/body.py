@@ -17,7 +17,7 @@ SPOOL_LIMIT = 1 << 20
 
 
 class Limited:
-    """A request body that is refused once it is longer than the site allows, and where it ends too early.
+    """A request body that is refused when it is longer than the site allows, or ends too early.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Limited:
     limit : int
         Bytes.
     length : int or None
-        Bytes that the request says it has: a client that goes away midway leaves fewer, which are no instance.
+        Bytes that the request says it has; when a client goes away midway there are fewer.
     """
 
     def __init__(self, stream: Readable, limit: int, length: int | None = None) -> None:
@@ -36,7 +36,13 @@ class Limited:
         self._passed = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read; DicomWebError 413 once the limit is passed, 400 for an early end, both after what precedes them."""
+        """Read.
+
+        Raises
+        ------
+        DicomWebError
+            413 once the limit is passed, 400 for an early end; what comes before either is read first.
+        """
         if self._passed:
             raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
         piece = self._stream.read(size)

@@ -1,4 +1,4 @@
-"""Studies whose attributes disagree: what the design document finds, and having it keep what people decide."""
+"""Studies whose attributes disagree: what the design document finds, and what people decide about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN, CouchRequest
 
 MODALITY = "00080060"
-# A header that others write at the same time: the fix is made anew on what they wrote.
+# When others write a header at the same time, the fix is made again on what they wrote.
 ATTEMPTS = 64
 
 

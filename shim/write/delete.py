@@ -45,7 +45,7 @@ class Deleter:
         Raises
         ------
         DicomWebError
-            404 if there is no such resource; 503 if others write the same instances all the time.
+            404 if there is no such resource; 503 if others keep writing the same instances.
         """
         deleted = 0
         for _round in range(ROUNDS):

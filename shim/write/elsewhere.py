@@ -20,8 +20,8 @@ Place = tuple[str, str, str]
 def find_stored(couch: Couch, places: Iterable[Place], authorization: str | None) -> list[Place]:
     """Return the instances of the index that have the SOP Instance UID of one of these.
 
-    The index is read as it is: bringing it up to date first costs five to thirty times as much as the query, and
-    CouchDB does so by itself within moments of every write.
+    The index is read as it is. Bringing it up to date first would cost five to thirty times as much as the query, and
+    CouchDB does so by itself soon after every write.
 
     Parameters
     ----------

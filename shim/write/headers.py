@@ -1,4 +1,4 @@
-"""Study and series headers: having the design document merge what instances bring, and rebuild from what is left."""
+"""Study and series headers: the design document merges into them what instances bring, or makes them anew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN
 from dicouch.tables import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 
-# A header that many clients write at once: each round one of them wins, so this many may merge at the same time.
+# When many clients write a header at once, each round one of them wins: so many may merge at the same time.
 ATTEMPTS = 64
 REMEMBERED = 4096
 # Sets of attributes that are remembered of one header. Most have one a series; broken ones have one an instance.
@@ -130,8 +130,8 @@ class Headers:
         # What this request has merged, by digest: the variants that came of it, and the header revision that has it.
         self._variants: dict[bytes, list[str]] = {}
         self._merges: dict[bytes, tuple[Merge, str | None]] = {}
-        # Several threads store the instances of a request, mostly of one series: the first to come merges into a
-        # header, and the others wait for it. Each on its own, they would only get into each other's way.
+        # Several threads store the instances of a request, mostly of one series: the first merges into a header and
+        # the others wait for it. If all merged at once, most would be refused as conflicts.
         self._running: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
 
@@ -139,7 +139,7 @@ class Headers:
         """Bring the headers of instances up to date, before the instances themselves are written.
 
         A header without instances is not listed, so a crash in between shows nothing. What this process has merged
-        before is not asked for again here: `settle` looks whether it is still there, after the instances are written.
+        before is not merged again: `settle` looks whether it is still there, after the instances are written.
 
         Parameters
         ----------
@@ -163,12 +163,12 @@ class Headers:
                         self._running.pop(document_id).set()
             for running in others:
                 running.wait()
-            # What another thread failed at is tried once more, so that each instance gets its own answer.
+            # What another thread failed at is tried once more, so that each instance gets an answer of its own.
             left = {digest: merge for digest, merge in left.items() if digest not in self._variants}
         return [[merge.digest for merge in merges] for merges in wanted]
 
     def _claim(self, left: Iterable[Merge]) -> tuple[list[Merge], list[threading.Event]]:
-        """Return what this thread is to merge, and the ends of what others do with the other headers."""
+        """Return what this thread is to merge, and events that end when others have merged into the other headers."""
         mine: dict[str, list[Merge]] = {}
         others = []
         with self._lock:
@@ -183,7 +183,7 @@ class Headers:
         return [merge for merges in mine.values() for merge in merges], others
 
     def _merge(self, merges: list[Merge]) -> None:
-        """Merge what is not known to be: into several headers at a time, into one header one after the other."""
+        """Merge what is not known to be merged: into several headers at a time, into each one after the other."""
         asked: dict[str, list[Merge]] = {}
         for merge in merges:
             known = self.merged.recall(merge.document_id, merge.digest)
@@ -212,15 +212,15 @@ class Headers:
         return [tag for digest in merged for tag in self._variants[digest]]
 
     def settle(self, seen: dict[str, str | None] | None = None) -> None:
-        """Mend the headers that others deleted or wrote since they were merged into; the instances are written by now.
+        """Merge again into headers that others deleted or wrote meanwhile; the instances are written by now.
 
-        An instance is acknowledged behind this. A deletion looks for instances again after it has removed headers
+        Only after this is a request answered. A deletion looks for instances once more after it has removed headers
         (`rebuild`), so one of the two sees what the other did.
 
         Parameters
         ----------
         seen : dict, optional
-            Ids of headers to the revisions that they had behind every write of the request, None where there was none.
+            Ids of headers to the revisions that they had after every write of the request, None where there was none.
         """
         merges = list(self._merges.values())
         current = dict(seen or {})
@@ -290,7 +290,7 @@ class Headers:
             if not wanted:
                 return written
             answer = self.couch.json("POST", "_bulk_docs", body={"docs": wanted}, authorization=self.authorization)
-            # A header that someone merged into meanwhile is refused, and everything read again; so it is when an
+            # A header that someone merged into meanwhile is refused; then everything is read again. The same when an
             # instance was written since the instances were read: what it had merged before is in no header now.
             refused = [row for row in answer if row.get("error") == "conflict"]
             written += len(wanted) - len(refused)

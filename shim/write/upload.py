@@ -20,10 +20,10 @@ from dicouch.write.pace import Pace
 
 LOG = logging.getLogger(__name__)
 
-# Writes of one request on their way to CouchDB at a time, and small instances that go in one write.
+# Writes of one request that go to CouchDB at the same time, and small instances in one write.
 IN_FLIGHT = 4
 BATCH = 32
-# A body with no more than this around an instance mostly holds no other.
+# A body with no more bytes than these around an instance mostly holds no other.
 ALONE = 1024
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
 
@@ -49,7 +49,7 @@ class Upload:
         self._small: list[ReceivedPart] = []
 
     def add(self, part: ReceivedPart | Outcome) -> None:
-        """Take a part, or what became of one; waits while enough others are under way."""
+        """Take a part, or what became of one; wait while too many are on their way to the database."""
         if isinstance(part, Outcome):
             self._submit(lambda: [part])
         elif part.too_large:
