@@ -5,7 +5,6 @@ import json
 import struct
 import zipfile
 from base64 import b64decode
-from xml.etree import ElementTree as Xml
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from dicouch.dicom.pixels.codestream import Header, read_header
 from dicouch.dicom.report import as_html, as_text
 from dicouch.errors import DicomWebError
 from dicouch.read.metadata import split
-from dicouch.routes import resources, wadl
 from dicouch.store.ranges import cut_out, cut_ranges
 from tests.made_objects import report
 from tests.unit import made_part10 as part10
@@ -170,47 +168,6 @@ def test_a_zip_file_is_written_as_its_entries_come():
     pieces = write_zip([("endless", endless())])
     assert sum(len(next(pieces)) for _ in range(1000)) >= 1_000_000
     pieces.close()
-
-
-def test_capabilities_in_xml_and_json_say_the_same():
-    namespace = f"{{{wadl.NAMESPACE}}}"
-    tree = Xml.fromstring(wadl.as_xml("http://a/b", resources.TABLE))
-    document = json.loads(wadl.as_json("http://a/b", resources.TABLE))
-
-    def from_xml(element):
-        found = {f"@{name}": value for name, value in element.attrib.items()}
-        for child in element:
-            found.setdefault(child.tag.removeprefix(namespace), []).append(from_xml(child))
-        return found
-
-    listed = document["application"]["resources"]
-    assert listed == [from_xml(tree.find(f"{namespace}resources"))]
-    assert document["application"]["@xmlns"] == wadl.NAMESPACE
-
-
-@pytest.mark.parametrize(
-    ("path", "methods"),
-    [
-        ("", ["OPTIONS"]),
-        ("studies", ["GET", "HEAD", "OPTIONS", "POST"]),
-        ("studies/1.2", ["DELETE", "GET", "HEAD", "OPTIONS", "POST"]),
-        ("studies/1.2/series/3/instances/4/bulkdata/00880200/0/7FE00010", ["GET", "HEAD", "OPTIONS"]),
-        ("studies/1.2/series/3/instances/4/frames/1,2/rendered", ["GET", "HEAD", "OPTIONS"]),
-        ("studies/1.2/metadata", ["GET", "HEAD", "OPTIONS"]),
-        ("patients", ["GET", "HEAD", "OPTIONS"]),
-        ("studies/count", ["GET", "HEAD", "OPTIONS"]),
-        ("studies/1.2/series/count", ["GET", "HEAD", "OPTIONS"]),
-        ("studies/1.2/series/3/instances/count", ["GET", "HEAD", "OPTIONS"]),
-    ],
-)
-def test_methods_of_resources(path, methods):
-    assert wadl.allowed(resources.find(path)[0]) == methods
-    assert "DELETE" not in wadl.allowed(resources.find(path)[0], delete=False)
-
-
-@pytest.mark.parametrize("path", ["patients/1", "studies/1/2", "studies//series", "studies/1/metadata/x", "bulkdata"])
-def test_no_such_resource(path):
-    assert resources.find(path) == ()
 
 
 def test_reports_as_text():
