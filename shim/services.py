@@ -27,48 +27,24 @@ NAME = "dicouch"
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of the application that outlive a request.
-
-    Attributes
-    ----------
-    config : Config
-    couch : Couch
-        The database.
-    store : Bytes
-        Where Part 10 bytes are.
-    cache : Cache
-        Answers; made before gunicorn forks, and shared by its processes.
-    fingerprints : Fingerprints
-        Validators of metadata.
-    merged : Merged
-        What is known of the headers.
-    studies : Memory
-        What searches read of studies.
-    register : Register
-        What is known of instances.
-    neighbours : Neighbours
-        Which series are read instance by instance.
-    pace : Pace
-        How far the index is behind.
-    bulk : BulkWriter
-        Writes small documents of several requests together.
-    extended : list of Extended
-        Further attributes that the site searches by.
-    indexes : Indexes
-        Which of those have an index.
-    """
+    """The parts of the application that outlive a request."""
 
     config: Config
     couch: Couch
+    # Where Part 10 bytes are.
     store: Bytes
+    # Answers, in memory that is made before gunicorn forks and that its processes share; validators of metadata.
     cache: Cache
     fingerprints: Fingerprints
+    # What is known of headers, of studies that were searched, of instances; which series are read one by one.
     merged: Merged
     studies: Memory
     register: Register
     neighbours: Neighbours
+    # How far the index is behind; small documents of several requests in one write.
     pace: Pace
     bulk: BulkWriter
+    # Further attributes that the site searches by, and which of them have an index.
     extended: list[Extended]
     indexes: Indexes
 

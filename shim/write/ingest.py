@@ -19,7 +19,7 @@ from dicouch.write.document import make_document
 from dicouch.write.elsewhere import UidSearch
 from dicouch.write.headers import Headers, Merged
 from dicouch.write.outcome import FAILURES, OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
-from dicouch.write.put import LastParts, Putter
+from dicouch.write.put import Putter
 from dicouch.write.received import Received, read_instance
 
 # Bytes of an attachment and of a document up to which several go in one write; base64 makes larger attachments dear.
@@ -61,8 +61,7 @@ class Ingest:
         self.authorization = authorization
         self.bulk = bulk or BulkWriter(couch)
         self.headers = Headers(couch, merged, authorization, self.bulk.revisions)
-        self._last = LastParts()
-        self._putter = Putter(couch, store, self._last, replace, authorization)
+        self._putter = Putter(couch, store, replace, authorization)
         self._uids = UidSearch(couch, authorization)
         # Revisions of the headers after the write of a request's only instance.
         self._seen: dict[str, str | None] = {}
@@ -103,7 +102,7 @@ class Ingest:
         for received in self._with_headers([received for received in batch if not received.outcome.failure]):
             with self._telling(received.outcome):
                 document = make_document(received.part10, received.size, received.sha256)
-                self._last.claim(received, document["_id"])
+                self._putter.claim(received, document["_id"])
                 document["file"]["store"] = self.bytes.keep(received.file, received.sha256)
                 ready.append((received, document))
         for received, document in self._write_small(ready, alone):

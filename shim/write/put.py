@@ -22,27 +22,6 @@ LARGEST_DATASET = 4_000_000
 ATTEMPTS = 20
 
 
-class LastParts:
-    """Which part of a request is the last with a UID: its content is what stays."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[int, str]] = {}
-        self._lock = threading.Lock()
-
-    def claim(self, received: Received, document_id: str) -> None:
-        """Take note of a part."""
-        with self._lock:
-            number, _digest = self._last.get(document_id, (-1, ""))
-            if received.number > number:
-                self._last[document_id] = (received.number, received.sha256)
-
-    def is_overtaken(self, received: Received, document_id: str, stored: str) -> bool:
-        """Return whether what is stored (its digest) comes from a later part of the same request."""
-        with self._lock:
-            number, digest = self._last.get(document_id, (-1, ""))
-        return received.number < number and stored == digest
-
-
 class Putter:
     """Writes instances one by one, for one request.
 
@@ -50,19 +29,32 @@ class Putter:
     ----------
     couch : Couch
     store : Bytes
-    last : LastParts
     replace : bool
         Whether an instance may replace one with the same UIDs and other content.
     authorization : str or None
         The client's own credentials.
     """
 
-    def __init__(self, couch: Couch, store: Bytes, last: LastParts, replace: bool, authorization: str | None) -> None:
+    def __init__(self, couch: Couch, store: Bytes, replace: bool, authorization: str | None) -> None:
         self._couch = couch
         self._store = store
-        self._last = last
         self._replace = replace
         self._authorization = authorization
+        # Of each document the number and the digest of the last part of the request: its content is what stays.
+        self._last: dict[str, tuple[int, str]] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, received: Received, document_id: str) -> None:
+        """Take note of a part of the request, before it is written."""
+        with self._lock:
+            if received.number > self._last.get(document_id, (-1, ""))[0]:
+                self._last[document_id] = (received.number, received.sha256)
+
+    def _is_overtaken(self, received: Received, document_id: str, stored: str) -> bool:
+        """Return whether what is stored (its digest) comes from a later part of the same request."""
+        with self._lock:
+            number, digest = self._last.get(document_id, (-1, ""))
+        return received.number < number and stored == digest
 
     def put(self, received: Received, document: dict) -> None:
         """Write an instance; what becomes of it is told in its outcome.
@@ -100,7 +92,7 @@ class Putter:
         if stored["file"]["sha256"] == received.sha256:
             outcome.comment = "already stored, the same bytes"
             return True
-        if self._last.is_overtaken(received, stored["_id"], stored["file"]["sha256"]):
+        if self._is_overtaken(received, stored["_id"], stored["file"]["sha256"]):
             outcome.warning = COERCED
             outcome.comment = "a later instance of the request has the same UID and took its place"
             return True
