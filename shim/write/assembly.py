@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO, cast
 from urllib.parse import urljoin
 
 import orjson
@@ -116,7 +117,7 @@ class Assembly:
                 raise DicomWebError(413, f"metadata of {part.size} bytes are larger than the {METADATA_LIMIT} taken")
             elif media.essence == XML:
                 try:
-                    datasets = [xml_to_dataset(part.file.read())]
+                    datasets = [xml_to_dataset(cast(BinaryIO, part.file).read())]
                 except MalformedNativeDicom as problem:
                     if self._number():
                         yield Outcome(failure=CANNOT_UNDERSTAND, comment=f"part {part.number}: {problem}")
@@ -202,7 +203,8 @@ class Assembly:
         if part.too_large or part.size > self.max_size:
             offset, length = -1, part.size
         else:
-            offset, length = self.scratch.add(iter(lambda: part.file.read(CHUNK), b""))
+            file = cast(BinaryIO, part.file)
+            offset, length = self.scratch.add(iter(lambda: file.read(CHUNK), b""))
         bulk = Bulk(offset, length, media, 0, part.number)
         self._parts.setdefault(key, []).append(bulk)
         keys = [key]
@@ -253,9 +255,15 @@ class Assembly:
             target.file.close()
             for _pixels, uri in _uris(waiting.dataset, 0):  # the failure is reported once
                 self._used.update(bulk.number for bulk in self._find(self._key(uri)))
-            names = (text(waiting.dataset, tag) for tag in ("0020000D", "0020000E", "00080018", "00080016"))
-            too_large = problem.failure_reason == OUT_OF_RESOURCES
-            return Outcome(*names, failure=problem.failure_reason, comment=problem.reason, too_large=too_large)
+            return Outcome(
+                study=text(waiting.dataset, "0020000D"),
+                series=text(waiting.dataset, "0020000E"),
+                instance=text(waiting.dataset, "00080018"),
+                sop_class=text(waiting.dataset, "00080016"),
+                failure=problem.failure_reason,
+                comment=problem.reason,
+                too_large=problem.failure_reason == OUT_OF_RESOURCES,
+            )
         except BaseException:
             target.file.close()
             raise
@@ -297,7 +305,7 @@ def assemble(parts: Iterable[ReceivedPart], assembly: Assembly) -> Iterator[Rece
 
 def _json(part: ReceivedPart) -> list:
     try:
-        datasets = orjson.loads(part.file.read())
+        datasets = orjson.loads(cast(BinaryIO, part.file).read())
     except orjson.JSONDecodeError as problem:
         raise DicomWebError(400, f"part {part.number} is not JSON: {problem}") from problem
     if isinstance(datasets, dict):
