@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -58,7 +59,7 @@ def problem_of(store: Bytes, document: dict, digests: bool) -> str:
     return ""
 
 
-def orphans(roots, named, now=None):
+def orphans(roots: Iterable[str], named: set[str], now: float | None = None) -> list[Path]:
     """Return the files below some folders that no document names.
 
     Parameters
@@ -79,7 +80,7 @@ def orphans(roots, named, now=None):
     return [path for path in files if str(path.resolve()) not in named and now - path.stat().st_mtime > YOUNG]
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns

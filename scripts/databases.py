@@ -22,11 +22,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import requests
 
 from dicouch.scripts import processes
+from dicouch.scripts.connection import with_credentials
 
 EMBEDDED_HOST = Path(__file__).resolve().parent / "embedded"
 START_TIMEOUT = 60.0
@@ -163,8 +163,10 @@ def _tail(log: Path) -> str:
     return lines[-1] if lines else "no message"
 
 
-def _with_credentials(url: str, user: str, password: str) -> str:
-    return url.replace("://", f"://{quote(user, safe='')}:{quote(password, safe='')}@", 1)
+def _running(process: subprocess.Popen, url: str, name: str, settings: dict) -> Database:
+    """Describe a database that was started, with the administrator of its settings."""
+    user, password = settings["user"], settings["password"]
+    return Database(with_credentials(url, (user, password)), name, f"{url}/_utils/", user, password, process)
 
 
 @contextlib.contextmanager
@@ -202,7 +204,6 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         else:
             folder = _make_folder(data_dir)
         settings = _settings(folder)
-        user, password = settings["user"], settings["password"]
         command = [node, str(EMBEDDED_HOST / "server.js"), "--port", str(port), "--with-parent"]
         command += ["--memory"] if memory else ["--data", str(folder)]
         log = folder / "embedded.log"
@@ -210,23 +211,16 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
             # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
-                env={**os.environ, "EMBEDDED_ADMIN": f"{user}:{password}"},
+                env={**os.environ, "EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}"},
             )  # fmt: skip
         stack.callback(_stop, process)
-        line = process.stdout.readline()
+        line = process.stdout.readline() if process.stdout else b""
         if not line:
             process.wait()
             raise DatabaseError(f"the embedded database did not start: {_tail(log)}")
         url = json.loads(line)["url"]
         version = json.loads((EMBEDDED_HOST / "node_modules" / "pouchdb-core" / "package.json").read_text())["version"]
-        yield Database(
-            _with_credentials(url, user, password),
-            f"Embedded PouchDB {version}",
-            f"{url}/_utils/",
-            user,
-            password,
-            process,
-        )
+        yield _running(process, url, f"Embedded PouchDB {version}", settings)
 
 
 def find_couchdb() -> Path | None:
@@ -304,16 +298,8 @@ def private_couchdb(
             )  # fmt: skip
         stack.callback(_stop, process)
         base = f"http://127.0.0.1:{number}"
-        user, password = settings["user"], settings["password"]
-        welcome = _wait(process, base, (user, password), log)
-        yield Database(
-            _with_credentials(base, user, password),
-            f"Apache CouchDB {welcome['version']}",
-            f"{base}/_utils/",
-            user,
-            password,
-            process,
-        )
+        welcome = _wait(process, base, (settings["user"], settings["password"]), log)
+        yield _running(process, base, f"Apache CouchDB {welcome['version']}", settings)
 
 
 def _choose_port(wanted: int, last: int) -> int:

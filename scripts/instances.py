@@ -1,5 +1,7 @@
 """Walking through the documents of a database, some at a time."""
 
+from collections.abc import Iterator, Sequence
+
 from dicouch.couch.client import Couch
 from dicouch.rewrite import requests
 
@@ -7,7 +9,7 @@ from dicouch.rewrite import requests
 PAGE = 50
 
 
-def documents(couch: Couch, studies=(), *, kind="instance"):
+def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instance") -> Iterator[dict]:
     """Yield documents in order of their ids.
 
     What is written while this runs may be among them or not.
@@ -35,7 +37,7 @@ def documents(couch: Couch, studies=(), *, kind="instance"):
             first = {**place, "startkey": requests.as_json(rows[-1]["id"]), "skip": 1}
 
 
-def studies_of(couch: Couch):
+def studies_of(couch: Couch) -> Iterator[str]:
     """Yield the UIDs of all studies of which there is any document, in order.
 
     One request a study: the ids of its documents are jumped over.

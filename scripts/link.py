@@ -6,7 +6,9 @@ server can make it read a path. The folders that may be linked are those that th
 
 import hashlib
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch, CouchError
@@ -15,7 +17,7 @@ from dicouch.scripts import stow
 from dicouch.scripts.connection import CommandError
 from dicouch.store.places import Bytes, LinkStore
 from dicouch.write.headers import Merged
-from dicouch.write.ingest import Ingest, Received
+from dicouch.write.ingest import Ingest, Outcome, Received
 
 
 class Linker:
@@ -37,7 +39,7 @@ class Linker:
         When LINK_ROOTS names no folder.
     """
 
-    def __init__(self, couch: Couch, settings: Config, pool: Executor, sent):
+    def __init__(self, couch: Couch, settings: Config, pool: Executor, sent: Callable[[int], object]) -> None:
         if not settings.link_roots:
             raise CommandError("LINK_ROOTS names no folder: set it to those that may be linked, for the server too")
         self._couch = couch
@@ -51,7 +53,7 @@ class Linker:
         self._sent = sent
         self._lock = threading.Lock()
 
-    def store(self, batch):
+    def store(self, batch: Sequence[tuple[Path, int]]) -> list[stow.Outcome]:
         """Link some files.
 
         Parameters
@@ -73,7 +75,7 @@ class Linker:
             return [stow.Outcome(path, stow.REFUSED, why) for path, _outcome in outcomes]
         return [_told(path, outcome) for path, outcome in outcomes]
 
-    def _one(self, ingest, path, number):
+    def _one(self, ingest: Ingest, path: Path, number: int) -> tuple[Path, Outcome | str]:
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -81,7 +83,7 @@ class Linker:
                 received: Received = ingest.read(file, size, digest, number)
                 outcome = ingest.store(received)
         except OSError as problem:
-            return path, problem.strerror
+            return path, problem.strerror or str(problem)
         except DicomWebError as problem:
             return path, problem.reason
         with self._lock:
@@ -89,13 +91,13 @@ class Linker:
         return path, outcome
 
 
-def _roots(settings):
+def _roots(settings: Config) -> list[str]:
     """The folders from which a file that is replaced by a linked one is removed."""
     own = settings.bytes.removeprefix("folder:")
     return [*settings.bytes_roots, *([own] if own.startswith("/") else [])]
 
 
-def _told(path, outcome):
+def _told(path: Path, outcome: Outcome | str) -> stow.Outcome:
     if isinstance(outcome, str):
         return stow.Outcome(path, stow.REFUSED, outcome)
     if outcome.failure:

@@ -12,9 +12,11 @@ import argparse
 import hashlib
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 import orjson
 from tqdm import tqdm
@@ -60,7 +62,7 @@ class Mover:
         Its place for new instances is where the bytes go; it also reads those that there are.
     """
 
-    def __init__(self, couch: Couch, target: Bytes):
+    def __init__(self, couch: Couch, target: Bytes) -> None:
         self.couch = couch
         self.bytes = target
 
@@ -83,17 +85,19 @@ class Mover:
         CouchError, DicomWebError, OSError
             When it cannot be; its bytes are then where they were.
         """
+        current: dict | None = document
         for _attempt in range(ATTEMPTS):
-            if document is None or document.get("type") != "instance" or self.in_place(document["file"]):
+            if current is None or current.get("type") != "instance" or self.in_place(current["file"]):
                 return False
-            if self._switch(document):
+            if self._switch(current):
                 return True
-            document = self.couch.get(document["_id"])  # someone wrote it meanwhile
+            current = self.couch.get(document["_id"])  # someone wrote it meanwhile
         raise CouchError(409, "conflict", "others write this document all the time")
 
     def _switch(self, document: dict) -> bool:
         file = document["file"]
-        with SpooledTemporaryFile(SPOOL) as copy:
+        with SpooledTemporaryFile(SPOOL) as spooled:
+            copy = cast(BinaryIO, spooled)
             digest = hashlib.sha256()
             for piece in self.bytes.open(document["_id"], file):
                 digest.update(piece)
@@ -109,27 +113,28 @@ class Mover:
             except CouchError as problem:
                 # Any other problem may have come behind the write: the copy then stays, at worst for nothing.
                 if problem.status == 409 and store != ATTACHED:
-                    self.bytes.folder.discard({"store": store})
+                    self.bytes.discard({"store": store})
                 if problem.status == 409:
                     return False
                 raise
         self.bytes.discard(file)
         return True
 
-    def _write(self, document: dict, copy) -> None:
+    def _write(self, document: dict, copy: BinaryIO) -> None:
         size = document["file"]["size"]
         kept = {name: stub for name, stub in document.pop("_attachments", {}).items() if name != ATTACHMENT}
         if document["file"]["store"] == ATTACHED:
             described = {"follows": True, "content_type": "application/dicom", "length": size}
             text = orjson.dumps({**document, "_attachments": {**kept, ATTACHMENT: described}})
-            headers, body = couch_multipart(text, [(copy, size)])
+            headers, pieces = couch_multipart(text, [(copy, size)])
+            self.couch.request("PUT", segment(document["_id"]), body=pieces, headers=headers).read()
         else:
-            headers = {"Content-Type": "application/json"}
             body = orjson.dumps({**document, "_attachments": kept} if kept else document)
-        self.couch.request("PUT", segment(document["_id"]), body=body, headers=headers).read()
+            headers = {"Content-Type": "application/json"}
+            self.couch.request("PUT", segment(document["_id"]), body=body, headers=headers).read()
 
 
-def move_all(couch, target, studies=(), *, quiet=False):
+def move_all(couch: Couch, target: Bytes, studies: Sequence[str] = (), *, quiet: bool = False) -> Summary:
     """Move the bytes of all instances, or of those of some studies.
 
     Parameters
@@ -160,7 +165,7 @@ def move_all(couch, target, studies=(), *, quiet=False):
     return summary
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
 
-def start(command, **options):
+def start(command: Sequence[str], **options: Any) -> subprocess.Popen:
     """Start a process in a group of its own.
 
     The terminal's Ctrl-C then reaches only the command itself, which stops its children in the right order. On Linux
@@ -34,7 +36,7 @@ def start(command, **options):
     return subprocess.Popen(command, start_new_session=True, **options)
 
 
-def stop(process, patience=10.0):
+def stop(process: subprocess.Popen, patience: float = 10.0) -> None:
     """Stop a process and its group: politely, and after `patience` seconds without a choice.
 
     Parameters

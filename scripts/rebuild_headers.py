@@ -8,6 +8,7 @@ theirs.
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -19,7 +20,9 @@ from dicouch.scripts.instances import studies_of
 from dicouch.write.headers import Headers, Merged
 
 
-def rebuild_all(couch, studies=(), *, quiet=False):
+def rebuild_all(
+    couch: Couch, studies: Sequence[str] = (), *, quiet: bool = False
+) -> tuple[int, int, list[tuple[str, str]]]:
     """Rebuild the headers of studies.
 
     Parameters
@@ -48,7 +51,7 @@ def rebuild_all(couch, studies=(), *, quiet=False):
     return looked, written, failed
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns

@@ -15,7 +15,7 @@ import sys
 SETTINGS = "python:dicouch.server.gunicorn_conf"
 
 
-def main():
+def main() -> int:
     """Run the command.
 
     Returns

@@ -92,7 +92,7 @@ class Searches:
         runs: dict[int, int],
         peers: dict[int, Server],
         stored: Path,
-    ):
+    ) -> None:
         self.options = options
         self.report = report
         self.couch = couch
