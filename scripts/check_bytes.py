@@ -6,7 +6,6 @@ Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that n
 store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed.
 """
 
-import argparse
 import hashlib
 import sys
 import time
@@ -16,11 +15,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dicouch.config import Config
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.client import CouchError
 from dicouch.errors import DicomWebError
-from dicouch.scripts import choose
-from dicouch.scripts.connection import CommandError, database_name
-from dicouch.scripts.instances import documents
+from dicouch.scripts.commands import byte_folders, couch_of_server, study_parser
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.walk_documents import documents
 from dicouch.store.places import ATTACHED, ATTACHMENT, FOLDER, Bytes
 
 YOUNG = 3600.0
@@ -88,18 +87,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when nothing is wrong, 1 when something is, 2 when nothing could be done.
     """
-    parser = argparse.ArgumentParser(prog="check_bytes", description="Look whether all bytes are there.")
-    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
+    parser = study_parser("check_bytes", "Look whether all bytes are there.")
     parser.add_argument("--digests", action="store_true", help="read all bytes and compare their digests")
     parser.add_argument("--remove-orphans", action="store_true", help="remove files that no document names")
     options = parser.parse_args(arguments)
     if options.remove_orphans and options.study:
         parser.error("--remove-orphans needs all studies")
-    looked, wrong, named = 0, 0, set()
+    looked, wrong = 0, 0
+    named: set[str] = set()
     try:
         settings = Config.from_environment()
-        with choose.database(choose.data_dir(), running=True) as database:
-            couch = Couch(database.url, database_name())
+        with couch_of_server() as couch:
             store = Bytes.from_config(settings, couch)
             for document in tqdm(documents(couch, options.study), unit=" instances", file=sys.stderr, disable=None):
                 looked += 1
@@ -111,8 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, CommandError, CouchError, DicomWebError) as error:
         print(f"check_bytes: {error}", file=sys.stderr)
         return 2
-    roots = [root for root in (*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)) if root.startswith("/")]
-    left = [] if options.study else orphans(dict.fromkeys(roots), named)
+    left = [] if options.study else orphans(byte_folders(settings), named)
     for path in left:
         print(f"{path}: no document names it{', removed' if options.remove_orphans else ''}")
         if options.remove_orphans:

@@ -14,6 +14,7 @@ from dicouch.config import Config
 from dicouch.couch.client import Couch, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts import stow
+from dicouch.scripts.commands import byte_folders
 from dicouch.scripts.connection import CommandError
 from dicouch.store.places import Bytes, LinkStore
 from dicouch.write.headers import Merged
@@ -45,7 +46,8 @@ class Linker:
         self._couch = couch
         self._overwrite = settings.duplicates == "overwrite"
         self._links = LinkStore(settings.link_roots)
-        self._store = Bytes(couch, "attachment", _roots(settings), self._links)
+        # A file in one of the site's own folders is removed when a linked one replaces it.
+        self._store = Bytes(couch, "attachment", byte_folders(settings), self._links)
         # What is new is linked instead of copied.
         self._store.folder = self._links
         self._merged = Merged()
@@ -89,12 +91,6 @@ class Linker:
         with self._lock:
             self._sent(size)
         return path, outcome
-
-
-def _roots(settings: Config) -> list[str]:
-    """The folders from which a file that is replaced by a linked one is removed."""
-    own = settings.bytes.removeprefix("folder:")
-    return [*settings.bytes_roots, *([own] if own.startswith("/") else [])]
 
 
 def _told(path: Path, outcome: Outcome | str) -> stow.Outcome:

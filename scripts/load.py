@@ -25,9 +25,9 @@ import requests
 from tqdm import tqdm
 
 from dicouch.config import Config
-from dicouch.couch.client import Couch
 from dicouch.scripts import choose, dicomfiles, stow
-from dicouch.scripts.connection import CommandError, database_name, reason, redact
+from dicouch.scripts.commands import couch_of_server
+from dicouch.scripts.connection import CommandError, reason, redact
 from dicouch.scripts.journal import Journal
 from dicouch.scripts.link import Linker
 
@@ -242,10 +242,8 @@ def _send(
 def link(folder: Path, workers: int) -> Summary:
     """Link all DICOM files of a folder, in the database that the server uses; see `dicouch.scripts.link`."""
     settings = Config.from_environment()
-    with choose.database(choose.data_dir(), running=True) as database:
-        couch = Couch(database.url, database_name())
-        with ThreadPoolExecutor(workers) as pool:
-            return upload(folder, database.url, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
+    with couch_of_server() as couch, ThreadPoolExecutor(workers) as pool:
+        return upload(folder, couch.root, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
 
 
 def write_report(path: Path, outcomes: Iterable[stow.Outcome]) -> None:

@@ -8,7 +8,6 @@ the old bytes are removed. Stopped at any moment, it goes on from there when it 
 copied and not yet named in a document is a file that `python -m dicouch.scripts.check_bytes` lists.
 """
 
-import argparse
 import hashlib
 import sys
 import warnings
@@ -25,9 +24,9 @@ from dicouch.config import Config
 from dicouch.couch.client import Couch, CouchError, segment
 from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.errors import DicomWebError
-from dicouch.scripts import choose
-from dicouch.scripts.connection import CommandError, database_name
-from dicouch.scripts.instances import documents
+from dicouch.scripts.commands import byte_folders, couch_of_server, print_failed, study_parser
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.walk_documents import documents
 from dicouch.store.places import ATTACHED, ATTACHMENT, FOLDER, Bytes
 
 SPOOL = 32 << 20
@@ -173,35 +172,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when all bytes are in their place, 1 when some are not, 2 when nothing could be done, 130 when stopped.
     """
-    parser = argparse.ArgumentParser(prog="move_bytes", description="Move Part 10 bytes to another place.")
+    parser = study_parser("move_bytes", "Move Part 10 bytes to another place.")
     parser.add_argument("--to", required=True, help="attachment, or folder:/path; what BYTES says from now on")
-    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", module="pydicom")
     try:
         settings = Config.from_environment()
         Config.from_environment({"BYTES": options.to})
-        with choose.database(choose.data_dir(), running=True) as database:
-            couch = Couch(database.url, database_name())
-            roots = [*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)]
-            roots = [root for root in roots if root.startswith("/")]
-            target = Bytes.from_config(replace(settings, bytes=options.to, bytes_roots=tuple(roots)), couch)
+        with couch_of_server() as couch:
+            settings = replace(settings, bytes=options.to, bytes_roots=tuple(byte_folders(settings)))
+            target = Bytes.from_config(settings, couch)
             summary = move_all(couch, target, options.study)
-    except (ValueError, CommandError) as error:
-        print(f"move_bytes: {error}", file=sys.stderr)
-        return 2
-    except (CouchError, DicomWebError) as error:
+    except (ValueError, CommandError, CouchError, DicomWebError) as error:
         print(f"move_bytes: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         with suppress(BrokenPipeError):
             print("move_bytes: stopped; running it again moves the rest", file=sys.stderr)
         return 130
-    print(f"moved         {summary.moved:>8}   ({summary.size / 1e6:.1f} MB)")
-    print(f"already there {summary.there:>8}")
-    print(f"failed        {len(summary.failed):>8}")
-    for document_id, why in summary.failed[:20]:
-        print(f"  {document_id}: {why}")
+    print(f"moved           {summary.moved:>8}   ({summary.size / 1e6:.1f} MB)")
+    print(f"already there   {summary.there:>8}")
+    print_failed(summary.failed)
     return 1 if summary.failed else 0
 
 

@@ -6,7 +6,6 @@ What people fixed is kept as long as the header is there. Studies without any he
 theirs.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -14,9 +13,9 @@ from tqdm import tqdm
 
 from dicouch.couch.client import Couch, CouchError
 from dicouch.errors import DicomWebError
-from dicouch.scripts import choose
-from dicouch.scripts.connection import CommandError, database_name
-from dicouch.scripts.instances import studies_of
+from dicouch.scripts.commands import couch_of_server, print_failed, study_parser
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.walk_documents import studies_of
 from dicouch.write.headers import Headers, Merged
 
 
@@ -59,12 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when all headers agree with their instances, 1 when some could not be rebuilt, 2 when nothing could be done.
     """
-    parser = argparse.ArgumentParser(prog="rebuild_headers", description="Make study and series headers anew.")
-    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
-    options = parser.parse_args(arguments)
+    options = study_parser("rebuild_headers", "Make study and series headers anew.").parse_args(arguments)
     try:
-        with choose.database(choose.data_dir(), running=True) as database:
-            looked, written, failed = rebuild_all(Couch(database.url, database_name()), options.study)
+        with couch_of_server() as couch:
+            looked, written, failed = rebuild_all(couch, options.study)
     except (CommandError, CouchError, DicomWebError) as error:
         print(f"rebuild_headers: {error}", file=sys.stderr)
         return 2
@@ -73,9 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(f"studies         {looked:>8}")
     print(f"headers changed {written:>8}")
-    print(f"failed          {len(failed):>8}")
-    for study, why in failed[:20]:
-        print(f"  {study}: {why}")
+    print_failed(failed)
     return 1 if failed else 0
 
 

@@ -1,6 +1,6 @@
 """The checks of the sources, one after the other (`make lint`); the tests run each of them by itself.
 
-    python -m tests.lint [NAME ...]
+python -m tests.lint [NAME ...]
 """
 
 from __future__ import annotations

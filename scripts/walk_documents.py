@@ -1,4 +1,4 @@
-"""Walking through the documents of a database, some at a time."""
+"""Walking through the documents of a database, a page of them in memory at a time."""
 
 from collections.abc import Iterator, Sequence
 
