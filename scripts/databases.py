@@ -52,7 +52,7 @@ view_index_dir = {folder}/data
 single_node = true
 uuid = {uuid}
 max_attachment_size = infinity
-; Larger nodes, and so trees less deep: docs/architecture.md has the figures.
+; Larger nodes, and so trees less deep: docs/decisions/0030-nodes-of-4-kb.md has the figures.
 btree_chunk_size = 4096
 {engine}
 [cluster]
