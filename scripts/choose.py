@@ -125,7 +125,7 @@ def _remember(folder: Path, url: str) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Hold the folder for this process; yields False when another one does. The kernel frees it with the process."""
+    """Hold the folder for this process, until the process ends; yields False when another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)

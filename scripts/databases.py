@@ -193,7 +193,7 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
     """
     node = shutil.which("node")
     if not node:
-        raise DatabaseError("node is missing: install Node.js 18 or newer")
+        raise DatabaseError("node is missing: install Node.js 20 or newer")
     if not (EMBEDDED_HOST / "node_modules").is_dir():
         raise DatabaseError(f"the embedded database is not installed: run `npm ci --ignore-scripts` in {EMBEDDED_HOST}")
     with contextlib.ExitStack() as stack:
@@ -236,7 +236,7 @@ def find_couchdb() -> Path | None:
 def private_couchdb(
     data_dir: str | os.PathLike, *, binary: str | os.PathLike | None = None, port: int = 0, js_engine: str = "quickjs"
 ) -> Iterator[Database]:
-    """Run an Apache CouchDB of one's own: loopback only, own data, own administrator.
+    """Run a private Apache CouchDB: loopback only, own data, own administrator.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def private_couchdb(
 
 
 def _choose_port(wanted: int, last: int) -> int:
-    """Take the wanted port, else the last one, else a free one; of the latter two whichever is free."""
+    """Take the wanted port; without one, that of the last start where it is free, else any free one."""
     for candidate in [wanted] if wanted else [last, 0]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -314,7 +314,7 @@ def _choose_port(wanted: int, last: int) -> int:
 
 
 def _wait(process: subprocess.Popen, base: str, auth: tuple[str, str], log: Path) -> dict:
-    """Wait until CouchDB answers as the administrator's, and give its welcome."""
+    """Wait until CouchDB accepts the administrator, and return its welcome message."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="demo", description="Load example files and show three requests.")
     parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
-    # What is odd in a file is for the server to say.
+    # The server says what is wrong with a file.
     warnings.filterwarnings("ignore", module="pydicom")
     try:
         demo(parser.parse_args(arguments).url)

@@ -84,7 +84,7 @@ def is_instance(path: Path) -> bool:
     """Tell whether a file looks like a DICOM instance.
 
     Part 10 files say so themselves (``DICM`` after 128 bytes, PS3.10 7.1). Older files start with the first data
-    element instead; that element's group, and its value representation or length, give them away.
+    element instead, and are recognised by its group and its value representation or length.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an upload has stored so far: one line a file, so that a run after one that was stopped sends only the rest."""
+"""What an upload has stored so far, one line a file: after it was stopped, the next run sends only the rest."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class Journal:
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._known = self._read()
-        # Text behind a line that was cut off would be lost with it.
+        # What is appended to a half-written line could not be read.
         broken = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
         self._file: TextIO = self.path.open("a", encoding="utf-8")
         if broken:

@@ -45,7 +45,7 @@ class Storing(Protocol):
 
 
 Maker = Callable[[Callable[[int], object]], Storing]
-"""Takes what is told of each piece sent, and makes one."""
+"""Makes one; takes what is called with the number of bytes of each piece that was sent."""
 
 
 @dataclass
@@ -170,7 +170,7 @@ def upload(
     quiet : bool
         Show no progress bar. Without a terminal there is none in any case.
     link : callable, optional
-        Takes what is told of each piece sent, and returns what stores batches instead of a client of `url`.
+        Makes what stores the batches, in place of a client of `url`.
 
     Returns
     -------
@@ -276,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, help="write the refused files and the reasons to this CSV file")
     parser.add_argument("--link", action="store_true", help="leave the files where they are (below LINK_ROOTS)")
     options = parser.parse_args(arguments)
-    # What is odd in a file is for the server to say.
+    # The server says what is wrong with a file.
     warnings.filterwarnings("ignore", module="pydicom")
     try:
         if options.link:

@@ -110,7 +110,7 @@ class Mover:
             try:
                 self._write({**document, "file": {**file, "store": store}}, copy)
             except CouchError as problem:
-                # Any other problem may have come behind the write: the copy then stays, at worst for nothing.
+                # After any other error the document may be written: the copy stays, used or not.
                 if problem.status == 409 and store != ATTACHED:
                     self.bytes.discard({"store": store})
                 if problem.status == 409:

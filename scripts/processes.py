@@ -37,7 +37,7 @@ def start(command: Sequence[str], **options: Any) -> subprocess.Popen:
 
 
 def stop(process: subprocess.Popen, patience: float = 10.0) -> None:
-    """Stop a process and its group: politely, and after `patience` seconds without a choice.
+    """Stop a process and its group: with SIGTERM, and after `patience` seconds with SIGKILL.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def stop(process: subprocess.Popen, patience: float = 10.0) -> None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-    # Whatever is left of the group; when nothing is, the group does not exist any more.
+    # What is left of the group, if anything is.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

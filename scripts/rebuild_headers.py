@@ -2,8 +2,7 @@
 
     python -m dicouch.scripts.rebuild_headers [--study UID ...]
 
-What people fixed is kept as long as the header is there. Studies without any header, of which no search knows, get
-theirs.
+What people fixed is kept as long as the header is there. Studies without a header, which no search finds, get one.
 """
 
 import sys

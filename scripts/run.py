@@ -33,7 +33,7 @@ START_LIMIT = 60.0
 STOP_LIMIT = 25.0
 # Seconds for reading the modules of a command, at the very most.
 READ_LIMIT = 30.0
-# Seconds after which a signal that had no effect is listened to again.
+# Seconds after which another signal counts, where the first had no effect.
 IMPATIENCE = 2.0
 
 
@@ -86,7 +86,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def prepare() -> subprocess.Popen:
-    """Start gunicorn's process before the database answers: it reads its modules and waits to be told the rest.
+    """Start gunicorn's process before the database answers: it imports its modules and waits for settings on stdin.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def run(asked: Asked) -> None:
         with choose.database(choose.data_dir()) as database:
             try:
                 tell(f"database    {database.name}, {name}")
-                # Waiting can be interrupted; an import of our own in the midst of it, not everywhere.
+                # Waiting can be interrupted by a signal; an import cannot, not everywhere.
                 read.wait()
                 push(database, name, asked)
                 serve(server, f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
@@ -254,12 +254,12 @@ def run(asked: Asked) -> None:
     finally:
         asked.stopping = True
         processes.stop(server, STOP_LIMIT)
-        # A thread that Python ends in the midst of an import leaves that module's lock to whoever needs it last.
+        # A thread that Python ends during an import keeps that module's lock, and the exit would wait for it.
         read.wait(READ_LIMIT)
 
 
 def read_push(read: threading.Event) -> None:
-    """Import what pushes the design documents; whether it can be, `push` finds out."""
+    """Import what pushes the design documents; when that fails, `push` fails too and says why."""
     try:
         with contextlib.suppress(ImportError):
             importlib.import_module("dicouch.scripts.push_views")

@@ -21,7 +21,7 @@ def main() -> int:
     Returns
     -------
     int
-        0 when stdin ends without settings: whoever started it needs it no more.
+        0 when stdin ends without settings: the process that started it has given up.
     """
     wsgiapp = importlib.import_module("gunicorn.app.wsgiapp")
     importlib.import_module("dicouch.app")

@@ -16,7 +16,7 @@ from dicouch.scripts.connection import CommandError, reason
 
 CHUNK = 1 << 18
 ATTEMPTS = 3
-# The longest answer is that to the slowest disk, not to the network.
+# Seconds to connect, and to wait for an answer: storing waits for the disk.
 TIMEOUT = (10, 600)
 
 File = tuple[Path, int]
@@ -67,7 +67,7 @@ class Outcome:
 
 
 class UnreadableFileError(Exception):
-    """A file cannot be read, or not as long as it was."""
+    """A file cannot be read, or has become shorter."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")

@@ -40,7 +40,7 @@ def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instanc
 def studies_of(couch: Couch) -> Iterator[str]:
     """Yield the UIDs of all studies of which there is any document, in order.
 
-    One request a study: the ids of its documents are jumped over.
+    One request a study: the next one starts behind the ids of its documents.
 
     Parameters
     ----------
@@ -59,5 +59,5 @@ def studies_of(couch: Couch) -> Iterator[str]:
         study, colon, _rest = rows[0]["id"].partition(":")
         if colon:
             yield study
-        # What stands behind all ids that begin with the study's UID and a colon.
+        # The first key behind all ids that begin with the study's UID and a colon.
         start = f"{study};" if colon else rows[0]["id"] + "\x00"

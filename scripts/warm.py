@@ -10,9 +10,9 @@ from dicouch.scripts.connection import CommandError
 
 # One request waits this long before it is asked again; the database goes on building in the meantime.
 PATIENCE = 5.0
-# What CouchDB says for a moment of a design document that was just written: it still ends the index of the one before.
+# What CouchDB answers for a moment after a design document was written, while it closes the index of the one before.
 CHANGING = ("updated or deleted", "ddoc_updated")
-# Seconds behind such an answer, and how many of them are borne.
+# Seconds to wait after such an answer, and how often.
 PAUSE, MOST = 0.05, 100
 
 

@@ -270,7 +270,7 @@ def run(root: str, operations: Sequence[Operation], connections: int = 1) -> Sam
 
 
 def _leave_signals() -> None:
-    """Give signals back their meaning, which the process that forked this one may have changed."""
+    """Restore the default handling of signals, which the parent process may have changed."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -374,7 +374,7 @@ def background(root: str, requests: Iterator[Request]) -> Iterator[None]:
     if isinstance(result, Refused):
         raise result
     if not result:
-        raise Refused(0, "the client in the background came to nothing")
+        raise Refused(0, "the client in the background got no answer")
 
 
 def _go_on(root: str, requests: Iterator[Request], stop: Event, begun: Event, pipe: Pipe) -> None:

@@ -107,7 +107,7 @@ def pids(server: Server, couch: int | None) -> tuple[int, ...]:
 
 
 def settled(couch: str) -> Callable[[], None]:
-    """Return what waits until CouchDB has brought its indexes up to date, so that this falls on whom it belongs to."""
+    """Return what waits until CouchDB's indexes are up to date: the time counts for the server that caused it."""
 
     def settle() -> None:
         deadline = time.monotonic() + SETTLE_LIMIT

@@ -21,7 +21,7 @@ from dicouch.scripts.push_views import push
 BOUNDARY = "dicouch-benchmark-put-0123456789abcdef"
 SMALL_MATRIX = 64
 CHECKED = "CouchDB, same design documents"
-"""The same writes to a database that checks and indexes documents as ours does: what Python adds shows beside it."""
+"""The same writes to a database that checks and indexes documents as ours does: the difference is what Python costs."""
 
 
 def measure(options: Options, report: Report, folder: Path) -> None:
