@@ -1,6 +1,7 @@
 """The style of the sources is part of the tests: the checks of `make lint`, sizes of functions and files, the hooks."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,13 @@ def test_no_function_is_too_long():
 def test_no_file_is_too_long():
     lines = {str(path.relative_to(ROOT)): path.read_text("utf-8").count("\n") for path in sources()}
     assert {path: count for path, count in lines.items() if count > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8"))]
+    assert links
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize(("body", "found"), [(59, []), (60, []), (61, ["f: 61"])])
