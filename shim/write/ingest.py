@@ -370,7 +370,7 @@ def _unreadable(problem: Part10Error) -> Outcome:
 
 
 def make_document(read: Part10, size: int, sha256: str) -> dict:
-    """Return the instance document of docs/architecture.md, without its bytes."""
+    """Return the instance document of docs/documents.md, without its bytes."""
     file = {"store": ATTACHED, "transferSyntax": read.transfer_syntax, "size": size, "sha256": sha256}
     file["bulk"] = read.bulk
     if read.frames:
