@@ -48,10 +48,8 @@ test: $(VENV)/.test node-embedded node-eslint ## set everything up and run all t
 	@exec $(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/.test node-eslint ## check the style of Python (ruff) and JavaScript (eslint)
-	@$(PY) -m ruff check .
-	@$(ESLINT)/node_modules/.bin/eslint --config $(ESLINT)/eslint.config.js --max-warnings 0 --no-error-on-unmatched-pattern \
-	  designdocs scripts tests
+lint: $(VENV)/.test node-eslint ## check style, types and imports (ARGS="mypy imports" selects)
+	@exec $(PY) -m tests.lint $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.test node-embedded ## measure beside bare CouchDB and Orthanc (ARGS="stow wado"; ARGS=--help lists parts and sizes)

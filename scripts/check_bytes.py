@@ -6,20 +6,20 @@ Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that n
 store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed.
 """
 
-import argparse
 import hashlib
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from dicouch.config import Config
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.client import CouchError
 from dicouch.errors import DicomWebError
-from dicouch.scripts import choose
-from dicouch.scripts.connection import CommandError, database_name
-from dicouch.scripts.instances import documents
+from dicouch.scripts.commands import byte_folders, couch_of_server, study_parser
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.walk_documents import documents
 from dicouch.store import ATTACHED, ATTACHMENT, FOLDER
 from dicouch.store.places import Bytes
 
@@ -59,7 +59,7 @@ def problem_of(store: Bytes, document: dict, digests: bool) -> str:
     return ""
 
 
-def orphans(roots, named, now=None):
+def orphans(roots: Iterable[str], named: set[str], now: float | None = None) -> list[Path]:
     """Return the files below some folders that no document names.
 
     Parameters
@@ -80,7 +80,7 @@ def orphans(roots, named, now=None):
     return [path for path in files if str(path.resolve()) not in named and now - path.stat().st_mtime > YOUNG]
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns
@@ -88,18 +88,17 @@ def main(arguments=None):
     int
         0 when nothing is wrong, 1 when something is, 2 when nothing could be done.
     """
-    parser = argparse.ArgumentParser(prog="check_bytes", description="Look whether all bytes are there.")
-    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
+    parser = study_parser("check_bytes", "Look whether all bytes are there.")
     parser.add_argument("--digests", action="store_true", help="read all bytes and compare their digests")
     parser.add_argument("--remove-orphans", action="store_true", help="remove files that no document names")
     options = parser.parse_args(arguments)
     if options.remove_orphans and options.study:
         parser.error("--remove-orphans needs all studies")
-    looked, wrong, named = 0, 0, set()
+    looked, wrong = 0, 0
+    named: set[str] = set()
     try:
         settings = Config.from_environment()
-        with choose.database(choose.data_dir(), running=True) as database:
-            couch = Couch(database.url, database_name())
+        with couch_of_server() as couch:
             store = Bytes.from_config(settings, couch)
             for document in tqdm(documents(couch, options.study), unit=" instances", file=sys.stderr, disable=None):
                 looked += 1
@@ -111,8 +110,7 @@ def main(arguments=None):
     except (ValueError, CommandError, CouchError, DicomWebError) as error:
         print(f"check_bytes: {error}", file=sys.stderr)
         return 2
-    roots = [root for root in (*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)) if root.startswith("/")]
-    left = [] if options.study else orphans(dict.fromkeys(roots), named)
+    left = [] if options.study else orphans(byte_folders(settings), named)
     for path in left:
         print(f"{path}: no document names it{', removed' if options.remove_orphans else ''}")
         if options.remove_orphans:

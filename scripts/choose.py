@@ -2,9 +2,12 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import couchdb
 
 from dicouch.scripts import databases
 from dicouch.scripts.connection import CommandError, connect, redact, split_credentials, with_credentials
@@ -35,16 +38,16 @@ class Database:
     url: str
     name: str
     fauxton: str
-    owned: object = None
+    owned: databases.Database | None = None
 
 
-def data_dir():
+def data_dir() -> Path:
     """Folder of private and embedded databases: ``DATA_DIR``, or ``data`` in the working folder."""
     return Path(os.environ.get("DATA_DIR") or "data").absolute()
 
 
 @contextmanager
-def database(folder, *, running=False):
+def database(folder: Path, *, running: bool = False) -> Iterator[Database]:
     """Choose a database and start it where that is needed.
 
     Parameters
@@ -83,7 +86,7 @@ def database(folder, *, running=False):
 
 
 @contextmanager
-def _started(folder, url):
+def _started(folder: Path, url: str) -> Iterator[databases.Database]:
     couchdb = None if url == "embedded" else databases.find_couchdb()
     with ExitStack() as stack:
         try:
@@ -94,14 +97,14 @@ def _started(folder, url):
         yield owned
 
 
-def _describe(server, plain):
+def _describe(server: couchdb.Server, plain: str) -> str:
     welcome = server.resource.get_json()[2]
     if "couchdb" in welcome:
         return f"CouchDB {welcome.get('version', '')} at {plain}"
     return f"PouchDB at {plain}"
 
 
-def _running(folder, wanted):
+def _running(folder: Path, wanted: bool) -> Database:
     """The database of the server that holds the folder's lock."""
     if not wanted:
         raise CommandError(f"another server works on {folder}: stop it, or choose another folder with DATA_DIR")
@@ -113,7 +116,7 @@ def _running(folder, wanted):
     return Database(url, _describe(server, redact(url)), f"{redact(url)}/_utils/")
 
 
-def _remember(folder, url):
+def _remember(folder: Path, url: str) -> None:
     path = folder / URL_FILE
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -121,8 +124,8 @@ def _remember(folder, url):
 
 
 @contextmanager
-def _lock(folder):
-    """Hold the folder for this process; yields False when another one does. The kernel frees it with the process."""
+def _lock(folder: Path) -> Iterator[bool]:
+    """Hold the folder for this process, until the process ends; yields False when another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,6 +1,7 @@
 """Reaching a database: the URL, its credentials, and errors a person can act on."""
 
 import os
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import couchdb
@@ -14,7 +15,7 @@ class CommandError(Exception):
     """A command cannot go on; its message is the one line that the person reads."""
 
 
-def split_credentials(url):
+def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     """Take user and password out of a URL.
 
     Parameters
@@ -50,12 +51,12 @@ def split_credentials(url):
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", "")), credentials
 
 
-def redact(url):
+def redact(url: str) -> str:
     """Return `url` without user and password, for printing."""
     return split_credentials(url)[0]
 
 
-def with_credentials(url, credentials):
+def with_credentials(url: str, credentials: tuple[str, str] | None) -> str:
     """Return `url` carrying `credentials`, percent-encoded so that every HTTP client reads them alike."""
     if credentials is None:
         return url
@@ -64,12 +65,12 @@ def with_credentials(url, credentials):
     return urlunsplit((parts.scheme, f"{user}:{password}@{parts.netloc}", parts.path, "", ""))
 
 
-def database_name():
+def database_name() -> str:
     """Name of the database: ``COUCHDB_DATABASE``, or ``dicom``."""
     return os.environ.get("COUCHDB_DATABASE") or DEFAULT_DATABASE
 
 
-def connect(url, timeout=60.0):
+def connect(url: str, timeout: float = 60.0) -> couchdb.Server:
     """Connect to a CouchDB, or to a server that speaks its protocol.
 
     Parameters
@@ -100,7 +101,7 @@ def connect(url, timeout=60.0):
     return couchdb.Server(with_credentials(plain, credentials), session=session)
 
 
-def _probe(address, plain, credentials):
+def _probe(address: str, plain: str, credentials: tuple[str, str] | None) -> Any:
     """Fetch a JSON resource of the server; every way in which that fails is one clear line."""
     session = requests.Session()
     # A proxy or a .netrc of this account must not change who is asked, and as whom.
@@ -127,7 +128,7 @@ def _probe(address, plain, credentials):
     return body
 
 
-def reason(answer):
+def reason(answer: requests.Response) -> str:
     """The reason that a CouchDB gives in its JSON body, else the HTTP reason."""
     try:
         body = answer.json()
@@ -136,7 +137,7 @@ def reason(answer):
     return body.get("reason") or body.get("error") or answer.reason if isinstance(body, dict) else answer.reason
 
 
-def _cause(error):
+def _cause(error: Exception) -> str:
     """The innermost cause of a connection error, without the client's internals around it."""
     text = str(error)
     for known in (

@@ -22,11 +22,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import requests
 
 from dicouch.scripts import processes
+from dicouch.scripts.connection import with_credentials
 
 EMBEDDED_HOST = Path(__file__).resolve().parent / "embedded"
 START_TIMEOUT = 60.0
@@ -52,7 +52,7 @@ view_index_dir = {folder}/data
 single_node = true
 uuid = {uuid}
 max_attachment_size = infinity
-; Larger nodes, and so trees less deep: docs/architecture.md has the figures.
+; Larger nodes, and so trees less deep: docs/decisions/0030-nodes-of-4-kb.md has the figures.
 btree_chunk_size = 4096
 {engine}
 [cluster]
@@ -163,8 +163,10 @@ def _tail(log: Path) -> str:
     return lines[-1] if lines else "no message"
 
 
-def _with_credentials(url: str, user: str, password: str) -> str:
-    return url.replace("://", f"://{quote(user, safe='')}:{quote(password, safe='')}@", 1)
+def _running(process: subprocess.Popen, url: str, name: str, settings: dict) -> Database:
+    """Describe a database that was started, with the administrator of its settings."""
+    user, password = settings["user"], settings["password"]
+    return Database(with_credentials(url, (user, password)), name, f"{url}/_utils/", user, password, process)
 
 
 @contextlib.contextmanager
@@ -191,7 +193,7 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
     """
     node = shutil.which("node")
     if not node:
-        raise DatabaseError("node is missing: install Node.js 18 or newer")
+        raise DatabaseError("node is missing: install Node.js 20 or newer")
     if not (EMBEDDED_HOST / "node_modules").is_dir():
         raise DatabaseError(f"the embedded database is not installed: run `npm ci --ignore-scripts` in {EMBEDDED_HOST}")
     with contextlib.ExitStack() as stack:
@@ -202,7 +204,6 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         else:
             folder = _make_folder(data_dir)
         settings = _settings(folder)
-        user, password = settings["user"], settings["password"]
         command = [node, str(EMBEDDED_HOST / "server.js"), "--port", str(port), "--with-parent"]
         command += ["--memory"] if memory else ["--data", str(folder)]
         log = folder / "embedded.log"
@@ -210,23 +211,16 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
             # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
-                env={**os.environ, "EMBEDDED_ADMIN": f"{user}:{password}"},
+                env={**os.environ, "EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}"},
             )  # fmt: skip
         stack.callback(_stop, process)
-        line = process.stdout.readline()
+        line = process.stdout.readline() if process.stdout else b""
         if not line:
             process.wait()
             raise DatabaseError(f"the embedded database did not start: {_tail(log)}")
         url = json.loads(line)["url"]
         version = json.loads((EMBEDDED_HOST / "node_modules" / "pouchdb-core" / "package.json").read_text())["version"]
-        yield Database(
-            _with_credentials(url, user, password),
-            f"Embedded PouchDB {version}",
-            f"{url}/_utils/",
-            user,
-            password,
-            process,
-        )
+        yield _running(process, url, f"Embedded PouchDB {version}", settings)
 
 
 def find_couchdb() -> Path | None:
@@ -242,7 +236,7 @@ def find_couchdb() -> Path | None:
 def private_couchdb(
     data_dir: str | os.PathLike, *, binary: str | os.PathLike | None = None, port: int = 0, js_engine: str = "quickjs"
 ) -> Iterator[Database]:
-    """Run an Apache CouchDB of one's own: loopback only, own data, own administrator.
+    """Run a private Apache CouchDB: loopback only, own data, own administrator.
 
     Parameters
     ----------
@@ -304,20 +298,12 @@ def private_couchdb(
             )  # fmt: skip
         stack.callback(_stop, process)
         base = f"http://127.0.0.1:{number}"
-        user, password = settings["user"], settings["password"]
-        welcome = _wait(process, base, (user, password), log)
-        yield Database(
-            _with_credentials(base, user, password),
-            f"Apache CouchDB {welcome['version']}",
-            f"{base}/_utils/",
-            user,
-            password,
-            process,
-        )
+        welcome = _wait(process, base, (settings["user"], settings["password"]), log)
+        yield _running(process, base, f"Apache CouchDB {welcome['version']}", settings)
 
 
 def _choose_port(wanted: int, last: int) -> int:
-    """Take the wanted port, else the last one, else a free one; of the latter two whichever is free."""
+    """Take the wanted port; without one, that of the last start where it is free, else any free one."""
     for candidate in [wanted] if wanted else [last, 0]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -328,7 +314,7 @@ def _choose_port(wanted: int, last: int) -> int:
 
 
 def _wait(process: subprocess.Popen, base: str, auth: tuple[str, str], log: Path) -> dict:
-    """Wait until CouchDB answers as the administrator's, and give its welcome."""
+    """Wait until CouchDB accepts the administrator, and return its welcome message."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:

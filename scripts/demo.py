@@ -9,7 +9,9 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pydicom.data
@@ -24,7 +26,7 @@ SHOWN_LINES = 24
 SHOWN_ATTRIBUTES = 14
 
 
-def fetch(url, accept, **parameters):
+def fetch(url: str, accept: str, **parameters: Any) -> requests.Response:
     """Send a GET request and show it as a curl line.
 
     Parameters
@@ -47,7 +49,7 @@ def fetch(url, accept, **parameters):
     """
     request = requests.Request("GET", url, params=parameters, headers={"Accept": accept}).prepare()
     output = "" if "json" in accept else " --output instance.dcm"
-    query = f"?{request.url.partition('?')[2]}" if parameters else ""
+    query = f"?{str(request.url).partition('?')[2]}" if parameters else ""
     print(f"\n$ curl -H 'Accept: {accept}'{output} '{redact(url)}{query}'")
     with requests.Session() as session:
         answer = session.send(request, timeout=60)
@@ -56,7 +58,7 @@ def fetch(url, accept, **parameters):
     return answer
 
 
-def shorten(datasets):
+def shorten(datasets: Iterable[dict]) -> Iterator[str]:
     """Render DICOM JSON for reading: one line an attribute, with its keyword, and only the first that have a value."""
     for number, dataset in enumerate(datasets):
         yield "{" if number == 0 else "}, {"
@@ -70,15 +72,15 @@ def shorten(datasets):
     yield "}"
 
 
-def show(lines):
+def show(lines: Iterable[str]) -> None:
     """Print the first lines of an answer."""
-    lines = list(lines)
-    print("\n".join(lines[:SHOWN_LINES]))
-    if len(lines) > SHOWN_LINES:
-        print(f"… {len(lines) - SHOWN_LINES} more lines")
+    text = list(lines)
+    print("\n".join(text[:SHOWN_LINES]))
+    if len(text) > SHOWN_LINES:
+        print(f"… {len(text) - SHOWN_LINES} more lines")
 
 
-def demo(url):
+def demo(url: str) -> None:
     """Load the files and show the requests.
 
     Raises
@@ -108,7 +110,7 @@ def demo(url):
         raise CommandError(f"{EXAMPLE.name} came back changed")
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns
@@ -118,7 +120,7 @@ def main(arguments=None):
     """
     parser = argparse.ArgumentParser(prog="demo", description="Load example files and show three requests.")
     parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
-    # What is odd in a file is for the server to say.
+    # The server says what is wrong with a file.
     warnings.filterwarnings("ignore", module="pydicom")
     try:
         demo(parser.parse_args(arguments).url)

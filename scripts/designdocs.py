@@ -7,6 +7,7 @@ what must not reach the database (dot files, editors' backups).
 
 import hashlib
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,7 +23,7 @@ VIEW_TABLES = "views/lib/tables/"
 INDEX_FIELDS = ("views", "options", "language")
 
 
-def is_source(path, folder):
+def is_source(path: str | os.PathLike, folder: str | os.PathLike) -> bool:
     """Tell whether a path inside `folder` belongs to the design document.
 
     Dot files, editors' backups and what Python keeps do not, nor do folders without any file: version control
@@ -35,7 +36,7 @@ def is_source(path, folder):
     return not path.is_dir() or any(is_source(child, folder) for child in path.rglob("*") if child.is_file())
 
 
-def folders(root=FOLDER):
+def folders(root: str | os.PathLike = FOLDER) -> list[Path]:
     """List the folders below `root`, each a design document, sorted by name.
 
     Raises
@@ -50,7 +51,7 @@ def folders(root=FOLDER):
     return found
 
 
-def load(folder):
+def load(folder: str | os.PathLike) -> dict:
     """Load one design document.
 
     Parameters
@@ -90,7 +91,7 @@ def load(folder):
     return document
 
 
-def _make_modules_of_tables(document):
+def _make_modules_of_tables(document: dict) -> None:
     """Turn each table (`tables/*.json`) into a module; those that views require stand below `views/lib` too."""
     tables = document.get("tables")
     if not tables:
@@ -104,12 +105,12 @@ def _make_modules_of_tables(document):
         views.setdefault("lib", {})["tables"] = seen
 
 
-def load_all(root=FOLDER):
+def load_all(root: str | os.PathLike = FOLDER) -> list[dict]:
     """Load every design document below `root`, in the order of their names."""
     return [load(folder) for folder in folders(root)]
 
 
-def extended(path, root=FOLDER):
+def extended(path: str | None, root: str | os.PathLike = FOLDER) -> dict | None:
     """Make the design document that indexes a site's own attributes; `dicouch.rewrite.extended` reads the list.
 
     Parameters
@@ -147,12 +148,12 @@ def extended(path, root=FOLDER):
     return document
 
 
-def index_part(document):
+def index_part(document: dict) -> dict:
     """The fields of a design document that decide its view indexes."""
     return {name: document[name] for name in INDEX_FIELDS if name in document}
 
 
-def _broken_json(folder):
+def _broken_json(folder: Path) -> Path:
     """Name the first file below `folder` that is not JSON; the loader's error does not."""
     for path in sorted(folder.rglob("*.json")):
         try:

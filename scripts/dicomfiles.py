@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,17 +27,17 @@ class Found:
         Files that could not be opened, and why.
     """
 
-    files: list = field(default_factory=list)
+    files: list[tuple[Path, int]] = field(default_factory=list)
     skipped: int = 0
-    unreadable: list = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Bytes of all DICOM files."""
         return sum(size for _, size in self.files)
 
 
-def find(folder, seen=None):
+def find(folder: str | os.PathLike, seen: Callable[[], object] | None = None) -> Found:
     """Look through a folder of any depth.
 
     Parameters
@@ -61,17 +62,17 @@ def find(folder, seen=None):
             else:
                 found.skipped += 1
         except OSError as error:
-            found.unreadable.append((path, error.strerror))
+            found.unreadable.append((path, error.strerror or str(error)))
     return found
 
 
-def _walk(folder, found):
+def _walk(folder: Path, found: Found) -> Iterator[Path]:
     if not folder.is_dir():
         yield folder
         return
 
-    def refused(error):
-        found.unreadable.append((Path(error.filename), error.strerror))
+    def refused(error: OSError) -> None:
+        found.unreadable.append((Path(error.filename), error.strerror or str(error)))
 
     for parent, folders, names in os.walk(folder, onerror=refused):
         folders.sort()
@@ -79,11 +80,11 @@ def _walk(folder, found):
             yield Path(parent, name)
 
 
-def is_instance(path):
+def is_instance(path: Path) -> bool:
     """Tell whether a file looks like a DICOM instance.
 
     Part 10 files say so themselves (``DICM`` after 128 bytes, PS3.10 7.1). Older files start with the first data
-    element instead; that element's group, and its value representation or length, give them away.
+    element instead, and are recognised by its group and its value representation or length.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def is_instance(path):
     return _starts_with_element(head, path)
 
 
-def _starts_with_element(head, path):
+def _starts_with_element(head: bytes, path: Path) -> bool:
     if len(head) < 8:
         return False
     for order in "<>":

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from dicouch.app import create_app
@@ -16,7 +17,7 @@ from dicouch.scripts.connection import CommandError, connect, database_name
 LONGEST = 400
 
 
-def explain(search, url, database=None):
+def explain(search: str, url: str, database: str | None = None) -> dict:
     """Run a search and return what it took.
 
     Parameters
@@ -50,7 +51,7 @@ def explain(search, url, database=None):
     return {**body, "timing": answer.headers["Server-Timing"], "warnings": answer.headers.getlist("Warning")}
 
 
-def lines(told):
+def lines(told: dict) -> Iterator[str]:
     """Yield the explanation as lines of text."""
     for name, key in told["keys"].items():
         yield f"key      {name}: {json.dumps(key, ensure_ascii=False)}"
@@ -68,7 +69,7 @@ def lines(told):
     yield from (f"warning  {warning}" for warning in told["warnings"])
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns

@@ -10,8 +10,10 @@ carries its place:
 - `require('...')` names a module that the function can see where it runs.
 """
 
+import os
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,11 +72,11 @@ class Finding:
     column: int
     message: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
 
 
-def check(folder):
+def check(folder: str | os.PathLike) -> list[Finding]:
     """Check every JavaScript file of a design document.
 
     Parameters
@@ -107,7 +109,7 @@ def check(folder):
     return sorted(set(findings))
 
 
-def is_function(field):
+def is_function(field: str) -> bool:
     """Tell whether a field (`views/x/map`) holds one function expression; otherwise it is a CommonJS module."""
     parts = field.split("/")
     if parts[0] == "views":
@@ -115,7 +117,7 @@ def is_function(field):
     return len(parts) == 2 and parts[0] in FUNCTION_FOLDERS or field in FUNCTION_FILES
 
 
-def _check_source(field, path, source, modules):
+def _check_source(field: str, path: Path, source: str, modules: set[str]) -> list[Finding]:
     function = is_function(field)
     prefix, suffix = ("(", "\n)") if function else ("(function (module, exports, require) {", "\n})")
     broken = syntax_error(source, prefix, suffix)
@@ -130,7 +132,7 @@ def _check_source(field, path, source, modules):
     findings = []
     lines = source.encode().split(b"\n")
 
-    def found(node, message):
+    def found(node: tree_sitter.Node, message: str) -> None:
         row, column = node.start_point
         before = lines[row][: column - (len(prefix) if row == 0 else 0)]
         findings.append(Finding(path, row + 1, len(before.decode(errors="ignore")) + 1, message))
@@ -141,14 +143,13 @@ def _check_source(field, path, source, modules):
         newer = _newer_than_es5(node)
         if newer:
             found(node, f"uses {newer}: newer than ES5, which is what the engines of all databases share")
-        if node.type == "call_expression" and node.child_by_field_name("function").text == b"require":
-            message = _require_error(field, node, modules)
-            if message:
-                found(node, message)
+        required = node.type == "call_expression" and _text(node.child_by_field_name("function")) == "require"
+        if required and (unknown := _require_error(field, node, modules)):
+            found(node, unknown)
     return findings
 
 
-def syntax_error(source, prefix, suffix):
+def syntax_error(source: str, prefix: str, suffix: str) -> tuple[int, int, str] | None:
     """Compile `source` between `prefix` and `suffix` without running it.
 
     Parameters
@@ -180,7 +181,7 @@ def syntax_error(source, prefix, suffix):
     return None
 
 
-def _only_function(root):
+def _only_function(root: tree_sitter.Node) -> tree_sitter.Node | None:
     """The function expression that a program in parentheses consists of, or None when it is anything else."""
     node = root
     for kind in ("expression_statement", "parenthesized_expression", "function_expression"):
@@ -191,37 +192,44 @@ def _only_function(root):
     return node
 
 
-def _walk(node):
+def _walk(node: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
     yield node
     for child in node.children:
         yield from _walk(child)
 
 
-def _newer_than_es5(node):
+def _text(node: tree_sitter.Node | None) -> str:
+    """Return what a node says in the source."""
+    return (node.text or b"").decode() if node else ""
+
+
+def _newer_than_es5(node: tree_sitter.Node) -> str | None:
     """Name the newer syntax that this node is, or return None."""
     if node.type in NOT_ES5:
         return NOT_ES5[node.type]
     if node.type == "method_definition" and node.children[0].type not in ("get", "set"):
         return "a method in an object"
-    if node.type == "number" and not node.text.startswith((b"0x", b"0X")) and NEW_NUMBER.search(node.text.decode()):
-        return f"the number {node.text.decode()}"
+    text = _text(node)
+    if node.type == "number" and not text.startswith(("0x", "0X")) and NEW_NUMBER.search(text):
+        return f"the number {text}"
     if node.type == "catch_clause" and node.child_by_field_name("parameter") is None:
         return "`catch` without a parameter"
-    if node.type == "regex_flags" and not set(node.text) <= set(b"gim"):
-        return f"the flag of a regular expression in `{node.text.decode()}`"
+    if node.type == "regex_flags" and not set(text) <= set("gim"):
+        return f"the flag of a regular expression in `{text}`"
     return None
 
 
-def _require_error(field, call, modules):
+def _require_error(field: str, call: tree_sitter.Node, modules: set[str]) -> str | None:
     """Say why a `require` call cannot work where `field` runs, or return None.
 
     CouchDB's rules (share/server/util.js): a map sees `views.lib` only, a reduce nothing, everything else the whole
     design document; relative names work between modules, not from a function.
     """
-    arguments = [node for node in call.child_by_field_name("arguments").named_children if node.type != "comment"]
+    inside = call.child_by_field_name("arguments")
+    arguments = [node for node in inside.named_children if node.type != "comment"] if inside else []
     if len(arguments) != 1 or arguments[0].type != "string":
         return "require() takes one literal string here"
-    name = arguments[0].text.decode()[1:-1]
+    name = _text(arguments[0])[1:-1]
     if field.endswith("/reduce") and is_function(field):
         return "a reduce function cannot require a module"
     if name.startswith("."):

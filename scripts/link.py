@@ -6,12 +6,15 @@ server can make it read a path. The folders that may be linked are those that th
 
 import hashlib
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts import stow
+from dicouch.scripts.commands import byte_folders
 from dicouch.scripts.connection import CommandError
 from dicouch.store.link import LinkStore
 from dicouch.store.places import Bytes
@@ -38,13 +41,14 @@ class Linker:
         When LINK_ROOTS names no folder.
     """
 
-    def __init__(self, couch: Couch, settings: Config, pool: Executor, sent):
+    def __init__(self, couch: Couch, settings: Config, pool: Executor, sent: Callable[[int], object]) -> None:
         if not settings.link_roots:
             raise CommandError("LINK_ROOTS names no folder: set it to those that may be linked, for the server too")
         self._couch = couch
         self._overwrite = settings.duplicates == "overwrite"
         self._links = LinkStore(settings.link_roots)
-        self._store = Bytes(couch, "attachment", _roots(settings), self._links)
+        # A file in one of the site's own folders is removed when a linked one replaces it.
+        self._store = Bytes(couch, "attachment", byte_folders(settings), self._links)
         # What is new is linked instead of copied.
         self._store.folder = self._links
         self._merged = Merged()
@@ -52,7 +56,7 @@ class Linker:
         self._sent = sent
         self._lock = threading.Lock()
 
-    def store(self, batch):
+    def store(self, batch: Sequence[tuple[Path, int]]) -> list[stow.Outcome]:
         """Link some files.
 
         Parameters
@@ -74,14 +78,14 @@ class Linker:
             return [stow.Outcome(path, stow.REFUSED, why) for path, _outcome in outcomes]
         return [_told(path, outcome) for path, outcome in outcomes]
 
-    def _one(self, ingest, path, number):
+    def _one(self, ingest: Ingest, path: Path, number: int) -> tuple[Path, Outcome | str]:
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
                 outcome = ingest.store(ingest.read(file, size, digest, number))
         except OSError as problem:
-            return path, problem.strerror
+            return path, problem.strerror or str(problem)
         except DicomWebError as problem:
             return path, problem.reason
         with self._lock:
@@ -89,13 +93,7 @@ class Linker:
         return path, outcome
 
 
-def _roots(settings):
-    """The folders from which a file that is replaced by a linked one is removed."""
-    own = settings.bytes.removeprefix("folder:")
-    return [*settings.bytes_roots, *([own] if own.startswith("/") else [])]
-
-
-def _told(path, outcome):
+def _told(path: Path, outcome: Outcome | str) -> stow.Outcome:
     if isinstance(outcome, str):
         return stow.Outcome(path, stow.REFUSED, outcome)
     if outcome.failure:

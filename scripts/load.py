@@ -14,18 +14,20 @@ import threading
 import time
 import warnings
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import requests
 from tqdm import tqdm
 
 from dicouch.config import Config
-from dicouch.couch.client import Couch
 from dicouch.scripts import choose, dicomfiles, stow
-from dicouch.scripts.connection import CommandError, database_name, reason, redact
+from dicouch.scripts.commands import couch_of_server
+from dicouch.scripts.connection import CommandError, reason, redact
 from dicouch.scripts.journal import Journal
 from dicouch.scripts.link import Linker
 
@@ -34,6 +36,16 @@ BATCH_FILES = 100
 BATCH_BYTES = 64 << 20
 DEFAULT_WORKERS = 4
 SHOWN = 20
+
+
+class Storing(Protocol):
+    """What stores batches of files: a client of the server, or what links files where they are."""
+
+    def store(self, batch: Sequence[stow.File], /) -> list[stow.Outcome]: ...
+
+
+Maker = Callable[[Callable[[int], object]], Storing]
+"""Makes one; takes what is called with the number of bytes of each piece that was sent."""
 
 
 @dataclass
@@ -54,22 +66,22 @@ class Summary:
     """
 
     folder: Path
-    outcomes: list = field(default_factory=list)
+    outcomes: list[stow.Outcome] = field(default_factory=list)
     skipped: int = 0
     before: int = 0
     size: int = 0
     seconds: float = 0.0
 
-    def count(self, result):
+    def count(self, result: str) -> int:
         """Number of files with this result."""
         return sum(outcome.result == result for outcome in self.outcomes)
 
     @property
-    def refused(self):
+    def refused(self) -> list[stow.Outcome]:
         """Outcomes of the files that are not stored."""
         return [outcome for outcome in self.outcomes if outcome.result == stow.REFUSED]
 
-    def lines(self, shown=SHOWN):
+    def lines(self, shown: int = SHOWN) -> Iterator[str]:
         """The summary as lines of text, with at most `shown` refused files."""
         remarks = Counter(o.reason for o in self.outcomes if o.result == stow.STORED and o.reason)
         yield f"{'stored':<14}{self.count(stow.STORED):>8}"
@@ -89,7 +101,9 @@ class Summary:
         yield f"{self.size / 1e6:.1f} MB in {self.seconds:.1f} s, {rate:.1f} MB/s"
 
 
-def batches(files, most_files=BATCH_FILES, most_bytes=BATCH_BYTES):
+def batches(
+    files: Iterable[stow.File], most_files: int = BATCH_FILES, most_bytes: int = BATCH_BYTES
+) -> Iterator[list[stow.File]]:
     """Group files into requests.
 
     Parameters
@@ -103,7 +117,8 @@ def batches(files, most_files=BATCH_FILES, most_bytes=BATCH_BYTES):
     ------
     list of tuple of (pathlib.Path, int)
     """
-    batch, size = [], 0
+    batch: list[stow.File] = []
+    size = 0
     for path, length in files:
         if batch and (len(batch) >= most_files or size + length > most_bytes):
             yield batch
@@ -114,7 +129,7 @@ def batches(files, most_files=BATCH_FILES, most_bytes=BATCH_BYTES):
         yield batch
 
 
-def check_server(url):
+def check_server(url: str) -> None:
     """Make sure that a DICOMweb server answers.
 
     Raises
@@ -134,7 +149,14 @@ def check_server(url):
         raise CommandError(f"{redact(url)}/studies answers {answer.status_code}: {reason(answer)}")
 
 
-def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False, link=None):
+def upload(
+    folder: str | os.PathLike,
+    url: str = DEFAULT_URL,
+    *,
+    workers: int = DEFAULT_WORKERS,
+    quiet: bool = False,
+    link: Maker | None = None,
+) -> Summary:
     """Upload all DICOM files of a folder, or link them.
 
     Parameters
@@ -148,7 +170,7 @@ def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False, lin
     quiet : bool
         Show no progress bar. Without a terminal there is none in any case.
     link : callable, optional
-        Takes what is told of each piece sent, and returns what stores batches instead of a client of `url`.
+        Makes what stores the batches, in place of a client of `url`.
 
     Returns
     -------
@@ -186,16 +208,18 @@ def upload(folder, url=DEFAULT_URL, *, workers=DEFAULT_WORKERS, quiet=False, lin
     return summary
 
 
-def _send(files, make, workers, sent, journal):
+def _send(
+    files: Iterable[stow.File], make: Maker, workers: int, sent: Callable[[int], object], journal: Journal
+) -> Generator[list[stow.Outcome], None, None]:
     """Yield the outcomes of each batch; `workers` are under way, and no more batches than that in memory."""
     local = threading.local()
     lock = threading.Lock()
 
-    def count(number):
+    def count(number: int) -> None:
         with lock:
             sent(number)
 
-    def store(batch):
+    def store(batch: Sequence[stow.File]) -> list[stow.Outcome]:
         if not hasattr(local, "client"):
             local.client = make(count)
         outcomes = local.client.store(batch)
@@ -203,7 +227,7 @@ def _send(files, make, workers, sent, journal):
             journal.add(outcome.path for outcome in outcomes if outcome.result != stow.REFUSED)
         return outcomes
 
-    running = set()
+    running: set[Future[list[stow.Outcome]]] = set()
     with ThreadPoolExecutor(workers) as pool:
         for batch in batches(files):
             if len(running) >= workers:
@@ -215,16 +239,14 @@ def _send(files, make, workers, sent, journal):
             yield future.result()
 
 
-def link(folder, workers):
+def link(folder: Path, workers: int) -> Summary:
     """Link all DICOM files of a folder, in the database that the server uses; see `dicouch.scripts.link`."""
     settings = Config.from_environment()
-    with choose.database(choose.data_dir(), running=True) as database:
-        couch = Couch(database.url, database_name())
-        with ThreadPoolExecutor(workers) as pool:
-            return upload(folder, database.url, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
+    with couch_of_server() as couch, ThreadPoolExecutor(workers) as pool:
+        return upload(folder, couch.root, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
 
 
-def write_report(path, outcomes):
+def write_report(path: Path, outcomes: Iterable[stow.Outcome]) -> None:
     """Write the refused files with their reasons as CSV."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -232,14 +254,14 @@ def write_report(path, outcomes):
         writer.writerows([str(outcome.path), outcome.reason] for outcome in outcomes)
 
 
-def _workers(text):
+def _workers(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 64:
         raise ValueError(text)
     return number
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns
@@ -254,7 +276,7 @@ def main(arguments=None):
     parser.add_argument("--report", type=Path, help="write the refused files and the reasons to this CSV file")
     parser.add_argument("--link", action="store_true", help="leave the files where they are (below LINK_ROOTS)")
     options = parser.parse_args(arguments)
-    # What is odd in a file is for the server to say.
+    # The server says what is wrong with a file.
     warnings.filterwarnings("ignore", module="pydicom")
     try:
         if options.link:

@@ -8,13 +8,14 @@ the old bytes are removed. Stopped at any moment, it goes on from there when it 
 copied and not yet named in a document is a file that `python -m dicouch.scripts.check_bytes` lists.
 """
 
-import argparse
 import hashlib
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 import orjson
 from tqdm import tqdm
@@ -23,9 +24,9 @@ from dicouch.config import Config
 from dicouch.couch.client import Couch, CouchError, segment
 from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.errors import DicomWebError
-from dicouch.scripts import choose
-from dicouch.scripts.connection import CommandError, database_name
-from dicouch.scripts.instances import documents
+from dicouch.scripts.commands import byte_folders, couch_of_server, print_failed, study_parser
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.walk_documents import documents
 from dicouch.store import ATTACHED, ATTACHMENT, FOLDER
 from dicouch.store.places import Bytes
 
@@ -61,7 +62,7 @@ class Mover:
         Its place for new instances is where the bytes go; it also reads those that there are.
     """
 
-    def __init__(self, couch: Couch, target: Bytes):
+    def __init__(self, couch: Couch, target: Bytes) -> None:
         self.couch = couch
         self.bytes = target
 
@@ -84,17 +85,19 @@ class Mover:
         CouchError, DicomWebError, OSError
             When it cannot be; its bytes are then where they were.
         """
+        current: dict | None = document
         for _attempt in range(ATTEMPTS):
-            if document is None or document.get("type") != "instance" or self.in_place(document["file"]):
+            if current is None or current.get("type") != "instance" or self.in_place(current["file"]):
                 return False
-            if self._switch(document):
+            if self._switch(current):
                 return True
-            document = self.couch.get(document["_id"])  # someone wrote it meanwhile
+            current = self.couch.get(document["_id"])  # someone wrote it meanwhile
         raise CouchError(409, "conflict", "others write this document all the time")
 
     def _switch(self, document: dict) -> bool:
         file = document["file"]
-        with SpooledTemporaryFile(SPOOL) as copy:
+        with SpooledTemporaryFile(SPOOL) as spooled:
+            copy = cast(BinaryIO, spooled)
             digest = hashlib.sha256()
             for piece in self.bytes.open(document["_id"], file):
                 digest.update(piece)
@@ -108,29 +111,30 @@ class Mover:
             try:
                 self._write({**document, "file": {**file, "store": store}}, copy)
             except CouchError as problem:
-                # Any other problem may have come behind the write: the copy then stays, at worst for nothing.
+                # After any other error the document may be written: the copy stays, used or not.
                 if problem.status == 409 and store != ATTACHED:
-                    self.bytes.folder.discard({"store": store})
+                    self.bytes.discard({"store": store})
                 if problem.status == 409:
                     return False
                 raise
         self.bytes.discard(file)
         return True
 
-    def _write(self, document: dict, copy) -> None:
+    def _write(self, document: dict, copy: BinaryIO) -> None:
         size = document["file"]["size"]
         kept = {name: stub for name, stub in document.pop("_attachments", {}).items() if name != ATTACHMENT}
         if document["file"]["store"] == ATTACHED:
             described = {"follows": True, "content_type": "application/dicom", "length": size}
             text = orjson.dumps({**document, "_attachments": {**kept, ATTACHMENT: described}})
-            headers, body = couch_multipart(text, [(copy, size)])
+            headers, pieces = couch_multipart(text, [(copy, size)])
+            self.couch.request("PUT", segment(document["_id"]), body=pieces, headers=headers).read()
         else:
-            headers = {"Content-Type": "application/json"}
             body = orjson.dumps({**document, "_attachments": kept} if kept else document)
-        self.couch.request("PUT", segment(document["_id"]), body=body, headers=headers).read()
+            headers = {"Content-Type": "application/json"}
+            self.couch.request("PUT", segment(document["_id"]), body=body, headers=headers).read()
 
 
-def move_all(couch, target, studies=(), *, quiet=False):
+def move_all(couch: Couch, target: Bytes, studies: Sequence[str] = (), *, quiet: bool = False) -> Summary:
     """Move the bytes of all instances, or of those of some studies.
 
     Parameters
@@ -161,7 +165,7 @@ def move_all(couch, target, studies=(), *, quiet=False):
     return summary
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns
@@ -169,35 +173,27 @@ def main(arguments=None):
     int
         0 when all bytes are in their place, 1 when some are not, 2 when nothing could be done, 130 when stopped.
     """
-    parser = argparse.ArgumentParser(prog="move_bytes", description="Move Part 10 bytes to another place.")
+    parser = study_parser("move_bytes", "Move Part 10 bytes to another place.")
     parser.add_argument("--to", required=True, help="attachment, or folder:/path; what BYTES says from now on")
-    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", module="pydicom")
     try:
         settings = Config.from_environment()
         Config.from_environment({"BYTES": options.to})
-        with choose.database(choose.data_dir(), running=True) as database:
-            couch = Couch(database.url, database_name())
-            roots = [*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)]
-            roots = [root for root in roots if root.startswith("/")]
-            target = Bytes.from_config(replace(settings, bytes=options.to, bytes_roots=tuple(roots)), couch)
+        with couch_of_server() as couch:
+            settings = replace(settings, bytes=options.to, bytes_roots=tuple(byte_folders(settings)))
+            target = Bytes.from_config(settings, couch)
             summary = move_all(couch, target, options.study)
-    except (ValueError, CommandError) as error:
-        print(f"move_bytes: {error}", file=sys.stderr)
-        return 2
-    except (CouchError, DicomWebError) as error:
+    except (ValueError, CommandError, CouchError, DicomWebError) as error:
         print(f"move_bytes: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         with suppress(BrokenPipeError):
             print("move_bytes: stopped; running it again moves the rest", file=sys.stderr)
         return 130
-    print(f"moved         {summary.moved:>8}   ({summary.size / 1e6:.1f} MB)")
-    print(f"already there {summary.there:>8}")
-    print(f"failed        {len(summary.failed):>8}")
-    for document_id, why in summary.failed[:20]:
-        print(f"  {document_id}: {why}")
+    print(f"moved           {summary.moved:>8}   ({summary.size / 1e6:.1f} MB)")
+    print(f"already there   {summary.there:>8}")
+    print_failed(summary.failed)
     return 1 if summary.failed else 0
 
 

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
 
-def start(command, **options):
+def start(command: Sequence[str], **options: Any) -> subprocess.Popen:
     """Start a process in a group of its own.
 
     The terminal's Ctrl-C then reaches only the command itself, which stops its children in the right order. On Linux
@@ -34,8 +36,8 @@ def start(command, **options):
     return subprocess.Popen(command, start_new_session=True, **options)
 
 
-def stop(process, patience=10.0):
-    """Stop a process and its group: politely, and after `patience` seconds without a choice.
+def stop(process: subprocess.Popen, patience: float = 10.0) -> None:
+    """Stop a process and its group: with SIGTERM, and after `patience` seconds with SIGKILL.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def stop(process, patience=10.0):
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-    # Whatever is left of the group; when nothing is, the group does not exist any more.
+    # What is left of the group, if anything is.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

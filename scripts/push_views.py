@@ -13,8 +13,10 @@ import difflib
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import couchdb
 
@@ -47,16 +49,16 @@ class Change:
     after: object = field(repr=False)
 
     @property
-    def kind(self):
+    def kind(self) -> str:
         """`added`, `removed` or `changed`."""
         if self.before is None:
             return "added"
         return "removed" if self.after is None else "changed"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.document}: {self.kind} {self.path}"
 
-    def diff(self):
+    def diff(self) -> str:
         """The change as a unified diff."""
         name = f"{self.document}/{self.path.replace('.', '/')}"
         lines = difflib.unified_diff(
@@ -69,7 +71,7 @@ class Change:
         return "\n".join(lines)
 
 
-def differences(document, stored):
+def differences(document: dict, stored: dict | None) -> list[Change]:
     """Compare a design document with the stored one, field by field.
 
     Parameters
@@ -93,7 +95,16 @@ def differences(document, stored):
     ]
 
 
-def push(url, database=None, *, folder=designdocs.FOLDER, extended=None, dry_run=False, wait=DEFAULT_WAIT, report=None):
+def push(
+    url: str,
+    database: str | None = None,
+    *,
+    folder: str | os.PathLike = designdocs.FOLDER,
+    extended: str | None = None,
+    dry_run: bool = False,
+    wait: float = DEFAULT_WAIT,
+    report: Callable[[str], object] | None = None,
+) -> list[Change]:
     """Bring the design documents of a database up to date.
 
     Parameters
@@ -159,7 +170,9 @@ def push(url, database=None, *, folder=designdocs.FOLDER, extended=None, dry_run
         raise CommandError(f"{redact(url)}/{database}: the connection broke: {error}") from error
 
 
-def _open(server, name, *, create, report):
+def _open(
+    server: couchdb.Server, name: str, *, create: bool, report: Callable[[str], object]
+) -> couchdb.Database | None:
     try:
         # Not `name in server`: a HEAD request has no reason when it is refused.
         server.resource.get_json(name)
@@ -177,7 +190,9 @@ def _open(server, name, *, create, report):
     return database
 
 
-def _write(store, document, stored, *, wait, report):
+def _write(
+    store: couchdb.Database, document: dict, stored: dict | None, *, wait: float, report: Callable[[str], object]
+) -> None:
     """Store one changed design document; where its indexes must be built first, build them under a scratch name."""
     document = dict(document)
     if stored is not None:
@@ -197,7 +212,7 @@ def _write(store, document, stored, *, wait, report):
         store.save(document)
 
 
-def _put_scratch(store, document):
+def _put_scratch(store: couchdb.Database, document: dict) -> dict:
     """Store the views alone under the scratch name: a second validation function would take part in every write."""
     scratch = {"_id": document["_id"] + SCRATCH, **designdocs.index_part(document)}
     scratch["purpose"] = f"builds the indexes of the next {document['_id']}; may be deleted"
@@ -209,7 +224,7 @@ def _put_scratch(store, document):
     return store[scratch["_id"]]
 
 
-def _remove_scratch(store, document):
+def _remove_scratch(store: couchdb.Database, document: dict) -> None:
     """Remove the scratch document, of this push or of one that was given up, and the indexes that nothing uses now."""
     scratch = store.get(document["_id"] + SCRATCH)
     if scratch is not None:
@@ -217,14 +232,14 @@ def _remove_scratch(store, document):
         store.cleanup()
 
 
-def _holds_documents(store):
+def _holds_documents(store: couchdb.Database) -> bool:
     """Tell whether there is anything to index: a document that is no design document."""
     total = store.info()["doc_count"]
     designs = len(store.view("_all_docs", startkey="_design/", endkey="_design0").rows)
     return total > designs
 
 
-def _leaves(tree, prefix=""):
+def _leaves(tree: dict, prefix: str = "") -> dict[str, Any]:
     """Flatten nested objects into a mapping of path to leaf."""
     leaves = {}
     for key, value in tree.items():
@@ -236,13 +251,13 @@ def _leaves(tree, prefix=""):
     return leaves
 
 
-def _text(value):
+def _text(value: object) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
 
 
-def _said(error):
+def _said(error: Exception) -> str:
     """What a CouchDB error says: python-couchdb raises with (error, reason), or (status, (error, reason))."""
     value = error.args[0] if error.args else ""
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], tuple):
@@ -252,7 +267,7 @@ def _said(error):
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns
@@ -291,7 +306,7 @@ def main(arguments=None):
 
 
 @contextmanager
-def _server(url):
+def _server(url: str | None) -> Iterator[str]:
     """The server to push to: the one that is named, else the one that `make run` uses, started where it is not."""
     if url:
         yield url

@@ -2,24 +2,25 @@
 
     python -m dicouch.scripts.rebuild_headers [--study UID ...]
 
-What people fixed is kept as long as the header is there. Studies without any header, of which no search knows, get
-theirs.
+What people fixed is kept as long as the header is there. Studies without a header, which no search finds, get one.
 """
 
-import argparse
 import sys
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
 from dicouch.couch.client import Couch, CouchError
 from dicouch.errors import DicomWebError
-from dicouch.scripts import choose
-from dicouch.scripts.connection import CommandError, database_name
-from dicouch.scripts.instances import studies_of
+from dicouch.scripts.commands import couch_of_server, print_failed, study_parser
+from dicouch.scripts.connection import CommandError
+from dicouch.scripts.walk_documents import studies_of
 from dicouch.write.headers import Headers, Merged
 
 
-def rebuild_all(couch, studies=(), *, quiet=False):
+def rebuild_all(
+    couch: Couch, studies: Sequence[str] = (), *, quiet: bool = False
+) -> tuple[int, int, list[tuple[str, str]]]:
     """Rebuild the headers of studies.
 
     Parameters
@@ -48,7 +49,7 @@ def rebuild_all(couch, studies=(), *, quiet=False):
     return looked, written, failed
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns
@@ -56,12 +57,10 @@ def main(arguments=None):
     int
         0 when all headers agree with their instances, 1 when some could not be rebuilt, 2 when nothing could be done.
     """
-    parser = argparse.ArgumentParser(prog="rebuild_headers", description="Make study and series headers anew.")
-    parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
-    options = parser.parse_args(arguments)
+    options = study_parser("rebuild_headers", "Make study and series headers anew.").parse_args(arguments)
     try:
-        with choose.database(choose.data_dir(), running=True) as database:
-            looked, written, failed = rebuild_all(Couch(database.url, database_name()), options.study)
+        with couch_of_server() as couch:
+            looked, written, failed = rebuild_all(couch, options.study)
     except (CommandError, CouchError, DicomWebError) as error:
         print(f"rebuild_headers: {error}", file=sys.stderr)
         return 2
@@ -70,9 +69,7 @@ def main(arguments=None):
         return 130
     print(f"studies         {looked:>8}")
     print(f"headers changed {written:>8}")
-    print(f"failed          {len(failed):>8}")
-    for study, why in failed[:20]:
-        print(f"  {study}: {why}")
+    print_failed(failed)
     return 1 if failed else 0
 
 

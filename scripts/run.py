@@ -6,6 +6,8 @@ Environment: COUCHDB_URL, COUCHDB_DATABASE, SHIM_BIND, DATA_DIR, BYTES, PREFIX (
 shim/server/gunicorn_conf.py for the rest).
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import json
@@ -16,11 +18,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from types import FrameType
 
 import requests
 
 from dicouch.config import Config
-from dicouch.scripts import choose, processes
+from dicouch.scripts import choose, databases, processes
 from dicouch.scripts.connection import CommandError, database_name
 
 DEFAULT_BIND = "127.0.0.1:5985"
@@ -29,11 +33,11 @@ START_LIMIT = 60.0
 STOP_LIMIT = 25.0
 # Seconds for reading the modules of a command, at the very most.
 READ_LIMIT = 30.0
-# Seconds after which a signal that had no effect is listened to again.
+# Seconds after which another signal counts, where the first had no effect.
 IMPATIENCE = 2.0
 
 
-def parse_bind(text):
+def parse_bind(text: str) -> tuple[str, int]:
     """Split an address to listen on.
 
     Parameters
@@ -56,7 +60,7 @@ def parse_bind(text):
     return host.strip("[]") or "0.0.0.0", int(port)
 
 
-def check_free(host, port):
+def check_free(host: str, port: int) -> None:
     """Make sure that nothing listens on an address yet.
 
     Raises
@@ -75,14 +79,14 @@ def check_free(host, port):
         raise CommandError(f"cannot listen on {host}:{port}: {error.strerror} (SHIM_BIND=host:port chooses)") from error
 
 
-def local_url(host, port):
+def local_url(host: str, port: int) -> str:
     """URL under which a client on this machine reaches what listens on `host`."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def prepare():
-    """Start gunicorn's process before the database answers: it reads its modules and waits to be told the rest.
+def prepare() -> subprocess.Popen:
+    """Start gunicorn's process before the database answers: it imports its modules and waits for settings on stdin.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def prepare():
     return processes.start(command, stdin=subprocess.PIPE, text=True)
 
 
-def serve(process, bind, url, database, **settings):
+def serve(process: subprocess.Popen, bind: str, url: str, database: str, **settings: str) -> None:
     """Let gunicorn serve the shim.
 
     Parameters
@@ -111,11 +115,14 @@ def serve(process, bind, url, database, **settings):
     """
     told = {"SHIM_BIND": bind, "COUCHDB_URL": url, "COUCHDB_DATABASE": database, **settings}
     # When the process has ended, `wait_until_ready` says so.
+    assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin:
         process.stdin.write(json.dumps(told))
 
 
-def wait_until_ready(process, address, limit=START_LIMIT, asked=None):
+def wait_until_ready(
+    process: subprocess.Popen, address: str, limit: float = START_LIMIT, asked: Asked | None = None
+) -> None:
     """Wait until the shim answers a search through the database.
 
     Raises
@@ -147,12 +154,12 @@ def wait_until_ready(process, address, limit=START_LIMIT, asked=None):
 class Asked:
     """Whether a signal has asked this command to stop, and whether it is stopping."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stop = False
         self.stopping = False
         self.since = 0.0
 
-    def check(self):
+    def check(self) -> None:
         """Stop now when a signal has asked for it.
 
         Python drops what a signal handler raises in a destructor or in a weak reference's callback, such as those of
@@ -168,7 +175,7 @@ class Asked:
 
 
 @contextlib.contextmanager
-def until_signal():
+def until_signal() -> Iterator[Asked]:
     """Turn SIGINT, SIGTERM and SIGHUP into `KeyboardInterrupt`, once.
 
     A second one does not disturb the stopping; where the first had no effect for a while, it counts as the first.
@@ -179,7 +186,7 @@ def until_signal():
     """
     asked = Asked()
 
-    def handle(_number, _frame):
+    def handle(_number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if asked.stop and (asked.stopping or now - asked.since < IMPATIENCE):
             return
@@ -195,7 +202,7 @@ def until_signal():
             signal.signal(number, handler)
 
 
-def run(asked):
+def run(asked: Asked) -> None:
     """Start everything, say where it is, and wait for a signal or for a part to end.
 
     Parameters
@@ -227,7 +234,7 @@ def run(asked):
         with choose.database(choose.data_dir()) as database:
             try:
                 tell(f"database    {database.name}, {name}")
-                # Waiting can be interrupted; an import of our own in the midst of it, not everywhere.
+                # Waiting can be interrupted by a signal; an import cannot, not everywhere.
                 read.wait()
                 push(database, name, asked)
                 serve(server, f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
@@ -247,12 +254,12 @@ def run(asked):
     finally:
         asked.stopping = True
         processes.stop(server, STOP_LIMIT)
-        # A thread that Python ends in the midst of an import leaves that module's lock to whoever needs it last.
+        # A thread that Python ends during an import keeps that module's lock, and the exit would wait for it.
         read.wait(READ_LIMIT)
 
 
-def read_push(read):
-    """Import what pushes the design documents; whether it can be, `push` finds out."""
+def read_push(read: threading.Event) -> None:
+    """Import what pushes the design documents; when that fails, `push` fails too and says why."""
     try:
         with contextlib.suppress(ImportError):
             importlib.import_module("dicouch.scripts.push_views")
@@ -260,10 +267,10 @@ def read_push(read):
         read.set()
 
 
-def push(database, name, asked):
+def push(database: choose.Database, name: str, asked: Asked) -> None:
     """Bring the design documents up to date, and say what changed."""
 
-    def report(line):
+    def report(line: str) -> None:
         asked.check()
         tell(line)
 
@@ -273,12 +280,12 @@ def push(database, name, asked):
         tell(f"pushed      {', '.join(sorted({change.document for change in changes}))}")
 
 
-def alive(owned):
+def alive(owned: databases.Database | None) -> bool:
     """Tell whether a database that this command started still runs; another's is not ours to watch."""
     return owned is None or owned.process is None or owned.process.poll() is None
 
 
-def show_fauxton(database):
+def show_fauxton(database: choose.Database) -> None:
     """Print where Fauxton is, when it is there, and how to log in where this command chose the password."""
     try:
         found = requests.get(database.fauxton, timeout=5).ok
@@ -291,12 +298,12 @@ def show_fauxton(database):
         tell(f"            user and password are in {choose.data_dir() / choose.PASSWORD_FILE}")
 
 
-def tell(line):
+def tell(line: str) -> None:
     """Print a line at once, also into a pipe."""
     print(line, flush=True)
 
 
-def main():
+def main() -> int:
     """Run the command.
 
     Returns

@@ -15,13 +15,13 @@ import sys
 SETTINGS = "python:dicouch.server.gunicorn_conf"
 
 
-def main():
+def main() -> int:
     """Run the command.
 
     Returns
     -------
     int
-        0 when stdin ends without settings: whoever started it needs it no more.
+        0 when stdin ends without settings: the process that started it has given up.
     """
     wsgiapp = importlib.import_module("gunicorn.app.wsgiapp")
     importlib.import_module("dicouch.app")

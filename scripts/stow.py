@@ -3,8 +3,10 @@
 import os
 import time
 import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import requests
@@ -14,8 +16,11 @@ from dicouch.scripts.connection import CommandError, reason
 
 CHUNK = 1 << 18
 ATTEMPTS = 3
-# The longest answer is that to the slowest disk, not to the network.
+# Seconds to connect, and to wait for an answer: storing waits for the disk.
 TIMEOUT = (10, 600)
+
+File = tuple[Path, int]
+"""A path and its size."""
 
 STORED, ALREADY, REFUSED = "stored", "already there", "refused"
 
@@ -62,9 +67,9 @@ class Outcome:
 
 
 class UnreadableFileError(Exception):
-    """A file cannot be read, or not as long as it was."""
+    """A file cannot be read, or has become shorter."""
 
-    def __init__(self, path, reason):
+    def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
@@ -81,7 +86,7 @@ class Body:
         Called with the number of bytes of each piece of a file.
     """
 
-    def __init__(self, files, sent):
+    def __init__(self, files: Sequence[File], sent: Callable[[int], object]) -> None:
         self.files = files
         self.sent = sent
         self.boundary = uuid.uuid4().hex
@@ -89,21 +94,21 @@ class Body:
         self._end = f"--{self.boundary}--\r\n".encode()
 
     @property
-    def content_type(self):
+    def content_type(self) -> str:
         """Value of the request's Content-Type (PS3.18 8.7.3.3)."""
         return f'multipart/related; type="application/dicom"; boundary={self.boundary}'
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(len(self._part) + size + 2 for _, size in self.files) + len(self._end)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[bytes]:
         for path, size in self.files:
             yield self._part
             yield from self._pieces(path, size)
             yield b"\r\n"
         yield self._end
 
-    def _pieces(self, path, size):
+    def _pieces(self, path: Path, size: int) -> Iterator[bytes]:
         left = size
         try:
             with open(path, "rb", buffering=0) as file:
@@ -116,7 +121,7 @@ class Body:
                     yield piece
         except OSError as error:
             # As an OSError it would pass for a broken connection.
-            raise UnreadableFileError(path, error.strerror) from error
+            raise UnreadableFileError(path, error.strerror or str(error)) from error
 
 
 class Client:
@@ -130,12 +135,12 @@ class Client:
         Called with the number of bytes sent of a file, negative when they must be sent again.
     """
 
-    def __init__(self, url, sent=None):
+    def __init__(self, url: str, sent: Callable[[int], object] | None = None) -> None:
         self.url = url.rstrip("/")
         self.sent = sent or (lambda count: None)
         self.session = requests.Session()
 
-    def store(self, files):
+    def store(self, files: Sequence[File]) -> list[Outcome]:
         """Store files with one request, or with more where the server finds one too large.
 
         Parameters
@@ -153,7 +158,7 @@ class Client:
         CommandError
             When the server refuses the login, so that going on is of no use.
         """
-        outcomes = []
+        outcomes: list[Outcome] = []
         files = list(files)
         while files:
             try:
@@ -168,11 +173,11 @@ class Client:
             return outcomes + self._outcomes(answer, files)
         return outcomes
 
-    def _post(self, files):
+    def _post(self, files: Sequence[File]) -> requests.Response:
         for attempt in range(1, ATTEMPTS + 1):
             counted = 0
 
-            def sent(count):
+            def sent(count: int) -> None:
                 nonlocal counted
                 counted += count
                 self.sent(count)
@@ -195,7 +200,7 @@ class Client:
             time.sleep(attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _outcomes(self, answer, files):
+    def _outcomes(self, answer: requests.Response, files: Sequence[File]) -> list[Outcome]:
         if answer.status_code in (401, 403):
             raise CommandError(f"the server refuses the login ({answer.status_code}): {reason(answer)}")
         dataset = _json(answer)
@@ -209,7 +214,7 @@ class Client:
         return [Outcome(path, REFUSED, text) for path, _ in files]
 
 
-def match(dataset, files):
+def match(dataset: dict, files: Sequence[File]) -> list[Outcome]:
     """Read a Store Instances Response (PS3.18 I.2) and say which item means which file.
 
     Parameters
@@ -231,7 +236,7 @@ def match(dataset, files):
     remarks = any(WARNING_REASON in item or ERROR_COMMENT in item for item in stored)
     if len(stored) == len(files) and not failed and not other and not remarks:
         return [Outcome(path, STORED) for path, _ in files]
-    items = {}
+    items: dict[str | None, list[dict]] = {}
     for item in [*stored, *failed]:
         items.setdefault(_value(item, REFERENCED_SOP_INSTANCE_UID), []).append(item)
     outcomes = []
@@ -256,7 +261,7 @@ def match(dataset, files):
     return outcomes
 
 
-def _outcome(path, item):
+def _outcome(path: Path, item: dict) -> Outcome:
     if FAILURE_REASON in item:
         return Outcome(path, REFUSED, _why(item))
     comment = str(_value(item, ERROR_COMMENT) or "")
@@ -266,7 +271,7 @@ def _outcome(path, item):
     return Outcome(path, STORED, comment or (f"warning {warning:04X}H" if warning is not None else ""))
 
 
-def _why(item):
+def _why(item: dict) -> str:
     code = _value(item, FAILURE_REASON)
     comment = _value(item, ERROR_COMMENT)
     if code is None:
@@ -275,12 +280,12 @@ def _why(item):
     return f"{words} ({code:04X}H)"
 
 
-def _value(item, tag):
+def _value(item: dict, tag: str) -> Any:
     values = item.get(tag, {}).get("Value") or [None]
     return values[0]
 
 
-def _instance_uid(path):
+def _instance_uid(path: Path) -> str | None:
     """SOP Instance UID of a file, or None where it cannot be read."""
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"], force=True)
@@ -289,7 +294,7 @@ def _instance_uid(path):
         return None
 
 
-def _json(answer):
+def _json(answer: requests.Response) -> dict | None:
     try:
         body = answer.json()
     except ValueError:
@@ -300,7 +305,7 @@ def _json(answer):
     return body if isinstance(body, dict) and any(tag in body for tag in known) else None
 
 
-def _cause(error):
+def _cause(error: Exception) -> str:
     inner = error.args[0] if error.args else error
     inner = getattr(inner, "reason", None) or inner
     return os.strerror(inner.errno) if isinstance(inner, OSError) and inner.errno else str(inner)[:200]

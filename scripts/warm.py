@@ -10,13 +10,13 @@ from dicouch.scripts.connection import CommandError
 
 # One request waits this long before it is asked again; the database goes on building in the meantime.
 PATIENCE = 5.0
-# What CouchDB says for a moment of a design document that was just written: it still ends the index of the one before.
+# What CouchDB answers for a moment after a design document was written, while it closes the index of the one before.
 CHANGING = ("updated or deleted", "ddoc_updated")
-# Seconds behind such an answer, and how many of them are borne.
+# Seconds to wait after such an answer, and how often.
 PAUSE, MOST = 0.05, 100
 
 
-def warm(store, document, *, wait=900.0):
+def warm(store: couchdb.Database, document: dict, *, wait: float = 900.0) -> None:
     """Query every view of a stored design document until its index is complete.
 
     Parameters
@@ -51,7 +51,7 @@ def warm(store, document, *, wait=900.0):
             bar.update()
 
 
-def _impatient(store):
+def _impatient(store: couchdb.Database) -> couchdb.Database:
     """The same database through a session whose requests give up soon."""
     session = couchdb.http.Session(timeout=PATIENCE)
     database = couchdb.Database(store.resource.url, store.name, session=session)
@@ -59,27 +59,25 @@ def _impatient(store):
     return database
 
 
-def _ready(store, name, view):
+def _ready(store: couchdb.Database, name: str, view: str) -> bool:
     """Ask for one row, which waits for the index: False when it is still being built."""
-    changing = None
-    for _attempt in range(MOST):
+    for attempt in range(1, MOST + 1):
         try:
             store.resource("_design", name, "_view", view).get_json(limit=1)
             return True
         except TimeoutError:
             return False
         except (couchdb.http.ServerError, couchdb.http.ResourceNotFound) as error:
-            if not any(sign in str(error) for sign in CHANGING):
-                # A cluster gives up on its own after a while, with a timeout as the reason.
-                if isinstance(error, couchdb.http.ServerError) and "timeout" in str(error).lower():
-                    return False
+            # A cluster gives up on its own after a while, with a timeout as the reason.
+            if isinstance(error, couchdb.http.ServerError) and "timeout" in str(error).lower():
+                return False
+            if attempt == MOST or not any(sign in str(error) for sign in CHANGING):
                 raise
-            changing = error
             time.sleep(PAUSE)
-    raise changing
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _progress(store, document_id):
+def _progress(store: couchdb.Database, document_id: str) -> int | None:
     """Per cent that CouchDB's indexer has done, or None where the database does not tell."""
     server = couchdb.http.Resource(store.resource.url.rpartition("/")[0], store.resource.session)
     server.credentials = store.resource.credentials

@@ -32,6 +32,6 @@ def identifiers(path: Path) -> tuple[str, str, str] | None:
     try:
         dataset = dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(IDENTIFIERS))
         found = tuple(str(dataset.get(name, "") or "") for name in IDENTIFIERS)
-    except Exception:  # whatever pydicom says of a broken file, it has no identifiers
+    except Exception:  # noqa: BLE001 - whatever pydicom says of a broken file, it has no identifiers
         return None
     return found if all(found) else None

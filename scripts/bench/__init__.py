@@ -6,8 +6,9 @@
 |---|---|
 | `options` | what can be set on the command line |
 | `client` | requests over kept connections, one process a connection, and how long they took |
-| `servers`, `orthanc` | the databases, DICOMweb servers and the Orthanc that are compared |
+| `servers`, `orthanc` | the databases, DICOMweb servers and Orthanc, which are compared |
 | `files`, `archive` | instances and whole archives that are made up |
-| `stow`, `wado`, `metadata`, `qido`, `memory` | the parts |
+| `stow`, `together`, `wado`, `metadata`, `qido`, `memory` | the parts |
+| `queries` | the searches that `qido` measures |
 | `report` | the table of results |
 """

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from dicouch.scripts import run
@@ -23,7 +24,7 @@ from dicouch.scripts.databases import DatabaseError
 
 
 @contextlib.contextmanager
-def workplace(kept: Path | None):
+def workplace(kept: Path | None) -> Iterator[Path]:
     """Give a folder for the data of the servers: temporary, unless it shall be kept."""
     if kept:
         kept.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
 from dicouch.scripts.bench.client import Connection, Request, fetch, verified
@@ -72,7 +72,7 @@ class Stamp:
         As CouchDB gives it back.
     """
 
-    def __init__(self, document: dict):
+    def __init__(self, document: dict) -> None:
         kept = {name: value for name, value in document.items() if name not in ("_rev", "_attachments")}
         self._text = json.dumps(kept, ensure_ascii=False)
         known = {form for field in fields(Identity) for form in _forms(field.name, getattr(PLACEHOLDER, field.name))}
@@ -130,7 +130,7 @@ def documents(stamps: dict[str, Stamp], run: int, studies: Iterable[int]) -> Ite
                 yield stamps["instance"].document(identity(run, study, series, instance))
 
 
-def load(database: str, texts: Iterable[str], progress, batch: int = 500) -> None:
+def load(database: str, texts: Iterable[str], progress: Callable[[int], object], batch: int = 500) -> None:
     """Write documents into a database without design documents, many a request.
 
     Parameters

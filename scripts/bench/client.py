@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.synchronize import Barrier, Event
 from urllib.parse import unquote, urlsplit
 
 import psutil
@@ -33,12 +35,12 @@ class Refused(Exception):
         HTTP status; 0 when there was no answer.
     """
 
-    def __init__(self, status: int, text: str):
+    def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Refused], tuple[int, str]]:
         return Refused, (self.status, self.text)
 
 
@@ -151,14 +153,14 @@ class Connection:
         URL, may carry ``user:password@``.
     """
 
-    def __init__(self, root: str):
+    def __init__(self, root: str) -> None:
         parts = urlsplit(root)
         self._prefix = parts.path.rstrip("/")
         self._login = {}
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             self._login["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
-        self._http = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT)
+        self._http = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
         self._window = memoryview(bytearray(WINDOW))
 
     def connect(self) -> None:
@@ -268,12 +270,12 @@ def run(root: str, operations: Sequence[Operation], connections: int = 1) -> Sam
 
 
 def _leave_signals() -> None:
-    """Give signals back their meaning, which the process that forked this one may have changed."""
+    """Restore the default handling of signals, which the parent process may have changed."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
-def _work(root, operations, start, pipe) -> None:
+def _work(root: str, operations: Sequence[Operation], start: Barrier, pipe: Pipe) -> None:
     _leave_signals()
     connection = Connection(root)
     times, received = [], 0
@@ -372,10 +374,10 @@ def background(root: str, requests: Iterator[Request]) -> Iterator[None]:
     if isinstance(result, Refused):
         raise result
     if not result:
-        raise Refused(0, "the client in the background came to nothing")
+        raise Refused(0, "the client in the background got no answer")
 
 
-def _go_on(root, requests, stop, begun, pipe) -> None:
+def _go_on(root: str, requests: Iterator[Request], stop: Event, begun: Event, pipe: Pipe) -> None:
     _leave_signals()
     connection = Connection(root)
     answered = 0

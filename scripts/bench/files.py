@@ -93,7 +93,7 @@ class Template:
         More than 1 makes it a multi-frame instance.
     """
 
-    def __init__(self, rows: int, columns: int, frames: int = 1):
+    def __init__(self, rows: int, columns: int, frames: int = 1) -> None:
         self.pixels = rows * columns * 2 * frames
         self.frame_length = rows * columns * 2
         self._head = header(rows, columns, frames)
@@ -121,6 +121,46 @@ class Template:
         return self.head(identity) + (random_block(self.pixels) if pixels is None else pixels)
 
 
+HEADER = {
+    "FrameOfReferenceUID": "1.2.826.0.1.3680043.8.498.1",
+    "SpecificCharacterSet": "ISO_IR 100",
+    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "Manufacturer": "Benchmark",
+    "ManufacturerModelName": "Model 64",
+    "InstitutionName": "General Hospital",
+    "StationName": "CT01",
+    "ReferringPhysicianName": "Referrer^Robin",
+    "StudyDescription": "Thorax with contrast",
+    "SeriesDescription": "Axial 1.0 soft tissue",
+    "PatientBirthDate": "19700101",
+    "PatientSex": "O",
+    "PatientAge": "054Y",
+    "BodyPartExamined": "CHEST",
+    "SliceThickness": "1.0",
+    "KVP": "120",
+    "ProtocolName": "Thorax routine",
+    "XRayTubeCurrent": "200",
+    "ConvolutionKernel": "B40f",
+    "PatientPosition": "HFS",
+    "StudyID": "4711",
+    "ImagePositionPatient": ["-180.5", "-180.5", "1023.25"],
+    "ImageOrientationPatient": ["1", "0", "0", "0", "1", "0"],
+    "SamplesPerPixel": 1,
+    "PhotometricInterpretation": "MONOCHROME2",
+    "PixelSpacing": ["0.703125", "0.703125"],
+    "BitsAllocated": 16,
+    "BitsStored": 12,
+    "HighBit": 11,
+    "PixelRepresentation": 0,
+    "WindowCenter": "2048",
+    "WindowWidth": "4096",
+    "RescaleIntercept": "-1024",
+    "RescaleSlope": "1",
+    "PerformedProcedureStepID": "1",
+}
+"""What a CT scanner writes into every instance."""
+
+
 def header(rows: int, columns: int, frames: int) -> bytes:
     """Return a file with the identifiers of `PLACEHOLDER` up to its pixels: a CT's attributes, Explicit VR."""
     dataset = Dataset()
@@ -130,55 +170,21 @@ def header(rows: int, columns: int, frames: int) -> bytes:
     dataset.SOPInstanceUID = PLACEHOLDER.instance
     dataset.StudyInstanceUID = PLACEHOLDER.study
     dataset.SeriesInstanceUID = PLACEHOLDER.series
-    dataset.FrameOfReferenceUID = "1.2.826.0.1.3680043.8.498.1"
-    dataset.SpecificCharacterSet = "ISO_IR 100"
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
-        setattr(dataset, keyword, PLACEHOLDER.date)
-    for keyword in ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"):
-        setattr(dataset, keyword, PLACEHOLDER.time)
+    for kind in ("Study", "Series", "Acquisition", "Content"):
+        setattr(dataset, f"{kind}Date", PLACEHOLDER.date)
+        setattr(dataset, f"{kind}Time", PLACEHOLDER.time)
     dataset.AccessionNumber = PLACEHOLDER.accession
     dataset.Modality = PLACEHOLDER.modality
-    dataset.Manufacturer = "Benchmark"
-    dataset.ManufacturerModelName = "Model 64"
-    dataset.InstitutionName = "General Hospital"
-    dataset.StationName = "CT01"
-    dataset.ReferringPhysicianName = "Referrer^Robin"
-    dataset.StudyDescription = "Thorax with contrast"
-    dataset.SeriesDescription = "Axial 1.0 soft tissue"
     dataset.PatientName = PLACEHOLDER.name
     dataset.PatientID = PLACEHOLDER.patient_id
-    dataset.PatientBirthDate = "19700101"
-    dataset.PatientSex = "O"
-    dataset.PatientAge = "054Y"
-    dataset.BodyPartExamined = "CHEST"
-    dataset.SliceThickness = "1.0"
-    dataset.KVP = "120"
-    dataset.ProtocolName = "Thorax routine"
-    dataset.XRayTubeCurrent = "200"
-    dataset.ConvolutionKernel = "B40f"
-    dataset.PatientPosition = "HFS"
-    dataset.StudyID = "4711"
     dataset.SeriesNumber = PLACEHOLDER.series_number
     dataset.InstanceNumber = PLACEHOLDER.instance_number
-    dataset.ImagePositionPatient = ["-180.5", "-180.5", "1023.25"]
-    dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
+    for keyword, value in HEADER.items():
+        setattr(dataset, keyword, value)
     if frames > 1:
         dataset.NumberOfFrames = frames
     dataset.Rows = rows
     dataset.Columns = columns
-    dataset.PixelSpacing = ["0.703125", "0.703125"]
-    dataset.BitsAllocated = 16
-    dataset.BitsStored = 12
-    dataset.HighBit = 11
-    dataset.PixelRepresentation = 0
-    dataset.WindowCenter = "2048"
-    dataset.WindowWidth = "4096"
-    dataset.RescaleIntercept = "-1024"
-    dataset.RescaleSlope = "1"
-    dataset.PerformedProcedureStepID = "1"
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "77477000", "SCT", "Computed tomography"
     dataset.ProcedureCodeSequence = [item]

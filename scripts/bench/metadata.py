@@ -10,7 +10,7 @@ from dicouch.scripts.bench.client import Request, Side, fetch, race, run
 from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
 from dicouch.scripts.bench.options import Options
 from dicouch.scripts.bench.report import Goal, Report
-from dicouch.scripts.bench.servers import Server, create, database, pids, settled, shim
+from dicouch.scripts.bench.servers import Server, create, pids, settled, shim
 
 JSON = {"Accept": "application/dicom+json"}
 COLD_SERIES = 3
@@ -19,13 +19,7 @@ SHORT = 10
 
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure metadata."""
-    with (
-        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
-        orthanc.beside(options, folder) as peer,
-    ):
-        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
-        if peer:
-            report.versions["orthanc"] = orthanc.version(peer)
+    with orthanc.compared(options, report, folder) as (couch, peer):
         create(couch, "folder")
         with shim(couch, "folder", f"folder:{folder / 'bytes'}") as server:
             servers = [one for one in (server, peer) if one]

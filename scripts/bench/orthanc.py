@@ -13,7 +13,9 @@ from pathlib import Path
 from dicouch.scripts import processes
 from dicouch.scripts.bench.client import Refused, Request, fetch
 from dicouch.scripts.bench.options import Options
-from dicouch.scripts.bench.servers import Server, free_port
+from dicouch.scripts.bench.report import Report
+from dicouch.scripts.bench.servers import Server, database, free_port
+from dicouch.scripts.databases import Database
 
 PLUGIN_FOLDERS = ("/usr/share/orthanc/plugins", "/usr/lib/orthanc/plugins", "/usr/local/share/orthanc/plugins")
 PLUGIN = "libOrthancDicomWeb.so"
@@ -83,13 +85,26 @@ def beside(options: Options, folder: Path) -> Iterator[Server | None]:
         yield running
 
 
+@contextlib.contextmanager
+def compared(options: Options, report: Report, folder: Path) -> Iterator[tuple[Database, Server | None]]:
+    """Run the database server and, as `beside` does, Orthanc; the report is told which versions they are."""
+    with (
+        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
+        beside(options, folder) as peer,
+    ):
+        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
+        if peer:
+            report.versions["orthanc"] = version(peer)
+        yield couch, peer
+
+
 def version(server: Server) -> str:
     """Return what it says of itself."""
     told = json.loads(fetch(server.root.removesuffix("/dicom-web"), Request("GET", "/system"))[1])
     return f"Orthanc {told['Version']}"
 
 
-def _wait(process, root, log) -> None:
+def _wait(process: subprocess.Popen, root: str, log: Path) -> None:
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
         if process.poll() is not None:

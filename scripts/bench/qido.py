@@ -92,7 +92,7 @@ class Searches:
         runs: dict[int, int],
         peers: dict[int, Server],
         stored: Path,
-    ):
+    ) -> None:
         self.options = options
         self.report = report
         self.couch = couch
@@ -143,7 +143,7 @@ class Searches:
         count = self.options.samples
         if kind.scans or storing:
             count = max(3, count // 5)
-        # The same ones at every size: of a smaller archive more would be asked for twice, and be remembered.
+        # The same studies at every size: in a smaller archive more would be asked for twice, and be remembered.
         chosen = random.Random(0).choices(range(min(studies, BASE)), k=count)
         number = self.runs[studies]
         asked = [[kind.request(number, study, studies)] for study in chosen]

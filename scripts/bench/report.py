@@ -98,7 +98,7 @@ class Report:
         What the run was asked to do.
     """
 
-    def __init__(self, settings: dict):
+    def __init__(self, settings: dict) -> None:
         self.started = datetime.now(UTC)
         self.settings = settings
         self.versions: dict[str, str] = {}

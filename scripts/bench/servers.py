@@ -92,13 +92,22 @@ def shim(server: Database, name: str, place: str = "attachment", **settings: str
         processes.stop(process, run.STOP_LIMIT)
 
 
+@contextlib.contextmanager
+def both_places(server: Database, folder: Path) -> Iterator[tuple[Server, Server]]:
+    """Serve DICOMweb from two databases: one with attachments, one with the bytes in `folder`."""
+    for name in ("attachment", "folder"):
+        create(server, name)
+    with shim(server, "attachment") as attached, shim(server, "folder", f"folder:{folder}") as in_folder:
+        yield attached, in_folder
+
+
 def pids(server: Server, couch: int | None) -> tuple[int, ...]:
     """Return the processes that work for a server: its own and its database's."""
     return (server.pid, couch) if server.couch and couch else (server.pid,)
 
 
 def settled(couch: str) -> Callable[[], None]:
-    """Return what waits until CouchDB has brought its indexes up to date, so that this falls on whom it belongs to."""
+    """Return what waits until CouchDB's indexes are up to date: the time counts for the server that caused it."""
 
     def settle() -> None:
         deadline = time.monotonic() + SETTLE_LIMIT

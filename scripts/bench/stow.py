@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicouch.scripts.bench import orthanc
@@ -13,79 +14,87 @@ from dicouch.scripts.bench.client import Request, Side, race
 from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
 from dicouch.scripts.bench.options import Options
 from dicouch.scripts.bench.report import Goal, Report
-from dicouch.scripts.bench.servers import create, database, pids, settled, shim
+from dicouch.scripts.bench.servers import Server, both_places, create, pids, settled
+from dicouch.scripts.databases import Database
 from dicouch.scripts.push_views import push
 
 BOUNDARY = "dicouch-benchmark-put-0123456789abcdef"
 SMALL_MATRIX = 64
 CHECKED = "CouchDB, same design documents"
-"""The same writes to a database that checks and indexes documents as ours does: what Python adds shows beside it."""
+"""The same writes to a database that checks and indexes documents as ours does: the difference is what Python costs."""
 
 
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure storing: large and small instances, one and several a request, over one and several connections."""
     with (
-        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
-        orthanc.beside(options, folder) as peer,
+        orthanc.compared(options, report, folder) as (couch, peer),
+        both_places(couch, folder / "bytes") as (attached, in_folder),
     ):
-        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
-        if peer:
-            report.versions["orthanc"] = orthanc.version(peer)
         bare, checked = create(couch, "bare"), create(couch, "checked")
         push(couch.url, "checked")
-        for name in ("attachment", "folder"):
-            create(couch, name)
-        with (
-            shim(couch, "attachment") as attached,
-            shim(couch, "folder", f"folder:{folder / 'bytes'}") as in_folder,
-        ):
-            servers = [server for server in (attached, in_folder, peer) if server]
-            settle = settled(couch.url)
+        servers = [server for server in (attached, in_folder, peer) if server]
+        storing = Storing(options, report, couch, servers, {"CouchDB": bare, CHECKED: checked})
+        large = Template(options.matrix, options.matrix)
+        small = Template(SMALL_MATRIX, SMALL_MATRIX)
+        for connections in options.connections:
+            for per in (1, 10):
+                storing.compare(large, f"{large.size / 1000:.0f} KB, {per} a request", per, connections)
+            storing.compare(small, f"{small.size / 1000:.0f} KB, 1 a request", 1, connections)
+            for per in (10, 100):
+                name = f"{small.size / 1000:.0f} KB, {per} a request, beside _bulk_docs"
+                storing.compare(small, name, per, connections, bulk=True)
 
-            def compare(template: Template, name: str, per: int, connections: int, bulk: bool = False) -> None:
-                stamp = store_placeholder(attached.root, attached.couch, template)["instance"]
-                identities = series_of(new_run(), options.instances)
-                contents = [template.file(identity) for identity in identities]
-                chunks = [slice(start, start + per) for start in range(0, options.instances, per)]
-                requests = [[store_request(contents[chunk])] for chunk in chunks]
-                sides = {
-                    server.name: Side(server.root, requests, pids(server, couch.pid), settle) for server in servers
-                }
-                if bulk:
-                    writes = [[bulk_docs(stamp, identities[chunk], contents[chunk])] for chunk in chunks]
-                else:
-                    # A bare PUT takes one instance, so one operation is as many of them.
-                    puts = [put(stamp, *pair) for pair in zip(identities, contents, strict=True)]
-                    writes = [puts[chunk] for chunk in chunks]
-                sides["CouchDB"] = Side(bare, writes, (couch.pid,), settle)
-                sides[CHECKED] = Side(checked, writes, (couch.pid,), settle)
-                taken = race(sides, connections, options.rounds)
-                goals = [
-                    Goal("dicouch, attachment", "CouchDB", 0.6 if bulk else 0.75),
-                    Goal("dicouch, attachment", CHECKED, 0.6 if bulk else 0.75),
-                    Goal("dicouch, folder", "Orthanc", 1),
-                ]
-                per_operation = options.instances / len(chunks)
-                report.compare(
-                    "stow",
-                    name,
-                    taken,
-                    connections=connections,
-                    per=per_operation,
-                    size=template.size,
-                    references=("CouchDB", CHECKED, "Orthanc"),
-                    goals=goals,
-                )
 
-            large = Template(options.matrix, options.matrix)
-            small = Template(SMALL_MATRIX, SMALL_MATRIX)
-            for connections in options.connections:
-                for per in (1, 10):
-                    compare(large, f"{large.size / 1000:.0f} KB, {per} a request", per, connections)
-                compare(small, f"{small.size / 1000:.0f} KB, 1 a request", 1, connections)
-                for per in (10, 100):
-                    name = f"{small.size / 1000:.0f} KB, {per} a request, beside _bulk_docs"
-                    compare(small, name, per, connections, bulk=True)
+@dataclass(frozen=True)
+class Storing:
+    """The measurements, all with the same servers.
+
+    Attributes
+    ----------
+    servers : sequence of Server
+        DICOMweb servers; the first keeps attachments in CouchDB.
+    bare : dict of str to str
+        URLs of the databases that are written to without a DICOMweb server, by their names in the report.
+    """
+
+    options: Options
+    report: Report
+    couch: Database
+    servers: Sequence[Server]
+    bare: dict[str, str]
+
+    def compare(self, template: Template, name: str, per: int, connections: int, bulk: bool = False) -> None:
+        """Store the same new instances everywhere, `per` a request; bare CouchDB takes them with PUT or in bulk."""
+        count = self.options.instances
+        chunks = [slice(start, start + per) for start in range(0, count, per)]
+        identities = series_of(new_run(), count)
+        contents = [template.file(identity) for identity in identities]
+        requests = [[store_request(contents[chunk])] for chunk in chunks]
+        stamp = store_placeholder(self.servers[0].root, self.servers[0].couch, template)["instance"]
+        if bulk:
+            writes = [[bulk_docs(stamp, identities[chunk], contents[chunk])] for chunk in chunks]
+        else:
+            # A bare PUT takes one instance, so one operation is as many of them.
+            puts = [put(stamp, *pair) for pair in zip(identities, contents, strict=True)]
+            writes = [puts[chunk] for chunk in chunks]
+        settle = settled(self.couch.url)
+        own = (self.couch.pid,) if self.couch.pid else ()
+        sides = {one.name: Side(one.root, requests, pids(one, self.couch.pid), settle) for one in self.servers}
+        sides |= {beside: Side(url, writes, own, settle) for beside, url in self.bare.items()}
+        least = 0.6 if bulk else 0.75
+        self.report.compare(
+            "stow",
+            name,
+            race(sides, connections, self.options.rounds),
+            connections=connections,
+            per=count / len(chunks),
+            size=template.size,
+            references=(*self.bare, "Orthanc"),
+            goals=[
+                *(Goal("dicouch, attachment", beside, least) for beside in self.bare),
+                Goal("dicouch, folder", "Orthanc", 1),
+            ],
+        )
 
 
 def put(stamp: Stamp, identity: Identity, content: bytes) -> Request:

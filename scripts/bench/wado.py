@@ -11,7 +11,7 @@ from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, 
 from dicouch.scripts.bench.memory import store_file
 from dicouch.scripts.bench.options import Options
 from dicouch.scripts.bench.report import Goal, Report
-from dicouch.scripts.bench.servers import Server, create, database, pids, shim
+from dicouch.scripts.bench.servers import Server, both_places, pids
 
 INSTANCE = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
 FRAME = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
@@ -23,20 +23,11 @@ GOALS = (Goal("dicouch, attachment", "CouchDB", 0.8), Goal("dicouch, folder", "O
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure retrieving."""
     with (
-        database(folder / "couchdb", options.database, options.javascript[0]) as couch,
-        orthanc.beside(options, folder) as peer,
+        orthanc.compared(options, report, folder) as (couch, peer),
+        both_places(couch, folder / "bytes") as (attached, in_folder),
     ):
-        report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
-        if peer:
-            report.versions["orthanc"] = orthanc.version(peer)
-        for name in ("attachment", "folder"):
-            create(couch, name)
-        with (
-            shim(couch, "attachment") as attached,
-            shim(couch, "folder", f"folder:{folder / 'bytes'}") as in_folder,
-        ):
-            servers = [server for server in (attached, in_folder, peer) if server]
-            Retrieval(options, report, servers, attached.couch, couch.pid).measure()
+        servers = [server for server in (attached, in_folder, peer) if server]
+        Retrieval(options, report, servers, attached.couch, couch.pid).measure()
 
 
 def resource(identity: Identity, *below: str) -> str:
@@ -62,7 +53,9 @@ class Retrieval:
         Process of the database server.
     """
 
-    def __init__(self, options: Options, report: Report, servers: Sequence[Server], bare: str, couch: int | None):
+    def __init__(
+        self, options: Options, report: Report, servers: Sequence[Server], bare: str, couch: int | None
+    ) -> None:
         self.options = options
         self.report = report
         self.servers = servers

@@ -36,9 +36,10 @@ class Bytes:
     def __init__(self, couch: Couch, place: str, roots: Sequence[str] = (), links: LinkStore | None = None) -> None:
         self.couch = couch
         self.attachments = AttachmentStore(couch)
-        self.folder = FolderStore(place.removeprefix(FOLDER)) if place.startswith(FOLDER) else None
-        others = [FolderStore(root) for root in roots if self.folder is None or Path(root) != self.folder.root]
-        self._folders = ([self.folder] if self.folder else []) + others
+        own = FolderStore(place.removeprefix(FOLDER)) if place.startswith(FOLDER) else None
+        self.folder: FolderStore | LinkStore | None = own
+        others = [FolderStore(root) for root in roots if own is None or Path(root) != own.root]
+        self._folders = ([own] if own else []) + others
         self._links = links or LinkStore(())
 
     @classmethod

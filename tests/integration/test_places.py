@@ -10,8 +10,8 @@ import requests
 from dicouch.config import Config
 from dicouch.couch.client import Couch
 from dicouch.scripts import check_bytes, load, rebuild_headers
-from dicouch.scripts.instances import documents, studies_of
 from dicouch.scripts.move_bytes import Mover, move_all
+from dicouch.scripts.walk_documents import documents, studies_of
 from dicouch.store.places import Bytes
 from tests.integration.test_delete import counts, delete
 from tests.integration.test_folder_bytes import STORED, files

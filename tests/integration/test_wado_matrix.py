@@ -63,7 +63,7 @@ def decoded_frames(dataset: Dataset) -> tuple[list[bytes] | None, str]:
             raw, size = dataset.get("PixelData", b""), len(frames[0])
             frames = [raw[i * size : (i + 1) * size] for i in range(len(frames))] if raw else frames
         return frames, ""
-    except Exception as problem:  # what pydicom cannot decode is told, and the server has to refuse it, too
+    except Exception as problem:  # noqa: BLE001 - what pydicom cannot decode is told, and the server has to refuse it, too
         return None, type(problem).__name__
 
 

@@ -1,14 +1,18 @@
-"""The style of the sources is part of the tests: ruff for Python, eslint for JavaScript (`make lint`)."""
+"""The style of the sources is part of the tests: the checks of `make lint`, sizes of functions and files, the hooks."""
 
+import ast
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import lint
+
 ROOT = Path(__file__).resolve().parents[2]
-ESLINT = ROOT / "tests/js/node_modules/.bin/eslint"
-CONFIG = ["--config", str(ROOT / "tests/js/eslint.config.js"), "--max-warnings", "0", "--no-error-on-unmatched-pattern"]
+MOST_LINES_OF_A_FUNCTION, MOST_LINES_OF_A_FILE = 60, 450
 
 
 def run(command, folder=ROOT):
@@ -17,19 +21,70 @@ def run(command, folder=ROOT):
 
 @pytest.fixture(scope="module")
 def eslint():
-    if not ESLINT.exists():
+    if not (ROOT / lint.ESLINT[0]).exists():
         pytest.fail("eslint is not installed: run the tests with make test, or npm ci --ignore-scripts in tests/js")
-    return [str(ESLINT), *CONFIG]
+    return [str(ROOT / word) if word.startswith("tests/js") else word for word in lint.ESLINT]
 
 
-def test_python():
-    result = run([sys.executable, "-m", "ruff", "check", "--no-cache", "."])
-    assert result.returncode == 0, result.stdout + result.stderr
+@pytest.mark.parametrize("name", lint.CHECKS)
+def test_check(name):
+    passed, said = lint.run(name)
+    assert passed, said
 
 
-def test_javascript(eslint):
-    result = run([*eslint, "designdocs", "scripts", "tests"])
-    assert result.returncode == 0, result.stdout + result.stderr
+def sources():
+    """Return the Python files of the package."""
+    files = [path for folder in ("shim", "scripts") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in files if "node_modules" not in path.parts]
+
+
+def long_functions(source):
+    """Yield the name and the lines of each function whose body, less its docstring, is too long."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = node.end_lineno - body[0].lineno + 1 if body else 0
+            if lines > MOST_LINES_OF_A_FUNCTION:
+                yield f"{node.name}: {lines}"
+
+
+def test_no_function_is_too_long():
+    found = {str(path.relative_to(ROOT)): list(long_functions(path.read_text("utf-8"))) for path in sources()}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_no_file_is_too_long():
+    lines = {str(path.relative_to(ROOT)): path.read_text("utf-8").count("\n") for path in sources()}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES_OF_A_FILE} == {}
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8"))]
+    assert links
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(("body", "found"), [(59, []), (60, []), (61, ["f: 61"])])
+def test_lines_of_a_function_are_counted_without_its_docstring(body, found):
+    text = 'def f():\n    """One.\n\n    Two.\n    """\n' + "    pass\n" * body
+    assert list(long_functions(text)) == found
+
+
+@pytest.mark.parametrize(("subject", "passes"), [("Say why", True), ("ü" * 72, True), ("ü" * 73, False), ("", False)])
+def test_hook_of_subjects(tmp_path, subject, passes):
+    """Run the hook as git does, in a repository of its own."""
+    for name in (".pre-commit-config.yaml", "tests/check_subject.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "message").write_text(f"{subject}\n\n{'A line of the body. ' * 9}\n", "utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    stage = ["--hook-stage", "commit-msg", "--commit-msg-filename", "message"]
+    done = run(
+        ["env", f"PRE_COMMIT_HOME={tmp_path / 'home'}", sys.executable, "-m", "pre_commit", "run", *stage], tmp_path
+    )
+    assert (done.returncode == 0) == passes, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

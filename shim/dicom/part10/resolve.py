@@ -44,7 +44,7 @@ class Level:
         self.depth: int = parent.depth + 1 if parent else 0
 
     def path(self, key: str) -> str:
-        """Return the path of one of its elements (docs/architecture.md): ``"00880200/0/7FE00010"``."""
+        """Return the path of one of its elements (docs/documents.md): ``"00880200/0/7FE00010"``."""
         return f"{self.parent.path(self.key)}/{self.number}/{key}" if self.parent else key
 
 

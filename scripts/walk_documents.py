@@ -1,4 +1,6 @@
-"""Walking through the documents of a database, some at a time."""
+"""Walking through the documents of a database, a page of them in memory at a time."""
+
+from collections.abc import Iterator, Sequence
 
 from dicouch.couch.client import Couch
 from dicouch.rewrite import requests
@@ -7,7 +9,7 @@ from dicouch.rewrite import requests
 PAGE = 50
 
 
-def documents(couch: Couch, studies=(), *, kind="instance"):
+def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instance") -> Iterator[dict]:
     """Yield documents in order of their ids.
 
     What is written while this runs may be among them or not.
@@ -35,10 +37,10 @@ def documents(couch: Couch, studies=(), *, kind="instance"):
             first = {**place, "startkey": requests.as_json(rows[-1]["id"]), "skip": 1}
 
 
-def studies_of(couch: Couch):
+def studies_of(couch: Couch) -> Iterator[str]:
     """Yield the UIDs of all studies of which there is any document, in order.
 
-    One request a study: the ids of its documents are jumped over.
+    One request a study: the next one starts behind the ids of its documents.
 
     Parameters
     ----------
@@ -57,5 +59,5 @@ def studies_of(couch: Couch):
         study, colon, _rest = rows[0]["id"].partition(":")
         if colon:
             yield study
-        # What stands behind all ids that begin with the study's UID and a colon.
+        # The first key behind all ids that begin with the study's UID and a colon.
         start = f"{study};" if colon else rows[0]["id"] + "\x00"
