@@ -20,6 +20,7 @@ from dicouch.store.link import LinkStore
 from dicouch.store.places import Bytes
 from dicouch.write.headers import Merged
 from dicouch.write.ingest import Ingest
+from dicouch.write.outcome import Outcome
 
 
 class Linker:
