@@ -51,7 +51,7 @@ class VoiWindow:
 
 @lru_cache(256)
 def _window_module(window: VoiWindow) -> Dataset:
-    """Return a window as pydicom takes it. Making the data set takes longer than applying it: 0.1 ms."""
+    """Return a window as pydicom takes it; kept, as making it takes 0.1 ms."""
     module = Dataset()
     # One stored bit makes pydicom's output range 0 to 1.
     module.PhotometricInterpretation, module.PixelRepresentation, module.BitsStored = "MONOCHROME2", 0, 1
@@ -241,7 +241,7 @@ def look_up(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> 
     """Apply a function of single values to an image.
 
     It runs once over the values in use, and the image is one look-up in the result. pydicom runs its functions over
-    all pixels: 9 ms instead of 0.4 ms for a window and a slope on 512 x 512 pixels.
+    all pixels, which takes four times as long: 3.4 ms instead of 0.8 ms for slope and window of 512 x 512 pixels.
     """
     low, high = int(array.min()), int(array.max())
     if high - low >= 65536:
