@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.image import SMALL, Image
-from dicouch.dicom.pixels.transcode import Stored
+from dicouch.dicom.pixels.transcode import SourceFile
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE
 from dicouch.read.retrieve import Retriever, pixel_path
 
@@ -45,7 +45,7 @@ def image_of(reader: Retriever, document: dict) -> Image:
     return Image(document["dataset"], syntax, frames["count"], frame, bulk, native)
 
 
-def stored_of(reader: Retriever, document: dict) -> Stored:
+def stored_of(reader: Retriever, document: dict) -> SourceFile:
     """Return the file of an instance for `dicouch.dicom.pixels.transcode`."""
     file = document["file"]
     path = pixel_path(document)
@@ -54,10 +54,10 @@ def stored_of(reader: Retriever, document: dict) -> Stored:
         return reader.read(document, start, end)
 
     if path is None:
-        return Stored(file["transferSyntax"], reader.inflated_size(document), read)
+        return SourceFile(file["transferSyntax"], reader.inflated_size(document), read)
     image = image_of(reader, document) if file.get("frames") else None
     value = file["bulk"][path]
-    return Stored(
+    return SourceFile(
         file["transferSyntax"],
         reader.inflated_size(document),
         read,

@@ -11,8 +11,7 @@ from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_m
 from dicouch.dicom.pixels.decode import can_decode
 from dicouch.dicom.pixels.encode import ENCODED
 from dicouch.dicom.pixels.errors import PixelError
-from dicouch.dicom.pixels.transcode import Stored as Source
-from dicouch.dicom.pixels.transcode import targets, transcode
+from dicouch.dicom.pixels.transcode import SourceFile, targets, transcode
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
 from dicouch.errors import DicomWebError
 from dicouch.read.imaging import stored_of
@@ -118,7 +117,7 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
     return Delivery(stored, syntax, size, lambda: pieces)
 
 
-def _corrected(source: Source, stored: Stored) -> Source:
+def _corrected(source: SourceFile, stored: Stored) -> SourceFile:
     """Return a file to be transcoded with what people fixed laid over it; frames are read from the stored one."""
     file = RangeFile(source.read, source.size)
     corrected = correct(file, source.size, list(stored.changes), ordered=stored.ordered)

@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from dicouch.dicom.part10 import Part10Error, read_part10
 from dicouch.dicom.part10.model import MissingIdentifier
 from dicouch.dicom.pixels.image import Image
-from dicouch.dicom.pixels.transcode import Stored
+from dicouch.dicom.pixels.transcode import SourceFile
 from dicouch.read.imaging import image_of, stored_of
 from dicouch.read.retrieve import Retriever
 from dicouch.write.document import make_document
@@ -49,7 +49,7 @@ def open_image(data: bytes) -> Image:
     return image_of(reader_of(data), document_of(data))
 
 
-def open_stored(data: bytes) -> Stored:
+def open_stored(data: bytes) -> SourceFile:
     """Return a Part 10 file for transcoding."""
     return stored_of(reader_of(data), document_of(data))
 

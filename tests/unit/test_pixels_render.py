@@ -16,7 +16,7 @@ from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame
 from dicouch.dicom.pixels.geometry import fit, place
 from dicouch.dicom.pixels.icc import profile_of, well_known
 from dicouch.dicom.pixels.image import Image
-from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
+from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, VoiWindow
 from dicouch.dicom.pixels.parameters import Rendering, Viewport, parse_rendering, parse_uri_rendering, parse_viewport
 from dicouch.dicom.pixels.render import picture, render
 from dicouch.dicom.pixels.thumbnail import sign, thumbnail
@@ -45,10 +45,10 @@ def test_parameters_of_restful_services():
     assert asked.annotation == {"patient", "technique"}
     assert asked.quality == 7
     assert asked.viewport == Viewport(100, 200, 1.5, 0.0, -30.0, 40.0)
-    assert asked.window == Window(-40.5, 1000.0, SIGMOID)
+    assert asked.window == VoiWindow(-40.5, 1000.0, SIGMOID)
     assert asked.profile == "srgb"
-    assert parse_rendering({"window": "1,2"}).window == Window(1, 2, LINEAR)
-    assert parse_rendering({"window": "1,0.5,linear-exact"}).window == Window(1, 0.5, LINEAR_EXACT)
+    assert parse_rendering({"window": "1,2"}).window == VoiWindow(1, 2, LINEAR)
+    assert parse_rendering({"window": "1,0.5,linear-exact"}).window == VoiWindow(1, 0.5, LINEAR_EXACT)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_annotations_say_who_and_how():
     )
     assert patient_lines(image) == ["山田 太郎", "123", "1970-01-02"]
     assert technique_lines(image, 2) == ["MR", "series 2 image 7 frame 2 of 3", "2020-02-03 10:15", "position 1 -2.5 3"]
-    assert technique_lines(image, 2, Window(40, 400))[-1] == "window 40 / 400"
+    assert technique_lines(image, 2, VoiWindow(40, 400))[-1] == "window 40 / 400"
     assert patient_lines(described()) == []
     plain = Pillow.new("L", (200, 100), 60)
     for mode in ("L", "RGB"):

@@ -25,7 +25,7 @@ from dicouch.dicom.part10.dictionary import key_of, label
 from dicouch.dicom.part10.encode import Stream
 from dicouch.dicom.part10.model import Warnings
 from dicouch.dicom.part10.walk import Walk
-from dicouch.dicom.pixels.codestream import HEAD, Codestream, describe, jpeg_2000_start
+from dicouch.dicom.pixels.codestream import HEAD, Codestream, identify, jpeg_2000_start
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, TABLE, syntax_of
 
 # Uncompressed transfer syntaxes a part may name: the pixel data of all of them are little endian, and are stored as
@@ -225,7 +225,7 @@ def _look(parts: list[Bulk], scratch: Scratch, video: bool) -> Codestream | None
         start = jpeg_2000_start(head)
         if video and part.length > HEAD:
             head += scratch.read(max(part.offset + part.length - HEAD, part.offset), HEAD)
-        said = describe(head[start:])
+        said = identify(head[start:])
         if number > 1 and said != found:
             raise BuildError(f"frame {number} is not of the size, depth and kind of the first", PIXELS_DO_NOT_FIT)
         found = said

@@ -6,8 +6,10 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from dicouch.dicom.pixels.image import Image, integer, numbers, text
-from dicouch.dicom.pixels.luts import Window, stored_window
+from dicouch.dicom.pixels.luts import VoiWindow, stored_window
 from dicouch.dicom.pixels.parameters import PATIENT, TECHNIQUE
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def patient_lines(image: Image) -> list[str]:
@@ -17,7 +19,7 @@ def patient_lines(image: Image) -> list[str]:
     return [line for line in lines if line]
 
 
-def technique_lines(image: Image, number: int, window: Window | None = None) -> list[str]:
+def technique_lines(image: Image, number: int, window: VoiWindow | None = None) -> list[str]:
     """Return what tells how it was made: modality, study, date, series, image and frame, position, window.
 
     Parameters
@@ -25,7 +27,7 @@ def technique_lines(image: Image, number: int, window: Window | None = None) -> 
     image : Image
     number : int
         Frame number, from 1.
-    window : Window, optional
+    window : VoiWindow, optional
         In place of the frame's own.
     """
     dataset = image.dataset
@@ -49,7 +51,7 @@ def technique_lines(image: Image, number: int, window: Window | None = None) -> 
 
 
 def annotate(
-    picture: Pillow.Image, image: Image, number: int, asked: frozenset[str], window: Window | None = None
+    picture: Pillow.Image, image: Image, number: int, asked: frozenset[str], window: VoiWindow | None = None
 ) -> Pillow.Image:
     """Return a picture with annotations: the patient at the top left, the technique at the bottom left.
 
@@ -61,7 +63,7 @@ def annotate(
         Frame number, from 1.
     asked : frozenset of str
         Of "patient" and "technique".
-    window : Window, optional
+    window : VoiWindow, optional
         The one that the picture is shown with, in place of the frame's own.
     """
     if not asked:
@@ -82,10 +84,9 @@ def annotate(
     return picture
 
 
-def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], content: str, font) -> None:
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], content: str, font: Font) -> None:
     # An outline keeps the letters readable on any ground.
-    white, black = (255, 0) if draw.mode == "L" else ("white", "black")
-    draw.text(place, content[:128], fill=white, font=font, stroke_width=1, stroke_fill=black)
+    draw.text(place, content[:128], fill="white", font=font, stroke_width=1, stroke_fill="black")
 
 
 def _date(value: str) -> str:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import unpack_from
 
+from pydicom import uid
+
 HEAD = 1 << 20
 """Bytes of a stream that are looked at: colour profiles may precede what counts."""
 
-_JPEG = {0xC0: "1.2.840.10008.1.2.4.50", 0xC1: "1.2.840.10008.1.2.4.51"}
-_LOSSLESS, _FIRST_ORDER = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
-_JPEG_LS, _NEAR_LOSSLESS = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
+_JPEG: dict[int, str] = {0xC0: uid.JPEGBaseline8Bit, 0xC1: uid.JPEGExtended12Bit}
 # Markers of JPEG (ITU-T T.81 Table B.1) and JPEG-LS (T.87) that begin a frame header; those that have no length.
 _FRAME_HEADERS = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7))
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
@@ -72,7 +72,7 @@ class Codestream:
 
 
 def read_header(data: bytes) -> Header | None:
-    """Return the header of a code stream, or None when it is none that is known here."""
+    """Return the header of a code stream, or None when it is of no known kind."""
     try:
         if data.startswith(b"\xff\xd8"):
             frames = (position for marker, position in _segments(data) if marker in _FRAME_HEADERS)
@@ -85,8 +85,8 @@ def read_header(data: bytes) -> Header | None:
         return None
 
 
-def describe(head: bytes) -> Codestream | None:
-    """Return what the beginning of a stream says, or None when it is none that is known here.
+def identify(head: bytes) -> Codestream | None:
+    """Return what the beginning of a stream says, or None when it is of no known kind.
 
     Parameters
     ----------
@@ -175,10 +175,11 @@ def _jpeg_scan(
     marker: int, frame: Header, components: bytes, adobe: int | None, data: bytes, position: int
 ) -> Codestream:
     parameters = position + 5 + 2 * data[position + 4]
+    syntax: str
     if marker == 0xF7:
-        syntax, kind = (_NEAR_LOSSLESS if data[parameters] else _JPEG_LS), "JPEG-LS"
+        syntax, kind = (uid.JPEGLSNearLossless if data[parameters] else uid.JPEGLSLossless), "JPEG-LS"
     elif marker == 0xC3:
-        syntax, kind = (_FIRST_ORDER if data[parameters] == 1 else _LOSSLESS), "lossless JPEG"
+        syntax, kind = (uid.JPEGLosslessSV1 if data[parameters] == 1 else uid.JPEGLossless), "lossless JPEG"
     else:
         syntax, kind = _JPEG.get(marker, ""), "progressive JPEG" if marker == 0xC2 else "JPEG"
     photometric = "MONOCHROME2"
@@ -201,21 +202,15 @@ def _jpeg_2000(data: bytes) -> Codestream | None:
     if data[position + 1] != 0x52:
         return None
     transform, reversible = data[position + 8], data[position + 13] == 1
-    last = ("201" if reversible else "203") if high_throughput else ("90" if reversible else "91")
+    if high_throughput:
+        syntax = uid.HTJ2KLossless if reversible else uid.HTJ2K
+    else:
+        syntax = uid.JPEG2000Lossless if reversible else uid.JPEG2000
     photometric = "MONOCHROME2"
     if size.components == 3:
         photometric = ("YBR_RCT" if reversible else "YBR_ICT") if transform & 1 else "RGB"
     kind = "High-Throughput JPEG 2000" if high_throughput else "JPEG 2000"
-    return Codestream(
-        f"1.2.840.10008.1.2.4.{last}",
-        size.rows,
-        size.columns,
-        size.components,
-        size.precision,
-        photometric,
-        signed,
-        kind,
-    )
+    return Codestream(syntax, size.rows, size.columns, size.components, size.precision, photometric, signed, kind)
 
 
 def _mpeg2(data: bytes) -> Codestream | None:
@@ -226,24 +221,23 @@ def _mpeg2(data: bytes) -> Codestream | None:
     size = int.from_bytes(data[start + 4 : start + 7], "big")
     extension = data.find(b"\0\0\1\xb5", start)
     level = unpack_from(">H", data, extension + 4)[0] >> 4 & 0x0F if extension >= 0 else 8
-    syntax = "1.2.840.10008.1.2.4.101" if level in (4, 6) else "1.2.840.10008.1.2.4.100"
+    syntax = uid.MPEG2MPHL if level in (4, 6) else uid.MPEG2MPML
     return _video(syntax, size & 0xFFF, size >> 12, "MPEG-2")
 
 
 def _mp4(data: bytes) -> Codestream | None:
     """ISO 14496-12 12.1.3 and -15 5.3.3: the visual sample entry and its decoder configuration."""
-    for entry, name, default in ((b"avc1", "H.264", "102"), (b"hvc1", "H.265", "107"), (b"hev1", "H.265", "107")):
+    for entry in (b"avc1", b"hvc1", b"hev1"):
         start = data.find(entry, max(data.find(b"stsd"), 0))
         if start < 0:
             continue
         columns, rows = unpack_from(">HH", data, start + 28)
         configuration = data.find(b"avcC" if entry == b"avc1" else b"hvcC", start)
-        last = default
-        if configuration >= 0 and entry == b"avc1" and data[configuration + 7] == 42:
-            last = "104"
-        elif configuration >= 0 and entry != b"avc1" and data[configuration + 5] & 0x1F == 2:
-            last = "108"
-        return _video(f"1.2.840.10008.1.2.4.{last}", rows, columns, name)
+        if entry == b"avc1":
+            level_42 = configuration >= 0 and data[configuration + 7] == 42
+            return _video(uid.MPEG4HP422D if level_42 else uid.MPEG4HP41, rows, columns, "H.264")
+        ten_bits = configuration >= 0 and data[configuration + 5] & 0x1F == 2
+        return _video(uid.HEVCM10P51 if ten_bits else uid.HEVCMP51, rows, columns, "H.265")
     return None
 
 

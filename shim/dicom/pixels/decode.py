@@ -5,12 +5,20 @@ from __future__ import annotations
 import logging
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from dicouch.dicom.pixels.codestream import Header, read_header
 from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
@@ -27,11 +35,10 @@ UNCOMPRESSED_FRAMES = "1.2.840.10008.1.2.1.98"
 """Encapsulated Uncompressed Explicit VR Little Endian (PS3.5 A.4.11): native pixels in fragments."""
 
 # Lossy JPEG is stored as YBR and shown as RGB; an uncompressed copy of it is RGB everywhere.
-_LOSSY_JPEG = frozenset(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"))
-_RLE = "1.2.840.10008.1.2.5"
+_LOSSY_JPEG = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit))
 _LIBJPEG = "pylibjpeg"
 # Where pydicom knows several: CharLS is the reference of JPEG-LS.
-_GUARDED = dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "pyjpegls")
+_GUARDED: dict[str, str] = dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "pyjpegls")
 
 
 # What a plugin says of a damaged frame is told to the client; pydicom would log its traceback each time.
@@ -124,7 +131,7 @@ def check_description(image: Image) -> None:
         raise TooLarge(f"a frame of {image.rows} x {image.columns} pixels is more than this server decodes")
 
 
-def _options(image: Image) -> dict:
+def _options(image: Image) -> dict[str, Any]:
     keyword = {"7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData"}.get(image.pixel_tag, "PixelData")
     return {
         "rows": image.rows,
@@ -161,7 +168,7 @@ def _native(image: Image, number: int, data: bytes, pad: bool = False) -> Pixels
         array, described = get_decoder(ExplicitVRLittleEndian).as_array(data, **options)
     except (ValueError, AttributeError, NotImplementedError) as problem:
         raise PixelError(f"frame {number} cannot be read: {one_line(problem)}") from problem
-    return Pixels(array, described["photometric_interpretation"])
+    return Pixels(array, str(described["photometric_interpretation"]))
 
 
 def _compressed(image: Image, number: int, data: bytes, rgb: bool) -> Pixels:
@@ -188,7 +195,9 @@ def _compressed(image: Image, number: int, data: bytes, rgb: bool) -> Pixels:
     return Pixels(array, photometric)
 
 
-def _run(transfer_syntax: str, data: bytes, options: dict, header: Header | None) -> tuple[np.ndarray, dict]:
+def _run(
+    transfer_syntax: str, data: bytes, options: dict[str, Any], header: Header | None
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Decode a frame: in this process where no input is known that makes the decoder run away, else in a guarded one.
 
     Of hundreds of thousands of damaged frames, RLE and 8-bit JPEG (Pillow's libjpeg-turbo) had an answer within
@@ -196,7 +205,7 @@ def _run(transfer_syntax: str, data: bytes, options: dict, header: Header | None
     """
     if transfer_syntax in _LOSSY_JPEG and header is not None and header.precision == 8:
         plugin = "pillow"
-    elif transfer_syntax == _RLE:
+    elif transfer_syntax == RLELossless:
         plugin = ""
     else:
         return GUARD.decode(transfer_syntax, _GUARDED.get(transfer_syntax, ""), data, options)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pydicom.pixels import get_encoder
+from typing import Any
+
+from pydicom.pixels.encoders.base import get_encoder
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from dicouch.dicom.pixels.decode import Pixels, decode, one_line
 from dicouch.dicom.pixels.errors import PixelError, Unsupported
 from dicouch.dicom.pixels.image import Image
 
-RLE = "1.2.840.10008.1.2.5"
-JPEG_LS = "1.2.840.10008.1.2.4.80"
-JPEG_2000 = "1.2.840.10008.1.2.4.90"
+RLE, JPEG_LS, JPEG_2000 = RLELossless, JPEGLSLossless, JPEG2000Lossless
 
 ENCODED = (JPEG_2000, JPEG_LS, RLE)
 """Transfer syntaxes that images can be encoded to: the lossless ones that pydicom has encoders for."""
@@ -75,7 +76,7 @@ def encode(image: Image, number: int, transfer_syntax: str) -> tuple[bytes, str]
 
 def encode_pixels(image: Image, pixels: Pixels, transfer_syntax: str) -> tuple[bytes, str]:
     """Encode a decoded frame; see `encode`."""
-    options = {
+    options: dict[str, Any] = {
         "rows": image.rows,
         "columns": image.columns,
         "samples_per_pixel": image.samples,

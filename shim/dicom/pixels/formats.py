@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import BytesIO
+from typing import Any
 
 from PIL import Image as Pillow
 
@@ -39,7 +40,7 @@ def encode_picture(picture: Pillow.Image, media_type: str, rendering: Rendering,
     """
     if media_type not in FORMATS:
         raise Unsupported(f"pictures are not written as {media_type}")
-    options = {}
+    options: dict[str, Any] = {}
     if media_type == "image/jpeg":
         options = {"quality": rendering.quality, "subsampling": 0 if rendering.quality >= 90 else 2}
     elif media_type == "image/png":

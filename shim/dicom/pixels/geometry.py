@@ -45,8 +45,11 @@ def place(viewport: Viewport, columns: int, rows: int) -> tuple[tuple[float, flo
     if viewport.height:
         ratios.append(viewport.height / height)
     ratio = min(ratios, default=1.0)
-    limits = viewport.width or round(width * ratio), viewport.height or round(height * ratio)
-    size = tuple(max(1, min(round(side * ratio), limit)) for side, limit in zip((width, height), limits, strict=True))
+    # Rounding must not pass the viewport.
+    size = (
+        max(1, min(round(width * ratio), viewport.width or columns * rows)),
+        max(1, min(round(height * ratio), viewport.height or columns * rows)),
+    )
     if size[0] * size[1] > max(LARGEST_AREA, columns * rows):
         raise BadParameter(f"the viewport makes an image of {size[0]} x {size[1]} pixels, more than are rendered")
     return (left, top, right, bottom), size

@@ -17,6 +17,7 @@ import threading
 import time
 from contextlib import suppress
 from struct import Struct
+from typing import Any
 
 import numpy as np
 import orjson
@@ -37,19 +38,22 @@ class Child:
     """A child process that decodes one frame after the other."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "dicouch.dicom.pixels.guarded"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is for the server; a child ends when its standard input does.
             start_new_session=True,
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._requests, self._answers = process, process.stdin, process.stdout
         # The imports of a new child are not the frame's time.
         if self._read(1, time.monotonic() + 60) != b"+":
             self.kill()
             raise PixelError("the decoder does not start")
 
-    def decode(self, request: dict, data: bytes, seconds: float) -> tuple[dict, bytes]:
+    def decode(self, request: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         """Send a request; return what the answer says and its bytes.
 
         Raises
@@ -58,15 +62,15 @@ class Child:
             The child has not answered in time, or is gone; it cannot be used again.
         """
         head = orjson.dumps(request)
-        self._process.stdin.write(LENGTHS.pack(len(head), len(data)) + head)
-        self._process.stdin.write(data)
-        self._process.stdin.flush()
+        self._requests.write(LENGTHS.pack(len(head), len(data)) + head)
+        self._requests.write(data)
+        self._requests.flush()
         end = time.monotonic() + seconds
         head_length, length = LENGTHS.unpack(self._read(LENGTHS.size, end))
         return orjson.loads(self._read(head_length, end)), self._read(length, end)
 
     def _read(self, length: int, end: float) -> bytes:
-        pipe = self._process.stdout.fileno()
+        pipe = self._answers.fileno()
         pieces = []
         while length:
             ready, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
@@ -83,8 +87,8 @@ class Child:
         """End the process, whatever it does."""
         self._process.kill()
         with suppress(BrokenPipeError):  # of a request that was not read
-            self._process.stdin.close()
-        self._process.stdout.close()
+            self._requests.close()
+        self._answers.close()
         self._process.wait()
 
 
@@ -97,12 +101,14 @@ class Guard:
         Children at a time.
     """
 
-    def __init__(self, limit: int = CHILDREN):
+    def __init__(self, limit: int = CHILDREN) -> None:
         self._turns = threading.BoundedSemaphore(limit)
         self._idle: queue.LifoQueue[Child] = queue.LifoQueue()
         self._process = os.getpid()
 
-    def decode(self, transfer_syntax: str, plugin: str, data: bytes, options: dict) -> tuple[np.ndarray, dict]:
+    def decode(
+        self, transfer_syntax: str, plugin: str, data: bytes, options: dict[str, Any]
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         """Decode a frame in a child.
 
         Parameters

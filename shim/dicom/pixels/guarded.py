@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from typing import Any
 
 import numpy as np
 import orjson
 from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from dicouch.dicom.pixels.guard import LENGTHS, MEMORY
 
@@ -33,14 +34,14 @@ def main() -> None:
         answers.flush()
 
 
-def answer(request: dict, data: bytes) -> tuple[dict, bytes]:
+def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """Decode one frame; return what the array is, or the error, and the bytes of the array."""
     try:
         decoder = get_decoder(request["syntax"])
         source = encapsulate([data], has_bot=False)
         array, described = decoder.as_array(source, decoding_plugin=request["plugin"], **request["options"])
     # A decoder fed with a forged file raises anything, and the child goes on.
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001
         return {"error": " ".join(str(problem).split())[:300] or type(problem).__name__}, b""
     array = np.ascontiguousarray(array)
     return {"dtype": array.dtype.str, "shape": array.shape, "described": described}, array.tobytes()

@@ -1,4 +1,7 @@
-"""ICC profiles of rendered images (PS3.18 8.3.5.1.5): the image's own, or conversion to a well-known colour space."""
+"""ICC profiles of rendered images (PS3.18 8.3.5.1.5): the image's own, or conversion to a well-known colour space.
+
+pydicom's `create_icc_transform` converts to sRGB only. Pillow converts to all four, and has a profile of sRGB alone.
+"""
 
 from __future__ import annotations
 
@@ -62,11 +65,11 @@ def profile_of(image: Image, made: Pillow.Image, asked: str) -> tuple[Pillow.Ima
     if asked == "yes":
         return made, own or well_known("srgb")
     target = well_known(asked)
+    if own is None and asked == "srgb":
+        return made, target
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(own or well_known("srgb")))
-        if own is None and asked == "srgb":
-            return made, target
-        converted = ImageCms.profileToProfile(made, source, ImageCms.ImageCmsProfile(BytesIO(target)))
+        converted = ImageCms.profileToProfile(made, source, ImageCms.ImageCmsProfile(BytesIO(target))) or made
     except (ImageCms.PyCMSError, OSError) as problem:
         raise PixelError(f"the ICC profile of the image cannot be used: {problem}") from problem
     return converted, target
@@ -90,7 +93,7 @@ def well_known(name: str) -> bytes:
     return _matrix_profile(title, primaries, gamma)
 
 
-def _matrix_profile(title: str, primaries: tuple, gamma: float | None) -> bytes:
+def _matrix_profile(title: str, primaries: tuple[tuple[float, ...], ...], gamma: float | None) -> bytes:
     """Write an ICC profile of version 2: three primaries and one curve (ICC.1:2001-04 6.3.1.2)."""
     text = title.encode("ascii") + b"\0"
     description = b"desc" + bytes(4) + pack(">I", len(text)) + text + bytes(78)
@@ -119,9 +122,9 @@ def _srgb_light(value: float) -> float:
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
-def _fixed(values: tuple) -> bytes:
+def _fixed(values: tuple[float, ...]) -> bytes:
     return pack(">3i", *(round(value * 65536) for value in values))
 
 
-def _xyz(values: tuple) -> bytes:
+def _xyz(values: tuple[float, ...]) -> bytes:
     return b"XYZ " + bytes(4) + _fixed(values)

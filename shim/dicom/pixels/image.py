@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from base64 import b64decode
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from dicouch.dicom.pixels.errors import PixelError, Unsupported
 
@@ -15,13 +16,13 @@ SMALL = 16 * 1024 * 1024
 """Longest bulk value (bytes) that is read for a lookup table or a profile."""
 
 
-def first(dataset: dict, tag: str, default=None):
+def first(dataset: dict[str, Any], tag: str, default: object = None) -> Any:  # noqa: ANN401 - as JSON has it
     """Return the first value of an element, `default` without one."""
     values = (dataset.get(tag) or {}).get("Value")
     return default if not values or values[0] is None else values[0]
 
 
-def integer(dataset: dict, tag: str, default: int | None = None) -> int | None:
+def integer(dataset: dict[str, Any], tag: str, default: int | None = None) -> int | None:
     """Return the first value of an element as a whole number, `default` when it is none."""
     try:
         return int(first(dataset, tag, default))
@@ -29,7 +30,7 @@ def integer(dataset: dict, tag: str, default: int | None = None) -> int | None:
         return default
 
 
-def numbers(dataset: dict, tag: str) -> list[float]:
+def numbers(dataset: dict[str, Any], tag: str) -> list[float]:
     """Return the values of an element that are finite numbers."""
     found = []
     for value in (dataset.get(tag) or {}).get("Value") or ():
@@ -42,7 +43,7 @@ def numbers(dataset: dict, tag: str) -> list[float]:
     return found
 
 
-def text(dataset: dict, tag: str) -> str:
+def text(dataset: dict[str, Any], tag: str) -> str:
     """Return the first value of an element as text; of a name, the first of its representations."""
     value = first(dataset, tag, "")
     if isinstance(value, dict):
@@ -50,7 +51,7 @@ def text(dataset: dict, tag: str) -> str:
     return str(value).strip()
 
 
-def items(dataset: dict, tag: str) -> list[dict]:
+def items(dataset: dict[str, Any], tag: str) -> list[dict[str, Any]]:
     """Return the items of a sequence."""
     return [item for item in (dataset.get(tag) or {}).get("Value") or () if isinstance(item, dict)]
 
@@ -80,13 +81,12 @@ class Image:
         True when the frames are not compressed.
     """
 
-    dataset: dict
+    dataset: dict[str, Any]
     transfer_syntax: str
     count: int
     frame: Callable[[int], bytes]
     bulk: Callable[[str], bytes] = _no_bulk
     native: bool = False
-    _groups: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def photometric(self) -> str:
@@ -96,7 +96,8 @@ class Image:
     @property
     def samples(self) -> int:
         """Samples per Pixel (0028,0002)."""
-        return integer(self.dataset, "00280002", 1)
+        samples = integer(self.dataset, "00280002")
+        return 1 if samples is None else samples
 
     @property
     def rows(self) -> int:
@@ -117,17 +118,17 @@ class Image:
     @property
     def bits_stored(self) -> int:
         """Bits Stored (0028,0101)."""
-        return integer(self.dataset, "00280101", None) or self.bits_allocated
+        return integer(self.dataset, "00280101") or self.bits_allocated
 
     @property
     def signed(self) -> bool:
         """Whether Pixel Representation (0028,0103) says two's complement."""
-        return integer(self.dataset, "00280103", 0) == 1
+        return integer(self.dataset, "00280103") == 1
 
     @property
     def planar(self) -> int:
         """Planar Configuration (0028,0006)."""
-        return integer(self.dataset, "00280006", 0) or 0
+        return integer(self.dataset, "00280006") or 0
 
     @property
     def pixel_tag(self) -> str:
@@ -148,7 +149,7 @@ class Image:
             raise Unsupported(f"{name} ({tag[:4]},{tag[4:]}) is missing or 0, so that the pixels cannot be told apart")
         return value
 
-    def raw(self, dataset: dict, tag: str) -> bytes | None:
+    def raw(self, dataset: dict[str, Any], tag: str) -> bytes | None:
         """Return the bytes of a binary value of the data set or of an item of it; None without one."""
         element = dataset.get(tag) or {}
         if "InlineBinary" in element:
@@ -157,7 +158,7 @@ class Image:
             return self.bulk(element["BulkDataURI"].removeprefix("bulkdata/"))
         return None
 
-    def group(self, number: int, tag: str) -> dict:
+    def group(self, number: int, tag: str) -> dict[str, Any]:
         """Return a functional group macro of a frame (PS3.3 C.7.6.16), else the data set itself.
 
         Parameters

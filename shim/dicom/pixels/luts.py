@@ -1,14 +1,20 @@
 """From stored values to what is shown: Modality LUT, VOI LUT and Presentation LUT (PS3.3 C.11.1, C.11.2, C.11.6).
 
-Each stage works on an array of values. For up to 16 bits the stages run once over all possible values, and the image is
-one look-up in the result.
+pydicom rescales and windows. Tables are applied here, because pydicom 3.0 refuses those of other than 8 or 16 bits and
+those that are cut off, takes the input of an 8-bit table modulo 256, knows no functional groups, and stretches the
+input of a Presentation LUT from the lowest to the highest value of each frame.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from pydicom import Dataset
+from pydicom.pixels.processing import apply_rescale, apply_windowing
 
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import Image, integer, items, numbers, text
@@ -17,7 +23,7 @@ LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
 
 
 @dataclass(frozen=True)
-class Window:
+class VoiWindow:
     """A window (PS3.3 C.11.2.1.2, C.11.2.1.3).
 
     Attributes
@@ -37,10 +43,36 @@ class Window:
         """Whether the function is defined for this width."""
         return self.width >= 1 if self.function == LINEAR else self.width > 0
 
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Return `values` through the window, from 0 to 1."""
+        with np.errstate(over="ignore"):  # exp, far below the center
+            return apply_windowing(values, _window_module(self))
+
+
+@lru_cache(256)
+def _window_module(window: VoiWindow) -> Dataset:
+    """Return a window as pydicom takes it; kept, as making it takes 0.1 ms."""
+    module = Dataset()
+    # One stored bit makes pydicom's output range 0 to 1.
+    module.PhotometricInterpretation, module.PixelRepresentation, module.BitsStored = "MONOCHROME2", 0, 1
+    module.VOILUTFunction = window.function
+    # FD, as a DS has no more than 16 characters.
+    module.add_new("WindowCenter", "FD", window.center)
+    module.add_new("WindowWidth", "FD", window.width)
+    return module
+
+
+@lru_cache(256)
+def _rescale_module(slope: float, intercept: float) -> Dataset:
+    module = Dataset()
+    module.add_new("RescaleSlope", "FD", slope)
+    module.add_new("RescaleIntercept", "FD", intercept)
+    return module
+
 
 @dataclass(frozen=True)
 class Table:
-    """A lookup table (PS3.3 C.11.1.1.1, C.11.2.1.1).
+    """A lookup table (PS3.3 C.7.6.3.1.5, C.11.1.1.1, C.11.2.1.1).
 
     Attributes
     ----------
@@ -58,11 +90,13 @@ class Table:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Return the entries for `values`."""
-        places = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.entries) - 1)
-        return self.entries[places]
+        places: np.ndarray = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.entries) - 1)
+        return self.entries.take(places, axis=0)
 
 
-def read_table(image: Image, item: dict, descriptor: str = "00283002", data: str = "00283006") -> Table | None:
+def read_table(
+    image: Image, item: dict[str, Any], descriptor: str = "00283002", data: str = "00283006"
+) -> Table | None:
     """Read a lookup table from an item; None when it has none that is whole.
 
     Parameters
@@ -73,25 +107,32 @@ def read_table(image: Image, item: dict, descriptor: str = "00283002", data: str
     descriptor, data : str
         Their tags.
     """
-    described = numbers(item, descriptor)
+    described = read_descriptor(image, item, descriptor)
+    raw = read_words(image, item, data)
+    if described is None or not raw:
+        return None
+    count, first, bits = described
+    # Entries of 8 bits come in pairs to a word (PS3.3 C.7.6.3.1.6) or each in a word, and some say they are of 16.
+    packed = len(raw) < 2 * count and (bits <= 8 or len(raw) - count in (0, 1))
+    entries = np.frombuffer(raw, np.uint8) if packed else np.frombuffer(raw[: len(raw) // 2 * 2], "<u2")
+    return Table(first, entries[:count].astype(np.int64), bits) if len(entries) else None
+
+
+def read_descriptor(image: Image, item: dict[str, Any], tag: str) -> tuple[int, int, int] | None:
+    """Return the number of entries, the first input value and the bits of an entry; None without all three."""
+    described = numbers(item, tag)
     if len(described) < 3:
         return None
-    count, start, bits = (int(number) for number in described[:3])
-    count = count or 65536
-    if start > 32767 and image.signed:
-        start -= 65536
-    listed = numbers(item, data)
-    if listed:
-        entries = np.array(listed)
-    else:
-        raw = image.raw(item, data)
-        if not raw:
-            return None
-        entries = np.frombuffer(raw[: len(raw) // 2 * 2], "<u2")
-        if bits <= 8 and len(raw) < 2 * count:
-            entries = np.frombuffer(raw, np.uint8)
-    entries = entries[:count].astype(np.float64)
-    return Table(start, entries, bits if 1 <= bits <= 16 else 16) if len(entries) else None
+    count, first, bits = (int(number) for number in described[:3])
+    if first > 32767 and image.signed:
+        first -= 65536
+    return count or 65536, first, bits if 1 <= bits <= 16 else 16
+
+
+def read_words(image: Image, item: dict[str, Any], tag: str) -> bytes:
+    """Return the bytes of a table, which is OW or a list of US; empty without one."""
+    listed = numbers(item, tag)
+    return np.array(listed).astype("<u2").tobytes() if listed else image.raw(item, tag) or b""
 
 
 def modality(image: Image, number: int, values: np.ndarray) -> np.ndarray:
@@ -104,11 +145,6 @@ def modality(image: Image, number: int, values: np.ndarray) -> np.ndarray:
         Frame number, from 1.
     values : numpy.ndarray
         Stored values, any shape.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64.
     """
     for item in items(image.dataset, "00283000"):
         table = read_table(image, item)
@@ -116,24 +152,19 @@ def modality(image: Image, number: int, values: np.ndarray) -> np.ndarray:
             return table.apply(values)
     place = image.group(number, "00289145")
     slope, intercept = numbers(place, "00281053")[:1], numbers(place, "00281052")[:1]
-    values = values.astype(np.float64)
-    if slope and slope[0]:
-        values = values * slope[0]
-    return values + intercept[0] if intercept else values
+    # A slope of 0 would leave no image; pydicom wants both numbers.
+    return apply_rescale(values, _rescale_module((slope and slope[0]) or 1.0, intercept[0] if intercept else 0.0))
 
 
-def stored_window(image: Image, number: int) -> Window | None:
+def stored_window(image: Image, number: int) -> VoiWindow | None:
     """Return the first window of a frame that is usable; None without one."""
     place = image.group(number, "00289132")
     centers, widths = numbers(place, "00281050"), numbers(place, "00281051")
-    function = text(place, "00281056").upper() or LINEAR
-    if function not in (LINEAR, LINEAR_EXACT, SIGMOID):
+    function = text(place, "00281056").upper()
+    if function not in (LINEAR_EXACT, SIGMOID):
         function = LINEAR
-    for center, width in zip(centers, widths, strict=False):
-        window = Window(center, width, function)
-        if window.valid:
-            return window
-    return None
+    windows = (VoiWindow(center, width, function) for center, width in zip(centers, widths, strict=False))
+    return next((window for window in windows if window.valid), None)
 
 
 def stored_voi_table(image: Image, number: int) -> Table | None:
@@ -144,19 +175,6 @@ def stored_voi_table(image: Image, number: int) -> Table | None:
             if table is not None:
                 return table
     return None
-
-
-def apply_window(values: np.ndarray, window: Window) -> np.ndarray:
-    """Return `values` through a window, from 0 to 1 (PS3.3 C.11.2.1.2.1, C.11.2.1.3)."""
-    center, width = window.center, window.width
-    if window.function == SIGMOID:
-        with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-4 * (values - center) / width))
-    if window.function == LINEAR:
-        center, width = center - 0.5, width - 1
-    if width <= 0:
-        return (values > center).astype(np.float64)
-    return np.clip((values - center) / width + 0.5, 0, 1)
 
 
 def scale(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -171,27 +189,28 @@ def presentation(image: Image, shown: np.ndarray) -> np.ndarray:
     for item in items(image.dataset, "20500010"):
         table = read_table(image, item)
         if table is not None:
-            return table.entries[np.rint(shown * (len(table.entries) - 1)).astype(np.int64)] / (2**table.bits - 1)
+            places: np.ndarray = np.rint(shown * (len(table.entries) - 1)).astype(np.int64)
+            return table.entries.take(places) / ((1 << table.bits) - 1)
     inverse = image.photometric == "MONOCHROME1" or text(image.dataset, "20500020").upper() == "INVERSE"
     return 1 - shown if inverse else shown
 
 
 def padding_range(image: Image) -> tuple[int, int] | None:
-    """Return the lowest and highest stored value that is no image but padding (PS3.3 C.7.5.1.1.2); None without."""
+    """Return the lowest and highest stored value that is padding, not image (PS3.3 C.7.5.1.1.2); None without."""
     value = integer(image.dataset, "00280120")
     if value is None:
         return None
-    limit = integer(image.dataset, "00280121", value)
-    bits = 2**image.bits_allocated
-    low, high = sorted(_as_stored(one, image.signed, bits) for one in (value, limit))
-    return low, high
+    limit = integer(image.dataset, "00280121")
+    ends = sorted(_as_stored(image, one) for one in (value, value if limit is None else limit))
+    return ends[0], ends[1]
 
 
-def _as_stored(value: int, signed: bool, span: int) -> int:
-    """Return a padding value in the range of stored values, whichever sign it was written with."""
-    if signed and value >= span // 2:
+def _as_stored(image: Image, value: int) -> int:
+    """Return a padding value in the range of stored values: some are written with the other sign."""
+    span = 1 << image.bits_allocated
+    if image.signed and value >= span // 2:
         return value - span
-    return value + span if not signed and value < 0 else value
+    return value + span if not image.signed and value < 0 else value
 
 
 def full_range(image: Image) -> tuple[int, int]:
@@ -200,10 +219,10 @@ def full_range(image: Image) -> tuple[int, int]:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if image.signed else (0, 2**bits - 1)
 
 
-def shown_range(image: Image, number: int, array: np.ndarray) -> tuple[float, float]:
+def shown_range(image: Image, array: np.ndarray) -> tuple[float, float]:
     """Return the stored values that are black and white in a frame without a window.
 
-    Few bits are shown whole; of more, what the pixels use, padding left out.
+    Images of up to 8 bits are shown as they are. Of more bits, the values in use are shown, padding left out.
     """
     fraction = integer(image.dataset, "0062000E")
     if fraction and fraction > 0:
@@ -215,12 +234,23 @@ def shown_range(image: Image, number: int, array: np.ndarray) -> tuple[float, fl
     padding = None if image.is_float else padding_range(image)
     if padding:
         used = used[(used < padding[0]) | (used > padding[1])]
-    if not used.size:
-        return 0, 1
-    return float(used.min()), float(used.max())
+    return (float(used.min()), float(used.max())) if used.size else (0, 1)
 
 
-def show(image: Image, number: int, array: np.ndarray, window: Window | None = None) -> np.ndarray:
+def look_up(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Apply a function of single values to an image.
+
+    It runs once over the values in use, and the image is one look-up in the result. pydicom runs its functions over
+    all pixels, which takes four times as long: 3.4 ms instead of 0.8 ms for slope and window of 512 x 512 pixels.
+    """
+    low, high = int(array.min()), int(array.max())
+    if high - low >= 65536:
+        return function(array)
+    table = function(np.arange(low, high + 1))
+    return table.take(np.subtract(array, low, dtype=np.int64) if low else array, axis=0)
+
+
+def show(image: Image, number: int, array: np.ndarray, window: VoiWindow | None = None) -> np.ndarray:
     """Return a grayscale frame as it is shown.
 
     Parameters
@@ -230,7 +260,7 @@ def show(image: Image, number: int, array: np.ndarray, window: Window | None = N
         Frame number, from 1.
     array : numpy.ndarray
         Stored values, shape (rows, columns).
-    window : Window, optional
+    window : VoiWindow, optional
         In place of the frame's own.
 
     Returns
@@ -240,39 +270,26 @@ def show(image: Image, number: int, array: np.ndarray, window: Window | None = N
     """
     if array.ndim != 2:
         raise PixelError("only images of one sample per pixel have grayscale values")
-    chosen = _stage(image, number, array, window)
-    if image.is_float:
-        return _to_bytes(presentation(image, chosen(np.nan_to_num(array.astype(np.float64)))))
-    low, high = int(array.min()), int(array.max())
-    if high - low < 65536:
-        values = np.arange(low, high + 1)
-        table = _to_bytes(presentation(image, chosen(values)))
-        _blacken(image, values, table)
-        return table.take(np.subtract(array, low, dtype=np.int64) if low else array)
-    shown = _to_bytes(presentation(image, chosen(array)))
-    _blacken(image, array, shown)
-    return shown
+    voi = _voi(image, number, array, window)
+    padding = None if image.is_float else padding_range(image)
+
+    def stages(values: np.ndarray) -> np.ndarray:
+        shown: np.ndarray = np.rint(presentation(image, voi(modality(image, number, values))) * 255).astype(np.uint8)
+        if padding:
+            shown[(values >= padding[0]) & (values <= padding[1])] = 0
+        return shown
+
+    return stages(np.nan_to_num(array.astype(np.float64))) if image.is_float else look_up(array, stages)
 
 
-def _stage(image: Image, number: int, array: np.ndarray, window: Window | None):
-    """Return the function from stored values to 0 … 1 by modality and VOI LUT."""
+def _voi(image: Image, number: int, array: np.ndarray, window: VoiWindow | None) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from the Modality LUT's output to 0 … 1."""
     table = None if window else stored_voi_table(image, number)
     if table is not None:
         span = 2**table.bits - 1
-        return lambda values: np.clip(table.apply(modality(image, number, values)) / span, 0, 1)
+        return lambda values: np.clip(table.apply(values) / span, 0, 1)
     window = window or stored_window(image, number)
     if window is not None:
-        return lambda values: apply_window(modality(image, number, values), window)
-    ends = modality(image, number, np.array(shown_range(image, number, array)))
-    low, high = float(ends.min()), float(ends.max())
-    return lambda values: scale(modality(image, number, values), low, high)
-
-
-def _blacken(image: Image, values: np.ndarray, shown: np.ndarray) -> None:
-    padding = padding_range(image)
-    if padding:
-        shown[(values >= padding[0]) & (values <= padding[1])] = 0
-
-
-def _to_bytes(shown: np.ndarray) -> np.ndarray:
-    return np.rint(shown * 255).astype(np.uint8)
+        return window.apply
+    ends = modality(image, number, np.array(shown_range(image, array)))
+    return lambda values: scale(values, float(ends.min()), float(ends.max()))

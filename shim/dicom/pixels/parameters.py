@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dicouch.dicom.pixels.errors import BadParameter
-from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, Window
+from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, VoiWindow
 
 PATIENT, TECHNIQUE = "patient", "technique"
 LARGEST_VIEWPORT = 16384
@@ -55,7 +55,7 @@ class Rendering:
     quality : int
         Of JPEG, 1 to 100.
     viewport : Viewport or None
-    window : Window or None
+    window : VoiWindow or None
     profile : str
         One of `PROFILES`.
     """
@@ -63,7 +63,7 @@ class Rendering:
     annotation: frozenset[str] = frozenset()
     quality: int = 90
     viewport: Viewport | None = None
-    window: Window | None = None
+    window: VoiWindow | None = None
     profile: str = "no"
 
 
@@ -101,7 +101,7 @@ def parse_uri_rendering(query: Mapping[str, str]) -> Rendering:
     if (center is None) != (width is None):
         raise BadParameter("windowCenter and windowWidth come together or not at all")
     window = None
-    if center is not None:
+    if center is not None and width is not None:
         window = _window("windowCenter", _decimal("windowCenter", center), _decimal("windowWidth", width), LINEAR)
     rows, columns = _size("rows", query.get("rows")), _size("columns", query.get("columns"))
     viewport = Viewport(columns, rows) if rows or columns else None
@@ -146,7 +146,7 @@ def parse_viewport(value: str | None) -> Viewport | None:
     return Viewport(width, height, left or 0.0, top or 0.0, region_width, region_height)
 
 
-def parse_window(value: str | None) -> Window | None:
+def parse_window(value: str | None) -> VoiWindow | None:
     """Read ``window=center,width,function`` (PS3.18 8.3.5.1.4); None without one.
 
     Raises
@@ -164,8 +164,8 @@ def parse_window(value: str | None) -> Window | None:
     return _window("window", _decimal("window", parts[0]), _decimal("window", parts[1]), _FUNCTIONS[function])
 
 
-def _window(name: str, center: float, width: float, function: str) -> Window:
-    window = Window(center, width, function)
+def _window(name: str, center: float, width: float, function: str) -> VoiWindow:
+    window = VoiWindow(center, width, function)
     if not window.valid:
         raise BadParameter(
             f"{name} has the width {width:g}: {'at least 1' if function == LINEAR else 'above 0'} is due"

@@ -1,23 +1,30 @@
-"""The elements around the pixel data of a Part 10 file: read with pydicom, changed, and written anew."""
+"""The elements around the pixel data of a Part 10 file: read with pydicom, changed, and written anew.
+
+Part 10's own walk makes DICOM JSON, which leaves out bulk values and what breaks its VR. pydicom keeps them, and
+rewrites Implicit VR and Big Endian.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
-import numpy as np
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom import Dataset, FileDataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite, write_dataset
-from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.meta import read_meta
-from dicouch.dicom.part10.model import Unreadable, Warnings
+from dicouch.dicom.part10.model import Warnings
+from dicouch.dicom.pixels.decode import decode, native_bytes
 from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.pixels.image import Image
 
 PIXEL_ELEMENTS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
@@ -42,11 +49,17 @@ class Head:
 
     def read_more(self, data: bytes) -> Dataset:
         """Read elements that stand elsewhere in the same file."""
-        try:
+        with _converting("what follows the pixel data"):
             return read_dataset(BytesIO(data), self.implicit, self.little)
-        # pydicom raises whatever the damage leads to.
-        except Exception as problem:
-            raise PixelError(f"what follows the pixel data cannot be read: {problem}") from problem
+
+
+@contextmanager
+def _converting(what: str) -> Iterator[None]:
+    """Tell as `PixelError` whatever pydicom raises of damaged elements."""
+    try:
+        yield
+    except Exception as problem:
+        raise PixelError(f"{what} cannot be converted: {problem}") from problem
 
 
 def read_head(data: bytes) -> Head:
@@ -62,25 +75,19 @@ def read_head(data: bytes) -> Head:
     PixelError
         pydicom cannot read it.
     """
-    try:
+    with _converting("the file"):
         meta = read_meta(ByteSource(BytesIO(data), len(data)), Warnings())
-        source = BytesIO(data[meta.start :])
         read = read_dataset(
-            source, not meta.explicit, meta.little, stop_when=lambda tag, _vr, _length: tag in PIXEL_ELEMENTS
+            BytesIO(data[meta.start :]),
+            not meta.explicit,
+            meta.little,
+            stop_when=lambda tag, _vr, _length: tag in PIXEL_ELEMENTS,
         )
         group = FileMetaDataset()
         if data[128:132] == b"DICM":
-            file_meta = read_dataset(
-                BytesIO(data[132 : meta.start]), False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2
-            )
-            group = FileMetaDataset(file_meta)
+            group = FileMetaDataset(read_dataset(BytesIO(data[132 : meta.start]), False, True))
         dataset = FileDataset(BytesIO(), read, bytes(128), group, not meta.explicit, meta.little)
-    except Unreadable as problem:
-        raise PixelError(f"the file cannot be converted: {problem}") from problem
-    # pydicom raises whatever the damage leads to.
-    except Exception as problem:
-        raise PixelError(f"the file cannot be converted: {problem}") from problem
-    return Head(dataset, not meta.explicit, meta.little, meta.transfer_syntax)
+        return Head(dataset, not meta.explicit, meta.little, meta.transfer_syntax)
 
 
 def write_head(head: Head, transfer_syntax: str) -> bytes:
@@ -97,18 +104,13 @@ def write_head(head: Head, transfer_syntax: str) -> bytes:
     PixelError
         pydicom cannot write it.
     """
-    dataset = head.dataset
-    _decode_icons(dataset, head.transfer_syntax)
-    meta = dataset.file_meta
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    try:
+    dataset, meta, target = head.dataset, head.dataset.file_meta, BytesIO()
+    with _converting("the file"):
+        _decode_icons(dataset, head.transfer_syntax)
+        meta.TransferSyntaxUID = UID(transfer_syntax)
         meta.MediaStorageSOPClassUID = meta.get("MediaStorageSOPClassUID") or dataset.SOPClassUID
         meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        target = BytesIO()
         dcmwrite(target, dataset, enforce_file_format=True)
-    # pydicom raises whatever the damage leads to.
-    except Exception as problem:
-        raise PixelError(f"the file cannot be converted: {problem}") from problem
     return target.getvalue()
 
 
@@ -117,47 +119,34 @@ def write_elements(dataset: Dataset, head: Head) -> bytes:
     target = DicomBytesIO()
     target.is_implicit_VR = False
     target.is_little_endian = True
-    dataset.set_original_encoding(head.implicit, head.little, head.dataset.original_character_set)
-    try:
-        write_dataset(target, dataset, head.dataset.original_character_set)
-    # pydicom raises whatever the damage leads to.
-    except Exception as problem:
-        raise PixelError(f"what follows the pixel data cannot be converted: {problem}") from problem
+    charset = head.dataset.original_character_set
+    with _converting("what follows the pixel data"):
+        dataset.set_original_encoding(head.implicit, head.little, charset)
+        write_dataset(target, dataset, charset if isinstance(charset, str) else list(charset))
     return target.getvalue()
 
 
 def _decode_icons(dataset: Dataset, transfer_syntax: str) -> None:
     """Make compressed icons (PS3.3 F.7) native, as they share the transfer syntax of the file; or drop them."""
-    if 0x00880200 not in dataset or not UID(transfer_syntax).is_encapsulated:
+    if "IconImageSequence" not in dataset or not UID(transfer_syntax).is_encapsulated:
         return
-    for item in dataset[0x00880200].value:
-        element = item.get(0x7FE00010)
-        if element is None or not getattr(element, "is_undefined_length", False):
-            continue
-        try:
-            frame = next(generate_frames(element.value, number_of_frames=1))
-            array, described = get_decoder(transfer_syntax).as_array(
-                encapsulate([frame], has_bot=False),
-                index=0,
-                rows=item.Rows,
-                columns=item.Columns,
-                samples_per_pixel=item.SamplesPerPixel,
-                photometric_interpretation=item.PhotometricInterpretation,
-                planar_configuration=item.get("PlanarConfiguration", 0),
-                bits_allocated=item.BitsAllocated,
-                bits_stored=item.BitsStored,
-                pixel_representation=item.PixelRepresentation,
-                pixel_keyword="PixelData",
-                number_of_frames=1,
-            )
-        # An icon is optional, and whatever is wrong with it must not cost the image.
-        except Exception:
-            del dataset[0x00880200]
-            return
-        raw = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()
-        item.PixelData = raw + b"\0" * (len(raw) % 2)
-        item["PixelData"].is_undefined_length = False
-        item["PixelData"].VR = "OB" if item.BitsAllocated <= 8 else "OW"
-        item.PhotometricInterpretation = described["photometric_interpretation"]
-        if item.SamplesPerPixel > 1:
-            item.PlanarConfiguration = 0
+    for item in dataset.IconImageSequence:
+        if "PixelData" in item and item["PixelData"].is_undefined_length:
+            try:
+                _decode_icon(item, transfer_syntax)
+            # An icon is optional, and whatever is wrong with it must not cost the image.
+            except Exception:  # noqa: BLE001
+                del dataset.IconImageSequence
+                return
+
+
+def _decode_icon(item: Dataset, transfer_syntax: str) -> None:
+    frame = next(generate_frames(item.PixelData, number_of_frames=1))
+    del item.PixelData
+    image = Image({**item.to_json_dict(), "7FE00010": {}}, transfer_syntax, 1, lambda _number: frame)
+    pixels = decode(image, 1)
+    raw = native_bytes(image, pixels)
+    item.add_new("PixelData", "OB" if image.bits_allocated <= 8 else "OW", raw + bytes(len(raw) % 2))
+    item.PhotometricInterpretation = pixels.photometric
+    if image.samples > 1:
+        item.PlanarConfiguration = image.planar

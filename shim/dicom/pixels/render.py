@@ -44,7 +44,7 @@ def picture(image: Image, number: int, rendering: Rendering = _PLAIN) -> Pillow.
     return annotate(made, image, number, rendering.annotation, rendering.window)
 
 
-def render(image: Image, number: int, pixels: Pixels, window: luts.Window | None = None) -> np.ndarray:
+def render(image: Image, number: int, pixels: Pixels, window: luts.VoiWindow | None = None) -> np.ndarray:
     """Return a decoded frame as it is shown.
 
     Parameters
@@ -53,7 +53,7 @@ def render(image: Image, number: int, pixels: Pixels, window: luts.Window | None
     number : int
         Frame number, from 1.
     pixels : Pixels
-    window : Window, optional
+    window : VoiWindow, optional
         In place of the image's own; without meaning for colour.
 
     Returns
@@ -83,7 +83,7 @@ def render(image: Image, number: int, pixels: Pixels, window: luts.Window | None
 
 def representative(image: Image) -> int:
     """Return the frame that stands for the image: the one it names (0028,6010), else the middle one."""
-    named = integer(image.dataset, "00286010", 0)
+    named = integer(image.dataset, "00286010") or 0
     return named if 1 <= named <= image.count else (image.count + 1) // 2
 
 
@@ -91,7 +91,7 @@ def _eight_bits(image: Image, array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint8 and image.bits_stored in (8, 1):
         return array
     low, high = luts.full_range(image)
-    return np.rint((array.astype(np.float32) - low) * (255.0 / (high - low))).clip(0, 255).astype(np.uint8)
+    return _to_bytes((array.astype(np.float32) - low) * (255.0 / (high - low)))
 
 
 def _from_full(array: np.ndarray) -> np.ndarray:
@@ -106,4 +106,9 @@ def _from_partial(array: np.ndarray) -> np.ndarray:
     y, blue, red = (array[..., i].astype(np.float32) for i in range(3))
     y, blue, red = (y - 16) * (255 / 219), (blue - 128) * (255 / 224), (red - 128) * (255 / 224)
     rgb = np.stack([y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], axis=-1)
-    return np.rint(rgb).clip(0, 255).astype(np.uint8)
+    return _to_bytes(rgb)
+
+
+def _to_bytes(values: np.ndarray) -> np.ndarray:
+    whole: np.ndarray = np.clip(np.rint(values), 0, 255)
+    return whole.astype(np.uint8)

@@ -8,28 +8,32 @@ from dataclasses import dataclass
 from itertools import chain
 from struct import pack
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO
+from typing import IO, Any
 
-from pydicom.dataset import Dataset
+from pydicom import Dataset
+from pydicom.encaps import itemize_fragment, itemize_frame
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
-from dicouch.dicom.pixels.decode import Pixels, can_decode, decode, frame_bytes, native_bytes
+from dicouch.dicom.pixels.decode import can_decode, decode, frame_bytes, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
 from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.part10_head import Head, read_head, write_elements, write_head
 
-EXPLICIT = "1.2.840.10008.1.2.1"
+EXPLICIT = ExplicitVRLittleEndian
 LARGEST_VALUE = 0xFFFFFFFE
 """Longest value of defined length (PS3.5 7.1.2)."""
 
+Pieces = tuple[int, Iterator[bytes]]
+
 _SPOOLED = 8 * 1024 * 1024
 _CHUNK = 256 * 1024
-_ITEM, _END = 0xE000, 0xE0DD
-_ALWAYS_LOSSY = frozenset(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"))
+_END = pack("<HHI", 0xFFFE, 0xE0DD, 0)
+_ALWAYS_LOSSY = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless))
 
 
 @dataclass(frozen=True)
-class Stored:
+class SourceFile:
     """A Part 10 file as it is stored.
 
     Attributes
@@ -50,15 +54,15 @@ class Stored:
     transfer_syntax: str
     size: int
     read: Callable[[int, int], Iterator[bytes]]
-    pixels: dict | None = None
+    pixels: dict[str, Any] | None = None
     image: Image | None = None
     native: Callable[[], Iterator[bytes]] = lambda: iter(())
 
 
-def targets(stored: Stored) -> list[str]:
+def targets(source: SourceFile) -> list[str]:
     """Return the transfer syntaxes in which a file can be had, the one it is stored in first."""
-    found = [stored.transfer_syntax]
-    image = stored.image
+    found = [source.transfer_syntax]
+    image = source.image
     if image is None:
         return list(dict.fromkeys([*found, EXPLICIT]))
     if image.native or can_decode(image.transfer_syntax):
@@ -67,14 +71,14 @@ def targets(stored: Stored) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def transcode(stored: Stored, target: str) -> tuple[int, Iterator[bytes]]:
+def transcode(source: SourceFile, target: str) -> tuple[int, Iterator[bytes]]:
     """Convert a file to another transfer syntax.
 
     The first frame is converted at once, so that an image that cannot be is refused before the answer begins.
 
     Parameters
     ----------
-    stored : Stored
+    source : SourceFile
     target : str
         Transfer syntax UID: Explicit VR Little Endian, or one of `dicouch.dicom.pixels.encode.ENCODED`.
 
@@ -94,12 +98,12 @@ def transcode(stored: Stored, target: str) -> tuple[int, Iterator[bytes]]:
     """
     if target != EXPLICIT and target not in ENCODED:
         raise Unsupported(f"files are not converted to the transfer syntax {target}")
-    end = stored.pixels["offset"] if stored.pixels else stored.size
-    head = read_head(b"".join(stored.read(0, end)))
-    tail = _tail(stored, head)
-    if stored.pixels is None:
+    end = source.pixels["offset"] if source.pixels else source.size
+    head = read_head(b"".join(source.read(0, end)))
+    tail = _tail(source, head)
+    if source.pixels is None:
         return _whole(write_head(head, target) + tail, iter(()), 0, b"")
-    image = stored.image
+    image = source.image
     if image is None:
         raise Unsupported("the pixel data cannot be told apart into frames")
     for tag in (0x7FE00001, 0x7FE00002):  # Extended Offset Table and its lengths
@@ -107,18 +111,17 @@ def transcode(stored: Stored, target: str) -> tuple[int, Iterator[bytes]]:
     if target != EXPLICIT:
         return _encapsulated(image, head, target, tail)
     if image.native:
-        return _native_copy(stored, head, tail)
+        return _native_copy(image, head, tail, source.pixels["length"], source.native())
     return _decoded(image, head, tail)
 
 
-def _tail(stored: Stored, head: Head) -> bytes:
+def _tail(source: SourceFile, head: Head) -> bytes:
     """Return what follows the pixel data, in Explicit VR Little Endian, but padding and signatures."""
-    if stored.pixels is None:
+    if source.pixels is None:
         return b""
-    start = stored.pixels["offset"] + stored.pixels["length"]
-    rest = b"".join(stored.read(start, stored.size)) if start < stored.size else b""
-    if rest.startswith(pack("<HHI", 0xFFFE, _END, 0)):
-        rest = rest[8:]
+    start = source.pixels["offset"] + source.pixels["length"]
+    rest = b"".join(source.read(start, source.size)) if start < source.size else b""
+    rest = rest.removeprefix(_END)
     if not rest:
         return b""
     dataset = head.read_more(rest)
@@ -129,19 +132,17 @@ def _tail(stored: Stored, head: Head) -> bytes:
     return write_elements(dataset, head) if len(dataset) else b""
 
 
-def _whole(start: bytes, body: Iterator[bytes], length: int, end: bytes) -> tuple[int, Iterator[bytes]]:
+def _whole(start: bytes, body: Iterator[bytes], length: int, end: bytes) -> Pieces:
     return len(start) + length + len(end), chain((start,), body, (end,) if end else ())
 
 
-def _native_copy(stored: Stored, head: Head, tail: bytes) -> tuple[int, Iterator[bytes]]:
+def _native_copy(image: Image, head: Head, tail: bytes, length: int, pixels: Iterator[bytes]) -> Pieces:
     """Pixel data that stay native: only what stands around them changes."""
-    length = stored.pixels["length"]
-    vr = {"7FE00008": "OF", "7FE00009": "OD"}.get(stored.image.pixel_tag)
-    start = write_head(head, EXPLICIT) + _element(stored.image, vr, length + length % 2)
-    return _whole(start, stored.native(), length, b"\0" * (length % 2) + tail)
+    start = write_head(head, EXPLICIT) + _element(image, length + length % 2)
+    return _whole(start, pixels, length, b"\0" * (length % 2) + tail)
 
 
-def _decoded(image: Image, head: Head, tail: bytes) -> tuple[int, Iterator[bytes]]:
+def _decoded(image: Image, head: Head, tail: bytes) -> Pieces:
     """Compressed pixel data to native."""
     if image.bits_allocated == 1 and image.count > 1 and image.rows * image.columns % 8:
         raise Unsupported("frames of single bits that do not fill bytes are not converted")
@@ -149,8 +150,8 @@ def _decoded(image: Image, head: Head, tail: bytes) -> tuple[int, Iterator[bytes
     if length > LARGEST_VALUE:
         raise TooLarge(f"decoded pixel data of {length} bytes fit in no file of Explicit VR Little Endian")
     begun = decode(image, 1)
-    _describe(image, head.dataset, begun, image.planar)
-    start = write_head(head, EXPLICIT) + _element(image, None, length + length % 2)
+    _update_description(image, head.dataset, begun.photometric, image.planar)
+    start = write_head(head, EXPLICIT) + _element(image, length + length % 2)
 
     def frames() -> Iterator[bytes]:
         yield native_bytes(image, begun)
@@ -163,8 +164,11 @@ def _decoded(image: Image, head: Head, tail: bytes) -> tuple[int, Iterator[bytes
     return _whole(start, frames(), length, b"\0" * (length % 2) + tail)
 
 
-def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> tuple[int, Iterator[bytes]]:
-    """Pixel data to compressed frames, one fragment each, with a table of their offsets (PS3.5 A.4)."""
+def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> Pieces:
+    """Pixel data to compressed frames, one fragment each, with a table of their offsets (PS3.5 A.4).
+
+    pydicom's `encapsulate_buffer` wants a buffer for each frame. Here they share one file, as there may be thousands.
+    """
     with ExitStack() as opened:
         body = opened.enter_context(SpooledTemporaryFile(max_size=_SPOOLED))
         offsets, lengths = [], []
@@ -173,10 +177,9 @@ def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> tuple[i
             encoded, photometric = encode(image, number, target)
             offsets.append(body.tell())
             lengths.append(len(encoded))
-            body.write(pack("<HHI", 0xFFFE, _ITEM, len(encoded) + len(encoded) % 2) + encoded)
-            body.write(b"\0" * (len(encoded) % 2))
+            body.writelines(itemize_frame(encoded))
         size = body.tell()
-        _describe(image, head.dataset, Pixels(None, photometric), 0)
+        _update_description(image, head.dataset, photometric, 0)
         table = b""
         if size <= 0xFFFFFFFF:
             table = pack(f"<{len(offsets)}I", *offsets)
@@ -184,27 +187,28 @@ def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> tuple[i
             head.dataset.add_new(0x7FE00001, "OV", pack(f"<{len(offsets)}Q", *offsets))
             head.dataset.add_new(0x7FE00002, "OV", pack(f"<{len(lengths)}Q", *lengths))
         start = write_head(head, target) + pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
-        start += pack("<HHI", 0xFFFE, _ITEM, len(table)) + table
+        start += itemize_fragment(table)
         opened.pop_all()  # from here on the iterator closes it
-        return _whole(start, _file_pieces(body), size, pack("<HHI", 0xFFFE, _END, 0) + tail)
+        return _whole(start, _file_pieces(body), size, _END + tail)
 
 
-def _file_pieces(file: BinaryIO) -> Iterator[bytes]:
+def _file_pieces(file: IO[bytes]) -> Iterator[bytes]:
     with file:
         file.seek(0)
         while piece := file.read(_CHUNK):
             yield piece
 
 
-def _element(image: Image, vr: str | None, length: int) -> bytes:
-    """Encode the beginning of the pixel data element."""
-    vr = vr or ("OB" if image.bits_allocated <= 8 else "OW")
+def _element(image: Image, length: int) -> bytes:
+    """Encode the beginning of the element of native pixel data."""
+    of_floats = {"7FE00008": "OF", "7FE00009": "OD"}.get(image.pixel_tag)
+    vr = of_floats or ("OB" if image.bits_allocated <= 8 else "OW")
     return pack("<HH2sHI", 0x7FE0, int(image.pixel_tag[4:], 16), vr.encode(), 0, length)
 
 
-def _describe(image: Image, dataset: Dataset, pixels: Pixels, planar: int) -> None:
+def _update_description(image: Image, dataset: Dataset, photometric: str, planar: int) -> None:
     """Bring the Image Pixel Module (PS3.3 C.7.6.3) in line with converted pixels."""
-    dataset.PhotometricInterpretation = pixels.photometric
+    dataset.PhotometricInterpretation = photometric
     if image.samples > 1:
         dataset.PlanarConfiguration = planar
     if image.count > 1 and dataset.get("NumberOfFrames") != image.count:
