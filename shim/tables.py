@@ -7,15 +7,15 @@ from typing import Any
 
 import orjson
 
-# Keys of views are compared as bytes (raw collation): this is behind all dates, times and UIDs.
-HIGH = "\ufff0"
-
 
 def read_table(name: str) -> dict[str, Any]:
     """Return a table of the design document; ``tables/README.md`` says what is in each."""
     return orjson.loads((files("dicouch.designdocs") / "dicom" / "tables" / f"{name}.json").read_bytes())
 
 
+LIMITS = read_table("limits")
+# Keys of views are compared as bytes (raw collation): this is behind all dates, times and UIDs.
+HIGH: str = LIMITS["highest"]
 _LEVELS = read_table("levels")
 STUDY_TAGS = frozenset(_LEVELS["study"])
 SERIES_TAGS = frozenset(_LEVELS["series"])

@@ -1,7 +1,8 @@
-"""Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5): twin of ``lib/search/fields``.
+"""Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5).
 
 Where the range of an index decides which rows the answer has, they come straight from the view: a list function would
-match nothing, and costs as much again as the view.
+match nothing, and costs as much again as the view. Rows of lists are made by ``lib/search/fields.js``. Both read the
+table ``returned``, and ``tests/designdocs/test_columns.py`` compares their rows.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from dicouch.tables import SERIES_TAGS, STUDY_TAGS, read_table
 
 _TABLES = read_table("returned")
 REQUIRED, CONDITIONAL = _TABLES["required"], _TABLES["conditional"]
-CHARACTER_SET = {"vr": "CS", "Value": ["ISO_IR 192"]}
-MODALITIES = "00080061"
+ALWAYS, NEVER_EMPTY = _TABLES["always"], _TABLES["neverEmpty"]
 
 
 def selector(level: str, options: dict) -> Callable[[dict], dict]:
@@ -46,17 +46,17 @@ def selector(level: str, options: dict) -> Callable[[dict], dict]:
             row = {tag: _pick(dataset[tag], inner) for tag, inner in wanted.items() if dataset.get(tag)}
         for tag, vr in required.items():
             row.setdefault(tag, {"vr": vr})
-        # Computed of no series' Modality, it is not there rather than empty: on one empty one OHIF shows no study.
-        if MODALITIES in row and row[MODALITIES].get("Value") is None:
-            del row[MODALITIES]
+        for tag in NEVER_EMPTY:
+            if tag in row and row[tag].get("Value") is None:
+                del row[tag]
         if not only:
-            row["00080005"] = CHARACTER_SET
+            row.update(ALWAYS)
         return row
 
     return select
 
 
-def _pick(attribute: dict, wanted) -> dict:
+def _pick(attribute: dict, wanted: dict | bool) -> dict:
     """Return an attribute with no more than the wanted attributes of its items."""
     if wanted is True or not isinstance(attribute.get("Value"), list):
         return attribute
@@ -67,7 +67,7 @@ def _pick(attribute: dict, wanted) -> dict:
     return {"vr": attribute["vr"], "Value": items}
 
 
-def _joined(one, other):
+def _joined(one: dict | bool | None, other: dict | bool | None) -> dict | bool | None:
     """Return what both want: all of an attribute, or the attributes that either wants of its items."""
     if not one or not other or one is True or other is True:
         return True if one is True or other is True else one or other

@@ -1,6 +1,7 @@
-"""The normalisation of text that stored keys and query values share with ``designdocs/dicom/views/lib/normalise.js``.
+"""Text as it stands in search keys: without case, accents and width. ``views/lib/normalise.js`` is the same.
 
-Both read the same table of letters; ``tests/fixtures/normalise.json`` holds them together.
+Both read the table ``letters``, and ``tests/designdocs/test_normalise.py`` compares their results; `sound` says why
+Python does not call the JavaScript.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from dicouch.rewrite import normalise, sound
 from dicouch.rewrite.query import STUDY_UID, Query
 from dicouch.rewrite.values import is_wild
-from dicouch.tables import HIGH
+from dicouch.tables import HIGH, LIMITS
 
 # Longer values than a VR can have find nothing, and keys in a URL must stay short: such searches filter.
 LONGEST_KEY = 64
@@ -21,7 +21,7 @@ BY_VALUE = {ACCESSION: "studies_by_accession_number", PATIENT_ID: "studies_by_pa
 BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID"}
 BY_NAME = "studies_by_patient_name"
 # Longer beginnings are searched among those of this length; views/lib/names.js makes them.
-LONGEST_BEGINNING = 10
+LONGEST_BEGINNING: int = LIMITS["longestBeginning"]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import orjson
 
 from dicouch.rewrite.plan import HIGH, Range, between, one_key
 from dicouch.rewrite.query import Query
-from dicouch.tables import ROW_TAGS
+from dicouch.tables import LIMITS, ROW_TAGS
 
 DESIGN = "_design/dicom"
 # Instance Number of what has none, as ``views/lib/rows.js`` sorts it.
-LAST = 4294967295
+LAST: int = LIMITS["lastNumber"]
 LISTS = {"study": "studies", "series": "series", "instance": "instances"}
 # A request line longer than this goes as a POST: CouchDB refuses request targets over 8 KB.
 LONGEST_QUERY = 6000

@@ -8,23 +8,21 @@ import re
 from pydicom.datadict import dictionary_VR
 
 from dicouch.errors import DicomWebError
+from dicouch.tables import read_table
 
 UNKNOWN = "UN"
 BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
-NUMERIC = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
-TEXT = frozenset({"LT", "ST", "UR", "UT"})
+_VRS = read_table("vrs")
+NUMERIC, SINGLE = frozenset(_VRS["numeric"]), frozenset(_VRS["single"])
 # Several values of these must all be found when the client asks for that (PS3.4 C.2.2.2.8).
 MULTIPLE = frozenset({"AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"})
 MOST_VALUES = 100
 MOST_UIDS = 10_000
 
-DATE = r"\d{4}\.?\d{2}\.?\d{2}"
-TIME = r"\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d{1,6})?)?)?"
-# An offset from UTC ends where no further digit follows; lib/match/temporal.js reads the same.
-OFFSET = r"[+-](?:0\d|1[0-4])[0-5]\d(?!\d)"
-DATETIME = rf"\d{{4}}(?:\d{{2}}(?:\d{{2}}(?:\d{{2}}(?:\d{{2}}(?:\d{{2}}(?:\.\d{{1,6}})?)?)?)?)?)?(?:{OFFSET})?"
-ONE = {"DA": DATE, "TM": TIME, "DT": DATETIME}
-TEMPORAL = {vr: re.compile(rf"({one})|({one})?-({one})?") for vr, one in ONE.items()}
+# As lib/match/temporal.js reads them.
+_GRAMMAR = read_table("temporal")
+ONE = {"DA": _GRAMMAR["DA"], "TM": _GRAMMAR["TM"], "DT": f"{_GRAMMAR['DT']}(?:{_GRAMMAR['offset']})?"}
+TEMPORAL = {vr: re.compile(rf"({one})|({one})?-({one})?", re.ASCII) for vr, one in ONE.items()}
 KIND = {"DA": "a date YYYYMMDD", "TM": "a time HHMMSS.FFFFFF", "DT": "a date-time YYYYMMDDHHMMSS.FFFFFF&ZZXX"}
 UID = re.compile(r"[0-9A-Za-z._~!$&'()+;=@-]{1,64}")
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -54,7 +52,7 @@ def split_values(vr: str, text: str) -> list[str]:
     Padding alone is a value without length, and so are the delimiters of a name alone (PS3.5 6.2.1): such a parameter
     is universal (PS3.4 C.2.2.2.3), while in a list they are no value: ``1.2,`` is the UID 1.2 and not every one.
     """
-    values = re.split(r"[,\\]", text) if vr == "UI" else [text] if vr in TEXT else text.split("\\")
+    values = re.split(r"[,\\]", text) if vr == "UI" else [text] if vr in SINGLE else text.split("\\")
     nothing = " ^=" if vr == "PN" else " "
     return [value.strip() if vr == "UI" else value for value in values if value.strip(nothing)] or [""]
 

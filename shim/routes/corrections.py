@@ -14,10 +14,11 @@ from dicouch.routes import current
 from dicouch.routes.uids import check_uid
 from dicouch.server.request_body import RequestBody
 from dicouch.services import services
+from dicouch.tables import LIMITS
 from dicouch.write.conflicts import Conflicts
 
 LARGEST = 1_000_000
-MOST = 1000
+MOST: int = LIMITS["mostConflicts"]
 STATES = ("open", "fixed")
 
 

@@ -32,3 +32,9 @@ LETTERS = LETTERS | st.characters(min_codepoint=0x400, max_codepoint=0x45F) | st
 @given(value=st.text(LETTERS, max_size=30))
 def test_both_sides_agree_on_any_text(ddoc, value):
     assert ddoc.call("views/lib/normalise", "name", value) == normalise.name(value)
+
+
+def test_both_sides_agree_on_all_voiced_kana(ddoc):
+    kana = [chr(code) for code in range(0x3040, 0x3100)]
+    text = " ".join(one + mark for one in kana for mark in "\u3099\u309a")
+    assert ddoc.call("views/lib/normalise", "name", text) == normalise.name(text)

@@ -5,7 +5,7 @@ function (head, req) {
   var pages = require('lib/pages/pages');
 
   function read() {
-    var size = Math.min(Number(req.query.size) || 50, 1000);
+    var size = Math.min(Number(req.query.size) || 50, require('tables/limits').mostConflicts);
     var rows = [];
     var next = null;
     var row;

@@ -1,10 +1,10 @@
 // What a person types, read as values of a VR (PS3.5 6.2). Each reader returns the value, or throws a sentence.
+var grammar = require('tables/temporal');
+var vrs = require('tables/vrs');
 
 var MOST = {
   AE: 16, CS: 16, DS: 16, IS: 12, LO: 64, LT: 10240, PN: 64, SH: 16, ST: 1024, UI: 64, UC: 65534, UR: 65534, UT: 65534
 };
-// One value each: a backslash is a character like any other (PS3.5 6.2).
-var SINGLE = { LT: 1, ST: 1, UR: 1, UT: 1 };
 var RANGES = { US: [0, 65535], SS: [-32768, 32767], UL: [0, 4294967295], SL: [-2147483648, 2147483647] };
 
 function count(text) {
@@ -39,30 +39,37 @@ function days(year, month) {
     [4, 6, 9, 11].indexOf(month) >= 0 ? 30 : 31;
 }
 
+var DATE = new RegExp('^' + grammar.DA + '$');
+var TIME = new RegExp('^' + grammar.TM + '$');
+var DATE_TIME = new RegExp('^(' + grammar.DT + ')(?:' + grammar.offset + ')?$');
+
 function date(text) {
-  var match = /^(\d{4})([-.]?)(\d\d)\2(\d\d)$/.exec(text);
-  var month = match ? Number(match[3]) : 0;
-  if (!match || month < 1 || month > 12 || Number(match[4]) < 1 || Number(match[4]) > days(Number(match[1]), month)) {
+  var plain = text.replace(/^(\d{4})([-.])(\d\d)\2(\d\d)$/, '$1$3$4');
+  var month = Number(plain.slice(4, 6));
+  var day = Number(plain.slice(6));
+  if (!DATE.test(plain) || plain.length !== 8 || month < 1 || month > 12 || day < 1 ||
+      day > days(Number(plain.slice(0, 4)), month)) {
     refuse('is no date: YYYYMMDD or YYYY-MM-DD');
   }
-  return match[1] + match[3] + match[4];
+  return plain;
 }
 
 function time(text) {
-  var match = /^([01]\d|2[0-3])(?::?([0-5]\d)(?::?([0-5]\d|60)(\.\d{1,6})?)?)?$/.exec(text);
-  if (!match) {
+  var plain = text.replace(/:/g, '');
+  // 60 is the second of a leap second.
+  if (!TIME.test(text) || plain.slice(0, 2) > '23' || plain.slice(2, 4) > '59' || plain.slice(4, 6) > '60') {
     refuse('is no time: HHMMSS or HH:MM:SS');
   }
-  return match[1] + (match[2] || '') + (match[3] || '') + (match[4] || '');
+  return plain;
 }
 
 function dateTime(text) {
-  var match = /^(\d{4})(\d\d)?(\d\d)?(\d\d(?:\d\d(?:\d\d(?:\.\d{1,6})?)?)?)?([+-]\d{4})?$/.exec(text);
+  var match = DATE_TIME.exec(text);
   if (!match) {
     refuse('is no date and time: YYYYMMDDHHMMSS');
   }
-  date(match[1] + (match[2] || '01') + (match[3] || '01'));
-  time(match[4] || '00');
+  date(match[1].slice(0, 8) + '00000101'.slice(match[1].length));
+  time(match[1].slice(8) || '00');
   return text;
 }
 
@@ -150,14 +157,15 @@ exports.read = function (vr, vm, text) {
   if (!exports.can(vr)) {
     return { problem: 'cannot be typed: ' + vr + ' is not text' };
   }
-  var parts = SINGLE[vr] ? [text] : text.split('\\');
+  var single = vrs.single.indexOf(vr) >= 0;
+  var parts = single ? [text] : text.split('\\');
   try {
     if (vm === '1' && parts.length > 1) {
       refuse('has ' + parts.length + ' values; this attribute takes one');
     }
     var values = parts.map(function (part) {
       // Leading blanks of a text may be meant, trailing ones never are (PS3.5 6.2).
-      return SINGLE[vr] ? part.replace(/ +$/, '') : part.replace(/^ +| +$/g, '');
+      return single ? part.replace(/ +$/, '') : part.replace(/^ +| +$/g, '');
     });
     if (values.length === 1 && values[0] === '') {
       return { attribute: { vr: vr } };

@@ -2,10 +2,11 @@
 // 10:30:59.999999. A stored value matches when its beginning lies in the span that the query names.
 // Spans are strings of digits of one length, so they compare as text.
 
-// An offset from UTC ends where no further digit follows; what cannot be one ("-2020") is the hyphen of a range.
-var OFFSET = '[+-](?:0\\d|1[0-4])[0-5]\\d(?!\\d)';
-var DATETIME = '(\\d{4}(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\d\\d(?:\\.\\d{1,6})?)?)?)?)?)?)(' + OFFSET + ')?';
-var ONE = new RegExp('^' + DATETIME + '$');
+var grammar = require('tables/temporal');
+
+var DATE = new RegExp('^' + grammar.DA + '$');
+var TIME = new RegExp('^' + grammar.TM + '$');
+var ONE = new RegExp('^(' + grammar.DT + ')(' + grammar.offset + ')?$');
 
 function filled(text, model) {
   return text + model.slice(text.length);
@@ -14,13 +15,13 @@ function filled(text, model) {
 // A DA as eight digits, also from the old form 1999.12.31; '' when it is none.
 function date(text) {
   var plain = text.replace(/\./g, '');
-  return /^\d{8}$/.test(plain) ? plain : '';
+  return DATE.test(plain) ? plain : '';
 }
 
 // A TM of any precision filled up to HHMMSSFFFFFF with the lowest or the highest digits; '' when it is none.
 function time(text, high) {
   var plain = text.replace(/:/g, '');
-  if (!/^\d\d(?:\d\d(?:\d\d(?:\.\d{1,6})?)?)?$/.test(plain)) {
+  if (!TIME.test(plain)) {
     return '';
   }
   // 60 is the second of a leap second.

@@ -3,11 +3,15 @@ var normalise = require('views/lib/normalise');
 var wildcard = require('lib/match/wildcard');
 var temporal = require('lib/match/temporal');
 var fuzzy = require('lib/match/fuzzy');
+var vrs = require('tables/vrs');
 
 // Wild cards have a meaning only in these (PS3.4 C.2.2.2.4).
 var WILD = { AE: 1, CS: 1, LO: 1, LT: 1, PN: 1, SH: 1, ST: 1, UC: 1, UR: 1, UT: 1 };
-var NUMBER = { DS: 1, FD: 1, FL: 1, IS: 1, SL: 1, SS: 1, SV: 1, UL: 1, US: 1, UV: 1 };
 var TEXT = { LT: 1, ST: 1, UT: 1 };
+
+function isNumeric(vr) {
+  return vrs.numeric.indexOf(vr) >= 0;
+}
 
 // Text VRs keep leading blanks as significant (PS3.5 6.2), the others do not.
 function clean(vr, value) {
@@ -91,7 +95,7 @@ exports.compile = function (vr, value, isFuzzy) {
     };
   }
   var wanted = clean(vr, value);
-  if (NUMBER[vr]) {
+  if (isNumeric(vr)) {
     return numberTest(wanted);
   }
   if (vr === 'DA' || vr === 'TM' || vr === 'DT') {
@@ -113,7 +117,7 @@ exports.compile = function (vr, value, isFuzzy) {
 
 // Values without wild cards or ranges of these VRs are compared as they are: a list of any length costs one look-up.
 exports.isPlain = function (vr, value) {
-  return vr !== 'PN' && !NUMBER[vr] && vr !== 'DA' && vr !== 'TM' && vr !== 'DT' && vr !== 'AT' &&
+  return vr !== 'PN' && !isNumeric(vr) && vr !== 'DA' && vr !== 'TM' && vr !== 'DT' && vr !== 'AT' &&
     !(WILD[vr] && wildcard.isWild(value));
 };
 

@@ -1,4 +1,5 @@
 // The frame of the HTML pages: nothing from outside, every value escaped.
+var limits = require('tables/limits');
 
 var STYLE = [
   ':root{color-scheme:light dark}',
@@ -60,7 +61,7 @@ exports.page = function (title, body) {
 // The documents of a study as a range of _all_docs.
 exports.studyRange = function (study) {
   return 'include_docs=true&startkey=' + encodeURIComponent(JSON.stringify(study + ':')) +
-    '&endkey=' + encodeURIComponent(JSON.stringify(study + ':\ufff0'));
+    '&endkey=' + encodeURIComponent(JSON.stringify(study + ':' + limits.highest));
 };
 
 // Where the shim serves the pages, when it is the shim that asks: a path of this host, nothing else.

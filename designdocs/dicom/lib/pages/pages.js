@@ -1,6 +1,7 @@
 // The pages of conflicts: the list of studies, and one study with a form for each attribute that disagrees.
 var html = require('lib/pages/html');
 var typed = require('lib/fixes/typed');
+var limits = require('tables/limits');
 
 var esc = html.escape;
 var MOST_VALUES = 100;
@@ -38,7 +39,7 @@ exports.list = function (studies, query) {
       return query.ui + '?state=' + state + (from ? '&from=' + encodeURIComponent(JSON.stringify(from)) : '');
     }
     return 'conflicts_by_date?reduce=false&include_docs=true&descending=true&startkey=' +
-      encodeURIComponent(JSON.stringify(from || [state, '\ufff0'])) + '&endkey=' + encodeURIComponent(JSON.stringify([state]));
+      encodeURIComponent(JSON.stringify(from || [state, limits.highest])) + '&endkey=' + encodeURIComponent(JSON.stringify([state]));
   }
   var body = '<p><a href="' + esc(listLink('open')) + '"' + (fixed ? '' : ' aria-current="page"') + '>Studies that disagree</a>' +
     ' \u00b7 <a href="' + esc(listLink('fixed')) + '"' + (fixed ? ' aria-current="page"' : '') + '>Corrected</a></p>\n';

@@ -1,5 +1,5 @@
-// Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5). shim/rewrite/columns.py is its twin, for
-// rows that come straight from a view; tests/designdocs/test_columns.py holds both together.
+// Which attributes a row of a search answer has (PS3.18 Tables 10.6.3-3 to 10.6.3-5). shim/rewrite/columns.py does the same for
+// rows that come straight from a view; tests/designdocs/test_columns.py compares them.
 var attributes = require('tables/levels');
 var metadata = require('lib/metadata/metadata');
 var returned = require('tables/returned');
@@ -75,14 +75,14 @@ exports.renderer = function (level, options) {
         row[tag] = { vr: required[tag] };
       }
     });
-    // Computed of no series' Modality, it is not there rather than empty: on one empty one OHIF shows no study at all.
-    if (row['00080061'] && !row['00080061'].Value) {
-      delete row['00080061'];
-    }
-    // The answer is UTF-8 whatever the file was (PS3.18 F.2).
-    if (!options.only) {
-      row['00080005'] = { vr: 'CS', Value: ['ISO_IR 192'] };
-    }
+    returned.neverEmpty.forEach(function (tag) {
+      if (row[tag] && !row[tag].Value) {
+        delete row[tag];
+      }
+    });
+    Object.keys(options.only ? {} : returned.always).forEach(function (tag) {
+      row[tag] = returned.always[tag];
+    });
     var text = metadata.text(row);
     return level === 'instance' && options.base ? metadata.absolute(text, options.base, id) : text;
   };

@@ -1,7 +1,7 @@
 // One normalisation of text for stored keys and for query values (PS3.4 C.2.2.2.1 leaves matching of PN insensitive to
-// case and accents to the server). shim/rewrite/normalise.py is its twin; tests/fixtures/normalise.json holds both.
-// The table of letters is large, and CouchDB reads it anew for each view at every update of the index: only where a text
-// has letters that it may hold.
+// case and accents to the server). shim/rewrite/normalise.py does the same; tests/designdocs/test_normalise.py compares them.
+// The table of letters is large, and CouchDB compiles it anew for each view at every update of the index. So it is read only
+// when a text has letters that may be in it.
 var letters = null;
 
 function plain(letter) {
