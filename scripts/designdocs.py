@@ -13,6 +13,7 @@ from pathlib import Path
 
 from couchdb.loader import DuplicateKeyError, load_design_doc
 
+from dicouch.read.search.listed import read_listed
 from dicouch.rewrite import extended as attributes
 from dicouch.scripts.connection import CommandError
 
@@ -131,7 +132,7 @@ def extended(path: str | None, root: str | os.PathLike = FOLDER) -> dict | None:
         When the list makes no sense.
     """
     try:
-        listed = attributes.read(path)
+        listed = read_listed(path)
     except ValueError as problem:
         raise CommandError(str(problem)) from problem
     if not listed:

@@ -15,8 +15,8 @@ from dicouch.couch.study_memory import Memory
 from dicouch.read.fingerprints import Fingerprints
 from dicouch.read.neighbours import Neighbours
 from dicouch.read.search.by_extended import Indexes
+from dicouch.read.search.listed import read_listed
 from dicouch.rewrite.extended import Extended
-from dicouch.rewrite.extended import read as read_extended
 from dicouch.store.places import Bytes
 from dicouch.write.bulk import BulkWriter
 from dicouch.write.headers import Merged
@@ -65,7 +65,7 @@ class Services:
             neighbours=Neighbours(),
             pace=Pace(couch),
             bulk=BulkWriter(couch),
-            extended=read_extended(config.extended_attributes),
+            extended=read_listed(config.extended_attributes),
             indexes=Indexes(couch),
         )
 

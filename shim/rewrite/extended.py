@@ -1,13 +1,12 @@
-"""Attributes that a site searches by besides those of the standard: the file that lists them, and their index ranges.
+"""Attributes that a site searches by besides those of the standard: the list of them, and their index ranges.
 
-The file is JSON, a list of such as ``{"attribute": "00091001", "vr": "LO", "level": "study"}``. ``make push-views``
+The list is JSON, of entries such as ``{"attribute": "00091001", "vr": "LO", "level": "study"}``. ``make push-views``
 makes one view of each in ``_design/dicom-extended``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 from pydicom.datadict import keyword_for_tag
@@ -106,35 +105,33 @@ class Extended:
 LISTED = {"study": "studies", "series": "series", "instance": "instances"}
 
 
-def read(path: str | Path | None) -> list[Extended]:
-    """Read the file of extended attributes.
+def parse(text: bytes, name: str) -> list[Extended]:
+    """Return the attributes that a list names.
 
     Parameters
     ----------
-    path : path or None
-        None: there are none.
+    text : bytes
+        The list, JSON.
+    name : str
+        What an error calls it.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, or an entry makes no sense; the message names both.
+        If an entry makes no sense; the message names it.
     """
-    if path is None:
-        return []
     try:
-        entries = orjson.loads(Path(path).read_bytes())
-    except OSError as problem:
-        raise ValueError(f"EXTENDED_ATTRIBUTES: {problem}") from problem
+        entries = orjson.loads(text)
     except orjson.JSONDecodeError as problem:
-        raise ValueError(f"EXTENDED_ATTRIBUTES: {path} is not JSON: {problem}") from problem
+        raise ValueError(f"{name} is not JSON: {problem}") from problem
     if not isinstance(entries, list) or len(entries) > MOST:
-        raise ValueError(f"EXTENDED_ATTRIBUTES: {path} must be a list of at most {MOST} attributes")
+        raise ValueError(f"{name} must be a list of at most {MOST} attributes")
     found = {}
     for number, entry in enumerate(entries, 1):
         try:
             one = _entry(entry)
         except ValueError as problem:
-            raise ValueError(f"EXTENDED_ATTRIBUTES: {path}, attribute {number}: {problem}") from problem
+            raise ValueError(f"{name}, attribute {number}: {problem}") from problem
         found[one.path] = one
     return list(found.values())
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from dicouch.rewrite.extended import LAST, Extended, read
+from dicouch.read.search.listed import read_listed
+from dicouch.rewrite.extended import LAST, Extended
 from dicouch.rewrite.plan import HIGH
 from dicouch.scripts import designdocs, jscheck
 from dicouch.scripts.connection import CommandError
@@ -14,11 +15,11 @@ from tests.designdocs.engine import DesignDocument
 def listed(tmp_path, *entries):
     path = tmp_path / "attributes.json"
     path.write_text(json.dumps(list(entries)))
-    return read(path)
+    return read_listed(path)
 
 
 def test_the_list(tmp_path):
-    assert read(None) == []
+    assert read_listed(None) == []
     found = listed(
         tmp_path,
         {"attribute": "00091001", "vr": "LO", "level": "study", "comment": "the scanner's site"},
@@ -59,7 +60,7 @@ def test_files_that_make_no_sense(tmp_path, text, problem):
     if text is not None:
         path.write_text(text)
     with pytest.raises(ValueError, match=problem):
-        read(path)
+        read_listed(path)
     with pytest.raises(CommandError, match=problem):
         designdocs.extended(path)
 
