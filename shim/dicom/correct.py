@@ -284,7 +284,7 @@ def changes_of(document_id: str, tags: Iterable[str], corrected: list[dict[str, 
     ----------
     document_id : str
     tags : iterable of str
-        Which attributes the design document found to differ.
+        Which attributes the design document found to differ, the oldest fix first.
     corrected : list of dict
         Values of ``corrections_by_study``.
     """
@@ -293,8 +293,7 @@ def changes_of(document_id: str, tags: Iterable[str], corrected: list[dict[str, 
     for correction in corrected:
         if correction["series"] in (None, series):
             fixes.update(correction.get("fixes", {}))
-    changes = [Change(int(tag, 16), fixes[tag]["value"], fixes[tag]["at"]) for tag in tags]
-    return tuple(sorted(changes, key=lambda change: (change.at, change.tag)))
+    return tuple(Change(int(tag, 16), fixes[tag]["value"], fixes[tag]["at"]) for tag in tags)
 
 
 def correct_stored(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from dicouch.read import javascript
 from dicouch.read.fingerprints import digest_of, revision, revisions
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
@@ -148,39 +149,29 @@ def render(reader: Retriever, study: str, series: str | None, instance: str | No
         lines, rest = rest + lines + line_end, last
         if ELSEWHERE in lines:
             for line in lines.splitlines(keepends=True):
-                yield _with_dataset(reader, line, base) if ELSEWHERE in line[:32] else line
+                yield _with_dataset(reader, line, base, corrected) if ELSEWHERE in line[:32] else line
         else:
             yield lines
     if rest:
-        yield _with_dataset(reader, rest, base) if ELSEWHERE in rest[:32] else rest
+        yield _with_dataset(reader, rest, base, corrected) if ELSEWHERE in rest[:32] else rest
 
 
-def _with_dataset(reader: Retriever, line: bytes, base: str) -> bytes:
+def _with_dataset(reader: Retriever, line: bytes, base: str, corrected: list[dict]) -> bytes:
     """Put the data set of an attachment in the place of what the list sent for it."""
     start = line.index(b"{")
     end = line.rindex(b"}") + 1
-    place = orjson.loads(line[start:end])
-    text = attached(reader, place["datasetAttachment"], base, place["values"], place["items"])
+    document_id = orjson.loads(line[start:end])["datasetAttachment"]
+    if corrected:
+        text = javascript.render(document_id, reader.dataset(document_id), base, corrected)
+    else:
+        text = attached(reader, document_id, base)
     return line[:start] + text + line[end:]
 
 
-def attached(
-    reader: Retriever, document_id: str, base: str, values: dict | None = None, items: list | None = None
-) -> bytes:
-    """Return the data set that is an attachment of an instance document.
-
-    Parameters
-    ----------
-    values, items : optional
-        What is laid over it, and items for its Original Attributes Sequence; see ``lib/metadata/modified.js``.
-    """
+def attached(reader: Retriever, document_id: str, base: str) -> bytes:
+    """Return the data set that is an attachment of an instance document that nobody corrected."""
     dataset = orjson.loads(reader.dataset(document_id))
-    dataset.update(values or {})
-    if items:
-        told = dataset.get("04000561", {}).get("Value", [])
-        dataset["04000561"] = {"vr": "SQ", "Value": [*told, *items]}
-    dataset = {tag: dataset[tag] for tag in sorted(dataset) if dataset[tag]}
-    return absolute(orjson.dumps(dataset), document_id, base)
+    return absolute(orjson.dumps({tag: dataset[tag] for tag in sorted(dataset)}), document_id, base)
 
 
 def split(pieces: Iterator[bytes]) -> Iterator[dict]:

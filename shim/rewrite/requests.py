@@ -336,6 +336,22 @@ def metadata(study: str, series: str | None, instance: str | None, base: str, co
     return with_corrections(f"{DESIGN}/_list/metadata/_all_docs", params, corrected)
 
 
+def corrected_rows(ids: list[str], fields: dict, corrected: dict[str, list]) -> CouchRequest:
+    """Return the request for rows of whole instances with what people fixed in them.
+
+    Parameters
+    ----------
+    ids : list of str
+        Of the instances' documents.
+    fields : dict
+        What the rows have; see `search`.
+    corrected : dict
+        Values of ``corrections_by_study`` for each study.
+    """
+    page = {"match": {}, "fields": fields, "offset": 0, "limit": len(ids), "corrections": corrected}
+    return list_request(LISTS["instance"], Range("_all_docs", keys=ids, documents=True), page)
+
+
 def modifications(study: str, series: str | None, instance: str | None, corrected: list) -> CouchRequest:
     """Return the request for the attributes of each instance that people fixed; see ``lists/modifications.js``."""
     params = {"include_docs": "true", **ids(study, series, instance)}

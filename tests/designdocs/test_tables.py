@@ -1,4 +1,4 @@
-"""What views write out of the tables is what these say, and the grammar of dates and times means one thing everywhere."""
+"""What views write out of the tables is what these say, and dates have one grammar everywhere."""
 
 import re
 

@@ -13,6 +13,8 @@ import requests
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from dicouch.dicom.part10 import read_part10
+
 DICOM = {"Accept": "application/dicom; transfer-syntax=*"}
 NUMBERS = itertools.count(1)
 
@@ -129,8 +131,11 @@ def test_a_fix_is_what_everybody_sees(study):
     assert response.status_code == 200
     metadata = response.json()
     assert alphabetic(metadata) == ["Roe^Jane"] * 3
-    rows = study.server.get(f"{study.path}/series/{study.uid}.2/instances?includefield=all").json()
-    assert alphabetic(rows) == ["Roe^Jane"]
+    (row,) = study.server.get(f"{study.path}/series/{study.uid}.2/instances?includefield=all").json()
+    assert row["04000561"] == metadata[-1]["04000561"]
+    assert "00100010" not in row  # the study has it, and the path names the study
+    rows = study.server.get(f"/instances?includefield=all&StudyInstanceUID={study.uid}").json()
+    assert alphabetic(rows) == ["Roe^Jane"] * 3
     originals = []
     for number, content in enumerate(study.files):
         response = study.instance(number)
@@ -155,6 +160,36 @@ def test_a_fix_is_what_everybody_sees(study):
     assert study.found_by(PatientName="doe*")
     for number, content in enumerate(study.files):
         assert study.instance(number).content == content
+
+
+def test_metadata_and_file_say_the_same(study):
+    """What the design document lays over a data set in JSON, and the library over a file."""
+    study.fix(tag="PatientName", value="山田^太郎")
+    study.fix(tag="StudyDescription", value="")
+    study.fix(tag="AccessionNumber", value="A 1")
+    study.fix(tag="Manufacturer", value="two", series=f"{study.uid}.1")
+    said = study.server.get(f"{study.path}/metadata").json()
+    for number, metadata in enumerate(said):
+        content = study.instance(number).content
+        dataset = read_part10(io.BytesIO(content), len(content)).dataset
+        for item in dataset["04000561"]["Value"]:
+            item["04000550"]["Value"][0].pop("00080005", None)  # the file is UTF-8 now, its originals are not
+        for told in (metadata, dataset):
+            told.pop("00080005")
+            told["7FE00010"].pop("BulkDataURI")
+        assert metadata == dataset
+
+
+def test_rows_of_instances_without_a_current_value(study):
+    """A value that somebody took out of a header in Fauxton is no attribute of a row."""
+    url = f"{study.server.database}/{study.uid}:study"
+    header = requests.get(url, timeout=30).json()
+    del header["dataset"]["00100010"]
+    requests.put(url, json=header, timeout=30).raise_for_status()
+    rows = study.server.get(f"{study.path}/instances?includefield=all").json()
+    assert all(None not in row.values() and "00100010" not in row for row in rows)
+    xml = {"Accept": 'multipart/related; type="application/dicom+xml"'}
+    assert study.server.get(f"{study.path}/instances?includefield=all", headers=xml).status_code == 200
 
 
 def test_every_way_to_retrieve_is_corrected(study):

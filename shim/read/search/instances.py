@@ -47,7 +47,7 @@ class InstanceSearch:
             [row["id"] for entry in found.entries for row in (entry.study, entry.series) if row and row["dataset"]]
         )
         if query.include == "all":
-            self._correct(found.entries)
+            self._correct(query, found.entries)
         return self.search.page(query, found)
 
     def _found_studies(self, query: Query) -> bool:
@@ -64,18 +64,19 @@ class InstanceSearch:
             query.keys[STUDY_UID] = {"vr": "UI", "values": studies}
         return bool(studies)
 
-    def _correct(self, entries: list[Entry]) -> None:
-        """Give whole data sets the values of their headers, where instances disagree or people fixed them."""
-        corrections: dict[str, list[dict]] = {}
-        for entry in entries:
-            study, series, _instance = entry.row["id"].split(":")
-            if study not in corrections:
-                corrections[study] = [row["value"] for row in self.search.ask(requests.corrections(study))["rows"]]
-            for correction in corrections[study]:
-                if correction["series"] in (None, series):
-                    fixes = correction.get("fixes", {})
-                    entry.row["dataset"].update(correction["dataset"])
-                    entry.row["dataset"].update({tag: fix["value"] for tag, fix in fixes.items()})
+    def _correct(self, query: Query, entries: list[Entry]) -> None:
+        """Read whole data sets again with what people fixed in them."""
+        corrected = {}
+        for study in dict.fromkeys(uid_of(entry.row) for entry in entries):
+            values = [row["value"] for row in self.search.ask(requests.corrections(study))["rows"]]
+            if any(value.get("fixes") for value in values):
+                corrected[study] = values
+        ids = [entry.row["id"] for entry in entries if uid_of(entry.row) in corrected]
+        if ids:
+            request = requests.corrected_rows(ids, self._fields(query, self.search.base), corrected)
+            rows = {row["id"]: row for row in self.search.ask(request)["rows"]}
+            for entry in entries:
+                entry.row = rows.get(entry.row["id"], entry.row)
 
     @staticmethod
     def _parents(query: Query) -> bool:

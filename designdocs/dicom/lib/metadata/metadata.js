@@ -38,9 +38,8 @@ exports.absolute = function (text, base, id) {
 // base: the absolute URL of the DICOMweb root; corrections: values of corrections_by_study, the study's own first.
 exports.render = function (doc, base, corrections) {
   if (doc.file && doc.file.datasetAttachment) {
-    // A list cannot read attachments: the shim puts the data set in this place; see shim/read/metadata.py.
-    var laid = modified.laid(doc, corrections);
-    return JSON.stringify({ datasetAttachment: doc._id, values: laid.values, items: laid.items });
+    // A list cannot read attachments: shim/read/metadata.py puts the data set in this place.
+    return JSON.stringify({ datasetAttachment: doc._id });
   }
   var dataset = corrections.length ? modified.dataset(doc, corrections) : doc.dataset;
   return exports.absolute(exports.text(dataset), base, doc._id);

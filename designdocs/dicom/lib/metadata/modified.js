@@ -1,4 +1,6 @@
-// What fixes change in an instance, and how the instance tells it (PS3.3 C.12.1.1.9, Original Attributes Sequence).
+// What corrections change in an instance's data set, and its Original Attributes Sequence that says so (PS3.3 C.12.1.1.9).
+// Everything in JSON comes from here: metadata, also of data sets in attachments (shim/read/javascript.py), and rows of
+// searches. Files are corrected by shim/dicom/correct.py; tests/fixtures/corrected.json holds both together.
 var compare = require('lib/headers/compare');
 
 var SEQUENCE = '04000561';
@@ -62,9 +64,9 @@ function items(changes) {
   });
 }
 
-// What is laid over an instance's data set: { values, items }, the headers' values where instances disagree and fixes above
-// all, and what its Original Attributes Sequence says of it.
-exports.laid = function (doc, corrections) {
+// The data set of an instance as it is answered: the header's values where instances disagree lie over its own, and what
+// people fixed over these. Its Original Attributes Sequence then says what a fix replaced.
+exports.dataset = function (doc, corrections) {
   var series = doc._id.split(':')[1];
   var values = {};
   corrections.forEach(function (correction) {
@@ -76,17 +78,11 @@ exports.laid = function (doc, corrections) {
   changes.forEach(function (change) {
     values[change.tag] = change.value;
   });
-  return { values: values, items: items(changes) };
-};
-
-// The data set of an instance as it is answered.
-exports.dataset = function (doc, corrections) {
-  var laid = exports.laid(doc, corrections);
-  if (laid.items.length) {
-    var told = doc.dataset[SEQUENCE] && Array.isArray(doc.dataset[SEQUENCE].Value) ? doc.dataset[SEQUENCE].Value : [];
-    laid.values[SEQUENCE] = { vr: 'SQ', Value: told.concat(laid.items) };
+  if (changes.length) {
+    var own = doc.dataset[SEQUENCE] && Array.isArray(doc.dataset[SEQUENCE].Value) ? doc.dataset[SEQUENCE].Value : [];
+    values[SEQUENCE] = { vr: 'SQ', Value: own.concat(items(changes)) };
   }
-  return overlay(doc.dataset, laid.values);
+  return overlay(doc.dataset, values);
 };
 
 // How the reader words it. Only for documents stored before it set `file.unordered`.

@@ -1,5 +1,6 @@
 // The search lists: rows of an index in, one page of a QIDO-RS answer out (PS3.18 10.6).
 var match = require('lib/match/match');
+var modified = require('lib/metadata/modified');
 var fields = require('lib/search/fields');
 var rows = require('views/lib/rows');
 
@@ -66,11 +67,17 @@ function orderOf(level, id, dataset, places) {
 // query: match   keys as a tree (lib/match/match)            fields  what rows have (lib/search/fields); null for ids alone
 //        offset, limit                                 sort    rows do not come in the order of the answer
 //        rest    go on counting behind the page        among   UIDs of the parents whose rows are wanted, in order
+//        corrections  of whole instances: { study: values of corrections_by_study }
 exports.run = function (level, req, getRow, send) {
   var query = exports.read(req);
   var matches = match.compile(query.match || {});
   var render = query.fields ? fields.renderer(level, query.fields) : null;
+  var corrections = query.corrections || {};
   var places = place(query.among);
+  function corrected(entry) {
+    var some = corrections[entry.id.split(':')[0]];
+    return some ? { dataset: modified.dataset({ _id: entry.id, dataset: entry.record.dataset }, some) } : entry.record;
+  }
   var end = query.offset + query.limit;
   var seen = Object.create(null);
   var found = [];
@@ -98,6 +105,6 @@ exports.run = function (level, req, getRow, send) {
     found = found.sort(ORDER[level]).slice(query.offset, end);
   }
   send('{"rows":[' + found.map(function (entry) {
-    return '{"id":' + JSON.stringify(entry.id) + (render ? ',"dataset":' + render(entry.record, entry.id) : '') + '}';
+    return '{"id":' + JSON.stringify(entry.id) + (render ? ',"dataset":' + render(corrected(entry), entry.id) : '') + '}';
   }).join(',\n') + '],"matched":' + matched + ',"scanned":' + scanned + '}\n');
 };
