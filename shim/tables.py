@@ -10,7 +10,10 @@ import orjson
 
 def read_table(name: str) -> dict[str, Any]:
     """Return a table of the design document; ``tables/README.md`` says what is in each."""
-    return orjson.loads((files("dicouch.designdocs") / "dicom" / "tables" / f"{name}.json").read_bytes())
+    table: dict[str, Any] = orjson.loads(
+        (files("dicouch.designdocs") / "dicom" / "tables" / f"{name}.json").read_bytes()
+    )
+    return table
 
 
 LIMITS = read_table("limits")

@@ -8,8 +8,8 @@ from importlib.resources import files
 import orjson
 
 MODULES = ("lib/headers/compare", "lib/metadata/modified", "lib/metadata/metadata")
-# quickjs-ng 0.17 hands over no long text that was concatenated (`Unknown quickjs tag: -6`). `render` ends in a replacement,
-# which makes its text anew in one piece.
+# quickjs-ng 0.17 hands over no long text that was concatenated (`Unknown quickjs tag: -6`). `render` ends in a
+# replacement, which makes its text anew in one piece.
 PRELUDE = """
 var sources = {};
 var modules = {};

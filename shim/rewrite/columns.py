@@ -8,15 +8,19 @@ table ``returned``, and ``tests/designdocs/test_columns.py`` compares their rows
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Literal
 
 from dicouch.tables import SERIES_TAGS, STUDY_TAGS, read_table
+
+Attributes = dict[str, Any]
+Wanted = Attributes | Literal[True] | None  # of a sequence's items, or all of an attribute
 
 _TABLES = read_table("returned")
 REQUIRED, CONDITIONAL = _TABLES["required"], _TABLES["conditional"]
 ALWAYS, NEVER_EMPTY = _TABLES["always"], _TABLES["neverEmpty"]
 
 
-def selector(level: str, options: dict) -> Callable[[dict], dict]:
+def selector(level: str, options: Attributes) -> Callable[[Attributes], Attributes]:
     """Return what makes a row of a data set.
 
     Parameters
@@ -33,13 +37,13 @@ def selector(level: str, options: dict) -> Callable[[dict], dict]:
     """
     only, include = options.get("only", False), options.get("include") or {}
     required = {} if only else REQUIRED[level]
-    wanted: dict = {}
+    wanted: Attributes = {}
     for some in (required, {} if only else CONDITIONAL[level], {} if include == "all" else include):
         for tag, inner in some.items():
             wanted[tag] = _joined(wanted.get(tag), True if isinstance(inner, str) else inner)
     outside = STUDY_TAGS | SERIES_TAGS if level == "instance" else frozenset()
 
-    def select(dataset: dict) -> dict:
+    def select(dataset: Attributes) -> Attributes:
         if include == "all":
             row = {tag: value for tag, value in dataset.items() if value and (tag in wanted or tag not in outside)}
         else:
@@ -56,7 +60,7 @@ def selector(level: str, options: dict) -> Callable[[dict], dict]:
     return select
 
 
-def _pick(attribute: dict, wanted: dict | bool) -> dict:
+def _pick(attribute: Attributes, wanted: Attributes | Literal[True]) -> Attributes:
     """Return an attribute with no more than the wanted attributes of its items."""
     if wanted is True or not isinstance(attribute.get("Value"), list):
         return attribute
@@ -67,7 +71,7 @@ def _pick(attribute: dict, wanted: dict | bool) -> dict:
     return {"vr": attribute["vr"], "Value": items}
 
 
-def _joined(one: dict | bool | None, other: dict | bool | None) -> dict | bool | None:
+def _joined(one: Wanted, other: Wanted) -> Wanted:
     """Return what both want: all of an attribute, or the attributes that either wants of its items."""
     if not one or not other or one is True or other is True:
         return True if one is True or other is True else one or other

@@ -7,6 +7,7 @@ makes one view of each in ``_design/dicom-extended``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from pydicom.datadict import keyword_for_tag
@@ -60,7 +61,7 @@ class Extended:
         """How many UIDs name a study (1), a series (2) or an instance (3)."""
         return LEVELS.index(self.level)
 
-    def key_of(self, query: Query) -> dict | None:
+    def key_of(self, query: Query) -> dict[str, Any] | None:
         """Return the matching key for this attribute, None when the query asks for more below its sequence.
 
         Nor is a date a key of its own that makes one range with a time.
@@ -76,7 +77,7 @@ class Extended:
             level = below
         return level.get(self.path[-1])
 
-    def range(self, key: dict) -> Range | None:
+    def range(self, key: dict[str, Any]) -> Range | None:
         """Return the part of the index that holds what `key` may match; None when no part does.
 
         A key that no value matches, or that wants several values at once, cannot be decided by single values.
@@ -87,7 +88,7 @@ class Extended:
         bounds = self._bounds(values[0]) if len(values) == 1 and len(values[0]) <= LONGEST_KEY else None
         return Range(self.view, {"startkey": [bounds[0]], "endkey": [bounds[1], HIGH]} if bounds else {})
 
-    def _bounds(self, value: str) -> tuple | None:
+    def _bounds(self, value: str) -> tuple[float, float] | tuple[str, str] | None:
         text = normalise.name(value) if self.vr == "PN" else value.strip(" ")
         if self.vr in NUMERIC:
             return float(text), float(text)
@@ -170,7 +171,7 @@ def view_source(one: Extended) -> str:
     )
 
 
-def scan_range(query: Query) -> dict:
+def scan_range(query: Query) -> dict[str, str]:
     """Return the range of document ids to read where there is no index: one study's, or all."""
     studies = query.values(STUDY_UID)
     if len(studies) != 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
@@ -61,8 +62,8 @@ class Query:
         Document ids of the instances that an index has found already (`dicouch.read.search.by_extended`).
     """
 
-    keys: dict = field(default_factory=dict)
-    include: dict | str = field(default_factory=dict)
+    keys: dict[str, Any] = field(default_factory=dict)
+    include: dict[str, Any] | Literal["all"] = field(default_factory=dict)
     limit: int = 0
     offset: int = 0
     unknown: list[str] = field(default_factory=list)
@@ -76,18 +77,18 @@ class Query:
         values = key.get("values", [])
         return [] if key.get("empty") or any(map(is_universal, values)) else values
 
-    def of_level(self, level: str) -> dict:
+    def of_level(self, level: str) -> dict[str, Any]:
         """Return those matching keys that are decided at `level`: ``study``, ``series`` or ``instance``."""
         return {tag: key for tag, key in self.keys.items() if level_of(tag) == level}
 
-    def include_of(self, level: str) -> dict | str:
+    def include_of(self, level: str) -> dict[str, Any] | Literal["all"]:
         """Return what is asked for of `level`, matched attributes too (PS3.18 8.3.4.3)."""
         if self.include == "all":
             return "all"
         asked = {tag: wanted for tag, wanted in self.include.items() if level_of(tag) == level}
         return {**dict.fromkeys(self.of_level(level), True), **asked}
 
-    def fields(self, level: str, only: bool = False) -> dict:
+    def fields(self, level: str, only: bool = False) -> dict[str, Any]:
         """Return what rows of `level` have, as ``lib/search/fields.js`` reads it.
 
         Parameters
@@ -199,11 +200,11 @@ def _include(query: Query, names: list[str]) -> None:
             query.include = "all"
         elif name and path is None:
             query.unknown.append(f"includefield={name}")
-        elif name and query.include != "all":
+        elif path and query.include != "all":
             _add_path(query.include, path)
 
 
-def _add_path(tree: dict, path: list[str]) -> None:
+def _add_path(tree: dict[str, Any], path: list[str]) -> None:
     """Add a wanted attribute, and the Private Creator of a private one (PS3.18 10.6.3.3)."""
     tag, *rest = path
     if int(tag[:4], 16) % 2 and tag[4:6] != "00":
@@ -242,7 +243,7 @@ def _key(query: Query, name: str, value: str, flags: dict[str, bool]) -> None:
         query.unknown.append(f"{name}={value}")
 
 
-def _finish(keys: dict, flags: dict[str, bool]) -> None:
+def _finish(keys: dict[str, Any], flags: dict[str, bool]) -> None:
     """Mark what the flags and other keys change about each key."""
     for tag, key in keys.items():
         values = key.get("values", [])

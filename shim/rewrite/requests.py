@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
@@ -39,7 +40,7 @@ class CouchRequest:
 
     method: str
     path: str
-    params: dict = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
     body: object = None
 
 
@@ -67,7 +68,9 @@ class Paging:
     among: list[str] | None = None
 
 
-def list_request(name: str, chosen: Range, query: dict, *, limit: int | None = None, skip: int = 0) -> CouchRequest:
+def list_request(
+    name: str, chosen: Range, query: dict[str, Any], *, limit: int | None = None, skip: int = 0
+) -> CouchRequest:
     """Return the request that runs the list `name` over a range of an index.
 
     Parameters
@@ -95,12 +98,12 @@ def list_request(name: str, chosen: Range, query: dict, *, limit: int | None = N
     return CouchRequest("GET", path, {**params, "q": q})
 
 
-def residual(query: Query, chosen: Range, level: str) -> dict:
+def residual(query: Query, chosen: Range, level: str) -> dict[str, Any]:
     """Return the matching keys of `level` that the range does not decide."""
     return {tag: key for tag, key in query.of_level(level).items() if tag not in chosen.covered}
 
 
-def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict | None) -> CouchRequest:
+def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict[str, Any] | None) -> CouchRequest:
     """Return the request for one page of studies, series or instances.
 
     Parameters
@@ -114,7 +117,8 @@ def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: d
         What the rows have, as ``lib/search/fields.js`` reads it; None for ids alone.
     """
     match = residual(query, chosen, level)
-    page = {"match": match, "fields": fields, "offset": paging.offset, "limit": paging.limit, "sort": chosen.sort}
+    page: dict[str, Any] = {"match": match, "fields": fields, "offset": paging.offset, "limit": paging.limit}
+    page["sort"] = chosen.sort
     if paging.among is not None:
         page["among"] = paging.among
     name = LISTS[level]
@@ -142,19 +146,21 @@ def decides(query: Query, chosen: Range, level: str) -> bool:
 def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
     """Return the request for one page of patients; see ``lib/search/patients.js``."""
     match = {tag: key for tag, key in query.keys.items() if tag not in chosen.covered}
-    include = query.include if query.include == "all" else {**dict.fromkeys(query.keys, True), **query.include}
+    include: dict[str, Any] | str = "all"
+    if query.include != "all":
+        include = {**dict.fromkeys(query.keys, True), **query.include}
     page = {"match": match, "fields": {"include": include}, "offset": paging.offset, "limit": paging.limit}
     return list_request("patients", chosen, {**page, "sort": chosen.sort, "rest": paging.rest})
 
 
-def indexed_members(design: str, chosen: Range, depth: int, leaf: dict) -> CouchRequest:
+def indexed_members(design: str, chosen: Range, depth: int, leaf: dict[str, Any]) -> CouchRequest:
     """Return the request for what an index of another design document has in a range; see ``lib/search/members.js``."""
     path = f"{DESIGN}/_list/members/{design.removeprefix('_design/')}/{chosen.view}"
     query = as_json({"depth": depth, "leaf": leaf})
     return CouchRequest("GET", path, {"reduce": "true", "group_level": depth + 1, **chosen.params, "q": query})
 
 
-def members(ids_range: dict, depth: int, carrier: str, match: dict) -> CouchRequest:
+def members(ids_range: dict[str, Any], depth: int, carrier: str, match: dict[str, Any]) -> CouchRequest:
     """Return the request for the ids of what matches, found by reading the documents; see ``lib/search/members.js``."""
     query = {"depth": depth, "type": carrier, "match": match}
     return list_request("members", Range("_all_docs", ids_range, documents=True), query)
@@ -204,7 +210,7 @@ def information() -> CouchRequest:
     return CouchRequest("GET", "")
 
 
-def state_of(information: dict) -> tuple[str, str]:
+def state_of(information: dict[str, Any]) -> tuple[str, str]:
     """Return what names the state of a database in the answer to `information`.
 
     The sequence alone does not: a database that was deleted and made anew may count the same numbers again. It has
@@ -293,12 +299,12 @@ def instance_files(study: str, series: str | None, instance: str | None) -> Couc
     )
 
 
-def ids(study: str, series: str | None = None, instance: str | None = None) -> dict:
+def ids(study: str, series: str | None = None, instance: str | None = None) -> dict[str, Any]:
     """Return the range of document ids of a resource's instances; headers may lie in it, too."""
     return {name: as_json(value) for name, value in _span(study, series, instance).items()}
 
 
-def _span(study: str, series: str | None, instance: str | None) -> dict:
+def _span(study: str, series: str | None, instance: str | None) -> dict[str, Any]:
     prefix = ":".join(part for part in (study, series, instance) if part)
     if instance:
         return {"key": prefix}
@@ -330,13 +336,13 @@ def rebuilt_headers(study: str) -> CouchRequest:
     return CouchRequest("GET", f"{DESIGN}/_list/headers/_all_docs", {"include_docs": "true", **ids(study)})
 
 
-def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list) -> CouchRequest:
+def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list[Any]) -> CouchRequest:
     """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
     params = {"include_docs": "true", "base": base, **ids(study, series, instance)}
     return with_corrections(f"{DESIGN}/_list/metadata/_all_docs", params, corrected)
 
 
-def corrected_rows(ids: list[str], fields: dict, corrected: dict[str, list]) -> CouchRequest:
+def corrected_rows(ids: list[str], fields: dict[str, Any], corrected: dict[str, list[Any]]) -> CouchRequest:
     """Return the request for rows of whole instances with what people fixed in them.
 
     Parameters
@@ -352,13 +358,13 @@ def corrected_rows(ids: list[str], fields: dict, corrected: dict[str, list]) -> 
     return list_request(LISTS["instance"], Range("_all_docs", keys=ids, documents=True), page)
 
 
-def modifications(study: str, series: str | None, instance: str | None, corrected: list) -> CouchRequest:
+def modifications(study: str, series: str | None, instance: str | None, corrected: list[Any]) -> CouchRequest:
     """Return the request for the attributes of each instance that people fixed; see ``lists/modifications.js``."""
     params = {"include_docs": "true", **ids(study, series, instance)}
     return with_corrections(f"{DESIGN}/_list/modifications/_all_docs", params, corrected)
 
 
-def with_corrections(path: str, params: dict, corrected: list) -> CouchRequest:
+def with_corrections(path: str, params: dict[str, Any], corrected: list[Any]) -> CouchRequest:
     """Return a list request that is told `corrected`, values of ``corrections_by_study``."""
     if not corrected:
         return CouchRequest("GET", path, params)
@@ -368,7 +374,7 @@ def with_corrections(path: str, params: dict, corrected: list) -> CouchRequest:
     return CouchRequest("GET", path, {**params, "corrections": text})
 
 
-def conflicts(state: str, start: list | None, size: int) -> CouchRequest:
+def conflicts(state: str, start: list[str] | None, size: int) -> CouchRequest:
     """Return the request for headers that disagree (``open``) or that people fixed (``fixed``), newest first."""
     params = {"include_docs": "true", "reduce": "false", "descending": "true", "size": str(size), "state": state}
     params["startkey"] = as_json(start or [state, HIGH])
