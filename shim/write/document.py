@@ -59,6 +59,8 @@ def summary(dataset: dict) -> str:
         value = (dataset.get(tag, {}).get("Value") or [""])[0]
         if isinstance(value, dict):
             value = value.get("Alphabetic") or value.get("Ideographic") or value.get("Phonetic") or ""
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # as JavaScript writes it, lib/headers/summary.js
         return "" if value is None else str(value)
 
     parts = [first("00080060"), first("00100010"), first("0008103E")]

@@ -1,5 +1,5 @@
 function (head, req) {
-  // Over documents: id, revision and file of each instance, without its data set.
+  // Id, revision and file of each instance without its data set, over documents.
   var rows = [];
   var row;
   start({ headers: { 'Content-Type': 'application/json' } });

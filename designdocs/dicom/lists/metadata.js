@@ -1,4 +1,5 @@
 function (head, req) {
+  // The metadata of a study, series or instance, over its documents (PS3.18 10.4.1.1.2).
   var metadata = require('lib/metadata/metadata');
   var corrections = require('lib/search/request').corrections(req);
   var base = req.query.base || '';
@@ -10,7 +11,7 @@ function (head, req) {
     if (row.doc && row.doc.type === 'instance') {
       chunk += (any ? ',\n' : '') + metadata.render(row.doc, base, corrections);
       any = true;
-      // A few documents a chunk: one send for each costs more than it saves in memory.
+      // Some documents at a time: sending each on its own takes more time than it saves memory.
       if (chunk.length > 262144) {
         send(chunk);
         chunk = '';

@@ -6,7 +6,7 @@ var headers = require('lib/headers/merge');
 var summary = require('lib/headers/summary');
 var typed = require('lib/fixes/typed');
 
-// They name the documents: another value is another study or series.
+// These name the documents: with another value it is another study or series.
 var NEVER = ['0020000D', '0020000E'];
 var MOST_HISTORY = 500;
 var GROUPS = ['Alphabetic', 'Ideographic', 'Phonetic'];
@@ -19,7 +19,7 @@ function label(tag) {
   return dictionary[tag][0] + ' (' + tag.slice(0, 4) + ',' + tag.slice(4) + ')';
 }
 
-// What instances brought and what people said: these are taken as they are, right or wrong.
+// Values that instances or people brought before: they may be chosen even when they break their VR.
 function isKnown(header, tag, attribute) {
   var fix = header.fixes && header.fixes[tag];
   var known = [header.dataset[tag], fix && fix.original].concat((header.variants[tag] || []).map(function (entry) {
@@ -30,7 +30,7 @@ function isKnown(header, tag, attribute) {
   });
 }
 
-// Whether something can be in the Value of an attribute; what cannot would be read as none, and take away what there is.
+// Whether something can be in the Value of an attribute. Anything else would be read as no value.
 function isValue(vr, value) {
   if (value === null || typeof value === 'string' || typeof value === 'number') {
     return true;
@@ -101,7 +101,7 @@ function check(doc, input) {
   }
 }
 
-// Whether the study is another patient's, for a fix that is meant for all studies of one.
+// Whether the study is of another patient than a fix for all studies of one patient.
 function isOther(doc, patient) {
   return summary.text(doc.dataset, '00100020') !== patient.id || summary.text(doc.dataset, '00100021') !== patient.issuer;
 }

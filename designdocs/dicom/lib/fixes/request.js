@@ -15,7 +15,7 @@ function header(req, name) {
   return found;
 }
 
-// A form can be sent from any page in the world with this browser's credentials: only our own page's counts.
+// Any page can send a form with this browser's credentials: only a form of our own page counts.
 function isOurs(req) {
   var origin = header(req, 'origin');
   return !origin || origin.replace(/^https?:\/\//, '') === header(req, 'host');

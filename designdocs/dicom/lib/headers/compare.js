@@ -1,4 +1,4 @@
-// Comparing attributes of the DICOM JSON Model by what they say.
+// Comparing attributes of the DICOM JSON Model by their meaning.
 
 var NUMBERS = { DS: 1, IS: 1 };
 
@@ -19,13 +19,13 @@ function isEmpty(attribute) {
   return !attribute || !(attribute.Value && attribute.Value.length || attribute.InlineBinary || attribute.BulkDataURI);
 }
 
-// A value that stays in one instance's file: another instance cannot be given it.
+// Whether a value is only in one instance's file, so that no other instance can have it.
 exports.isBulk = function (attribute) {
   // A quote inside a JSON string is escaped, so this can only be the name of a property.
   return JSON.stringify(attribute || null).indexOf('"BulkDataURI":') >= 0;
 };
 
-// The same text for attributes that say the same: DS and IS may be numbers or strings (PS3.18 F.2.3).
+// The same text for attributes that mean the same: DS and IS may be numbers or strings (PS3.18 F.2.3).
 exports.key = function (attribute) {
   if (isEmpty(attribute)) {
     return '';

@@ -1,13 +1,13 @@
-// Study and series headers: the attributes of a level once, merged from whatever the instances bring.
+// Headers of studies and series: the attributes that their instances share, merged from all instances.
 var attributes = require('tables/levels');
 var compare = require('lib/headers/compare');
 var summary = require('lib/headers/summary');
 
-// What a header keeps of values that differ: a study with thousands of them must not outgrow its document.
+// The most differing values that a header keeps of an attribute, and the longest text of all: a document has a limit.
 var MOST_VALUES = 50;
 var MOST_TEXT = 500000;
 
-// A fix lies over the value that instances brought: merging sees that one, readers see the fix.
+// A fix lies over the value that instances brought: merging takes that one, readers get the fix.
 function lift(header) {
   Object.keys(header.fixes || {}).forEach(function (tag) {
     if (header.fixes[tag].original) {
@@ -25,7 +25,7 @@ function lay(header) {
   });
 }
 
-// Set union of one attribute: the first value stays, a differing one is kept beside it with the series it came from.
+// Merges one attribute: the first value stays, a differing one is kept beside it with the series that it came from.
 function mergeAttribute(dataset, variants, tag, attribute, series) {
   if (compare.isBulk(attribute)) {
     return;
@@ -61,7 +61,7 @@ exports.merge = function (type, id, doc, update) {
   merged.variants = merged.variants || {};
   if (type === 'study') {
     merged.series = merged.series || {};
-    // A person's fix of a series' Modality overrides, the series' further instances do not.
+    // A person's fix changes the Modality of a series, further instances do not.
     if (!merged.series[update.series] || update.override) {
       merged.series[update.series] = update.modality || '';
     }

@@ -1,4 +1,4 @@
-// The headers of a study from its instances alone: after deletions and replacements, or when they are in doubt.
+// Making the headers of a study anew from its instances: after deletions and replacements, or when in doubt.
 var levels = require('tables/levels');
 var compare = require('lib/headers/compare');
 var headers = require('lib/headers/merge');
@@ -16,8 +16,8 @@ function pick(dataset, tags) {
   return picked;
 }
 
-// A header from all that its instances bring. What `stored` says now stays the current value while any of them brings it,
-// and what a person fixed stays fixed.
+// A header from all its instances. The values of `stored` stay the current ones while any instance has them, and what a
+// person fixed stays fixed.
 function rebuild(type, id, stored, updates) {
   var before = stored ? JSON.parse(JSON.stringify(stored)) : { dataset: {} };
   headers.lift(before);

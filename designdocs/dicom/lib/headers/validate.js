@@ -1,4 +1,4 @@
-// What a document must be to be let in: its id says its place in the hierarchy and its parts have the right shape.
+// The rules for documents: the id says the place in the hierarchy, and the parts have the right form.
 var PARTS = { study: 2, series: 2, instance: 3 };
 
 function isObject(value) {
@@ -14,7 +14,7 @@ function checkDataset(doc) {
     refuse(doc, 'dataset must be an object in the DICOM JSON Model');
   }
   var tags = Object.keys(doc.dataset);
-  // One test for all of them: it runs at every write. Only what fails is looked at one by one.
+  // It runs at every write: one test for all attributes, and each on its own only after that fails.
   var vrs = tags.map(function (tag) {
     var attribute = doc.dataset[tag];
     return isObject(attribute) && (attribute.Value === undefined || Array.isArray(attribute.Value)) ? attribute.vr : '';
@@ -57,7 +57,7 @@ function checkFile(doc) {
   }
 }
 
-// A person's fixes lie over what every reader is answered, so a broken one must not get in.
+// Fixes change every answer, so a malformed one must not be stored.
 function checkFixes(doc) {
   if (doc.fixes === undefined) {
     return;

@@ -5,7 +5,7 @@ var sound = require('views/lib/sound');
 
 var LONG = 4;
 
-// What a word sounds like; null where that would say too little.
+// How a word sounds; null for a code that too many words share.
 function code(word) {
   var text = word.length >= LONG ? sound.code(word) : '';
   return text.length > 1 ? text : null;

@@ -15,7 +15,7 @@ function zone(dataset) {
   return typeof offset === 'string' && /^[+-]\d{4}$/.test(offset) ? offset : '';
 }
 
-// Any of the wanted values: those compared as they are in one look-up, the others one by one.
+// A test for any of the wanted values: plain ones take one look-up, the others are tried one by one.
 function anyTest(vr, wanted, isFuzzy) {
   var plain = Object.create(null);
   var tests = [];
@@ -34,7 +34,7 @@ function anyTest(vr, wanted, isFuzzy) {
 }
 
 function valueTests(key, vr) {
-  // A UID may be in a list with commas too (PS3.18 8.3.4.1); of an unknown attribute that shows here.
+  // UIDs may be a list with commas (PS3.18 8.3.4.1); that an unknown attribute has UIDs shows only here.
   var wanted = key.vr === 'UN' && vr === 'UI' ? key.values.join(',').split(',') : key.values;
   return (key.every ? wanted.map(function (value) {
     return [value];

@@ -33,7 +33,7 @@ function minutes(offset) {
   return (offset.charAt(0) === '-' ? -1 : 1) * (Number(offset.slice(1, 3)) * 60 + Number(offset.slice(3, 5)));
 }
 
-// The same moment in UTC, still a text that sorts: days are counted from a year whose leap day comes last.
+// The same moment in UTC as a text that sorts. Years begin in March here, so that a leap day comes last.
 function universal(clock, offset) {
   var year = Number(clock.slice(0, 4));
   var month = Number(clock.slice(4, 6));
@@ -41,7 +41,7 @@ function universal(clock, offset) {
   var days = 365 * shifted + Math.floor(shifted / 4) - Math.floor(shifted / 100) + Math.floor(shifted / 400) +
     Math.floor((153 * ((month + 9) % 12) + 2) / 5) + Number(clock.slice(6, 8));
   var count = (days * 24 + Number(clock.slice(8, 10))) * 60 + Number(clock.slice(10, 12)) - minutes(offset);
-  // Some constant keeps the count positive, so that all have ten digits.
+  // The constant keeps the count positive and of ten digits.
   return String(count + 1000000000).slice(-10) + clock.slice(12);
 }
 

@@ -13,13 +13,13 @@ function isNumeric(vr) {
   return vrs.numeric.indexOf(vr) >= 0;
 }
 
-// Text VRs keep leading blanks as significant (PS3.5 6.2), the others do not.
+// Leading blanks of texts are significant, those of other VRs are padding (PS3.5 6.2).
 function clean(vr, value) {
   var text = value.replace(/[ \u0000]+$/, '');
   return TEXT[vr] ? text : text.replace(/^[ \u0000]+/, '');
 }
 
-// A name of five components has no more that are a star alone and not neighbours; longer patterns are taken as they are.
+// A name of five components has at most three stars that are no neighbours; patterns with more are taken as they are.
 var MOST_STARS = 3;
 
 // A component that is a star alone may be empty, and then its delimiter is not there: "DOE^*" finds DOE, "*^JOHN" finds ^JOHN and
@@ -115,7 +115,7 @@ exports.compile = function (vr, value, isFuzzy) {
   });
 };
 
-// Values without wild cards or ranges of these VRs are compared as they are: a list of any length costs one look-up.
+// Whether a value is compared as it is. A list of such values, however long, takes one look-up.
 exports.isPlain = function (vr, value) {
   return vr !== 'PN' && !isNumeric(vr) && vr !== 'DA' && vr !== 'TM' && vr !== 'DT' && vr !== 'AT' &&
     !(WILD[vr] && wildcard.isWild(value));
@@ -123,7 +123,7 @@ exports.isPlain = function (vr, value) {
 
 exports.clean = clean;
 
-// '*' alone is universal matching as much as an empty value is (PS3.4 C.2.2.2.3, C.2.2.2.4).
+// An empty value and '*' alone match whatever there is (PS3.4 C.2.2.2.3, C.2.2.2.4).
 exports.isUniversal = function (value) {
   return value === '' || /^\*+$/.test(value);
 };

@@ -1,5 +1,5 @@
-// Wild card matching (PS3.4 C.2.2.2.4): '*' is any sequence of characters, '?' any one. Two pointers and no recursion,
-// so the cost is bounded by the product of the lengths and no pattern can make it explode.
+// Wild card matching (PS3.4 C.2.2.2.4): '*' is any sequence of characters, '?' any one. Two pointers and no recursion:
+// the cost is at most the product of the lengths, whatever the pattern.
 
 // Characters, not UTF-16 code units: '?' must match one character of every plane.
 function characters(text) {
@@ -15,7 +15,7 @@ exports.compile = function (source) {
   var least = pattern.length - source.replace(/\*+/g, '*').split('*').length + 1;
   return function (value) {
     var text = characters(value);
-    // A pattern that wants more characters than there are costs nothing, however long it is.
+    // A pattern that needs more characters than there are is done with at once.
     if (text.length < least) {
       return false;
     }

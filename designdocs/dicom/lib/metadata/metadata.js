@@ -1,10 +1,10 @@
-// Metadata lists: instance documents in, the DICOM JSON Model out (PS3.18 10.4.1.1.2, F.2).
+// Metadata of instances as text, from their documents (PS3.18 10.4.1.1.2, F.2).
 var modified = require('lib/metadata/modified');
 
 // An opening quote inside a JSON string is escaped, so this can only be the name of a property and its relative URI.
 var RELATIVE = /"BulkDataURI":"bulkdata\//g;
 
-// A property name that an engine takes for an index of an array, and then puts before all others: tags such as 60003000.
+// Tags such as 60003000: engines take such names for indexes of an array and put them before all others.
 var INDEX = /"[1-9]\d{7}":/;
 
 function inOrder(value) {
@@ -20,7 +20,7 @@ function inOrder(value) {
   }).join(',') + '}';
 }
 
-// A data set as text whose attributes are in ascending order (PS3.18 F.2.2), if those of `dataset` are but for such names.
+// A data set as text in ascending order of tags (PS3.18 F.2.2). `dataset` is in this order but for such tags.
 exports.text = function (dataset) {
   var text = JSON.stringify(dataset);
   return INDEX.test(text) ? inOrder(dataset) : text;

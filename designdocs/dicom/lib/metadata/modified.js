@@ -20,7 +20,7 @@ function applies(correction, series) {
   return correction.series === null || correction.series === series;
 }
 
-// The fixes whose value the instance does not have already: [{ tag, value, original, at }], the oldest first.
+// The fixes that change the instance, whose own value is another: [{ tag, value, original, at }], the oldest first.
 exports.changes = function (doc, corrections) {
   var series = doc._id.split(':')[1];
   var found = [];

@@ -1,4 +1,4 @@
-// What the instances of one study say, attribute by attribute: each value with the series and instances that carry it.
+// The values of each attribute in the instances of one study, with the series and instances that have them.
 var levels = require('tables/levels');
 var dictionary = require('tables/dictionary');
 var compare = require('lib/headers/compare');
@@ -21,7 +21,7 @@ function Tally() {
 }
 
 Tally.prototype.add = function (dataset, tag, series) {
-  // The text as it comes is a cheap key for many instances; texts that mean the same are put together at the end.
+  // The text as it is makes a cheap key for many instances; those that mean the same are put together at the end.
   var key = '=' + (dataset[tag] ? JSON.stringify(dataset[tag]) : '');
   var entry = this.values[key] || (this.values[key] = { value: dataset[tag] || null, series: {}, instances: 0 });
   entry.series[series] = 1;

@@ -40,7 +40,7 @@ exports.escape = function (text) {
   });
 };
 
-// With its own type: what provides() knows of it CouchDB loses at times, and a browser then shows the source.
+// The type is given here, since CouchDB loses that of provides() at times and browsers then show the source.
 exports.HEADERS = {
   'Content-Type': 'text/html; charset=utf-8',
   'Content-Security-Policy': 'default-src \'none\'; style-src \'sha256-' + STYLE_HASH + '\'; script-src \'sha256-' + SCRIPT_HASH +
@@ -64,7 +64,7 @@ exports.studyRange = function (study) {
     '&endkey=' + encodeURIComponent(JSON.stringify(study + ':' + limits.highest));
 };
 
-// Where the shim serves the pages, when it is the shim that asks: a path of this host, nothing else.
+// Where the shim serves the pages, when the shim asks: it must be a path of this host.
 exports.place = function (req) {
   var ui = req.query.ui;
   return typeof ui === 'string' && /^\/(?![/\\])[^\\]*$/.test(ui) ? ui : '';

@@ -74,7 +74,7 @@ function nameField(query, id) {
 }
 
 function patientField(query, id, isOfPatient) {
-  // One study after the other is changed: the shim's part, an _update function has one document.
+  // An _update function changes one document: several studies are the shim's part.
   return isOfPatient && query.ui ? '<p><label><input type="checkbox" name="scope" value="patient"> ' +
     'For all studies of this patient</label></p>\n' : '';
 }
@@ -121,7 +121,7 @@ function form(query, report, one, index) {
     (one.fix ? '<button type="submit" name="action" value="undo">Undo</button>' : '') + '</p></fieldset></form>\n';
 }
 
-// An attribute about which nobody disagrees may still be wrong.
+// A form for attributes that do not disagree: they may be wrong, too.
 function furtherForm(query, report) {
   var id = 'further';
   return '<h2>Correct another attribute</h2>\n' + opening(query, report, id, null, '', null).replace(/<input type="hidden" name="tag"[^>]*>/, '') +

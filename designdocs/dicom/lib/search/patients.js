@@ -1,4 +1,5 @@
-// The list of patients: index rows of studies in, one row a patient out (a resource that PS3.18 does not have; other archives do).
+// The list of patients: it makes a row for each patient from index rows of studies. PS3.18 has no such resource, other
+// archives do.
 var match = require('lib/match/match');
 var fields = require('lib/search/fields');
 var search = require('lib/search/search');

@@ -1,4 +1,4 @@
-// What a list is asked beside its rows: in the query, or in a POSTed body where that is too long for a request line.
+// The parameters of a list: in the query, or in the body of a POST where they are too long for a request line.
 
 // CouchDB has decoded a JSON body already, the embedded database has not.
 exports.body = function (req) {

@@ -1,4 +1,4 @@
-// The search lists: rows of an index in, one page of a QIDO-RS answer out (PS3.18 10.6).
+// The search lists: they make one page of a QIDO-RS answer from rows of an index (PS3.18 10.6).
 var match = require('lib/match/match');
 var modified = require('lib/metadata/modified');
 var fields = require('lib/search/fields');
@@ -15,8 +15,8 @@ exports.read = function (req) {
   return (typeof req.body === 'string' ? JSON.parse(req.body) : req.body).query;
 };
 
-// What a row says of a study, series or instance: its value, or with include_docs the whole document. null for a key that
-// found nothing and for a document of another kind.
+// The study, series or instance of a row: its value, or with include_docs the whole document. null for a key without a row
+// and for a document of another kind.
 exports.record = function (level, row) {
   if (!row.doc) {
     return row.value && row.value.dataset ? row.value : null;

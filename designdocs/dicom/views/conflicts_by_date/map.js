@@ -4,7 +4,7 @@ function (doc) {
   if (doc.type !== 'study' && doc.type !== 'series') {
     return;
   }
-  // Of most headers nothing is to be said: what that takes is not even compiled for them.
+  // Most headers have neither: they need no module.
   var silent = [doc.variants, doc.fixes].every(function (said) {
     return !said || typeof said !== 'object' || !Object.keys(said).length;
   });

@@ -1,9 +1,9 @@
 function (doc) {
-  // Headers that say otherwise than some instance: current values where instances disagree, and what people fixed.
+  // What differs from some instance, by study: the header's values where instances disagree, and what people fixed.
   if (doc.type !== 'study' && doc.type !== 'series') {
     return;
   }
-  // Of most headers nothing is to be said: what that takes is not even compiled for them.
+  // Most headers have neither: they need no module.
   var silent = [doc.variants, doc.fixes].every(function (said) {
     return !said || typeof said !== 'object' || !Object.keys(said).length;
   });

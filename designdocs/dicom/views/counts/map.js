@@ -1,6 +1,6 @@
 function (doc) {
-  // Key: a study's or a series' document id; value: [series, instances]. The reduce adds them up.
-  // No module: this runs for every document, and CouchDB compiles modules anew at every update of the index.
+  // How many series and instances each study and series has. Key: its document id; value: [series, instances], to be summed.
+  // It uses no module: it runs for every document, and CouchDB compiles modules again at every update of the index.
   var uids = String(doc._id).split(':');
   if (doc.type === 'instance' && doc.dataset && doc.file) {
     emit(uids[0] + ':study', [0, 1]);

@@ -1,4 +1,5 @@
 function (doc) {
+  // Instances of a series in order of Instance Number, with what reading their bytes and frames takes.
   if (doc.type !== 'instance') {
     return;
   }

@@ -1,4 +1,5 @@
 function (doc) {
+  // Instances by SOP Instance UID.
   if (doc.type !== 'instance') {
     return;
   }

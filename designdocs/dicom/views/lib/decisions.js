@@ -1,10 +1,10 @@
-// What a header says of values that disagree: which nobody has decided on, and which people fixed.
+// Which attributes of a header disagree without a decision, and which people fixed.
 
 function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
-// What people fixed in a header, without what is no fix.
+// What people fixed in a header; malformed fixes are left out.
 function fixes(doc) {
   var found = {};
   Object.keys(isObject(doc.fixes) ? doc.fixes : {}).forEach(function (tag) {

@@ -1,10 +1,10 @@
-// The keys of an attribute that a site has indexed besides: the views of _design/dicom-extended, which push_views makes, use it.
+// The keys of an attribute that a site has listed: for the views of _design/dicom-extended, which push_views makes.
 var normalise = require('views/lib/normalise');
 var rows = require('views/lib/rows');
 
 // `numeric` of tables/vrs, written out to spare the views a module.
 var NUMBER = { DS: 1, FD: 1, FL: 1, IS: 1, SL: 1, SS: 1, SV: 1, UL: 1, US: 1, UV: 1 };
-// What an index row may say at most of one value: narratives are found by how they begin, and then read whole.
+// The longest value in an index row: longer texts are found by their beginning, and then read whole.
 var LONGEST = 200;
 
 function isObject(value) {

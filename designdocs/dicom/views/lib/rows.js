@@ -1,6 +1,5 @@
-// What the index rows of studies, series and instances say: the values that lists match on and render.
-// CouchDB compiles it anew for each view at every update of the index, so it needs no large table, and what only
-// instances need is read where they are.
+// What the index rows of studies, series and instances have: the values that lists match and show. CouchDB compiles this
+// module again for each view at every update of the index, so it requires a table only where it is needed.
 
 function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -13,7 +12,7 @@ function first(dataset, tag) {
   return value === null || value === undefined || typeof value === 'object' ? '' : String(value).replace(/^ +| +$/g, '');
 }
 
-// Numbers sort as numbers, and what has none comes last: `lastNumber` of tables/limits, written out to spare the views a module.
+// A number to sort by. What has none comes last: `lastNumber` of tables/limits, written out to spare the views a module.
 function number(dataset, tag) {
   var text = first(dataset, tag);
   var value = text === '' ? NaN : Number(text);
@@ -39,14 +38,14 @@ function copy(dataset) {
   return result;
 }
 
-// Uids of an instance or series document; null when the id is not one of ours.
+// The UIDs that a document's id names.
 function uids(doc) {
   var parts = String(doc._id).split(':');
   return { study: parts[0], series: parts[1], instance: parts[2] };
 }
 
-// A study's sort key: date and time of day as plain digits, newest last. What is no date sorts before all dates, so that
-// a range of dates in an index holds what matches it and nothing else.
+// A study's sort key: date and time as digits, newest last. What is no date sorts before all dates, so that a range of
+// dates in an index has exactly what matches it.
 function when(dataset) {
   var date = first(dataset, '00080020').replace(/\./g, '');
   var time = first(dataset, '00080030').replace(/:/g, '');
@@ -104,8 +103,8 @@ exports.instance = function (doc) {
   };
 };
 
-// What reading the bytes of an instance and its frames takes, so that whoever goes through a series need not read its
-// documents. Where frames lie is left out when it takes much room: many fragments.
+// Where the bytes of an instance and its frames are, so that reading a series takes no documents. The places of frames
+// are left out when they are long, as with many fragments.
 exports.file = function (doc) {
   var file = doc.file;
   var told = { store: file.store, size: file.size, transferSyntax: file.transferSyntax, sha256: file.sha256 };
@@ -126,7 +125,7 @@ exports.file = function (doc) {
   return told;
 };
 
-// All that an instance's document has; a transfer syntax is no attribute of the data set (PS3.10 7.1).
+// The whole data set of an instance's document, with its transfer syntax, which is no attribute of it (PS3.10 7.1).
 exports.whole = function (doc) {
   var dataset = copy(doc.dataset);
   dataset['00083002'] = { vr: 'UI', Value: [doc.file.transferSyntax] };

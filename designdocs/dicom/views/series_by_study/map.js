@@ -1,4 +1,5 @@
 function (doc) {
+  // Series by study. The key is the bare UID, so that one request gets the series of many studies; the list sorts by number.
   if (doc.type !== 'series') {
     return;
   }
@@ -6,6 +7,5 @@ function (doc) {
   if (!rows.isSeries(doc)) {
     return;
   }
-  // The bare UID, so that the series of many studies are one request; the list sorts by number.
   emit(rows.uids(doc).study, rows.series(doc));
 }

@@ -1,4 +1,5 @@
 function (doc) {
+  // Series by Series Instance UID.
   if (doc.type !== 'series') {
     return;
   }

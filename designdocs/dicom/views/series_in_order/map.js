@@ -1,4 +1,5 @@
 function (doc) {
+  // Series of a study in order of Series Number.
   if (doc.type !== 'series') {
     return;
   }

@@ -1,4 +1,5 @@
 function (doc) {
+  // Studies by Accession Number, those of one number newest last.
   if (doc.type !== 'study') {
     return;
   }

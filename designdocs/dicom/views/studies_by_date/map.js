@@ -1,4 +1,5 @@
 function (doc) {
+  // Studies by date and time, newest last.
   if (doc.type !== 'study') {
     return;
   }

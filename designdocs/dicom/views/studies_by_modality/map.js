@@ -1,4 +1,5 @@
 function (doc) {
+  // Studies by each of their modalities, those of one modality newest last.
   if (doc.type !== 'study') {
     return;
   }

@@ -1,4 +1,5 @@
 function (doc) {
+  // Studies by Patient ID, those of one ID newest last.
   if (doc.type !== 'study') {
     return;
   }

@@ -1,4 +1,5 @@
 function (doc) {
+  // Studies by each spelling of the patient's name (alphabetic, ideographic, phonetic), those of one newest last.
   if (doc.type !== 'study') {
     return;
   }
@@ -7,7 +8,6 @@ function (doc) {
   if (!rows.isStudy(doc)) {
     return;
   }
-  // One row for each spelling: alphabetic, ideographic and phonetic.
   names.spellings(doc.dataset, '00100010').forEach(function (name) {
     emit([name].concat(rows.when(doc.dataset), rows.uids(doc).study), rows.study(doc));
   });

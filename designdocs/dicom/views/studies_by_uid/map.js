@@ -1,4 +1,5 @@
 function (doc) {
+  // Studies by Study Instance UID.
   if (doc.type !== 'study') {
     return;
   }
