@@ -13,10 +13,11 @@ import orjson
 from pydicom.datadict import keyword_for_tag
 
 from dicouch.rewrite import normalise
-from dicouch.rewrite.plan import HIGH, LONGEST_KEY, Range, date_span, literal_prefix
+from dicouch.rewrite.plan import LONGEST_KEY, Range, date_span, literal_prefix
 from dicouch.rewrite.query import LEVELS, STUDY_UID, Query, attribute_path, level_of
 from dicouch.rewrite.requests import as_json
 from dicouch.rewrite.values import BINARY, NUMERIC, UNKNOWN, is_wild, vr_of
+from dicouch.tables import HIGH
 
 DESIGN = "_design/dicom-extended"
 # Behind every text in byte order.

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 import orjson
 
-from dicouch.rewrite.plan import HIGH, Range, between, one_key
+from dicouch.rewrite.plan import Range, between, one_key
 from dicouch.rewrite.query import Query
-from dicouch.tables import LIMITS, ROW_TAGS
+from dicouch.tables import HIGH, LIMITS, ROW_TAGS
 
 DESIGN = "_design/dicom"
 # Instance Number of what has none, as ``views/lib/rows.js`` sorts it.
