@@ -66,6 +66,7 @@ function orderOf(level, id, dataset, places) {
 // query: match   keys as a tree (lib/match/match)            fields  what rows have (lib/search/fields); null for ids alone
 //        offset, limit                                 sort    rows do not come in the order of the answer
 //        rest    go on counting behind the page        among   UIDs of the parents whose rows are wanted, in order
+//        ordered each row says its place in the order of the answer
 exports.run = function (level, req, getRow, send) {
   var query = exports.read(req);
   var matches = match.compile(query.match || {});
@@ -85,10 +86,9 @@ exports.run = function (level, req, getRow, send) {
     }
     if (record && matches(record.dataset)) {
       seen[row.id] = true;
-      if (query.sort) {
-        found.push({ id: row.id, record: record, order: orderOf(level, row.id, record.dataset, places) });
-      } else if (matched >= query.offset && matched < end) {
-        found.push({ id: row.id, record: record });
+      if (query.sort || (matched >= query.offset && matched < end)) {
+        var order = query.sort || query.ordered ? orderOf(level, row.id, record.dataset, places) : null;
+        found.push({ id: row.id, record: record, order: order });
       }
       matched += 1;
     }
@@ -98,6 +98,6 @@ exports.run = function (level, req, getRow, send) {
     found = found.sort(ORDER[level]).slice(query.offset, end);
   }
   send('{"rows":[' + found.map(function (entry) {
-    return '{"id":' + JSON.stringify(entry.id) + (render ? ',"dataset":' + render(entry.record, entry.id) : '') + '}';
+    return '{"id":' + JSON.stringify(entry.id) + (query.ordered ? ',"order":' + JSON.stringify(entry.order) : '') + (render ? ',"dataset":' + render(entry.record, entry.id) : '') + '}';
   }).join(',\n') + '],"matched":' + matched + ',"scanned":' + scanned + '}\n');
 };
