@@ -21,8 +21,8 @@ DATE, MODALITIES, ACCESSION, PATIENT_ID, PATIENT_NAME = "00080020", "00080061", 
 BY_VALUE = {ACCESSION: "studies_by_accession_number", PATIENT_ID: "studies_by_patient_id"}
 BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID", PATIENT_NAME: "PatientName"}
 BY_NAME, BY_TEXT = "studies_by_patient_name", "studies_by_text"
-# The views that are read where no key narrows a search.
-WALKED = ("studies_by_date", "studies_by_modality")
+# The views that are read where no key narrows a search; the last one for patients.
+WALKED = ("studies_by_date", "studies_by_modality", BY_VALUE[PATIENT_ID])
 # Longer beginnings are searched among those of this length; views/lib/names.js makes them. From three characters on a
 # beginning narrows more than any piece of it.
 LONG_BEGINNING, LONGEST_BEGINNING = pieces.LENGTH, 10
@@ -142,18 +142,12 @@ def rarest(candidates: list[Candidate], counts: Iterable[int]) -> tuple[Range, .
     return best[1] if best else ()
 
 
-def unindexed(query: Query) -> list[str]:
-    """Return the tags of the keys for whose sake all studies (of the dates and of the modality) are read."""
-    candidates = study_candidates(query)
-    ((chosen, *_others), *_parts) = candidates[0]
-    if chosen.view not in WALKED:
+def walked(query: Query, chosen: Range) -> list[str]:
+    """Return the tags of the keys for whose sake all studies of a range are read, none where an index narrows them."""
+    if chosen.view not in WALKED or (chosen.view in BY_VALUE.values() and chosen.params):
         return []
-    keys = query.of_level("study").items()
-    return [tag for tag, key in keys if tag not in chosen.covered and (key.get("empty") or _decides(query, tag))]
-
-
-def _decides(query: Query, tag: str) -> bool:
-    return bool("items" in query.keys[tag] or query.values(tag))
+    keys = {tag: key for tag, key in query.of_level("study").items() if tag not in chosen.covered}
+    return [tag for tag, key in keys.items() if "items" in key or key.get("empty") or query.values(tag)]
 
 
 def uid_range(uids: list[str]) -> Range:

@@ -29,7 +29,7 @@ def patients(search: Search, query: Query) -> Page:
         query.include = dict.fromkeys(PATIENT_TAGS, True)
     query.include = {tag: wanted for tag, wanted in query.include.items() if tag in PATIENT_TAGS & STUDY_TAGS}
     paging = Paging(query.offset, query.limit, not query.limit_given)
-    chosen = ranges.choose(search, plan.patient_candidates(query))
+    chosen = ranges.choose(search, query, plan.patient_candidates(query))
     if len(chosen) != 1:
         uids = ranges.uids(search, query, chosen)
         chosen = (Range("studies_by_uid", keys=uids, sort=True),)

@@ -14,17 +14,20 @@ from dicouch.rewrite.requests import Paging
 ALL = 10**9
 
 
-def choose(reading: Reading, candidates: list[Candidate]) -> tuple[Range, ...]:
+def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple[Range, ...]:
     """Return the ranges that hold all that a search finds and have the fewest rows; none when nothing matches.
 
     Parameters
     ----------
     reading : Reading
+        Remembers for ``?explain`` which keys no index serves.
+    query : Query
     candidates : list of Candidate
         As `dicouch.rewrite.plan` gives them.
     """
     if not plan.needs_counts(candidates):
         ((chosen,),) = candidates[0]
+        reading.walked = plan.walked(query, chosen)
         return (chosen,)
     found = [one for parts in candidates for part in parts for one in part]
     views = list(dict.fromkeys(one.view for one in found))

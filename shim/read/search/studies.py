@@ -72,7 +72,7 @@ class Search(Reading):
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
-        chosen = ranges.choose(self, plan.study_candidates(query))
+        chosen = ranges.choose(self, query, plan.study_candidates(query))
         uids = query.values(STUDY_UID)
         if uids and len(uids) <= FEWEST and query.limit:
             self.count_ahead(requests.counts([f"{uid}:study" for uid in uids]), chosen[0])
@@ -105,7 +105,7 @@ class Search(Reading):
                 yield [{"id": f"{study}:study", "dataset": {}}]
                 return
             above.keys[STUDY_UID] = {"vr": "UI", "values": [study]}
-        chosen = ranges.choose(self, plan.study_candidates(above))
+        chosen = ranges.choose(self, above, plan.study_candidates(above))
         at_once = any(one.sort or one.keys or "key" in one.params for one in chosen)
         size = ALL if at_once else min(max(rows, 1), first)
         offset = 0
