@@ -20,7 +20,7 @@ LENGTH: int = _TABLE["length"]
 # Stands for all pieces of an attribute that has too many.
 TOO_MANY = ""
 # Of a long text so many pieces are compared at most, and a key of more values is not looked up.
-MOST_COMPARED, MOST_VALUES = 12, 16
+MOST_COMPARED, MOST_VALUES = 8, 16
 WILD = re.compile(r"[*?]")
 # Words of this length and more are found by their sound, too (lib/match/fuzzy.js).
 LONG_WORD = 4

@@ -142,7 +142,7 @@ SMITH = [[f"{NAME}smi", f"{NAME}mit", f"{NAME}ith"], [NAME]]
             "PatientID=12345678901*",
             [
                 [["PatientID/1234567890"]],
-                [[f"{ID}{n}" for n in ("123", "234", "345", "456", "567", "678", "789", "890", "901")], [ID]],
+                [[f"{ID}{n}" for n in ("123", "345", "567", "789", "901")], [ID]],
             ],
         ),
         ("PatientID=PAT*&AccessionNumber=A*", [[["AccessionNumber/A"]], [["PatientID/PAT"]]]),
@@ -157,7 +157,7 @@ def test_the_index_ranges_whose_rows_are_counted(text, expected):
 def test_few_pieces_of_a_long_text_are_compared():
     text = "".join(map(chr, range(0x3042, 0x3042 + 64)))
     ((pieces, _too_many),) = looked_up(f"StudyDescription={text}")
-    assert len(pieces) == 11
+    assert len(pieces) == 8
     assert pieces[0].endswith(text[:3])
     assert looked_up("PatientID=" + "%5C".join(f"ab{n}" for n in range(17)))[0][0][0].startswith(HIGH)
 
