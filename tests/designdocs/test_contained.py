@@ -131,6 +131,9 @@ def test_fuzzy_names(ddoc, stored, value):
 
 def test_a_study_with_too_many_pieces_is_always_found(ddoc):
     long = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    assert [key[:2] for key, _ in ddoc.map("studies_by_text", study(3, [], ["ab" * 501]))] == [
+        ["*StudyDescription*", ""]
+    ]
     documents = [study(0, [], [long], "20200102"), study(1, [], ["about abcd"], "20200103"), study(2, [], ["abcd"])]
     assert [key[:2] for key, _ in ddoc.map("studies_by_text", documents[0])] == [["*StudyDescription*", ""]]
 

@@ -98,6 +98,7 @@ exports.run = function (level, req, getRow, send) {
     found = found.sort(ORDER[level]).slice(query.offset, end);
   }
   send('{"rows":[' + found.map(function (entry) {
-    return '{"id":' + JSON.stringify(entry.id) + (query.ordered ? ',"order":' + JSON.stringify(entry.order) : '') + (render ? ',"dataset":' + render(entry.record, entry.id) : '') + '}';
+    var order = query.ordered ? ',"order":' + JSON.stringify(entry.order) : '';
+    return '{"id":' + JSON.stringify(entry.id) + order + (render ? ',"dataset":' + render(entry.record, entry.id) : '') + '}';
   }).join(',\n') + '],"matched":' + matched + ',"scanned":' + scanned + '}\n');
 };

@@ -54,10 +54,13 @@ function beginnings(values) {
   return Object.keys(found);
 }
 
-// The pieces of `length` characters that the values have, each once; '' alone where they are too many: such a study is looked
-// at in every search.
+// The pieces of `length` characters that the values have, each once; '' alone where they are too many or the values too long:
+// such a study is looked at in every search.
 function pieces(values) {
   var found = Object.create(null);
+  if (values.join('').length > contained.longest) {
+    return [''];
+  }
   values.forEach(function (value) {
     var characters = value.match(CHARACTERS) || [];
     for (var at = 0; at + contained.length <= characters.length; at += 1) {
