@@ -63,6 +63,8 @@ def lines(told: dict) -> Iterator[str]:
             yield f"     {name} = {text if len(text) <= LONGEST else text[:LONGEST] + ' ...'}"
         read = [f"{request[name]} {name}" for name in ("scanned", "matched", "rows") if name in request]
         yield f"     -> {', '.join(read)}"
+    if told["walked"]:
+        yield f"walked   no index serves {', '.join(told['walked'])}: all studies are read, newest first"
     yield f"rows     {told['rows']}" + (f", {told['remaining']} more can be requested" if told["remaining"] else "")
     couch, shim = (part.partition("dur=")[2] for part in told["timing"].split(", ")[:2])
     yield f"time     {couch} ms in CouchDB, {shim} ms in the shim"

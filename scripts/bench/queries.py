@@ -98,7 +98,8 @@ KINDS = (
     Kind("instances of a series", _instances, lambda studies, study: INSTANCES),
     Kind("StudyInstanceUID, asked before", lambda run, _: f"/studies?StudyInstanceUID={identity(run, 0).study}", _one),
     Kind("series of a study, asked before", lambda run, _: _series(run, 0), lambda studies, study: SERIES),
-    Kind("contained name, page of 25", lambda run, study: _contained("*SMITH*") + f"&limit={PAGE}", None, scans=True),
-    Kind("contained name that nobody has", lambda run, study: _contained("*NOSUCHNAME*"), lambda *_: 0, scans=True),
+    Kind("contained name, page of 25", lambda run, study: _contained("*SMITH*") + f"&limit={PAGE}", None),
+    Kind("contained name that nobody has", lambda run, study: _contained("*NOSUCHNAME*"), lambda *_: 0),
+    Kind("two characters that nobody has", lambda run, study: _contained("*7Q*"), lambda *_: 0, scans=True),
 )
 """In the order of the table."""

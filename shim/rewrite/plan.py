@@ -7,9 +7,10 @@ beginning come newest first. The list function matches what the range does not d
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dicouch.rewrite import normalise, sound
+from dicouch.rewrite import normalise, pieces, sound
 from dicouch.rewrite.query import STUDY_UID, Query
 from dicouch.rewrite.values import is_wild
 from dicouch.tables import HIGH, LIMITS
@@ -18,10 +19,14 @@ from dicouch.tables import HIGH, LIMITS
 LONGEST_KEY = 64
 DATE, MODALITIES, ACCESSION, PATIENT_ID, PATIENT_NAME = "00080020", "00080061", "00080050", "00100020", "00100010"
 BY_VALUE = {ACCESSION: "studies_by_accession_number", PATIENT_ID: "studies_by_patient_id"}
-BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID"}
-BY_NAME = "studies_by_patient_name"
+BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID", PATIENT_NAME: "PatientName"}
+BY_NAME, BY_TEXT = "studies_by_patient_name", "studies_by_text"
+# The views that are read where no key narrows a search; the last one for patients.
+WALKED = ("studies_by_date", "studies_by_modality", BY_VALUE[PATIENT_ID])
 # Longer beginnings are searched among those of this length; views/lib/names.js makes them.
 LONGEST_BEGINNING: int = LIMITS["longestBeginning"]
+# From three characters on a beginning narrows more than any piece of it.
+LONG_BEGINNING = pieces.LENGTH
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,10 @@ class Range:
     study: str | None = None
 
 
+# Ranges that hold all that a search finds: one of each tuple together.
+Candidate = tuple[tuple[Range, ...], ...]
+
+
 def literal_prefix(value: str) -> str:
     """Return what stands before the first wild card."""
     for position, character in enumerate(value):
@@ -70,26 +79,76 @@ def between(low: list, high: list, *, descending: bool = False) -> dict:
     return {"startkey": start, "endkey": end}
 
 
-def beginning(kind: str, text: str, covered: frozenset[str] = frozenset()) -> Range:
-    """Return the studies with a name, ID, accession number or sound that begins with `text`, newest first."""
-    key = [kind, text[:LONGEST_BEGINNING]]
-    if len(text) > LONGEST_BEGINNING:
-        covered = frozenset()
-    return Range("studies_by_beginning", between(key, key, descending=True), covered=covered, documents=True)
-
-
-def study_range(query: Query) -> Range:
-    """Choose the index of studies that narrows the search most (PS3.18 Table 10.6.1-5).
+def study_candidates(query: Query) -> list[Candidate]:
+    """Return the ranges of indexes that hold what a search for studies finds (PS3.18 Table 10.6.1-5).
 
     Returns
     -------
-    Range
-        Newest study first, unless several are asked for by UID.
+    list of Candidate
+        One, or several among which `rarest` decides. Their rows come newest first, unless studies are asked for by UID.
     """
     uids = query.values(STUDY_UID)
     if uids:
-        return uid_range(list(dict.fromkeys(uids)))
-    return _exact(query) or _by_beginning(query) or _by_sound(query) or _newest_first(query)
+        return [((uid_range(list(dict.fromkeys(uids))),),)]
+    if exact := _exact(query):
+        return [((exact,),)]
+    found = text_candidates(query)
+    if needs_counts(found) and MODALITIES in (newest := _newest_first(query)).covered:
+        found.append(((newest,),))
+    return found or [((_newest_first(query),),)]
+
+
+def text_candidates(query: Query) -> list[Candidate]:
+    """Return the ranges of the index of texts that hold what matches: by beginnings, sound and three characters."""
+    found: list[Candidate] = []
+    for tag in pieces.ATTRIBUTES:
+        begun = _by_beginning(query, tag)
+        if begun:
+            found.append(((begun[0],),))
+        # Behind a beginning of some length the pieces would narrow nothing further.
+        if begun is None or not LONG_BEGINNING <= begun[1] <= LONGEST_BEGINNING:
+            found += _by_pieces(query, tag)
+    if sounding := _by_sound(query):
+        found.append(((sounding,),))
+    return found
+
+
+def needs_counts(candidates: list[Candidate]) -> bool:
+    """Return whether there is a choice between ranges, or more than one to read."""
+    return len(candidates) > 1 or any(len(parts) > 1 or len(parts[0]) > 1 for parts in candidates)
+
+
+def rarest(candidates: list[Candidate], counts: Iterable[int]) -> tuple[Range, ...]:
+    """Choose the ranges with the fewest rows that hold all that a search finds.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+        At least one.
+    counts : iterable of int
+        How many rows each range has, in the order in which the candidates name them.
+
+    Returns
+    -------
+    tuple of Range
+        Those that have rows: none when nothing matches.
+    """
+    numbers = iter(counts)
+    best: tuple[int, tuple[Range, ...]] | None = None
+    for parts in candidates:
+        fewest = [min(((next(numbers), place) for place, _ in enumerate(part))) for part in parts]
+        total = sum(count for count, _ in fewest)
+        if best is None or total < best[0]:
+            best = total, tuple(part[place] for part, (count, place) in zip(parts, fewest, strict=True) if count)
+    return best[1] if best else ()
+
+
+def walked(query: Query, chosen: Range) -> list[str]:
+    """Return the tags of the keys for whose sake all studies of a range are read, none where an index narrows them."""
+    if chosen.view not in WALKED or (chosen.view in BY_VALUE.values() and chosen.params):
+        return []
+    keys = {tag: key for tag, key in query.of_level("study").items() if tag not in chosen.covered}
+    return [tag for tag, key in keys.items() if "items" in key or key.get("empty") or query.values(tag)]
 
 
 def uid_range(uids: list[str]) -> Range:
@@ -130,18 +189,25 @@ def _exact(query: Query) -> Range | None:
     return None
 
 
-def _by_beginning(query: Query) -> Range | None:
-    for tag, kind in BEGINNINGS.items():
-        value = _single(query, tag)
-        prefix = literal_prefix(value).lstrip(" ") if value is not None else ""
-        if prefix:
-            return beginning(kind, prefix, frozenset([tag] if value.lstrip(" ") == prefix + "*" else []))
-    name = _name(query)
-    prefix = literal_prefix(name) if name else ""
-    if prefix.rstrip(" ") != prefix:
-        return beginning("PatientName", prefix.rstrip(" "))  # "doe *" finds "doe", too
-    covered = frozenset([PATIENT_NAME] if name == prefix + "*" else [])
-    return beginning("PatientName", prefix, covered) if prefix else None
+def _of_text(query: Query, kind: str, text: str, covered: Iterable[str] = ()) -> Range:
+    """Return a range of the index of texts, of the dates that are asked for."""
+    low, high, dates = _dates(query)
+    params = between([kind, text, low], [kind, text, high], descending=True)
+    return Range(BY_TEXT, params, covered=frozenset([*covered, *dates]), documents=True)
+
+
+def _by_beginning(query: Query, tag: str) -> tuple[Range, int] | None:
+    """Return the studies with a name, ID or accession number that begins like the key, and the beginning's length."""
+    if tag not in BEGINNINGS:
+        return None
+    value = _name(query) if tag == PATIENT_NAME else (_single(query, tag) or "").lstrip(" ")
+    prefix = literal_prefix(value) if value else ""
+    begins_so = value == prefix + "*" and len(prefix) <= LONGEST_BEGINNING
+    if tag == PATIENT_NAME and prefix != prefix.rstrip(" "):
+        prefix, begins_so = prefix.rstrip(" "), False  # "doe *" finds "doe", too
+    if not prefix:
+        return None
+    return _of_text(query, BEGINNINGS[tag], prefix[:LONGEST_BEGINNING], [tag] if begins_so else []), len(prefix)
 
 
 def _by_sound(query: Query) -> Range | None:
@@ -150,7 +216,19 @@ def _by_sound(query: Query) -> Range | None:
     if value is None or is_wild(value) or not query.keys[PATIENT_NAME].get("fuzzy"):
         return None
     code = max((sound.code(word) for word in sound.words(normalise.name(value))), key=len, default="")
-    return beginning("sound", code) if code else None
+    return _of_text(query, "sound", code[:LONGEST_BEGINNING]) if code else None
+
+
+def _by_pieces(query: Query, tag: str) -> list[Candidate]:
+    """Return the studies whose attribute has one of the pieces of the key, or too many pieces to be indexed."""
+    kind = f"*{pieces.ATTRIBUTES[tag]}*"
+    return [
+        (
+            *(tuple(_of_text(query, kind, piece) for piece in some) for some in alternatives),
+            (_of_text(query, kind, pieces.TOO_MANY),),
+        )
+        for alternatives in pieces.of_key(query, tag)
+    ]
 
 
 def _newest_first(query: Query) -> Range:
@@ -162,12 +240,6 @@ def _newest_first(query: Query) -> Range:
         params = between([exact, low], [exact, high], descending=True)
         return Range("studies_by_modality", params, covered=frozenset([MODALITIES, *dates]))
     return Range("studies_by_date", between([low], [high], descending=True), covered=frozenset(dates))
-
-
-def text_range(query: Query) -> Range:
-    """Return what all studies, or those of a range of dates, say as text (``names.text``), newest first."""
-    low, high, _ = _dates(query)
-    return Range("studies_by_beginning", between(["text", low], ["text", high], descending=True))
 
 
 def _dates(query: Query) -> tuple[str, str, list[str]]:
@@ -189,17 +261,19 @@ def date_span(value: str) -> tuple[str, str]:
     return low or "0", high or "9"
 
 
-def patient_range(query: Query) -> Range:
-    """Choose the index for a list of patients: by ID where the rows of one patient stand together, else by name."""
+def patient_candidates(query: Query) -> list[Candidate]:
+    """Return the ranges for a list of patients: by ID where the rows of one patient stand together, else by texts."""
     value = _single(query, PATIENT_ID)
     if value is not None and not is_wild(value):
         exact = value.strip(" ")
-        return Range(BY_VALUE[PATIENT_ID], between([exact], [exact]), covered=frozenset([PATIENT_ID]))
+        return [((Range(BY_VALUE[PATIENT_ID], between([exact], [exact]), covered=frozenset([PATIENT_ID])),),)]
     name = _name(query)
     if name and not is_wild(name):
-        return Range(BY_NAME, between([name], [name]), covered=frozenset([PATIENT_NAME]), sort=True)
-    some = _by_beginning(query) or _by_sound(query)
-    return replace(some, sort=True) if some else Range(BY_VALUE[PATIENT_ID])
+        return [((Range(BY_NAME, between([name], [name]), covered=frozenset([PATIENT_NAME]), sort=True),),)]
+    found = [
+        tuple(tuple(replace(one, sort=True) for one in part) for part in parts) for parts in text_candidates(query)
+    ]
+    return found or [((Range(BY_VALUE[PATIENT_ID]),),)]
 
 
 def narrowed_by_series(query: Query) -> Query:

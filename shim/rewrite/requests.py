@@ -60,12 +60,15 @@ class Paging:
         Whether to go on counting behind the page.
     among : list of str or None
         UIDs of the studies (for series) or series (for instances) whose rows are wanted, in order.
+    ordered : bool
+        Whether each row shall say its place, as ``order``: to put those of several ranges together.
     """
 
     offset: int
     limit: int
     rest: bool = False
     among: list[str] | None = None
+    ordered: bool = False
 
 
 def list_request(
@@ -121,6 +124,8 @@ def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: d
     page["sort"] = chosen.sort
     if paging.among is not None:
         page["among"] = paging.among
+    if paging.ordered:
+        page["ordered"] = True
     name = LISTS[level]
     if decides(query, chosen, level):
         # The view itself counts the rows off: the database reads no more than the page.
@@ -193,6 +198,12 @@ def needs_document(query: Query) -> bool:
 def count(chosen: Range) -> CouchRequest:
     """Return the request that counts the rows of a range, with the view's ``_count``."""
     return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", {"reduce": "true", **chosen.params})
+
+
+def count_ranges(view: str, ranges: list[Range]) -> CouchRequest:
+    """Return the request that counts the rows of several ranges of one index."""
+    queries = [{"reduce": True, **one.params} for one in ranges]
+    return CouchRequest("POST", f"{DESIGN}/_view/{view}/queries", {}, {"queries": queries})
 
 
 def counts(ids: list[str]) -> CouchRequest:

@@ -93,7 +93,9 @@ def explained(searching: Search, asked: Query, page: Page) -> Response:
     keys = {f"{query.describe(tag)}": key for tag, key in asked.keys.items()}
     told = {"keys": keys, "include": asked.include, "offset": asked.offset, "limit": asked.limit}
     found = {"rows": len(page.rows), "remaining": page.remaining, "ignored": asked.unknown}
-    return answers.json_answer({**told, "requests": searching.steps, **found}, media_type=str(PLAIN_JSON))
+    walked = [query.describe(tag) for tag in searching.walked]
+    steps = {"requests": searching.steps, "walked": walked}
+    return answers.json_answer({**told, **steps, **found}, media_type=str(PLAIN_JSON))
 
 
 def warnings(asked: Query, page: Page) -> list[str]:

@@ -17,6 +17,13 @@ STUDIES = [next(iter(study_documents(number, 3, 4))) for number in range(60)]
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "match"
 ODD = json.loads((FIXTURES / "odd_studies.json").read_text(encoding="utf-8"))
 SEARCHES = json.loads((FIXTURES / "searches.json").read_text(encoding="utf-8"))
+# More different pieces of three characters than are indexed of an attribute.
+LONG = {
+    "name": "Long^Lotte",
+    "description": "thorax " + "".join(map(chr, range(0x4E00, 0x4E00 + 300))),
+    "date": "20110203",
+    "time": "",
+}
 CASES = [(case["keyword"], case["tag"], case["vr"], value) for case in SEARCHES for value in case["values"]]
 
 
@@ -49,7 +56,7 @@ def odd_study(number, name, description, date, time):
 @pytest.fixture(scope="module")
 def everything(archive):
     """The archive with studies whose values are out of the ordinary; returns the server and all study headers."""
-    documents = [document for n, row in enumerate(ODD) for document in odd_study(n, **row)]
+    documents = [document for n, row in enumerate([*ODD, LONG]) for document in odd_study(n, **row)]
     write(archive.database, documents)
     return archive, STUDIES + [document for document in documents if document["type"] == "study"]
 
@@ -207,7 +214,7 @@ def test_series_and_instance_keys(everything):
 def test_limits_of_searches_everywhere(everything):
     server, _studies = everything
     answer = server.get("/instances?limit=100000")
-    assert len(answer.json()) == 729
+    assert len(answer.json()) == 730
     numbers = [len(server.get(f"/instances?limit={n}").json()) for n in (0, 1, 5, 13, 100)]
     assert all(a < b for a, b in pairwise(numbers))
 
@@ -230,8 +237,8 @@ def said(row, tag):
     return (value if isinstance(value, str) else value.get("Alphabetic", "")).lower()
 
 
-class TestWhatNoIndexOrders:
-    """Wild cards at the beginning: the texts of all studies are read, and the list matches those that may be meant."""
+class TestWhatTextsContain:
+    """Wild cards at the beginning: one piece of three characters decides which studies the list looks at."""
 
     @pytest.mark.parametrize(
         ("tag", "key", "inside"),
@@ -253,7 +260,9 @@ class TestWhatNoIndexOrders:
         assert [row["0020000D"] for page in pages for row in page] == wanted
         assert server.get(path.replace("/studies", "/studies/count")).json() == {"count": len(wanted)}
         (first, *_rest) = server.get(f"{path}&limit=1&explain").json()["requests"]
-        assert first["params"]["startkey"][0] == "text"
+        kind, piece = first["body"]["queries"][0]["startkey"][:2]
+        assert kind == f"*{key.partition('=')[0]}*"
+        assert piece in inside
         below = server.get(f"/series?{key}&limit=1000").json()
         assert {row["0020000D"]["Value"][0] for row in below} == {uid["Value"][0] for uid in wanted}
 
@@ -272,6 +281,68 @@ class TestWhatNoIndexOrders:
         path = "/studies?StudyDescription=*head*&ModalitiesInStudy=CT&StudyDate=20100101-&PatientSex=F"
         assert [row["0020000D"] for row in server.get(path).json()] == wanted
 
+    def test_parts_of_all_values(self, everything):
+        server, studies = everything
+        rng = random.Random(12)
+        tags = {
+            "00100010": "PN",
+            "00081030": "LO",
+            "00080050": "SH",
+            "00100020": "LO",
+            "00080090": "PN",
+            "00200010": "SH",
+        }
+        for _ in range(150):
+            tag, study = rng.choice(list(tags)), rng.choice(studies)
+            text = next(iter(stored(study, tag)), "odd")
+            text = rng.choice(list(text.values())) if isinstance(text, dict) else text
+            start = rng.randrange(max(len(text) - 2, 1))
+            value = list(text[start : start + rng.randint(2, 12)])
+            value[rng.randrange(len(value))] = rng.choice(["?", "*", value[0]])
+            value = f"*{''.join(value)}*".replace("\\", "?")
+            values = (
+                [value, rng.choice(["*CT*", "*abdom*", "Smith*", "P00000?", "*"])] if rng.random() < 0.2 else [value]
+            )
+            wanted = expected(studies, tag, tags[tag], values)
+            assert found(server, **{tag: "\\".join(values)}) == wanted, (tag, values)
+
+    def test_of_series_and_instances(self, everything):
+        server, _studies = everything
+        wanted = {row["0020000D"]["Value"][0] for row in server.get("/studies?PatientName=*mit*").json()}
+        for resource, tag in (("series", "0020000E"), ("instances", "00080018")):
+            rows = server.get(f"/{resource}?PatientName=*mit*&limit=1000").json()
+            assert {row["0020000D"]["Value"][0] for row in rows} == wanted
+            assert found(server, resource, tag, PatientName="*nobodyhas*") == set()
+
+    def test_a_study_with_too_many_pieces(self, everything):
+        server, _studies = everything
+        own = "1.3.9"
+        assert found(server, StudyDescription=f"*{LONG['description'][100:103]}*") == {own}
+        path = "/studies?StudyDescription=*thorax*"
+        rows = [row["0020000D"]["Value"][0] for row in server.get(path).json()]
+        assert own in rows
+        newest = [row["00080020"].get("Value", [""])[0] for row in server.get(path).json()]
+        assert newest == sorted(newest, reverse=True)
+        pages = [server.get(f"{path}&limit=4&offset={start}").json() for start in range(0, len(rows) + 4, 4)]
+        assert [row["0020000D"]["Value"][0] for page in pages for row in page] == rows
+        assert server.get("/studies/count?StudyDescription=*thorax*").json() == {"count": len(rows)}
+        series = server.get("/series?StudyDescription=*thorax*&limit=1000").json()
+        assert {row["0020000D"]["Value"][0] for row in series} == set(rows)
+
+    def test_what_nobody_has_is_one_request(self, everything):
+        server, _studies = everything
+        told = server.get("/studies?PatientName=*nobodyhas*&explain").json()
+        assert [request["path"].rpartition("/")[2] for request in told["requests"]] == ["queries"]
+        assert (told["rows"], told["walked"]) == (0, [])
+
+    def test_what_reads_all_studies_is_told(self, everything):
+        server, _studies = everything
+        told = server.get("/studies?PatientName=*it*&PatientSex=F&PatientID=*&explain").json()
+        assert told["walked"] == ["PatientName (0010,0010)", "PatientSex (0010,0040)"]
+        assert server.get("/series?PatientSex=F&Modality=CT&explain").json()["walked"] == ["PatientSex (0010,0040)"]
+        assert server.get("/patients?PatientSex=F&explain").json()["walked"] == ["PatientSex (0010,0040)"]
+        assert server.get("/studies/1.2/series?PatientSex=F&explain").json()["walked"] == []
+
     def test_patients(self, everything):
         server, _studies = everything
         every = server.get("/patients").json()
@@ -280,6 +351,8 @@ class TestWhatNoIndexOrders:
         assert found >= {said(row, "00100020") for row in every if "mit" in said(row, "00100010")}
         assert len(found) < len(every) / 2
         assert server.get("/patients?PatientName=*nobodyhas*").json() == []
+        both = server.get("/patients?PatientName=*mit*%5C*chmid*").json()
+        assert len(both) > len(rows)
 
     def test_what_is_written_shows_at_once(self, everything):
         server, _studies = everything

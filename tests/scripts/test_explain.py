@@ -28,6 +28,12 @@ def test_a_search(filled):
     assert "nothing" in text.splitlines()[-1]
 
 
+def test_a_search_that_no_index_serves(filled):
+    text = "\n".join(lines(explain("/studies?PatientSex=F", *filled)))
+    assert "walked   no index serves PatientSex (0010,0040): all studies are read" in text
+    assert "walked" not in "\n".join(lines(explain("/studies?PatientName=*nobody*", *filled)))
+
+
 @pytest.mark.parametrize(
     ("search", "reason"),
     [("studies?StudyDate=x", "StudyDate: 'x'"), ("studies/1/metadata", "1"), ("nothing", "nothing")],

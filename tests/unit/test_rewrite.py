@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from dicouch.rewrite.plan import Range, study_range
+from dicouch.rewrite.plan import Range, study_candidates
 from dicouch.rewrite.query import parse
 from dicouch.rewrite.requests import (
     Paging,
@@ -27,7 +27,8 @@ def asked(text):
 
 def studies(text, paging):
     query = asked(text)
-    return search("study", query, study_range(query), paging, fields=query.fields("study"))
+    ((chosen,),) = study_candidates(query)[0]
+    return search("study", query, chosen, paging, fields=query.fields("study"))
 
 
 def test_a_page_that_the_range_decides_is_counted_off_by_the_view():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicouch.read.search import scan
+from dicouch.read.search import ranges
 from dicouch.read.search.studies import Page, Search
 from dicouch.rewrite import plan, requests
 from dicouch.rewrite.plan import Range
@@ -29,11 +29,11 @@ def patients(search: Search, query: Query) -> Page:
         query.include = dict.fromkeys(PATIENT_TAGS, True)
     query.include = {tag: wanted for tag, wanted in query.include.items() if tag in PATIENT_TAGS & STUDY_TAGS}
     paging = Paging(query.offset, query.limit, not query.limit_given)
-    chosen = plan.patient_range(query)
-    if not chosen.params and (wanted := scan.needles(query.keys)):
-        uids = [uid for some in scan.candidates(search.ask, plan.text_range(query), wanted) for uid in some]
-        chosen = Range("studies_by_uid", keys=uids, sort=True)
-    answer = search.ask(requests.patients(query, chosen, paging))
+    chosen = ranges.choose(search, query, plan.patient_candidates(query))
+    if len(chosen) != 1:
+        uids = ranges.uids(search, query, chosen)
+        chosen = (Range("studies_by_uid", keys=uids, sort=True),)
+    answer = search.ask(requests.patients(query, chosen[0], paging))
     counted = search.counts([study for row in answer["rows"] for study in row["studies"]])
     rows = []
     for row in answer["rows"]:

@@ -66,6 +66,8 @@ class Reading:
     ----------
     steps : list of dict
         What CouchDB was asked.
+    walked : list of str
+        Tags of the keys for whose sake all studies are read.
     notes : list of str
         What the client shall be told in a ``Warning``.
     """
@@ -79,6 +81,7 @@ class Reading:
         self._settled = False
         self.steps: list[dict] = []
         self.notes: list[str] = []
+        self.walked: list[str] = []
         self._counted: dict[str, list[int]] = {}
         # Counts that were asked for while the first rows are.
         self._ahead: tuple[Asked, int] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dicouch.read.search import scan
+from dicouch.read.search import ranges
 from dicouch.read.search.reading import Reading
 from dicouch.rewrite import plan, requests
 from dicouch.rewrite.plan import Range
@@ -72,39 +72,17 @@ class Search(Reading):
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
-        chosen = plan.study_range(query)
+        chosen = ranges.choose(self, query, plan.study_candidates(query))
         uids = query.values(STUDY_UID)
         if uids and len(uids) <= FEWEST and query.limit:
-            self.count_ahead(requests.counts([f"{uid}:study" for uid in uids]), chosen)
+            self.count_ahead(requests.counts([f"{uid}:study" for uid in uids]), chosen[0])
         found = self.complete(query, lambda offset, limit: self._study_entries(query, chosen, offset, limit))
         return self.page(query, found)
 
-    def _study_entries(self, query: Query, chosen: Range, offset: int, limit: int) -> Found:
-        rest = not query.limit_given
-        if wanted := self._needles(query, chosen):
-            return self._scan(query, wanted, offset, limit)
-        answer = self.list("study", query, chosen, Paging(offset, limit, rest), fields=query.fields("study"))
+    def _study_entries(self, query: Query, chosen: tuple[Range, ...], offset: int, limit: int) -> Found:
+        paging = Paging(offset, limit, not query.limit_given)
+        answer = ranges.studies(self, query, chosen, paging, fields=query.fields("study"))
         return Found([Entry(row) for row in answer["rows"]], answer["matched"])
-
-    @staticmethod
-    def _needles(query: Query, chosen: Range) -> list[list[str]]:
-        """Return what the text of a study must hold, where no index narrows the search as much."""
-        ordered = chosen.view in ("studies_by_date", "studies_by_modality")
-        return scan.needles(requests.residual(query, chosen, "study")) if ordered else []
-
-    def _scan(self, query: Query, wanted: list[list[str]], offset: int, limit: int) -> Found:
-        rest = not query.limit_given
-        entries: list[Entry] = []
-        matched, end = 0, offset + limit
-        for uids in scan.candidates(self.ask, plan.text_range(query), wanted):
-            first = max(offset - matched, 0)
-            paging = Paging(first, max(end - matched - first, 0), rest)
-            answer = self.list("study", query, Range("studies_by_uid", keys=uids), paging, fields=query.fields("study"))
-            entries += [Entry(row) for row in answer["rows"]]
-            matched += answer["matched"]
-            if matched >= end and not rest:
-                break
-        return Found(entries, matched)
 
     def study_chunks(self, query: Query, study: str | None, rows: int, first: int = FEWEST) -> Iterator[list[dict]]:
         """Yield the rows of the studies that match, some at a time, newest first.
@@ -127,17 +105,12 @@ class Search(Reading):
                 yield [{"id": f"{study}:study", "dataset": {}}]
                 return
             above.keys[STUDY_UID] = {"vr": "UI", "values": [study]}
-        chosen = plan.study_range(above)
-        if wanted := self._needles(above, chosen):
-            for uids in scan.candidates(self.ask, plan.text_range(above), wanted):
-                answer = self.list("study", above, Range("studies_by_uid", keys=uids), Paging(0, ALL), fields=fields)
-                if answer["rows"]:
-                    yield answer["rows"]
-            return
-        size = ALL if chosen.sort or chosen.keys or "key" in chosen.params else min(max(rows, 1), first)
+        chosen = ranges.choose(self, above, plan.study_candidates(above))
+        at_once = any(one.sort or one.keys or "key" in one.params for one in chosen)
+        size = ALL if at_once else min(max(rows, 1), first)
         offset = 0
         while True:
-            answer = self.list("study", above, chosen, Paging(offset, size), fields=fields)
+            answer = ranges.studies(self, above, chosen, Paging(offset, size), fields=fields)
             if answer["rows"]:
                 yield answer["rows"]
             if len(answer["rows"]) < size:

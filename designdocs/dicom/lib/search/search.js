@@ -68,6 +68,7 @@ function orderOf(level, id, dataset, places) {
 //        offset, limit                                 sort    rows do not come in the order of the answer
 //        rest    go on counting behind the page        among   UIDs of the parents whose rows are wanted, in order
 //        corrections  of whole instances: { study: values of corrections_by_study }
+//        ordered each row says its place in the order of the answer
 exports.run = function (level, req, getRow, send) {
   var query = exports.read(req);
   var matches = match.compile(query.match || {});
@@ -92,10 +93,9 @@ exports.run = function (level, req, getRow, send) {
     }
     if (record && matches(record.dataset)) {
       seen[row.id] = true;
-      if (query.sort) {
-        found.push({ id: row.id, record: record, order: orderOf(level, row.id, record.dataset, places) });
-      } else if (matched >= query.offset && matched < end) {
-        found.push({ id: row.id, record: record });
+      if (query.sort || (matched >= query.offset && matched < end)) {
+        var order = query.sort || query.ordered ? orderOf(level, row.id, record.dataset, places) : null;
+        found.push({ id: row.id, record: record, order: order });
       }
       matched += 1;
     }
@@ -105,6 +105,8 @@ exports.run = function (level, req, getRow, send) {
     found = found.sort(ORDER[level]).slice(query.offset, end);
   }
   send('{"rows":[' + found.map(function (entry) {
-    return '{"id":' + JSON.stringify(entry.id) + (render ? ',"dataset":' + render(corrected(entry), entry.id) : '') + '}';
+    var order = query.ordered ? ',"order":' + JSON.stringify(entry.order) : '';
+    var dataset = render ? ',"dataset":' + render(corrected(entry), entry.id) : '';
+    return '{"id":' + JSON.stringify(entry.id) + order + dataset + '}';
   }).join(',\n') + '],"matched":' + matched + ',"scanned":' + scanned + '}\n');
 };

@@ -1,6 +1,7 @@
-// The search keys that names make: spellings, sounds, and what texts begin with.
+// The search keys that texts make: spellings and sounds of names, what texts begin with and what they contain.
 var normalise = require('views/lib/normalise');
 var sound = require('views/lib/sound');
+var contained = require('views/lib/tables/contained');
 
 function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -53,27 +54,45 @@ function beginnings(values) {
   return Object.keys(found);
 }
 
-// A study that says more than this is looked at whole; shim/read/search/scan.py knows the sign for it.
-var MOST_TEXT = 2000;
-var TOO_LONG = '\uffff';
-
-// All that a study's attributes say, a line each: names as keys, everything else as it is; the UID has an index.
-function text(dataset, modalities) {
-  var lines = modalities.slice();
-  Object.keys(dataset).forEach(function (tag) {
-    var attribute = dataset[tag];
-    (tag !== '0020000D' && isObject(attribute) && Array.isArray(attribute.Value) ? attribute.Value : []).forEach(function (value) {
-      if (typeof value === 'string') {
-        lines.push(value);
-      }
-    });
-    lines.push.apply(lines, spellings(dataset, tag));
+// The pieces of `length` characters that the values have, each once; '' alone where they are too many or the values too long:
+// such a study is looked at in every search.
+function pieces(values) {
+  var found = Object.create(null);
+  if (values.join('').length > contained.longest) {
+    return [''];
+  }
+  values.forEach(function (value) {
+    var characters = value.match(CHARACTERS) || [];
+    for (var at = 0; at + contained.length <= characters.length; at += 1) {
+      found[characters.slice(at, at + contained.length).join('')] = true;
+    }
   });
-  var all = lines.filter(Boolean).join('\n');
-  return all.length > MOST_TEXT ? TOO_LONG : all;
+  var all = Object.keys(found);
+  return all.length > contained.most ? [''] : all;
+}
+
+// What an attribute's values are matched as: names as their spellings, texts without padding (lib/match/values).
+function texts(dataset, tag) {
+  var attribute = isObject(dataset) ? dataset[tag] : null;
+  return (isObject(attribute) && Array.isArray(attribute.Value) ? attribute.Value : []).filter(function (value) {
+    return typeof value === 'string';
+  }).map(function (value) {
+    return value.replace(/^[ \u0000]+|[ \u0000]+$/g, '');
+  }).concat(spellings(dataset, tag));
+}
+
+// [keyword, piece] for each piece of the attributes that are searched by what they contain.
+function containing(dataset) {
+  var found = [];
+  Object.keys(contained.attributes).forEach(function (tag) {
+    pieces(texts(dataset, tag)).forEach(function (piece) {
+      found.push([contained.attributes[tag], piece]);
+    });
+  });
+  return found;
 }
 
 exports.spellings = spellings;
-exports.text = text;
 exports.sounds = sounds;
 exports.beginnings = beginnings;
+exports.containing = containing;

@@ -7,9 +7,7 @@ function (doc) {
   if (!rows.isStudy(doc)) {
     return;
   }
-  // What searches that no other index serves look through: with the beginnings, so that CouchDB compiles the table of letters
-  // once for both.
-  emit(['text'].concat(rows.when(doc.dataset), rows.uids(doc).study), names.text(doc.dataset, rows.modalities(doc)));
+  var place = rows.when(doc.dataset).concat(rows.uids(doc).study);
   // One row for each way to begin a name, an ID, an accession number or the sound of a name's word, so that all studies with
   // one beginning stand together, newest last. The rows are small: documents are read with include_docs.
   var wanted = {
@@ -20,7 +18,12 @@ function (doc) {
   };
   Object.keys(wanted).forEach(function (kind) {
     names.beginnings(wanted[kind]).forEach(function (beginning) {
-      emit([kind, beginning].concat(rows.when(doc.dataset), rows.uids(doc).study), null);
+      emit([kind, beginning].concat(place), null);
     });
+  });
+  // And one for each three characters that an attribute contains: PatientName=*SMITH* looks at those with "smi", or "mit",
+  // or "ith". In this view, so that CouchDB compiles what both need once.
+  names.containing(doc.dataset).forEach(function (pair) {
+    emit(['*' + pair[0] + '*', pair[1]].concat(place), null);
   });
 }
