@@ -9,6 +9,8 @@ from pathlib import Path
 from dicouch.scripts.databases import find_couchdb
 
 PARTS = ("stow", "together", "wado", "metadata", "qido", "memory")
+"""What is measured when nothing is named."""
+VERSIONS = "versions"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Options:
     frame_file: int = 0
     clients: int = 8
     together: int = 2000
+    other: Path | None = None
     keep: Path | None = None
     out: Path = Path("bench-results")
 
@@ -44,7 +47,7 @@ class Options:
 
     def told(self) -> dict:
         """Return what a reader of the results must know."""
-        return {name: value for name, value in asdict(self).items() if name not in ("keep", "out")}
+        return {name: value for name, value in asdict(self).items() if name not in ("keep", "out", "other")}
 
 
 TINY = {
@@ -72,8 +75,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="bench", description="Measure beside bare CouchDB and, where it is installed, beside Orthanc."
     )
-    shown = f"of {', '.join(PARTS)}; all when none is named"
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help=shown)
+    shown = f"of {', '.join(PARTS)}; all when none is named. Or {VERSIONS}, with --other"
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, VERSIONS, []], metavar="part", help=shown)
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes: does everything still run?")
     parser.add_argument("--database", choices=("couchdb", "embedded"), help="couchdb where it is found, else embedded")
     parser.add_argument("--engines", type=_names, metavar="E,...", help="JavaScript of CouchDB: quickjs,spidermonkey")
@@ -101,6 +104,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     ):
         shown = ",".join(map(str, getattr(default, name)))
         parser.add_argument(f"--{name}", type=_numbers, metavar="N,...", help=f"{text} ({shown})")
+    parser.add_argument("--other", type=Path, metavar="DIR", help="checkout that versions compares this one with")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for the data; it stays there")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go ({default.out})")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
