@@ -51,7 +51,7 @@ def of_key(query: Query, tag: str) -> list[list[list[str]]]:
     return [some for some in conditions if some and all(some) and len(some) <= MOST_VALUES]
 
 
-def _alternatives(key: dict, value: str) -> list[list[str]]:
+def _alternatives(key: dict[str, Any], value: str) -> list[list[str]]:
     if key["vr"] != "PN":
         return [of_text(value)]
     if key.get("fuzzy") and not is_wild(value):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dicouch.rewrite import normalise, pieces, sound
 from dicouch.rewrite.query import STUDY_UID, Query
@@ -51,8 +52,8 @@ class Range:
     """
 
     view: str
-    params: dict = field(default_factory=dict)
-    keys: list | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    keys: list[str] | None = None
     covered: frozenset[str] = frozenset()
     sort: bool = False
     documents: bool = False
@@ -71,7 +72,7 @@ def literal_prefix(value: str) -> str:
     return value
 
 
-def between(low: list, high: list, *, descending: bool = False) -> dict:
+def between(low: list[Any], high: list[Any], *, descending: bool = False) -> dict[str, Any]:
     """Return the parameters of a key range; `high` is a prefix of the last keys."""
     start, end = low, [*high, HIGH]
     if descending:
@@ -158,7 +159,7 @@ def uid_range(uids: list[str]) -> Range:
     return Range("studies_by_uid", keys=uids, covered=frozenset([STUDY_UID]), sort=True)
 
 
-def one_key(key: str) -> dict:
+def one_key(key: str) -> dict[str, str]:
     """Return the parameters for the rows of one key."""
     return {"key": json.dumps(key)}
 

@@ -6,8 +6,8 @@ gunicorn --config python:dicouch.server.gunicorn_conf
 import os
 from pathlib import Path
 
-from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
-from gunicorn.http import message  # type: ignore[import-untyped]
+from gunicorn.arbiter import Arbiter
+from gunicorn.http import message
 
 from dicouch.server.worker import bound
 

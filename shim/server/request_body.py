@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO
 
-from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
+from gunicorn.http.errors import NoMoreData, ParseException
 
 from dicouch.errors import DicomWebError
 

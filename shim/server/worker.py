@@ -11,8 +11,8 @@ import select
 import socket
 import struct
 
-from gunicorn.http.message import Request  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.http.message import Request
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # How the kernel says that a connection did not move for too long: its peer read nothing, or sent nothing.
 STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
