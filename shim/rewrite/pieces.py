@@ -7,6 +7,7 @@ matches only if it has all of them, so the range of any one piece holds all that
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from dicouch.rewrite import normalise, sound
 from dicouch.rewrite.query import Query
