@@ -8,9 +8,9 @@ from typing import cast
 from flask import current_app
 
 from dicouch.config import Config
-from dicouch.couch.cache import Cache
 from dicouch.couch.client import Couch
 from dicouch.couch.known import Register
+from dicouch.couch.ring import Ring
 from dicouch.couch.study_memory import Memory
 from dicouch.read.fingerprints import Fingerprints
 from dicouch.read.neighbours import Neighbours
@@ -34,7 +34,7 @@ class Services:
     # Where Part 10 bytes are.
     store: Bytes
     # Answers, in memory that is made before gunicorn forks and that its processes share; validators of metadata.
-    cache: Cache
+    cache: Ring
     fingerprints: Fingerprints
     # What is known of headers, of studies that were searched, of instances; which series are read one by one.
     merged: Merged
@@ -52,7 +52,7 @@ class Services:
     def from_config(cls, config: Config) -> Services:
         """Build everything that a configuration asks for."""
         couch = Couch(config.couchdb_url, config.couchdb_database)
-        cache = Cache()
+        cache = Ring()
         return cls(
             config=config,
             couch=couch,

@@ -7,9 +7,9 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import orjson
 from couchdb.http import ConnectionPool, basic_auth, extract_credentials
@@ -18,6 +18,7 @@ from dicouch.errors import DicomWebError
 
 CHUNK = 256 * 1024
 LOG = logging.getLogger(__name__)
+Body = bytes | Callable[[], Iterable[bytes]] | None
 
 
 class CouchError(Exception):
@@ -96,6 +97,22 @@ class Answer:
         if not (rest or last).startswith(b"]"):
             raise DicomWebError(502, "the database's answer breaks off")
 
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of the body as they come.
+
+        Raises
+        ------
+        DicomWebError
+            502 when it breaks off, or nothing comes for too long.
+        """
+        try:
+            while line := self._response.readline():
+                yield line
+        except (OSError, http.client.HTTPException) as problem:
+            raise DicomWebError(502, f"the database's answer breaks off: {type(problem).__name__}") from problem
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Give the connection back to the pool, or drop it when part of the body is unread."""
         if self._open:
@@ -112,10 +129,23 @@ class Answer:
 class Pending:
     """A request that was sent and whose answer has not been awaited yet."""
 
-    def __init__(self, couch: Couch, method: str, target: str, headers: dict[str, str], body):
+    def __init__(
+        self,
+        couch: Couch,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: Body,
+        writes: Sequence[str] | None,
+        authorization: str | None,
+    ):
         self._couch = couch
         self._request = (method, target, headers, body)
+        # Documents that it may write, see `written_by`; none when that has been told.
+        self._writes = writes
+        self._authorization = authorization
         self._seconds = 0.0
+        self._sent = time.monotonic()
         self._connection, self._fresh = self._timed(couch.send, *self._request)
 
     def answer(self) -> Answer:
@@ -130,6 +160,10 @@ class Pending:
         """
         couch, (method, target, _headers, _body) = self._couch, self._request
         response = self._timed(self._receive)
+        # Before anybody reads what it says: whoever is told of a write must not be given what was read before.
+        if not _wrote_nothing(target, response):
+            self._tell_writes()
+        couch.answered(self._authorization, response.status < 400, self._sent)
         connection, name = self._connection, f"{method} {target}"
         couch.observe(name, self._seconds)
         answer = Answer(
@@ -165,8 +199,14 @@ class Pending:
         poll.register(self._connection.sock, select.POLLIN)
         return bool(poll.poll(within * 1000))
 
+    def _tell_writes(self) -> None:
+        writes, self._writes = self._writes, ()
+        if writes is None or writes:
+            self._couch.wrote(writes)
+
     def close(self) -> None:
         """Give the answer up."""
+        self._tell_writes()
         self._couch.give_back(self._connection, clean=False)
 
     def _receive(self) -> http.client.HTTPResponse:
@@ -187,6 +227,7 @@ class Pending:
         try:
             return job(*arguments)
         except (OSError, http.client.HTTPException) as problem:
+            self._tell_writes()  # nobody knows what became of it
             raise DicomWebError(
                 503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
             ) from problem
@@ -214,6 +255,17 @@ class Couch:
         self._pool = ConnectionPool(timeout)
         # Told method and target of each request and the seconds it took, in pieces (`Server-Timing`).
         self.observe: Callable[[str, float], None] = lambda request, seconds: None
+        # Told the ids of documents that a request wrote or may have written, before anybody is told its answer; None
+        # where nobody knows which.
+        self.wrote: Callable[[Sequence[str] | None], None] = lambda ids: None
+        # Told credentials, whether the database let them in, and when it was asked (`time.monotonic`).
+        self.answered: Callable[[str | None, bool, float], None] = lambda authorization, admitted, asked: None
+
+    def with_timeout(self, seconds: float) -> Couch:
+        """Return the same database, with connections of its own, for requests that fail sooner; nobody is told."""
+        other = Couch(self.root, self.database, seconds)
+        other.credentials = self.credentials
+        return other
 
     def request(self, method: str, path: str, **options) -> Answer:
         """Send one request, as `start` does, and return the answer with its body unread.
@@ -233,9 +285,10 @@ class Couch:
         path: str,
         *,
         params: dict | None = None,
-        body: bytes | Callable[[], Iterable[bytes]] | None = None,
+        body: Body = None,
         headers: dict[str, str] | None = None,
         authorization: str | None = None,
+        writes: Sequence[str] | None = None,
     ) -> Pending:
         """Send one request whose answer is awaited later, so that CouchDB works on several at a time.
 
@@ -251,6 +304,8 @@ class Couch:
             connection; `headers` must then say the ``Content-Length``.
         authorization : str, optional
             The client's own ``Authorization``, handed through instead of the server's credentials.
+        writes : sequence of str, optional
+            Ids of the documents that the request writes, where its path does not tell them; see `written_by`.
 
         Raises
         ------
@@ -271,7 +326,7 @@ class Couch:
             sent.setdefault("Content-Length", "0")
         elif isinstance(body, bytes):
             sent["Content-Length"] = str(len(body))
-        return Pending(self, method, target, sent, body)
+        return Pending(self, method, target, sent, body, written_by(method, path, writes), authorization)
 
     def send(self, method, target, headers, body) -> tuple[http.client.HTTPConnection, bool]:
         """Send a request on a pooled connection; return it, and whether it is a fresh one."""
@@ -369,6 +424,36 @@ def told(problem: CouchError) -> DicomWebError:
     # A function of the design document that failed: the trace is for the log, not for the client.
     LOG.error("the database answered %s", problem)
     return DicomWebError(502, f"the database answered {problem.status} {problem.error}; the log says more")
+
+
+def written_by(method: str, path: str, writes: Sequence[str] | None = None) -> Sequence[str] | None:
+    """Return the ids of the documents that a request may write; None when that cannot be told.
+
+    Parameters
+    ----------
+    method, path : str
+        As `Couch.start` takes them.
+    writes : sequence of str, optional
+        What the caller says of it.
+    """
+    first, _, rest = path.partition("/")
+    if method in ("GET", "HEAD") or first == "_all_docs":
+        return ()
+    if writes is not None:
+        return writes
+    if first == "_design":
+        name, _, rest = rest.partition("/")
+        kind, _, rest = rest.partition("/")
+        if kind in ("_view", "_list"):
+            return ()
+        document = rest.partition("/")[2] if kind == "_update" else f"_design/{name}"
+        return (unquote(document),) if document else None
+    return None if method == "POST" or first.startswith("_") else (unquote(first),)
+
+
+def _wrote_nothing(target: str, response: http.client.HTTPResponse) -> bool:
+    """Return whether an update function of the design document answered without writing its document."""
+    return "/_update/" in target and response.status < 400 and "X-Couch-Update-NewRev" not in response.headers
 
 
 def segment(text: str) -> str:

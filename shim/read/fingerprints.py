@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from dicouch.couch.cache import Cache
+from dicouch.couch.ring import Ring
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
 
@@ -35,11 +35,11 @@ class Fingerprints:
 
     Parameters
     ----------
-    cache : Cache
+    cache : Ring
         Where they are kept.
     """
 
-    def __init__(self, cache: Cache):
+    def __init__(self, cache: Ring):
         self._cache = cache
 
     def of(self, reader: Retriever, study: str, series: str | None = None, instance: str | None = None) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dicouch.couch.cache import Cache
+from dicouch.couch.ring import Ring
 from dicouch.read import fingerprints
 from dicouch.read.fingerprints import Fingerprints
 
@@ -63,7 +63,7 @@ def database():
 
 @pytest.fixture
 def kept():
-    return Fingerprints(Cache(limit=1 << 16))
+    return Fingerprints(Ring(limit=1 << 16))
 
 
 def test_revisions_are_read_once_while_nothing_is_written(database, kept):
@@ -141,7 +141,7 @@ def test_a_write_between_the_sequence_that_was_seen_and_the_reading(database, ke
     kept.of(database, "9")
     database.write("2-b")
     kept.learn(database, ("1", "2", None), lambda: Found("new"))
-    expected = Fingerprints(Cache(limit=1 << 16)).of(database, "1", "2")
+    expected = Fingerprints(Ring(limit=1 << 16)).of(database, "1", "2")
     assert kept.of(database, "1", "2") == expected
 
 

@@ -13,6 +13,7 @@ const access = require('./access');
 const { attachmentLeveldown } = require('./attachment-files');
 const attachments = require('./attachments');
 const bulk = require('./bulk');
+const changes = require('./changes');
 const databases = require('./databases');
 const { Designs } = require('./designs');
 const documents = require('./documents');
@@ -74,7 +75,7 @@ async function createHost({ folder, memory, admin, logPath }) {
   const couch = express.Router({ caseSensitive: true, strict: false });
   const host = { designs };
   databases.install(couch, host);
-  [bulk, views, lists, shows, attachments, documents].forEach(module => module.install(couch, host));
+  [bulk, changes, views, lists, shows, attachments, documents].forEach(module => module.install(couch, host));
 
   const isAdministrator = access.administrator(admin);
   const app = express();

@@ -1,4 +1,4 @@
-"""A cache that the processes of a server share, bounded by its bytes. Its keys are exact validators: nothing is old."""
+"""Bytes that the processes of a server share, in a ring whose oldest are overwritten. See `dicouch.couch.memory`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _HEAD = struct.Struct("<Q")
 _WAYS = 4
 
 
-class Cache:
-    """The answers that were asked for last, in memory that is made before gunicorn forks and goes with its processes.
+class Ring:
+    """What was asked for last, in memory that is made before gunicorn forks and goes with its processes.
 
     Answers lie in a ring, the oldest being overwritten; one that is asked for again in its older half is put anew.
     A table tells where they are. Who looks at it or writes holds a lock that the system takes back when the process

@@ -1,4 +1,4 @@
-"""``shim/couch/cache.py``: answers in memory that processes share, whole or not at all."""
+"""``shim/couch/ring.py``: answers in memory that processes share, whole or not at all."""
 
 import multiprocessing
 import os
@@ -6,70 +6,70 @@ import signal
 import threading
 import time
 
-from dicouch.couch.cache import Cache
+from dicouch.couch.ring import Ring
 
 FORK = multiprocessing.get_context("fork")
 
 
 def test_what_is_asked_for_stays_and_the_oldest_goes():
-    cache = Cache(limit=800)
+    ring = Ring(limit=800)
     for number in range(40):
-        cache.put(str(number), bytes([number]) * 100)
-        assert cache.get("0") == bytes(100)
-    assert cache.get("30") is None
-    assert cache.get("39") == bytes([39]) * 100
-    cache.put("39", b"new")
-    assert cache.get("39") == b"new"
-    cache.put("empty", b"")
-    assert cache.get("empty") == b""
+        ring.put(str(number), bytes([number]) * 100)
+        assert ring.get("0") == bytes(100)
+    assert ring.get("30") is None
+    assert ring.get("39") == bytes([39]) * 100
+    ring.put("39", b"new")
+    assert ring.get("39") == b"new"
+    ring.put("empty", b"")
+    assert ring.get("empty") == b""
 
 
 def test_what_is_too_large_is_not_kept():
-    cache = Cache(limit=800)
-    cache.put("large", bytes(101))
-    assert cache.get("large") is None
+    ring = Ring(limit=800)
+    ring.put("large", bytes(101))
+    assert ring.get("large") is None
 
 
 def test_few_entries():
-    cache = Cache(limit=1 << 16, entries=8)
+    ring = Ring(limit=1 << 16, entries=8)
     for number in range(100):
-        cache.put(str(number), str(number).encode())
-        assert cache.get(str(number)) == str(number).encode()
-    kept = [number for number in range(100) if cache.get(str(number)) is not None]
+        ring.put(str(number), str(number).encode())
+        assert ring.get(str(number)) == str(number).encode()
+    kept = [number for number in range(100) if ring.get(str(number)) is not None]
     assert 0 < len(kept) <= 8
 
 
 def test_answers_never_end_in_the_middle_of_the_ring():
-    cache = Cache(limit=1000)
+    ring = Ring(limit=1000)
     for number in range(200):
         size = 1 + number * 37 % 125
-        cache.put(str(number), bytes([number]) * size)
-        assert cache.get(str(number)) == bytes([number]) * size
+        ring.put(str(number), bytes([number]) * size)
+        assert ring.get(str(number)) == bytes([number]) * size
 
 
 def test_processes_share_it():
-    cache = Cache(limit=1 << 16)
-    cache.put("before", b"1")
+    ring = Ring(limit=1 << 16)
+    ring.put("before", b"1")
 
     def work():
-        cache.put("there", cache.get("before") + b"2")
+        ring.put("there", ring.get("before") + b"2")
 
     process = FORK.Process(target=work)
     process.start()
     process.join(20)
     assert process.exitcode == 0
-    assert cache.get("there") == b"12"
+    assert ring.get("there") == b"12"
 
 
 def test_what_is_read_while_others_write_is_whole():
     """Small ring, many writers: every answer that is found is the one that was kept under its key."""
-    cache = Cache(limit=64 << 10)
+    ring = Ring(limit=64 << 10)
 
     def write(first, until):
         number = first
         while time.monotonic() < until:
             number += 7
-            cache.put(str(number % 60), bytes([number % 60]) * (5000 + number % 60))
+            ring.put(str(number % 60), bytes([number % 60]) * (5000 + number % 60))
 
     until = time.monotonic() + 1.5
     writers = [FORK.Process(target=write, args=(first, until)) for first in range(2)]
@@ -79,7 +79,7 @@ def test_what_is_read_while_others_write_is_whole():
     found = 0
     while time.monotonic() < until:
         for number in range(60):
-            answer = cache.get(str(number))
+            answer = ring.get(str(number))
             assert answer in (None, bytes([number]) * (5000 + number))
             found += answer is not None
     for writer in writers:
@@ -88,12 +88,12 @@ def test_what_is_read_while_others_write_is_whole():
 
 
 def test_a_process_that_is_killed_leaves_no_lock_and_nothing_half():
-    cache = Cache(limit=1 << 20)
+    ring = Ring(limit=1 << 20)
 
     def write():
         while True:
             for number in range(9):
-                cache.put(str(number), bytes([number]) * 100_000)
+                ring.put(str(number), bytes([number]) * 100_000)
 
     for _ in range(10):
         process = FORK.Process(target=write)
@@ -102,6 +102,6 @@ def test_a_process_that_is_killed_leaves_no_lock_and_nothing_half():
         os.kill(process.pid, signal.SIGKILL)
         process.join(20)
         for number in range(9):
-            assert cache.get(str(number)) in (None, bytes([number]) * 100_000)
-        cache.put("mine", b"x")
-        assert cache.get("mine") == b"x"
+            assert ring.get(str(number)) in (None, bytes([number]) * 100_000)
+        ring.put("mine", b"x")
+        assert ring.get("mine") == b"x"

@@ -1,0 +1,128 @@
+"""Following the changes of the database (``_changes``, continuous), in a thread of each process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import orjson
+
+from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.memory import States
+from dicouch.errors import DicomWebError
+
+LOG = logging.getLogger(__name__)
+
+# Seconds between two signs of life that CouchDB is asked for, of silence after which nothing is trusted that was not
+# heard of, and of silence after which the feed is begun anew.
+HEARTBEAT = 0.4
+SILENT = 2 * HEARTBEAT
+LOST = 5 * HEARTBEAT
+# Seconds between two attempts, at first and at most.
+FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0
+
+
+class Lost(Exception):
+    """The feed was silent for so long that it is begun anew."""
+
+
+class Feed:
+    """Tells `States` of every change in the database, whoever made it.
+
+    Parameters
+    ----------
+    couch : Couch
+        With the server's own credentials.
+    states : States
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(self, couch: Couch, states: States, clock: Callable[[], float] = time.monotonic):
+        # What is silent for this long shall raise.
+        self._couch = couch.with_timeout(LOST)
+        self._states = states
+        self._clock = clock
+        self._process = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self._heard = self._trusted = float("-inf")
+
+    def start(self) -> None:
+        """Follow, in a thread of this process: threads do not survive the fork."""
+        if self._process == os.getpid():
+            return
+        with self._lock:
+            if self._process != os.getpid():
+                self._heard = float("-inf")
+                threading.Thread(target=self._run, name="changes", daemon=True).start()
+                self._process = os.getpid()
+
+    def is_alive(self) -> bool:
+        """Return whether the feed was heard of a moment ago, so that no change is unknown that is older."""
+        return self._trusted <= self._clock() <= self._heard + SILENT
+
+    def close(self) -> None:
+        """Follow no longer; the thread ends at the next sign of life."""
+        self._closed = True
+
+    def follow(self) -> None:
+        """Follow until the feed ends.
+
+        Raises
+        ------
+        CouchError, DicomWebError
+            The database refuses, or does not answer.
+        Lost
+            It was silent for too long.
+        """
+        parameters = {"feed": "continuous", "since": "now", "heartbeat": round(HEARTBEAT * 1000)}
+        headers = {"Accept-Encoding": "identity"}  # compressed, lines would wait for each other
+        with self._couch.request("GET", "_changes", params=parameters, headers=headers) as answer:
+            # Every change from now on is told. What was read before, others may have changed without being heard.
+            self._states.changed_all()
+            self._trusted = self._heard = self._clock()
+            for line in answer.lines():
+                if line.strip():
+                    changed = orjson.loads(line).get("id")
+                    if changed is None:
+                        return  # the end: the database was deleted
+                    self._states.changed(changed)
+                self.hear()
+                if self._closed:
+                    return
+
+    def hear(self) -> None:
+        """Note a sign of life.
+
+        Raises
+        ------
+        Lost
+            See `follow`.
+        """
+        now = self._clock()
+        if now - self._heard > LOST:
+            raise Lost
+        if now - self._heard > SILENT:
+            # What piled up meanwhile, in front of this line or behind it, is read by then.
+            self._trusted = now + HEARTBEAT
+        self._heard = now
+
+    def attempt(self) -> bool:
+        """Follow; return whether that began, at the end of it."""
+        try:
+            self.follow()
+        except (CouchError, DicomWebError, Lost, OSError, ValueError) as problem:
+            LOG.info("the changes feed ends: %s", problem or type(problem).__name__)
+        begun = self._heard > float("-inf")
+        self._heard = float("-inf")
+        return begun
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._closed:
+            pause = FIRST_PAUSE if self.attempt() else min(pause * 2, LAST_PAUSE)
+            time.sleep(pause)

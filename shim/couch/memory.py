@@ -1,0 +1,278 @@
+"""What this server remembers of the database, by one rule.
+
+What is remembered belongs to a study, to a document, or to the whole database (its *scope*), and is true until a change
+of that is seen. All processes of the server share one number a scope (`States`); a change gives it another. Whoever
+reads takes the number before (`Memory.token`), and what was read is true as long as the number is the same.
+
+- What this server writes changes the number behind CouchDB's answer and before the client is answered
+  (`Couch.wrote`), so a client reads what it wrote, whichever process answers.
+- What others write is told by the changes feed (`dicouch.couch.feed`). While that is silent nothing is remembered;
+  each time it begins anew, everything is forgotten.
+- What was read with a client's credentials is for the same credentials, and only while CouchDB let them in during the
+  last `Config.remember` seconds: a right that was taken back is seen within that time.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import threading
+import time
+import weakref
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.ring import Ring
+from dicouch.errors import DicomWebError
+
+# The scope of what may change with any document.
+DATABASE = ""
+# How many numbers there are. Scopes that share one are forgotten together.
+SLOTS = 1 << 16
+# Bytes of all objects that one process remembers, and credentials of which it knows when they were let in.
+LARGEST = 64 << 20
+CREDENTIALS = 4096
+# Before the bytes in the ring: the token, and when they were read.
+_HEAD = struct.Struct("<QQd")
+
+
+class Token(NamedTuple):
+    """The state of a scope at a time: that of everything, and its own."""
+
+    everything: int
+    scope: int
+
+
+class States:
+    """In which state each scope is: random numbers in memory that is made before gunicorn forks.
+
+    A change writes a new number. No lock is needed: two changes at a time leave one number or the other, both of them
+    new, and none ever comes again.
+    """
+
+    _EVERYTHING, _DATABASE = SLOTS, SLOTS + 1
+
+    def __init__(self) -> None:
+        self._slots = memoryview(mmap.mmap(-1, (SLOTS + 2) * 8)).cast("Q")
+
+    def token(self, scope: str) -> Token:
+        """Return the state in which a scope is."""
+        return Token(self._slots[self._EVERYTHING], self._slots[_place(scope)])
+
+    def moment(self) -> Callable[[str], Token]:
+        """Return what tells the state in which any scope is now, later: for who learns the scopes by reading."""
+        taken = memoryview(self._slots.tobytes()).cast("Q")
+        return lambda scope: Token(taken[self._EVERYTHING], taken[_place(scope)])
+
+    def changed(self, document_id: str) -> None:
+        """Tell that a document was written: its study, the database, and itself where it is a header."""
+        if document_id.startswith("_design/"):
+            self.changed_all()  # every index and every list may say otherwise
+            return
+        self._change(self._DATABASE)
+        self._change(_place(document_id.partition(":")[0]))
+        if document_id.count(":") == 1:
+            self._change(_place(document_id))
+
+    def changed_all(self) -> None:
+        """Tell that anything may have been written."""
+        self._change(self._EVERYTHING)
+
+    def wrote(self, document_ids: Sequence[str] | None) -> None:
+        """Tell that documents were written, or may have been; None: nobody knows which. See `Couch.wrote`."""
+        if document_ids is None:
+            self.changed_all()
+        for each in document_ids or ():
+            self.changed(each)
+
+    def _change(self, place: int) -> None:
+        self._slots[place] = int.from_bytes(os.urandom(8), "little")
+
+
+def _place(scope: str) -> int:
+    return zlib.crc32(scope.encode("utf-8", "surrogatepass")) % SLOTS if scope else SLOTS + 1
+
+
+class Following(Protocol):
+    """What follows the changes of the database, in this process; see `dicouch.couch.feed.Feed`."""
+
+    def start(self) -> None:
+        """Begin to follow, unless that goes on already."""
+
+    def is_alive(self) -> bool:
+        """Return whether every change is heard of that was made a second ago."""
+
+    def close(self) -> None:
+        """Follow no longer."""
+
+
+class Memory:
+    """What one process remembers, and what it shares with the others of the server.
+
+    Objects stay in the process (`remember`, `recall`), bytes go where all processes find them (`share`, `shared`).
+
+    Parameters
+    ----------
+    couch : Couch
+    feed : Following
+    states : States
+    ring : Ring
+        These two are made before gunicorn forks.
+    seconds : float
+        For which credentials are trusted after CouchDB let them in; 0: nothing is remembered.
+    largest : int
+        Bytes of all objects together.
+    clock : callable
+        Seconds, the same in all processes.
+    """
+
+    def __init__(
+        self,
+        couch: Couch,
+        feed: Following,
+        states: States,
+        ring: Ring,
+        seconds: float,
+        *,
+        largest: int = LARGEST,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.states = states
+        # Told of each recall whether something was found, and how many seconds ago that was read (`Server-Timing`).
+        self.observe: Callable[[bool, float], None] = lambda found, age: None
+        self._couch = couch
+        self._feed = feed
+        self._ring = ring
+        self._seconds = seconds
+        self._largest = largest
+        self._clock = clock
+        # Value, token, when it was read, size.
+        self._kept: OrderedDict[Hashable, tuple[object, Token, float, int]] = OrderedDict()
+        self._bytes = 0
+        self._admitted: OrderedDict[str | None, float] = OrderedDict()
+        self._lock = threading.Lock()
+        weakref.finalize(self, feed.close)
+
+    def start(self) -> None:
+        """Begin to follow the changes of the database; once a process, behind the fork."""
+        if self._seconds:
+            self._feed.start()
+
+    def is_awake(self) -> bool:
+        """Return whether anything is remembered at all: not while changes by others are not heard of."""
+        if not self._seconds:
+            return False
+        self._feed.start()
+        return self._feed.is_alive()
+
+    @property
+    def largest_shared(self) -> int:
+        """Bytes that can be shared at most."""
+        return self._ring.largest - _HEAD.size
+
+    def token(self, scope: str) -> Token:
+        """Return the state of a scope. It is to be taken before what is remembered with it is read."""
+        return self.states.token(scope)
+
+    def remember(
+        self, scope: str, key: Hashable, authorization: str | None, value: object, token: Token, size: int = 500
+    ) -> None:
+        """Remember an object in this process.
+
+        Parameters
+        ----------
+        scope : str
+            Study Instance UID, id of a header, or `DATABASE`: the value stays true until that is changed.
+        key : hashable
+        authorization : str or None
+            Credentials with which it was read.
+        value : object
+            Never changed by who is given it.
+        token : Token
+            The state of `scope` before it was read.
+        size : int
+            Bytes that it takes, about.
+        """
+        if size > self._largest // 8 or token != self.states.token(scope) or not self.is_awake():
+            return
+        place = (scope, key, authorization)
+        with self._lock:
+            self._drop(place)
+            self._kept[place] = value, token, self._clock(), size
+            self._bytes += size
+            while self._bytes > self._largest:
+                self._drop(next(iter(self._kept)))
+
+    def recall(self, scope: str, key: Hashable, authorization: str | None, *, admitted: bool = False) -> Any:
+        """Return an object that is still true, or None.
+
+        Parameters
+        ----------
+        scope, key, authorization
+            As in `remember`.
+        admitted : bool
+            Whether the caller sends CouchDB a request with these credentials in any case, so that they are checked.
+        """
+        if not self.is_awake():
+            return None
+        place = (scope, key, authorization)
+        with self._lock:
+            value, token, read, _size = self._kept.get(place, (None, None, 0.0, 0))
+            if token is not None and token != self.states.token(scope):
+                self._drop(place)
+                token = None
+            if token is not None:
+                self._kept.move_to_end(place)
+        if token is None or not (admitted or self.admits(authorization)):
+            self.observe(False, 0.0)
+            return None
+        self.observe(True, self._clock() - read)
+        return value
+
+    def share(self, scope: str, key: Hashable, authorization: str | None, value: bytes, token: Token) -> None:
+        """Remember bytes in all processes; see `remember`."""
+        if token == self.states.token(scope) and self.is_awake():
+            self._ring.put(repr((scope, key, authorization)), _HEAD.pack(*token, self._clock()) + value)
+
+    def shared(self, scope: str, key: Hashable, authorization: str | None) -> bytes | None:
+        """Return bytes that are still true, whichever process remembered them, or None; see `recall`."""
+        if not self.is_awake():
+            return None
+        found = self._ring.get(repr((scope, key, authorization)))
+        if found is not None:
+            everything, own, read = _HEAD.unpack_from(found)
+            if (everything, own) == self.states.token(scope) and self.admits(authorization):
+                self.observe(True, self._clock() - read)
+                return found[_HEAD.size :]
+        self.observe(False, 0.0)
+        return None
+
+    def admits(self, authorization: str | None) -> bool:
+        """Return whether CouchDB let credentials in a moment ago; it is asked when that was too long ago."""
+        if self._clock() - self._admitted.get(authorization, float("-inf")) <= self._seconds:
+            return True
+        try:
+            self._couch.json("GET", "", authorization=authorization)
+        except (CouchError, DicomWebError):
+            return False
+        return True
+
+    def answered(self, authorization: str | None, admitted: bool, asked: float) -> None:
+        """Note whether CouchDB let credentials in, and when it was asked; see `Couch.answered`."""
+        with self._lock:
+            if not admitted:
+                self._admitted.pop(authorization, None)
+                return
+            self._admitted[authorization] = max(asked, self._admitted.get(authorization, asked))
+            self._admitted.move_to_end(authorization)
+            if len(self._admitted) > CREDENTIALS:
+                self._admitted.popitem(last=False)
+
+    def _drop(self, place: Hashable) -> None:
+        kept = self._kept.pop(place, None)
+        if kept is not None:
+            self._bytes -= kept[3]

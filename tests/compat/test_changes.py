@@ -1,0 +1,109 @@
+"""The continuous changes feed: it begins at once, lives, tells each change, and ends with its database."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.compat.conftest import Couch
+
+HEARTBEAT = 0.3
+
+
+@pytest.fixture
+def couch(database) -> Iterator[Couch]:
+    couch = Couch(f"{database.url}/changes-{uuid.uuid4().hex}")
+    couch.put("").raise_for_status()
+    yield couch
+    couch.delete("")
+
+
+def follow(couch: Couch, **parameters):
+    parameters = {"feed": "continuous", "since": "now", "heartbeat": str(round(HEARTBEAT * 1000)), **parameters}
+    answer = requests.get(
+        f"{couch.url}/_changes", params=parameters, headers={"Accept-Encoding": "identity"}, stream=True, timeout=5
+    )
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def lines(answer):
+    """Yield each line, and when it came."""
+    for line in answer.iter_lines(chunk_size=1):
+        yield line.strip(), time.monotonic()
+
+
+def next_change(told):
+    return next((json.loads(line), when) for line, when in told if line)
+
+
+def test_it_begins_at_once_with_what_is_written_from_then_on(couch):
+    couch.save({"_id": "before"})
+    asked = time.monotonic()
+    with follow(couch) as answer:
+        assert time.monotonic() - asked < HEARTBEAT
+        told = lines(answer)
+        for number in range(3):
+            couch.save({"_id": f"later {number}"})
+            written = time.monotonic()
+            change, when = next_change(told)
+            assert change["id"] == f"later {number}"
+            assert set(change) >= {"id", "seq", "changes"}
+            assert when - written < 0.5
+        couch.save(*[{"_id": f"more {number}"} for number in range(5)])
+        assert {next_change(told)[0]["id"] for _each in range(5)} == {f"more {number}" for number in range(5)}
+
+
+def test_a_deletion_is_told(couch):
+    revision = couch.save({"_id": "gone"})[0]["rev"]
+    with follow(couch) as answer:
+        couch.delete("gone", params={"rev": revision}).raise_for_status()
+        change, _when = next_change(lines(answer))
+    assert (change["id"], change["deleted"]) == ("gone", True)
+
+
+def test_what_is_there_already(couch):
+    couch.save({"_id": "a"}, {"_id": "b"})
+    with follow(couch, since="0", include_docs="true") as answer:
+        told = lines(answer)
+        assert sorted(next_change(told)[0]["doc"]["_id"] for _each in range(2)) == ["a", "b"]
+
+
+def test_signs_of_life(couch):
+    with follow(couch) as answer:
+        told = lines(answer)
+        times = [when for line, when in [next(told) for _each in range(6)] if not line]
+    assert len(times) == 6
+    # The first may come at once; on a busy machine some come late.
+    assert sorted(later - earlier for earlier, later in zip(times, times[1:], strict=False))[2] < 2 * HEARTBEAT
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_it_ends_with_its_database(couch, anew):
+    with follow(couch) as answer:
+        told = lines(answer)
+        couch.save({"_id": "a"})
+        assert next_change(told)[0]["id"] == "a"
+        couch.delete("").raise_for_status()
+        if anew:
+            couch.put("").raise_for_status()
+            couch.save({"_id": "of another database"})
+        assert [json.loads(line).get("id") for line, _when in told if line] == [None]
+        assert next(told, None) is None
+
+
+@pytest.mark.parametrize("parameters", [{"heartbeat": "0"}, {"heartbeat": "x"}, {"since": "x"}])
+def test_what_it_does_not_understand(couch, parameters):
+    parameters = {"feed": "continuous", **parameters}
+    assert couch.get("_changes", params=parameters).status_code == 400
+
+
+def test_who_may_not_read_is_refused(couch):
+    url = couch.url.replace(couch.url.split("//")[1].split("@")[0] + "@", "")
+    answer = requests.get(f"{url}/_changes", params={"feed": "continuous", "heartbeat": "300"}, timeout=5)
+    assert answer.status_code == 401

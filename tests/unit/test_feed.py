@@ -1,0 +1,193 @@
+"""``shim/couch/feed.py``: every change is told, and silence is noticed."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import orjson
+import pytest
+
+from dicouch.couch.client import CouchError
+from dicouch.couch.feed import HEARTBEAT, LOST, SILENT, Feed, Lost
+from dicouch.couch.memory import Memory, States
+from dicouch.couch.ring import Ring
+from dicouch.errors import DicomWebError
+
+
+class Answer:
+    def __init__(self, lines):
+        self._lines = lines
+
+    def lines(self):
+        yield from self._lines
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        pass
+
+
+class Couch:
+    """A database whose feed gives what a test says."""
+
+    def __init__(self, lines=(), refusal=None):
+        self.given = lines
+        self.refusal = refusal
+        self.asked = []
+
+    def with_timeout(self, seconds):
+        assert seconds == LOST
+        return self
+
+    def request(self, method, path, *, params, headers):
+        self.asked.append(params)
+        assert (method, path, headers) == ("GET", "_changes", {"Accept-Encoding": "identity"})
+        if self.refusal:
+            raise self.refusal
+        return Answer(self.given)
+
+
+class Clock:
+    now = 50.0
+
+    def __call__(self):
+        return self.now
+
+
+def line(document_id):
+    return orjson.dumps({"seq": "1-x", "id": document_id, "changes": []}) + b"\n"
+
+
+def test_every_change_is_told():
+    states, seen = States(), []
+
+    def lines():
+        for each in ("1:2:3", "2:study", "_design/dicom"):
+            before = states.token("1"), states.token("2"), states.token("")
+            yield line(each)
+            after = states.token("1"), states.token("2"), states.token("")
+            seen.append(tuple(old != new for old, new in zip(before, after, strict=True)))
+            yield b"\n"
+
+    Feed(Couch(lines()), states).follow()
+    assert seen == [(True, False, True), (False, True, True), (True, True, True)]
+
+
+def test_each_beginning_forgets_everything_that_was_read_before():
+    states = States()
+    feed = Feed(Couch(), states)
+    for _attempt in range(2):
+        before = states.token("1")
+        feed.attempt()
+        assert states.token("1").everything != before.everything
+
+
+def test_what_was_read_between_the_request_and_its_answer_is_forgotten():
+    """The database may have chosen its *now* behind that, so that a change in between is never told."""
+    states, tokens = States(), []
+    couch = Couch()
+    asked = couch.request
+    couch.request = lambda *arguments, **options: (tokens.append(states.token("1")), asked(*arguments, **options))[1]
+    Feed(couch, states).follow()
+    assert tokens[0] != states.token("1")
+
+
+def test_a_silence_is_noticed():
+    clock, told = Clock(), []
+
+    def lines():
+        told.append(feed.is_alive())
+        clock.now += SILENT
+        told.append(feed.is_alive())
+        clock.now += 0.01
+        told.append(feed.is_alive())
+        yield b"\n"  # heard again: what piled up is read before it is trusted
+        told.append(feed.is_alive())
+        clock.now += HEARTBEAT
+        yield b"\n"
+        told.append(feed.is_alive())
+
+    feed = Feed(Couch(lines()), States(), clock)
+    assert not feed.is_alive()
+    assert feed.attempt()
+    assert told == [True, True, False, False, True]
+    assert not feed.is_alive()
+
+
+def test_a_long_silence_ends_the_feed():
+    clock = Clock()
+
+    def lines():
+        clock.now += LOST + 0.01
+        yield b"\n"
+
+    with pytest.raises(Lost):
+        Feed(Couch(lines()), States(), clock).follow()
+
+
+@pytest.mark.parametrize(
+    "refusal", [CouchError(404, "not_found", "no"), CouchError(401, "no", "no"), DicomWebError(503, "gone")]
+)
+def test_what_refuses_is_not_alive(refusal):
+    feed = Feed(Couch(refusal=refusal), States())
+    assert not feed.attempt()
+    assert not feed.is_alive()
+
+
+@pytest.mark.parametrize("last", [b'{"last_seq":"5-x","pending":0}\n', b"no JSON\n"])
+def test_the_end_of_the_feed(last):
+    alive = []
+
+    def lines():
+        yield b"\n"
+        alive.append(feed.is_alive())
+        yield last
+        yield line("1:2:3")
+        raise AssertionError("read on")
+
+    feed = Feed(Couch(lines()), States())
+    assert feed.attempt()
+    assert alive == [True]
+    assert not feed.is_alive()
+
+
+def test_a_change_is_told_before_the_feed_counts_as_heard():
+    states, clock = States(), Clock()
+    feed = Feed(Couch([line("1:2:3")]), states, clock)
+    heard = []
+    states.changed = lambda _id: heard.append(feed._heard)
+    clock.now = 60.0
+    feed._states.changed_all = lambda: setattr(clock, "now", 60.5)
+    feed.hear = lambda: heard.append("heard")
+    feed.follow()
+    assert heard == [60.5, "heard"]
+
+
+def test_one_thread_a_process_that_ends_with_its_memory(monkeypatch):
+    monkeypatch.setattr("dicouch.couch.feed.FIRST_PAUSE", 0.01)
+
+    def beats():
+        while True:
+            time.sleep(0.01)
+            yield b"\n"
+
+    couch, states = Couch(beats()), States()
+    feed = Feed(couch, states)
+    memory = Memory(couch, feed, states, Ring(1 << 16), 10)
+    deadline = time.monotonic() + 5
+    while not memory.is_awake() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert memory.is_awake()
+    assert len(couch.asked) == 1
+    threads = [each for each in threading.enumerate() if each.name == "changes" and each.is_alive()]
+    del memory
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while feed.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert feed._closed
+    assert not feed.is_alive()
+    assert threads
