@@ -12,13 +12,13 @@ from pathlib import Path
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.scripts import stow
 from dicouch.scripts.commands import byte_folders
 from dicouch.scripts.connection import CommandError
 from dicouch.store.link import LinkStore
 from dicouch.store.places import Bytes
-from dicouch.write.headers import Merged
 from dicouch.write.ingest import Ingest
 from dicouch.write.outcome import Outcome
 
@@ -52,7 +52,7 @@ class Linker:
         self._store = Bytes(couch, "attachment", byte_folders(settings), self._links)
         # What is new is linked instead of copied.
         self._store.folder = self._links
-        self._merged = Merged()
+        self._memory = Memory.of(couch, settings.remember)
         self._pool = pool
         self._sent = sent
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class Linker:
         -------
         list of stow.Outcome
         """
-        ingest = Ingest(self._couch, self._store, self._merged, replace=self._overwrite)
+        ingest = Ingest(self._couch, self._store, self._memory, replace=self._overwrite)
         outcomes = [self._one(ingest, path, number) for number, (path, _size) in enumerate(batch)]
         stored = [outcome for _path, outcome in outcomes if not isinstance(outcome, str)]
         try:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.scripts.commands import couch_of_server, print_failed, study_parser
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.walk_documents import studies_of
-from dicouch.write.headers import Headers, Merged
+from dicouch.write.headers import Headers
 
 
 def rebuild_all(
@@ -36,7 +37,7 @@ def rebuild_all(
     tuple of (int, int, list of (str, str))
         Studies looked at, headers written or removed, and the studies that failed with the reasons.
     """
-    headers = Headers(couch, Merged())
+    headers = Headers(couch, Memory.of(couch, 0))
     looked, written, failed = 0, 0, []
     with tqdm(studies or studies_of(couch), desc="rebuilding", unit=" studies", file=sys.stderr,
               disable=True if quiet else None) as bar:  # fmt: skip

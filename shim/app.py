@@ -27,7 +27,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.wsgi_app = ProxyHeaders(app.wsgi_app)  # type: ignore[method-assign] # as Flask's documentation says
     ours = services.Services.from_config(config)
-    ours.couch.observe = timing.observe
+    ours.couch.observe, ours.memory.observe = timing.observe, timing.recalled
     app.extensions[services.NAME] = ours
 
     app.before_request(timing.begin)

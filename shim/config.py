@@ -45,8 +45,8 @@ class Config:
     allow_delete : str
         ``yes`` or ``no``.
     remember : float
-        Seconds for which an instance in a folder that a client just read is given to the same credentials without
-        asking the database; 0 for never. See `dicouch.couch.known`.
+        Seconds for which credentials are trusted after the database let them in, so that what is remembered is given to
+        them without asking it; 0: nothing is remembered. See `dicouch.couch.memory`.
     """
 
     couchdb_url: str = "http://127.0.0.1:5984"
@@ -65,7 +65,7 @@ class Config:
     min_free_space: int = 64 << 20
     duplicates: str = "overwrite"
     allow_delete: str = "yes"
-    remember: float = 2.0
+    remember: float = 10.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:

@@ -98,7 +98,7 @@ def serve(database: str, log: Path, **environment: str) -> Iterator[Server]:
 
 
 def _wait(server: Server, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(200):
+    for _ in range(600):  # a busy machine takes its time
         if process.poll() is not None:
             break
         try:

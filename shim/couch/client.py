@@ -7,8 +7,9 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import orjson
@@ -19,6 +20,8 @@ from dicouch.errors import DicomWebError
 CHUNK = 256 * 1024
 LOG = logging.getLogger(__name__)
 Body = bytes | Callable[[], Iterable[bytes]] | None
+P = ParamSpec("P")
+Made = TypeVar("Made")
 
 
 class CouchError(Exception):
@@ -31,7 +34,7 @@ class CouchError(Exception):
         As CouchDB worded them.
     """
 
-    def __init__(self, status: int, error: str, reason: str):
+    def __init__(self, status: int, error: str, reason: str) -> None:
         super().__init__(f"{status} {error}: {reason}")
         self.status = status
         self.error = error
@@ -46,7 +49,7 @@ class Answer:
         response: http.client.HTTPResponse,
         release: Callable[[bool], None],
         observe: Callable[[float], None] = lambda seconds: None,
-    ):
+    ) -> None:
         self._response = response
         self._release = release
         self._observe = observe
@@ -79,7 +82,7 @@ class Answer:
         finally:
             self.close()
 
-    def rows(self) -> Iterator[dict]:
+    def rows(self) -> Generator[dict[str, Any], None, None]:
         """Yield the rows of ``_all_docs`` or its ``queries`` as they come: CouchDB gives each a line of its own.
 
         Raises
@@ -122,7 +125,7 @@ class Answer:
     def __enter__(self) -> Answer:
         return self
 
-    def __exit__(self, *_exc) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self.close()
 
 
@@ -138,7 +141,7 @@ class Pending:
         body: Body,
         writes: Sequence[str] | None,
         authorization: str | None,
-    ):
+    ) -> None:
         self._couch = couch
         self._request = (method, target, headers, body)
         # Documents that it may write, see `written_by`; none when that has been told.
@@ -163,7 +166,8 @@ class Pending:
         # Before anybody reads what it says: whoever is told of a write must not be given what was read before.
         if not _wrote_nothing(target, response):
             self._tell_writes()
-        couch.answered(self._authorization, response.status < 400, self._sent)
+        if response.status < 400 or response.status in (401, 403):
+            couch.answered(self._authorization, response.status < 400, self._sent)
         connection, name = self._connection, f"{method} {target}"
         couch.observe(name, self._seconds)
         answer = Answer(
@@ -177,7 +181,7 @@ class Pending:
             raise couch.error(answer, method)
         return answer
 
-    def json(self):
+    def json(self) -> Any:
         """Wait for the answer and return its decoded body.
 
         Raises
@@ -212,7 +216,8 @@ class Pending:
     def _receive(self) -> http.client.HTTPResponse:
         while True:
             try:
-                return self._connection.getresponse()
+                response: http.client.HTTPResponse = self._connection.getresponse()
+                return response
             except (ConnectionError, http.client.HTTPException):
                 self._connection.close()
                 if self._fresh:
@@ -222,10 +227,10 @@ class Pending:
                 raise
             self._connection, self._fresh = self._couch.send(*self._request)
 
-    def _timed(self, job, *arguments):
+    def _timed(self, job: Callable[P, Made], *arguments: P.args, **options: P.kwargs) -> Made:
         started = time.perf_counter()
         try:
-            return job(*arguments)
+            return job(*arguments, **options)
         except (OSError, http.client.HTTPException) as problem:
             self._tell_writes()  # nobody knows what became of it
             raise DicomWebError(
@@ -248,7 +253,7 @@ class Couch:
         Seconds without a byte after which a request fails.
     """
 
-    def __init__(self, url: str, database: str, timeout: float = 120.0):
+    def __init__(self, url: str, database: str, timeout: float = 120.0) -> None:
         self.root, self.credentials = extract_credentials(url.rstrip("/"))
         self.database = database
         self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
@@ -267,7 +272,7 @@ class Couch:
         other.credentials = self.credentials
         return other
 
-    def request(self, method: str, path: str, **options) -> Answer:
+    def request(self, method: str, path: str, **options: Any) -> Answer:
         """Send one request, as `start` does, and return the answer with its body unread.
 
         Raises
@@ -284,7 +289,7 @@ class Couch:
         method: str,
         path: str,
         *,
-        params: dict | None = None,
+        params: dict[str, Any] | None = None,
         body: Body = None,
         headers: dict[str, str] | None = None,
         authorization: str | None = None,
@@ -328,12 +333,14 @@ class Couch:
             sent["Content-Length"] = str(len(body))
         return Pending(self, method, target, sent, body, written_by(method, path, writes), authorization)
 
-    def send(self, method, target, headers, body) -> tuple[http.client.HTTPConnection, bool]:
+    def send(
+        self, method: str, target: str, headers: dict[str, str], body: Body
+    ) -> tuple[http.client.HTTPConnection, bool]:
         """Send a request on a pooled connection; return it, and whether it is a fresh one."""
         # A pooled connection may have been closed by the server meanwhile: that shows at once, and the next is tried.
         # Any request may be repeated: writes name a revision or none, so the second is a conflict, not a second write.
         for _attempt in range(8):
-            connection = self._pool.get(self.root)
+            connection: http.client.HTTPConnection = self._pool.get(self.root)
             fresh = connection.sock is None or not getattr(connection, "used", False)
             try:
                 if connection.sock is None:
@@ -354,7 +361,7 @@ class Couch:
             except BaseException:
                 connection.close()
                 raise
-            connection.used = True
+            connection.used = True  # type: ignore[attr-defined] # ours
             return connection, fresh
         raise ConnectionError("no connection stays open")
 
@@ -374,11 +381,11 @@ class Couch:
         except (orjson.JSONDecodeError, AttributeError):
             return CouchError(answer.status, "error", text[:200].decode("utf-8", "replace"))
 
-    def json(self, method: str, path: str, *, body: object = None, **options):
+    def json(self, method: str, path: str, *, body: object = None, **options: Any) -> Any:
         """Send a request whose body and answer are JSON; return the decoded answer."""
         return self.start_json(method, path, body=body, **options).json()
 
-    def start_json(self, method: str, path: str, *, body: object = None, **options) -> Pending:
+    def start_json(self, method: str, path: str, *, body: object = None, **options: Any) -> Pending:
         """Send a request whose body is JSON; its answer is awaited later."""
         headers = {**options.pop("headers", {})}
         if body is not None:
@@ -386,10 +393,11 @@ class Couch:
             body = orjson.dumps(body)
         return self.start(method, path, body=body, headers=headers, **options)
 
-    def get(self, document_id: str, **options) -> dict | None:
+    def get(self, document_id: str, **options: Any) -> dict[str, Any] | None:
         """Return a document, or None when there is none."""
         try:
-            return self.json("GET", segment(document_id), **options)
+            found: dict[str, Any] = self.json("GET", segment(document_id), **options)
+            return found
         except CouchError as problem:
             if problem.status == 404:
                 return None

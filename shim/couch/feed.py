@@ -11,7 +11,7 @@ from collections.abc import Callable
 import orjson
 
 from dicouch.couch.client import Couch, CouchError
-from dicouch.couch.memory import States
+from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
 
 LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Feed:
         Seconds.
     """
 
-    def __init__(self, couch: Couch, states: States, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, couch: Couch, states: States, clock: Callable[[], float] = time.monotonic) -> None:
         # What is silent for this long shall raise.
         self._couch = couch.with_timeout(LOST)
         self._states = states

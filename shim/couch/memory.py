@@ -1,8 +1,9 @@
 """What this server remembers of the database, by one rule.
 
 What is remembered belongs to a study, to a document, or to the whole database (its *scope*), and is true until a change
-of that is seen. All processes of the server share one number a scope (`States`); a change gives it another. Whoever
-reads takes the number before (`Memory.token`), and what was read is true as long as the number is the same.
+of that is seen. All processes of the server share one number a scope (`dicouch.couch.states`); a change gives it
+another. Whoever reads takes the number before (`Memory.token`), and what was read is true as long as the number is the
+same.
 
 - What this server writes changes the number behind CouchDB's answer and before the client is answered
   (`Couch.wrote`), so a client reads what it wrote, whichever process answers.
@@ -14,87 +15,27 @@ reads takes the number before (`Memory.token`), and what was read is true as lon
 
 from __future__ import annotations
 
-import mmap
-import os
 import struct
 import threading
 import time
 import weakref
-import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
 
 from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.feed import Feed
 from dicouch.couch.ring import Ring
+from dicouch.couch.states import DATABASE, States, Token
 from dicouch.errors import DicomWebError
 
-# The scope of what may change with any document.
-DATABASE = ""
-# How many numbers there are. Scopes that share one are forgotten together.
-SLOTS = 1 << 16
+__all__ = ("DATABASE", "Memory", "Token")
+
 # Bytes of all objects that one process remembers, and credentials of which it knows when they were let in.
 LARGEST = 64 << 20
 CREDENTIALS = 4096
 # Before the bytes in the ring: the token, and when they were read.
 _HEAD = struct.Struct("<QQd")
-
-
-class Token(NamedTuple):
-    """The state of a scope at a time: that of everything, and its own."""
-
-    everything: int
-    scope: int
-
-
-class States:
-    """In which state each scope is: random numbers in memory that is made before gunicorn forks.
-
-    A change writes a new number. No lock is needed: two changes at a time leave one number or the other, both of them
-    new, and none ever comes again.
-    """
-
-    _EVERYTHING, _DATABASE = SLOTS, SLOTS + 1
-
-    def __init__(self) -> None:
-        self._slots = memoryview(mmap.mmap(-1, (SLOTS + 2) * 8)).cast("Q")
-
-    def token(self, scope: str) -> Token:
-        """Return the state in which a scope is."""
-        return Token(self._slots[self._EVERYTHING], self._slots[_place(scope)])
-
-    def moment(self) -> Callable[[str], Token]:
-        """Return what tells the state in which any scope is now, later: for who learns the scopes by reading."""
-        taken = memoryview(self._slots.tobytes()).cast("Q")
-        return lambda scope: Token(taken[self._EVERYTHING], taken[_place(scope)])
-
-    def changed(self, document_id: str) -> None:
-        """Tell that a document was written: its study, the database, and itself where it is a header."""
-        if document_id.startswith("_design/"):
-            self.changed_all()  # every index and every list may say otherwise
-            return
-        self._change(self._DATABASE)
-        self._change(_place(document_id.partition(":")[0]))
-        if document_id.count(":") == 1:
-            self._change(_place(document_id))
-
-    def changed_all(self) -> None:
-        """Tell that anything may have been written."""
-        self._change(self._EVERYTHING)
-
-    def wrote(self, document_ids: Sequence[str] | None) -> None:
-        """Tell that documents were written, or may have been; None: nobody knows which. See `Couch.wrote`."""
-        if document_ids is None:
-            self.changed_all()
-        for each in document_ids or ():
-            self.changed(each)
-
-    def _change(self, place: int) -> None:
-        self._slots[place] = int.from_bytes(os.urandom(8), "little")
-
-
-def _place(scope: str) -> int:
-    return zlib.crc32(scope.encode("utf-8", "surrogatepass")) % SLOTS if scope else SLOTS + 1
 
 
 class Following(Protocol):
@@ -140,13 +81,14 @@ class Memory:
         *,
         largest: int = LARGEST,
         clock: Callable[[], float] = time.monotonic,
-    ):
+    ) -> None:
         self.states = states
-        # Told of each recall whether something was found, and how many seconds ago that was read (`Server-Timing`).
-        self.observe: Callable[[bool, float], None] = lambda found, age: None
+        # Told of each recall whether something was found, None while nothing is remembered, and how many seconds ago it
+        # was read (`Server-Timing`).
+        self.observe: Callable[[bool | None, float], None] = lambda found, age: None
         self._couch = couch
         self._feed = feed
-        self._ring = ring
+        self.ring = ring
         self._seconds = seconds
         self._largest = largest
         self._clock = clock
@@ -157,6 +99,23 @@ class Memory:
         self._lock = threading.Lock()
         weakref.finalize(self, feed.close)
 
+    @classmethod
+    def of(cls, couch: Couch, seconds: float, beside: Memory | None = None) -> Memory:
+        """Return a memory that is told of what is written through `couch`, and follows the changes by others.
+
+        Parameters
+        ----------
+        couch : Couch
+        seconds : float
+            See `Memory`.
+        beside : Memory, optional
+            With which it shares states and bytes, as processes that were forked do.
+        """
+        states, ring = (beside.states, beside.ring) if beside else (States(), Ring())
+        memory = cls(couch, Feed(couch, states), states, ring, seconds)
+        couch.wrote, couch.answered = states.wrote, memory.answered
+        return memory
+
     def start(self) -> None:
         """Begin to follow the changes of the database; once a process, behind the fork."""
         if self._seconds:
@@ -164,19 +123,28 @@ class Memory:
 
     def is_awake(self) -> bool:
         """Return whether anything is remembered at all: not while changes by others are not heard of."""
-        if not self._seconds:
+        self.start()
+        return self._seconds > 0 and self._feed.is_alive()
+
+    def _sleeps(self) -> bool:
+        if self.is_awake():
             return False
-        self._feed.start()
-        return self._feed.is_alive()
+        if self._seconds:
+            self.observe(None, 0.0)
+        return True
 
     @property
     def largest_shared(self) -> int:
         """Bytes that can be shared at most."""
-        return self._ring.largest - _HEAD.size
+        return self.ring.largest - _HEAD.size
 
     def token(self, scope: str) -> Token:
         """Return the state of a scope. It is to be taken before what is remembered with it is read."""
         return self.states.token(scope)
+
+    def moment(self) -> Callable[[str], Token]:
+        """Return what tells the state in which any scope is now; for who learns of scopes by what is read."""
+        return self.states.moment()
 
     def remember(
         self, scope: str, key: Hashable, authorization: str | None, value: object, token: Token, size: int = 500
@@ -217,7 +185,7 @@ class Memory:
         admitted : bool
             Whether the caller sends CouchDB a request with these credentials in any case, so that they are checked.
         """
-        if not self.is_awake():
+        if self._sleeps():
             return None
         place = (scope, key, authorization)
         with self._lock:
@@ -236,13 +204,13 @@ class Memory:
     def share(self, scope: str, key: Hashable, authorization: str | None, value: bytes, token: Token) -> None:
         """Remember bytes in all processes; see `remember`."""
         if token == self.states.token(scope) and self.is_awake():
-            self._ring.put(repr((scope, key, authorization)), _HEAD.pack(*token, self._clock()) + value)
+            self.ring.put(repr((scope, key, authorization)), _HEAD.pack(*token, self._clock()) + value)
 
     def shared(self, scope: str, key: Hashable, authorization: str | None) -> bytes | None:
         """Return bytes that are still true, whichever process remembered them, or None; see `recall`."""
-        if not self.is_awake():
+        if self._sleeps():
             return None
-        found = self._ring.get(repr((scope, key, authorization)))
+        found = self.ring.get(repr((scope, key, authorization)))
         if found is not None:
             everything, own, read = _HEAD.unpack_from(found)
             if (everything, own) == self.states.token(scope) and self.admits(authorization):

@@ -33,7 +33,7 @@ class Ring:
         Answers at the most.
     """
 
-    def __init__(self, limit: int = 64 << 20, entries: int = 1 << 15):
+    def __init__(self, limit: int = 64 << 20, entries: int = 1 << 15) -> None:
         self.limit = limit
         self.largest = limit // 8
         self._buckets = max(1, entries // _WAYS)
@@ -95,7 +95,8 @@ class Ring:
 
     def _head(self) -> int:
         """Return how many bytes of the ring were ever given away."""
-        return _HEAD.unpack_from(self._memory)[0]
+        (given,) = _HEAD.unpack_from(self._memory)
+        return int(given)
 
     def _at(self, begin: int) -> int:
         return self._start + begin % self.limit

@@ -1,13 +1,25 @@
-"""Reading ahead: while one instance is sent, the database is already asked for the next."""
+"""Reading ahead: while one instance is sent, the database is asked for the next, and for where those around it are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from dicouch.couch.client import CouchError, Pending
+from dicouch.couch.memory import Memory, Token
+from dicouch.errors import DicomWebError
+from dicouch.read.retrieve import Retriever, Stored, stored_in_row
+from dicouch.rewrite import requests
 
 Opener = Callable[[], Iterable[bytes]]
 # A thread is busy only until the database begins to answer; what it sends then waits in the connection's buffers.
 POOL = ThreadPoolExecutor(16, thread_name_prefix="ahead")
+# Instances of the beginning of a series that are read beside the first one, and behind others.
+BEGINNING = 16
+SPAN = 64
+# Seconds for which an answer waits for what is read beside it.
+PATIENCE = 0.03
 
 
 class Ahead:
@@ -19,7 +31,7 @@ class Ahead:
         Each gives the pieces of a body, with a `close` method.
     """
 
-    def __init__(self, openers: Sequence[Opener]):
+    def __init__(self, openers: Sequence[Opener]) -> None:
         self._openers = openers
         self._next: tuple[int, Future] | None = None
 
@@ -50,7 +62,7 @@ def _close(future: Future) -> None:
 class _Body:
     """A body; closed before its end, it tells that the next is not wanted either."""
 
-    def __init__(self, pieces: Iterable[bytes], abandon: Callable[[], None]):
+    def __init__(self, pieces: Iterable[bytes], abandon: Callable[[], None]) -> None:
         self._source = pieces
         self._pieces = iter(pieces)
         self._abandon = abandon
@@ -75,3 +87,104 @@ class _Body:
             self._abandon()
         if hasattr(self._source, "close"):
             self._source.close()
+
+
+def submit(job: Callable[[], None]) -> None:
+    """Have something done in the background; what it raises is dropped, as the next request will tell."""
+    POOL.submit(job)
+
+
+# Keeps an instance that was read; told the state of its study before that.
+Keep = Callable[[Stored, Token], None]
+# Series of which instances are read in the background.
+_READING: set[Hashable] = set()
+
+
+class Around:
+    """What is around an instance that is about to be asked for: who asks for one mostly goes through its whole series.
+
+    The first of a series has the beginning of the series read beside it, as most begin there; another one, which was
+    not in that, has those behind it read in the background. That one was asked for is remembered like anything else. A
+    context: what is not read in it is given up.
+
+    Parameters
+    ----------
+    memory : Memory
+    reader : Retriever
+        Not the one that answers.
+    study, series : str
+    *what : hashable
+        What is kept of the instances.
+    wanted : bool
+        Without it nothing is read.
+
+    Attributes
+    ----------
+    token : Token
+        The state of the study before anything is read.
+    """
+
+    def __init__(
+        self, memory: Memory, reader: Retriever, study: str, series: str, *what: Hashable, wanted: bool = True
+    ) -> None:
+        self.token = memory.token(study)
+        self._reader = reader
+        self._key = "asked", series, *what
+        self._study = study
+        self._beside: Pending | None = None
+        # What is read ahead is of no use where nothing is remembered.
+        self._wanted = wanted and memory.is_awake()
+        if self._wanted and memory.recall(study, self._key, reader.authorization, admitted=True) is None:
+            memory.remember(study, self._key, reader.authorization, True, self.token)
+            self._beside = reader.start(requests.beginning(study, series, BEGINNING))
+
+    def read(self, one: Stored, keep: Keep) -> None:
+        """Keep the others, in the background where that takes long.
+
+        Parameters
+        ----------
+        one : Stored
+            The instance, as its document tells.
+        keep : callable
+        """
+        if not self._wanted:
+            return
+        if self._beside is None:
+            self._read_behind(one, keep)
+            return
+        beside, self._beside = self._beside, None
+
+        def finish() -> None:
+            with suppress(CouchError, DicomWebError):
+                self._keep([stored_in_row(row) for row in beside.json()["rows"]], one, keep)
+
+        if beside.is_answered(PATIENCE):
+            finish()
+        else:  # the index is being brought up to date
+            submit(finish)
+
+    def _read_behind(self, one: Stored, keep: Keep) -> None:
+        place = self._study, self._reader.authorization, self._key
+        if place in _READING:
+            return
+        _READING.add(place)
+
+        def read() -> None:
+            try:
+                self._keep(self._reader.behind(one, SPAN), one, keep)
+            finally:
+                _READING.discard(place)
+
+        submit(read)
+
+    def _keep(self, found: list[Stored], one: Stored, keep: Keep) -> None:
+        for stored in found:
+            if stored.id != one.id:
+                keep(stored, self.token)
+
+    def __enter__(self) -> Around:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._beside is not None:
+            self._beside.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.image import SMALL, Image
 from dicouch.dicom.pixels.transcode import SourceFile
@@ -50,7 +52,7 @@ def stored_of(reader: Retriever, document: dict) -> SourceFile:
     file = document["file"]
     path = pixel_path(document)
 
-    def read(start: int, end: int):
+    def read(start: int, end: int) -> Iterator[bytes]:
         return reader.read(document, start, end)
 
     if path is None:

@@ -110,11 +110,11 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
     if stored.changes:
         source = _corrected(source, stored)
     try:
-        size, pieces = transcode(source, syntax)
+        made, converted = transcode(source, syntax)
     except PixelError as problem:
         left = ", ".join(one for one in targets(source) if one != syntax)
         raise DicomWebError(406, f"{problem}; there are the transfer syntaxes {left}") from problem
-    return Delivery(stored, syntax, size, lambda: pieces)
+    return Delivery(stored, syntax, made, lambda: converted)
 
 
 def _corrected(source: SourceFile, stored: Stored) -> SourceFile:

@@ -6,15 +6,15 @@ instances is laid over by the list of the design document (``lib/metadata``). do
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import orjson
 
 from dicouch.read import javascript
-from dicouch.read.fingerprints import digest_of, revision, revisions
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
 
@@ -88,6 +88,25 @@ def read(
     if told[: len(seen)] != seen or (series is None and reader.corrections(study)):
         return Metadata(digest_of(told), rest=render(reader, *uids, base))
     return Metadata(digest_of(told), rest=_behind(reader, study, series, base, made, document["_id"]))
+
+
+def revision(row: dict) -> str:
+    """Return what of a row of ``_all_docs`` goes into a digest."""
+    return f"{row.get('id')} {(row.get('value') or {}).get('rev')}\n"
+
+
+def revisions(reader: Retriever, study: str, series: str | None, instance: str | None) -> list[str]:
+    """Read id and revision of every document that the metadata of a resource are made of."""
+    rows = reader.ask(requests.made_of(study, series, instance, documents=False)).rows()
+    return [revision(row) for row in rows]
+
+
+def digest_of(lines: Iterable[str]) -> str:
+    """Return the digest of revisions."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode())
+    return digest.hexdigest()[:40]
 
 
 def corrects(document: dict) -> bool:

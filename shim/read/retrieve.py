@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from os import SEEK_END
-from typing import BinaryIO
+from typing import IO
 
 import orjson
 
@@ -92,6 +92,10 @@ def stored_in_row(row: dict) -> Stored:
     return Stored(row["id"], file, digest=file.get("digest", "").removeprefix("md5-"))
 
 
+class Changed(Exception):
+    """The bytes are others than those that were expected."""
+
+
 class Retriever:
     """Reads for one request.
 
@@ -103,15 +107,24 @@ class Retriever:
         The client's own credentials.
     """
 
-    def __init__(self, couch: Couch, store: Bytes, authorization: str | None = None):
+    def __init__(self, couch: Couch, store: Bytes, authorization: str | None = None) -> None:
         self.couch = couch
         self.store = store
         self.authorization = authorization
-        # Told the entity tag of each attachment of which `read` reads.
-        self.check: Callable[[str], None] | None = None
+        # The entity tag that attachments must have.
+        self.expected: str | None = None
         # Whether the headers said, when an instance was read, that nobody fixed anything in its series.
         self.unfixed = False
-        self._inflated: tuple[tuple | None, BinaryIO | None] = (None, None)
+        # The last deflated file that was read, by document id and digest.
+        self._inflated: tuple[tuple[str, str], IO[bytes]] | None = None
+
+    def expect(self, tag: str | None) -> None:
+        """Raise `Changed` when an attachment has another entity tag than this, before any of its bytes are given."""
+        self.expected = tag
+
+    def _check(self, tag: str) -> None:
+        if self.expected not in (None, tag):
+            raise Changed
 
     def start(self, request: CouchRequest) -> Pending:
         """Send a request whose answer is awaited later."""
@@ -210,22 +223,17 @@ class Retriever:
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""
-        return self.store.open(instance.id, instance.file, start, end, self.authorization, self.check)
+        return self.store.open(instance.id, instance.file, start, end, self.authorization, self._check)
 
     def read(self, document: dict, start: int, end: int) -> Iterator[bytes]:
         """Yield an instance's bytes from `start` up to `end`, which count in the inflated stream of a deflated one."""
         file = document["file"]
         if file.get("deflated"):
             return self._inflated_pieces(document, start, end)
-        return self.store.open(document["_id"], file, start, end, self.authorization, self.check)
+        return self.store.open(document["_id"], file, start, end, self.authorization, self._check)
 
     def _inflated_pieces(self, document: dict, start: int, end: int) -> Iterator[bytes]:
-        key = (document["_id"], document["file"]["sha256"])
-        if self._inflated[0] != key:
-            # One inflated file is kept for the rest of the request: its frames are read one by one.
-            whole = self.store.open(document["_id"], document["file"], 0, None, self.authorization)
-            self._inflated = (key, open_inflated(whole))
-        inflated = self._inflated[1]
+        inflated = self._open_inflated(document)
         while start < end:
             inflated.seek(start)
             piece = inflated.read(min(CHUNK, end - start))
@@ -234,12 +242,19 @@ class Retriever:
             start += len(piece)
             yield piece
 
+    def _open_inflated(self, document: dict) -> IO[bytes]:
+        key = (document["_id"], document["file"]["sha256"])
+        if self._inflated is None or self._inflated[0] != key:
+            # One inflated file is kept for the rest of the request: its frames are read one by one.
+            whole = self.store.open(document["_id"], document["file"], 0, None, self.authorization)
+            self._inflated = (key, open_inflated(whole))
+        return self._inflated[1]
+
     def inflated_size(self, document: dict) -> int:
         """Return the size (bytes) of the stream in which the ranges of an instance count."""
         if not document["file"].get("deflated"):
             return document["file"]["size"]
-        next(self._inflated_pieces(document, 0, 1), None)
-        return self._inflated[1].seek(0, SEEK_END)
+        return self._open_inflated(document).seek(0, SEEK_END)
 
     def frame(self, document: dict, number: int) -> tuple[int, Callable[..., Iterator[bytes]]]:
         """Return the size of frame `number` (from 1) and what yields its bytes, or those from a start up to an end.

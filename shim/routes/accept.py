@@ -17,6 +17,11 @@ from dicouch.dicom.media.negotiate import (
 from dicouch.errors import DicomWebError, not_acceptable
 
 
+def told() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the client says that it accepts, in its own words: all that negotiation looks at."""
+    return tuple(request.headers.getlist("Accept")), tuple(request.args.getlist("accept"))
+
+
 def accepted() -> list[MediaRange]:
     """Return what the client accepts (PS3.18 8.7.4), the ``accept`` parameter before the header.
 

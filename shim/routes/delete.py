@@ -15,5 +15,5 @@ def delete(study: str, series: str | None = None, instance: str | None = None) -
     ours = services()
     if ours.config.allow_delete != "yes":
         raise DicomWebError(403, "this site does not allow deletion (ALLOW_DELETE=no)")
-    Deleter(ours.couch, ours.store, ours.merged, current.authorization()).delete(study, series, instance)
+    Deleter(ours.couch, ours.store, ours.memory, current.authorization()).delete(study, series, instance)
     return Response(status=204)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 
-from flask import Response, request
+import orjson
+from flask import Response
 
-from dicouch.couch import known
 from dicouch.couch.client import CouchError
+from dicouch.couch.memory import Memory, Token
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type
 from dicouch.dicom.media.zip_stream import write_zip
 from dicouch.errors import DicomWebError
 from dicouch.read import instances as files
-from dicouch.read.ahead import Ahead
-from dicouch.read.neighbours import Around, Keep
-from dicouch.read.retrieve import Retriever, Stored
+from dicouch.read.ahead import Ahead, Around, Keep
+from dicouch.read.frames import LazyPart
+from dicouch.read.retrieve import Changed, Retriever, Stored
 from dicouch.routes import accept, answers, current, validators
+from dicouch.routes.frames import is_unconditional
 from dicouch.routes.instance_answers import as_file
 from dicouch.services import services
-from dicouch.store import ATTACHED, LINK
+from dicouch.store import ATTACHED
 
 MULTIPART = parse_media_type('multipart/related; type="application/dicom"; transfer-syntax=*')
 SINGLE = parse_media_type("application/dicom; transfer-syntax=*")
@@ -29,24 +31,55 @@ ZIP = parse_media_type("application/zip")
 def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with whole instances, streamed."""
     ranges = accept.retrieval_accepted()
-    reader = current.reader()
+    memory, reader = services().memory, current.reader()
     uids = tuple(uid for uid in (study, series, instance) if uid)
-    if instance and (found := known_instance(reader, ":".join(uids))):
-        try:
-            return answer(reader, found, ranges, uids)
-        except (known.Changed, CouchError, DicomWebError):
-            reader.check = None
-            services().register.drop(key_of(found[0].id, reader.authorization))
-    if not instance or not services().register.life:
-        return answer(reader, reader.instances(study, series, instance), ranges, uids)
-    with Around(services().neighbours, current.reader(), study, series, "instance") as around:
+    key = "instances", *uids
+    known = memory.recall(study, key, reader.authorization, admitted=True)
+    if known is not None and (response := from_memory(reader, known, ranges, uids)):
+        return response
+    if not series or not instance:
+        token = memory.token(study)
         found = reader.instances(study, series, instance)
-        if not found[0].changes:
-            keep = keeper(services().register, reader.authorization)
-            keep(found[0], around.asked, around.generation)
-            if reader.unfixed:
-                around.read(found[0], keep)
+        if not any(one.file["store"] == ATTACHED for one in found):
+            size = len(orjson.dumps([one.file for one in found])) + 500 * len(found)
+            memory.remember(study, key, reader.authorization, found, token, size)
+        return answer(reader, found, ranges, uids)
+    with Around(memory, current.reader(), study, series, "instance") as around:
+        found = reader.instances(study, series, instance)
+        keep = keeper(memory, reader.authorization)
+        keep(found[0], around.token)
+        if reader.unfixed:
+            around.read(found[0], keep)
     return answer(reader, found, ranges, uids)
+
+
+def keeper(memory: Memory, authorization: str | None) -> Keep:
+    """Return what remembers an instance."""
+
+    def keep(one: Stored, token: Token) -> None:
+        # A corrected file is read in pieces; which attachment they are of only the first could tell.
+        if one.file["store"] != ATTACHED or (one.digest and not one.changes):
+            study, series, instance = one.id.split(":")
+            size = len(orjson.dumps(one.file)) + 1000
+            memory.remember(study, ("instances", study, series, instance), authorization, [one], token, size)
+
+    return keep
+
+
+def from_memory(
+    reader: Retriever, known: list[Stored], ranges: list[MediaRange], uids: tuple[str, ...]
+) -> Response | None:
+    """Answer with instances that are known; None when it takes the database after all."""
+    attached = known[0].file["store"] == ATTACHED
+    # The request for the bytes tells whether the client may read them, and by its tag whether they are these.
+    if not (attached and is_unconditional()) and not services().memory.admits(reader.authorization):
+        return None
+    reader.expect(known[0].digest if attached else None)
+    try:
+        return answer(reader, known, ranges, uids)
+    except (Changed, CouchError, DicomWebError):
+        reader.expect(None)
+        return None
 
 
 def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uids: tuple[str, ...]) -> Response:
@@ -62,55 +95,13 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
     if len(uids) == 3:
         kinds += files.offers(syntaxes[0], multipart=False)
     chosen = accept.negotiated([*kinds, ZIP], ranges)
-    if reader.check and chosen.transfer_syntax != syntaxes[0]:
-        raise known.Changed
+    if reader.expected and chosen.transfer_syntax != syntaxes[0]:
+        raise Changed
     if chosen is ZIP:
         return zipped(reader, found, ":".join(uids))
     if not chosen.is_multipart:
         return as_file(reader, found[0], chosen.transfer_syntax)
     return multipart(reader, found, ranges)
-
-
-def keeper(register: known.Register, authorization: str | None) -> Keep:
-    """Return what keeps an instance for a while; it can be used when the request is gone."""
-
-    def keep(one: Stored, asked: float, generation: str) -> None:
-        # A linked file stays when its document is deleted, so that it is there tells nothing.
-        if not one.file["store"].startswith(LINK):
-            key = key_of(one.id, authorization)
-            register.put(key, one.id, one.file, generation, "digest", one.digest, read=asked)
-
-    return keep
-
-
-def key_of(document_id: str, authorization: str | None) -> Hashable:
-    """Return under what a whole instance is known, to who read it."""
-    return ("instance", document_id, authorization)
-
-
-def known_instance(reader: Retriever, document_id: str) -> list[Stored] | None:
-    """Return an instance that this client just read: a file that is there, or an attachment whose tag is to be checked.
-
-    See `dicouch.couch.known` for what makes that exact.
-    """
-    entry = services().register.get(key_of(document_id, reader.authorization))
-    if entry is None or entry.tag != known.generation():
-        return None
-    file, digest = entry.document["file"], entry.forms["digest"]
-    if file["store"] == ATTACHED:
-        # A conditional or partial request may be answered without a look at the attachment.
-        if not digest or request.method != "GET" or {"If-None-Match", "Range"} & set(request.headers.keys()):
-            return None
-
-        def check(tag: str) -> None:
-            if tag != digest:
-                raise known.Changed
-
-        reader.check = check
-    elif reader.store.locate(file) is None:
-        services().register.drop(key_of(document_id, reader.authorization))
-        return None
-    return [Stored(document_id, file, digest=digest)]
 
 
 def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:
@@ -127,7 +118,7 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
     if unchanged := validators.unchanged(tag):
         return unchanged
     if as_stored:
-        parts = []
+        parts: list[LazyPart] = []
         for one, syntax in chosen:
             headers = {"Content-Type": f"{files.DICOM}; transfer-syntax={syntax}", "Content-Location": base + one.path}
             # A corrected file is made when its turn comes, and only then is its size known.
@@ -144,8 +135,8 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
         common_syntax = {syntax for _one, syntax in chosen}
         one_syntax = common_syntax.pop() if len(common_syntax) == 1 else None
         response = answers.multipart_answer(files.DICOM, parts, one_syntax, tag)
-    elif reader.check:
-        raise known.Changed
+    elif reader.expected:
+        raise Changed
     elif len(chosen) == 1:
         # Alone it can still be refused, and its size is known.
         sent = files.deliver(reader, *chosen[0])

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from flask import Response, request
 
+from dicouch.couch.memory import Memory
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, write_multipart
 from dicouch.dicom.media.negotiate import MediaType, parse_media_type
 from dicouch.errors import DicomWebError, resource_name
-from dicouch.read import metadata
-from dicouch.read.metadata import Metadata
+from dicouch.read.metadata import Metadata, digest_of, read, revisions, split
 from dicouch.routes import accept, current, validators
 from dicouch.services import services
 
@@ -29,25 +29,35 @@ _LEVEL = 1
 def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with the data sets without bulk data, or with 304 when the client has them."""
     chosen = accept.negotiated(OFFERED)
-    reader = current.reader()
-    zipped = "gzip" in request.accept_encodings and request.accept_encodings["gzip"] > 0
-    uids, prints, base = (study, series, instance), services().fingerprints, current.base_url()
+    memory, reader = services().memory, current.reader()
+    zipped = request.accept_encodings["gzip"] > 0
+    uids, base = (study, series, instance), current.base_url()
+    token = memory.token(study)
 
-    def tag_of(fingerprint: str) -> str:
-        return validators.tag_of(fingerprint, chosen, base, zipped)
+    def tag_of(fingerprint: bytes) -> str:
+        return validators.tag_of(fingerprint.decode(), chosen, base, zipped)
 
-    if request.if_none_match or prints.is_known(*uids):
-        tag = tag_of(prints.of(reader, *uids))
-        if found := validators.unchanged(tag) or _from_cache(tag, chosen, zipped):
-            return found
-    found = prints.learn(reader, uids, lambda: metadata.read(reader, *uids, base))
-    tag = tag_of(found.fingerprint)
-    return validators.unchanged(tag) or _made(found, tag, chosen, zipped, uids)
-
-
-def _from_cache(tag: str, chosen: MediaType, zipped: bool) -> Response | None:
-    kept = services().cache.get(tag)
-    return None if kept is None else _response([kept], tag, chosen, zipped)
+    fingerprint = memory.shared(study, ("fingerprint", *uids), reader.authorization)
+    if fingerprint is None and request.if_none_match:
+        # Perhaps the client has them: that takes the revisions only.
+        fingerprint = digest_of(revisions(reader, *uids)).encode()
+        memory.share(study, ("fingerprint", *uids), reader.authorization, fingerprint, token)
+    if fingerprint is not None:
+        tag = tag_of(fingerprint)
+        if unchanged := validators.unchanged(tag):
+            return unchanged
+        kept = memory.shared(study, ("metadata", tag), reader.authorization)
+        if kept is not None:
+            return _response([kept], tag, chosen, zipped)
+    found = read(reader, *uids, base)
+    tag = tag_of(found.fingerprint.encode())
+    memory.share(study, ("fingerprint", *uids), reader.authorization, found.fingerprint.encode(), token)
+    if unchanged := validators.unchanged(tag):
+        return unchanged
+    body = _made(found, tag, chosen, zipped, uids)
+    body = _kept(body, memory, lambda whole: memory.share(study, ("metadata", tag), reader.authorization, whole, token))
+    # Once all of it is there it has a length.
+    return _response([b"".join(body)] if found.whole is not None else body, tag, chosen, zipped)
 
 
 def _response(body: Iterable[bytes], tag: str, chosen: MediaType, zipped: bool) -> Response:
@@ -58,21 +68,21 @@ def _response(body: Iterable[bytes], tag: str, chosen: MediaType, zipped: bool) 
     return validators.with_validator(response, tag)
 
 
-def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tuple) -> Response:
-    """Answer with metadata fresh from the database, at once or streamed, and keep them."""
+def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tuple) -> Iterator[bytes]:
+    """Return the body of an answer with metadata fresh from the database.
+
+    Raises
+    ------
+    DicomWebError
+        404 when there are none.
+    """
     first = next(found.rest, b"") if found.whole is None else found.whole
     if first.strip() in (b"", b"[]"):
         raise DicomWebError(404, f"there is no {resource_name(*uids)}")
     body: Iterator[bytes] = chain((first,), found.rest)
     if chosen is XML:
         body = write_multipart(_xml_parts(body), _boundary(tag))
-    if zipped:
-        body = _compressed(body)
-    if found.whole is None:
-        return _response(_kept(tag, body), tag, chosen, zipped)
-    answer = b"".join(body)
-    services().cache.put(tag, answer)
-    return _response([answer], tag, chosen, zipped)
+    return _compressed(body) if zipped else body
 
 
 def _boundary(tag: str) -> str:
@@ -81,7 +91,7 @@ def _boundary(tag: str) -> str:
 
 
 def _xml_parts(body: Iterator[bytes]) -> Iterator[BodyPart]:
-    for dataset in metadata.split(body):
+    for dataset in split(body):
         yield BodyPart({"Content-Type": "application/dicom+xml"}, dataset_to_xml(dataset))
 
 
@@ -93,21 +103,16 @@ def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def _kept(tag: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _kept(pieces: Iterator[bytes], memory: Memory, keep: Callable[[bytes], None]) -> Iterator[bytes]:
     """Yield the pieces of an answer, and keep the whole when it is small enough."""
-    cache = services().cache
-
-    def passing() -> Iterator[bytes]:
-        kept: list[bytes] = []
-        size = 0
-        for piece in pieces:
-            size += len(piece)
-            if size <= cache.largest:
-                kept.append(piece)
-            else:
-                kept.clear()
-            yield piece
-        if size <= cache.largest:
-            cache.put(tag, b"".join(kept))
-
-    return passing()
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size <= memory.largest_shared:
+            kept.append(piece)
+        else:
+            kept.clear()
+        yield piece
+    if size <= memory.largest_shared:
+        keep(b"".join(kept))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import orjson
 from flask import Response, request
 
+from dicouch.couch.memory import DATABASE
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.negotiate import MediaType, choose, parse_media_type
 from dicouch.errors import not_acceptable
@@ -24,16 +26,43 @@ XML = parse_media_type('multipart/related; type="application/dicom+xml"')
 OFFERED = [JSON, PLAIN_JSON, XML]
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a search comes to.
+
+    Attributes
+    ----------
+    rows : bytes
+        JSON array in the DICOM JSON Model.
+    remaining : int
+        How many further rows there are.
+    warnings : list of str
+        Texts of ``Warning`` headers.
+    """
+
+    rows: bytes
+    remaining: int
+    warnings: list[str]
+
+    def packed(self) -> bytes:
+        """Return it as bytes, a line for all but the rows."""
+        return orjson.dumps([self.remaining, self.warnings]) + b"\n" + self.rows
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Result:
+        """Return what `packed` was made of."""
+        head, _, rows = packed.partition(b"\n")
+        return cls(rows, *orjson.loads(head))
+
+
 def search(level: str, study: str | None = None, series: str | None = None) -> Response:
     """Search for patients, studies, series or instances (PS3.18 10.6.1, Table 10.6.1-1)."""
     chosen = accept.negotiated(OFFERED)
     asked = query.parse(request.args.items(multi=True), services().config.search_limit)
-    searching = begin()
-    page = run(searching, level, asked, study, series)
-    answer = explained(searching, asked, page) if "explain" in request.args else render(page, chosen)
-    for text in warnings(asked, page) + searching.notes:
-        answers.warn(answer, text)
-    return answer
+    if "explain" in request.args:
+        return explained(level, asked, study, series)
+    found = result("rows", level, asked, study, series)
+    return warned(found, render(found.rows, chosen))
 
 
 def count(level: str, study: str | None = None, series: str | None = None) -> Response:
@@ -41,19 +70,42 @@ def count(level: str, study: str | None = None, series: str | None = None) -> Re
     if choose(accept.accepted(), [PLAIN_JSON, JSON]) is None:
         raise not_acceptable([str(PLAIN_JSON)])
     asked = query.parse(request.args.items(multi=True), services().config.search_limit)
-    searching = begin()
-    page = run(searching, level, replace(asked, limit=0, offset=0, limit_given=False), study, series)
-    answer = answers.json_answer({"count": page.remaining}, media_type=str(PLAIN_JSON))
-    for text in warnings(asked, Page()) + searching.notes:
-        answers.warn(answer, text)
-    return answer
+    asked = replace(asked, limit=0, offset=0, limit_given=False)
+    found = result("count", level, asked, study, series)
+    return warned(found, answers.json_answer({"count": found.remaining}, media_type=str(PLAIN_JSON)))
 
 
-def begin() -> Search:
-    """Return what searches for this request."""
-    # What is explained is how a search runs of which nothing is remembered.
-    memory = None if "explain" in request.args else services().studies
-    return Search(services().couch, current.base_url(), current.authorization(), memory)
+def result(kind: str, level: str, asked: Query, study: str | None, series: str | None) -> Result:
+    """Recall what a search came to, or run it.
+
+    Parameters
+    ----------
+    kind : str
+        ``rows`` or ``count``.
+    level : str
+    asked : Query
+    study, series : str or None
+        Of the path.
+    """
+    memory, authorization, base = services().memory, current.authorization(), current.base_url()
+    scope = study or study_of(level, asked) or DATABASE
+    key = kind, level, study, series, tuple(request.args.items(multi=True)), base
+    kept = memory.shared(scope, key, authorization)
+    if kept is not None:
+        return Result.unpacked(kept)
+    token = memory.token(scope)
+    searching = Search(services().couch, base, authorization, memory)
+    page = run(searching, level, asked, study, series)
+    texts = warnings(asked, page if kind == "rows" else Page()) + searching.notes
+    found = Result(orjson.dumps(page.rows), page.remaining, texts)
+    memory.share(scope, key, authorization, found.packed(), token)
+    return found
+
+
+def study_of(level: str, asked: Query) -> str | None:
+    """Return the one study of which a search can find anything; None when there may be others."""
+    studies = asked.values(STUDY_UID) if level != "patient" else []
+    return studies[0] if len(studies) == 1 else None
 
 
 def run(searching: Search, level: str, asked: Query, study: str | None, series: str | None) -> Page:
@@ -66,7 +118,7 @@ def run(searching: Search, level: str, asked: Query, study: str | None, series: 
         if uid not in wanted or asked.keys.get(tag, {}).get("empty"):
             return Page()  # the path and the key contradict each other
         asked.keys[tag] = {"vr": "UI", "values": [uid]}
-    if not search_extended.resolve(searching, asked, listed, services().indexes):
+    if not search_extended.resolve(searching, asked, listed):
         return Page()
     for tag in path:
         del asked.keys[tag]
@@ -79,23 +131,36 @@ def run(searching: Search, level: str, asked: Query, study: str | None, series: 
     return InstanceSearch(searching).run(asked, study, series)
 
 
-def render(page: Page, chosen: MediaType) -> Response:
+def render(rows: bytes, chosen: MediaType) -> Response:
     """Return the rows as JSON or as one XML part each (PS3.18 Table 10.6.4-1)."""
-    if chosen is XML:
-        texts = [dataset_to_xml(row) for row in page.rows]
-        parts = [({"Content-Type": "application/dicom+xml"}, len(text), lambda text=text: (text,)) for text in texts]
-        return answers.multipart_answer("application/dicom+xml", parts) if parts else Response(status=204)
-    return answers.json_answer(page.rows, media_type=str(chosen))
+    if chosen is not XML:
+        return Response(rows, content_type=str(chosen))
+    texts = [dataset_to_xml(row) for row in orjson.loads(rows)]
+    parts = [({"Content-Type": "application/dicom+xml"}, len(text), lambda text=text: (text,)) for text in texts]
+    return answers.multipart_answer("application/dicom+xml", parts) if parts else Response(status=204)
 
 
-def explained(searching: Search, asked: Query, page: Page) -> Response:
-    """Return how the search was run instead of what it found: what CouchDB was asked, and what it read for it."""
+def explained(level: str, asked: Query, study: str | None, series: str | None) -> Response:
+    """Return how the search was run instead of what it found: what CouchDB was asked, and what it read for it.
+
+    Nothing is remembered in it.
+    """
+    searching = Search(services().couch, current.base_url(), current.authorization())
+    page = run(searching, level, asked, study, series)
     keys = {f"{query.describe(tag)}": key for tag, key in asked.keys.items()}
     told = {"keys": keys, "include": asked.include, "offset": asked.offset, "limit": asked.limit}
     found = {"rows": len(page.rows), "remaining": page.remaining, "ignored": asked.unknown}
     walked = [query.describe(tag) for tag in searching.walked]
     steps = {"requests": searching.steps, "walked": walked}
-    return answers.json_answer({**told, **steps, **found}, media_type=str(PLAIN_JSON))
+    answer = answers.json_answer({**told, **steps, **found}, media_type=str(PLAIN_JSON))
+    return warned(Result(b"", 0, warnings(asked, page) + searching.notes), answer)
+
+
+def warned(found: Result, answer: Response) -> Response:
+    """Return an answer with the warnings of a search."""
+    for text in found.warnings:
+        answers.warn(answer, text)
+    return answer
 
 
 def warnings(asked: Query, page: Page) -> list[str]:

@@ -34,7 +34,7 @@ def store(study: str | None = None) -> Response:
     ingest = Ingest(
         ours.couch,
         ours.store,
-        ours.merged,
+        ours.memory,
         study,
         ours.config.duplicates == "overwrite",
         current.authorization(),

@@ -18,6 +18,8 @@ from dicouch.routes.frame_list import frame_list
 from dicouch.services import services
 
 QUALITY = 80
+# Characters of an entity tag.
+TAG = 32
 
 
 def retrieve(study: str, series: str | None = None, instance: str | None = None, frames: str = "") -> Response:
@@ -25,17 +27,25 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None,
     number = frame_list(frames)[0] if frames else None
     chosen = accept.negotiated(PICTURES, accept.retrieval_accepted())
     viewport = parse_viewport(request.args.get("viewport"))
-    reader = current.reader()
+    memory, reader = services().memory, current.reader()
+    # The tag, and the picture.
+    key = "thumbnail", series, instance, number, repr(viewport), chosen.essence
+    kept = memory.shared(study, key, reader.authorization)
+    if kept is not None:
+        return answer(kept[TAG:], kept[:TAG].decode(), chosen.essence)
+    token = memory.token(study)
     document = representative_instance(reader, study, series, instance)
     tag = validators.tag_of(document["_id"], document["_rev"], number, viewport, chosen.essence)
     if known := validators.unchanged(tag):
         return known
-    cache = services().cache
-    made = cache.get(tag)
-    if made is None:
-        made = draw(reader, document, number, viewport, chosen.essence)
-        cache.put(tag, made)
-    return validators.with_validator(Response(made, content_type=chosen.essence), tag)
+    made = draw(reader, document, number, viewport, chosen.essence)
+    memory.share(study, key, reader.authorization, tag.encode() + made, token)
+    return answer(made, tag, chosen.essence)
+
+
+def answer(made: bytes, tag: str, kind: str) -> Response:
+    """Answer with a thumbnail, or with 304 when the client has it."""
+    return validators.unchanged(tag) or validators.with_validator(Response(made, content_type=kind), tag)
 
 
 def draw(reader: Retriever, document: dict, number: int | None, viewport: Viewport | None, kind: str) -> bytes:

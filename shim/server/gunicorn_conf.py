@@ -9,7 +9,8 @@ from pathlib import Path
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import message
 
-from dicouch.server.worker import bound
+from dicouch import services
+from dicouch.server.worker import Worker, bound
 
 
 def _number(name: str, default: int) -> int:
@@ -46,6 +47,11 @@ errorlog = "-"
 proc_name = "dicouch"
 # No management socket in the home folder: signals are enough.
 control_socket_disable = True
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Follow the changes of the database from the beginning, so that what the first requests read is remembered."""
+    services.of(worker.wsgi).memory.start()
 
 
 def when_ready(server: Arbiter) -> None:

@@ -1,4 +1,4 @@
-"""What a request cost (``Server-Timing``): the time in CouchDB and in the shim, and what CouchDB was asked."""
+"""What a request cost (``Server-Timing``): time in CouchDB and in the shim, what was asked and what was remembered."""
 
 from __future__ import annotations
 
@@ -26,10 +26,20 @@ class Trace:
         `time.perf_counter` at the beginning.
     asked : list of (str, float)
         Method and target of each, and the seconds until its answer was read.
+    hits, misses : int
+        How often something was remembered, or not.
+    age : float
+        Seconds since the oldest of it was read.
+    silent : bool
+        Whether nothing is remembered, as changes by others are not heard of.
     """
 
     started: float = field(default_factory=time.perf_counter)
     asked: list[tuple[str, float]] = field(default_factory=list)
+    hits: int = 0
+    misses: int = 0
+    age: float = 0.0
+    silent: bool = False
 
     @property
     def couch(self) -> float:
@@ -51,12 +61,27 @@ def observe(request: str, seconds: float) -> None:
         asked.append((request, seconds))
 
 
+def recalled(found: bool | None, age: float) -> None:
+    """Take note of a look into the memory; see `dicouch.couch.memory.Memory.observe`."""
+    if has_app_context() and "trace" in g:
+        trace = g.trace
+        trace.hits += found is True
+        trace.misses += found is False
+        trace.silent |= found is None
+        trace.age = max(trace.age, age)
+
+
 def add_header(response: Response) -> Response:
     """Add ``Server-Timing`` (https://www.w3.org/TR/server-timing/), durations in milliseconds."""
     trace = g.get("trace")
     if trace is not None:
         total = time.perf_counter() - trace.started
         entries = [f"couch;dur={trace.couch * 1000:.2f}", f"shim;dur={max(0, total - trace.couch) * 1000:.2f}"]
+        if trace.silent:
+            entries.append('memory;desc="silent: changes by others are not heard of"')
+        elif trace.hits or trace.misses:
+            age = f", age {trace.age:.1f} s" if trace.hits else ""
+            entries.append(f'memory;desc="hits {trace.hits}, misses {trace.misses}{age}"')
         entries += [
             f'ask;dur={seconds * 1000:.2f};desc="{quoted(described(request))}"'
             for request, seconds in trace.asked[:MOST_ENTRIES]

@@ -20,17 +20,22 @@ class Single:
 
     Attributes
     ----------
+    id : str
+        Of its document.
     document : bytes
         JSON.
-    uid : str
-        SOP Instance UID.
     headers : tuple of str
         Ids of its study's and series' headers.
     """
 
+    id: str
     document: bytes
-    uid: str
     headers: tuple[str, ...]
+
+    @property
+    def uid(self) -> str:
+        """SOP Instance UID."""
+        return self.id.rpartition(":")[2]
 
 
 @dataclass(frozen=True)
@@ -72,25 +77,32 @@ class BulkWriter:
         self.single: Combined[Single, Written] = Combined(self._write_single)
         self.revisions: Combined[str, str | None] = Combined(partial(current_revisions, couch))
 
-    def write(self, authorization: str | None, documents: list[bytes]) -> list[bool]:
+    def write(self, authorization: str | None, documents: list[tuple[str, bytes]]) -> list[bool]:
         """Write documents with one request to the database.
 
         Parameters
         ----------
         authorization : str or None
             The client's own credentials.
-        documents : list of bytes
-            JSON.
+        documents : list of (str, bytes)
+            Ids, and documents as JSON.
 
         Returns
         -------
         list of bool
             Whether each was written; the others are to be written one by one, for their answer.
         """
-        body = b'{"docs":[' + b",".join(documents) + b"]}"
+        body = b'{"docs":[' + b",".join(document for _id, document in documents) + b"]}"
         headers = {"Content-Type": "application/json"}
         try:
-            pending = self._couch.start("POST", "_bulk_docs", body=body, headers=headers, authorization=authorization)
+            pending = self._couch.start(
+                "POST",
+                "_bulk_docs",
+                body=body,
+                headers=headers,
+                authorization=authorization,
+                writes=[document_id for document_id, _document in documents],
+            )
             return ["error" not in row for row in pending.json()]
         except (CouchError, DicomWebError):
             return [False] * len(documents)
@@ -107,7 +119,7 @@ class BulkWriter:
             )
         except DicomWebError:
             return [Written(False, [], {}) for _each in instances]
-        written = self.write(authorization, [each.document for each in instances])
+        written = self.write(authorization, [(each.id, each.document) for each in instances])
         if not any(written):
             search.close()  # each request asks for itself; a database that hangs is not waited for twice
             return [Written(False, [], {}) for _each in instances]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import orjson
 
 from dicouch.couch.client import Answer, Couch, CouchError, segment
-from dicouch.couch.known import corrected
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN, CouchRequest
@@ -143,10 +142,7 @@ class Conflicts:
         return [row["id"] for row in rows["rows"] if row["id"] != header["_id"]]
 
     def _update(self, header: str, body: dict) -> dict:
-        try:
-            return orjson.loads(self._put("fix", header, body).read())
-        finally:
-            corrected()  # even without an answer it may have been written
+        return orjson.loads(self._put("fix", header, body).read())
 
     def _tell_study(self, study: str, series: str, modality: str) -> None:
         """Keep Modalities in Study (0008,0061) in step with a correction of a series' Modality."""

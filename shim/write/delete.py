@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.store.places import Bytes
-from dicouch.write.headers import Headers, Merged
+from dicouch.write.headers import Headers
 
 # Documents in one deletion request.
 BATCH = 500
@@ -20,17 +21,17 @@ class Deleter:
     ----------
     couch : Couch
     store : Bytes
-    merged : Merged
-        What the process knows of the headers.
+    memory : Memory
+        Has what the process knows of the headers.
     authorization : str or None
         The client's own credentials.
     """
 
-    def __init__(self, couch: Couch, store: Bytes, merged: Merged, authorization: str | None = None) -> None:
+    def __init__(self, couch: Couch, store: Bytes, memory: Memory, authorization: str | None = None) -> None:
         self.couch = couch
         self.store = store
         self.authorization = authorization
-        self.headers = Headers(couch, merged, authorization)
+        self.headers = Headers(couch, memory, authorization)
 
     def delete(self, study: str, series: str | None = None, instance: str | None = None) -> int:
         """Delete all instances of a resource, their bytes, and the headers that have no instance left.
@@ -69,7 +70,10 @@ class Deleter:
 
     def _delete(self, rows: list[dict]) -> int:
         docs = [{"_id": row["id"], "_rev": row["rev"], "_deleted": True} for row in rows]
-        answer = self.couch.json("POST", "_bulk_docs", body={"docs": docs}, authorization=self.authorization)
+        ids = [row["id"] for row in rows]
+        answer = self.couch.json(
+            "POST", "_bulk_docs", body={"docs": docs}, authorization=self.authorization, writes=ids
+        )
         gone = 0
         for row, told in zip(rows, answer, strict=True):
             if "error" not in told:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from functools import partial
 import orjson
 
 from dicouch.couch.client import Couch, CouchError, Pending, segment
+from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN
@@ -19,7 +19,6 @@ from dicouch.tables import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS, pick
 
 # When many clients write a header at once, each round one of them wins: so many may merge at the same time.
 ATTEMPTS = 64
-REMEMBERED = 4096
 # Sets of attributes that are remembered of one header. Most have one a series; broken ones have one an instance.
 DIGESTS = 1024
 # Changes of the database that are looked at one by one.
@@ -28,44 +27,28 @@ CHANGES = 1000
 AT_ONCE = 8
 
 
-@dataclass
-class Known:
-    """What is known of one header: revision, digests of what was merged into it, attributes that disagree."""
+@dataclass(frozen=True)
+class Holds:
+    """What is remembered of one header, at one of its revisions: attributes that were merged, and those that disagree.
+
+    Attributes
+    ----------
+    revision : str
+    digests : frozenset of bytes
+        Of what was merged into it.
+    variants : list of str
+        Tags that have several values.
+    """
 
     revision: str
-    digests: set[bytes]
+    digests: frozenset[bytes]
     variants: list[str]
 
-
-class Merged:
-    """Which attributes each header is known to hold, at which revision; shared by the requests of a process."""
-
-    def __init__(self, size: int = REMEMBERED) -> None:
-        self._size = size
-        self._known: OrderedDict[str, Known] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def recall(self, document_id: str, digest: bytes) -> Known | None:
-        """Return what is known of a header into which these attributes were merged, or None."""
-        with self._lock:
-            known = self._known.get(document_id)
-            if known is None or digest not in known.digests:
-                return None
-            self._known.move_to_end(document_id)
-            return known
-
-    def remember(self, document_id: str, before: str | None, revision: str, digest: bytes, variants: list[str]) -> None:
-        """Note that the header at `revision`, which followed `before`, holds the attributes with this digest."""
-        with self._lock:
-            known = self._known.get(document_id)
-            digests = known.digests if known is not None and known.revision in (before, revision) else set()
-            if len(digests) >= DIGESTS:
-                digests = set()  # merging once more changes nothing
-            digests.add(digest)
-            self._known[document_id] = Known(revision, digests, variants)
-            self._known.move_to_end(document_id)
-            while len(self._known) > self._size:
-                self._known.popitem(last=False)
+    def with_merged(self, digest: bytes, before: str | None, revision: str, variants: list[str]) -> Holds:
+        """Return what is known when something was merged, which made `revision` of the revision `before`."""
+        # Behind another revision nobody knows whether it still holds what it did; merging once more changes nothing.
+        follows = self.revision in (before, revision) and len(self.digests) < DIGESTS
+        return Holds(revision, (self.digests if follows else frozenset()) | {digest}, variants)
 
 
 @dataclass(frozen=True)
@@ -107,8 +90,8 @@ class Headers:
     Parameters
     ----------
     couch : Couch
-    merged : Merged
-        What the process knows already.
+    memory : Memory
+        Has what the process knows of headers already.
     authorization : str or None
         The client's own credentials.
     revisions : callable, optional
@@ -119,12 +102,12 @@ class Headers:
     def __init__(
         self,
         couch: Couch,
-        merged: Merged,
+        memory: Memory,
         authorization: str | None = None,
         revisions: Callable[[str | None, list[str]], list[str | None]] | None = None,
     ) -> None:
         self.couch = couch
-        self.merged = merged
+        self.memory = memory
         self.authorization = authorization
         self._revisions = revisions or partial(current_revisions, couch)
         # What this request has merged, by digest: the variants that came of it, and the header revision that has it.
@@ -186,8 +169,8 @@ class Headers:
         """Merge what is not known to be merged: into several headers at a time, into each one after the other."""
         asked: dict[str, list[Merge]] = {}
         for merge in merges:
-            known = self.merged.recall(merge.document_id, merge.digest)
-            if known is None:
+            known = self._held(merge.document_id)
+            if known is None or merge.digest not in known.digests:
                 asked.setdefault(merge.document_id, []).append(merge)
             else:
                 self._note(merge, known.revision, known.variants)
@@ -232,8 +215,8 @@ class Headers:
             if current[merge.document_id] is None:
                 gone.add(merge.document_id.partition(":")[0])
             elif current[merge.document_id] != revision:
-                known = self.merged.recall(merge.document_id, merge.digest)
-                if known is None or known.revision != current[merge.document_id]:
+                known = self._held(merge.document_id)
+                if known is None or merge.digest not in known.digests or known.revision != current[merge.document_id]:
                     self._update(merge)
         for study in sorted(gone):
             self.rebuild(study)
@@ -241,6 +224,15 @@ class Headers:
     def _note(self, merge: Merge, revision: str | None, variants: list[str]) -> None:
         self._variants[merge.digest] = variants
         self._merges[merge.digest] = (merge, revision)
+
+    def _held(self, document_id: str) -> Holds | None:
+        """Return what is remembered of a header; `settle` asks CouchDB whether that is so."""
+        return self.memory.recall(document_id, "merged", self.authorization, admitted=True)
+
+    def _hold(self, document_id: str, holds: Holds) -> None:
+        # The state behind the write, which the answer tells: should another have written since, `settle` sees it.
+        token = self.memory.token(document_id)
+        self.memory.remember(document_id, "merged", self.authorization, holds, token, 200 + 90 * len(holds.digests))
 
     def _ask(self, merge: Merge) -> Pending:
         return self.couch.start(
@@ -252,6 +244,7 @@ class Headers:
         )
 
     def _update(self, merge: Merge, pending: Pending | None = None) -> None:
+        held = self._held(merge.document_id)  # before the write, behind which it is forgotten
         for attempt in range(ATTEMPTS):
             try:
                 answer = (pending or self._ask(merge)).answer()
@@ -262,10 +255,13 @@ class Headers:
                 pending = None
                 continue
             told = orjson.loads(answer.read())
-            revision = answer.headers.get("X-Couch-Update-NewRev") or told.get("revision")
+            before = told.get("revision")
+            revision = answer.headers.get("X-Couch-Update-NewRev") or before
             if revision:
-                before = told.get("revision")
-                self.merged.remember(merge.document_id, before, revision, merge.digest, told["variants"])
+                known = (held or Holds(revision, frozenset(), [])).with_merged(
+                    merge.digest, before, revision, told["variants"]
+                )
+                self._hold(merge.document_id, known)
             self._note(merge, revision, told["variants"])
             return
         raise AssertionError("unreachable")
@@ -289,7 +285,13 @@ class Headers:
             wanted = self._ask_for(requests.rebuilt_headers(study))["docs"]
             if not wanted:
                 return written
-            answer = self.couch.json("POST", "_bulk_docs", body={"docs": wanted}, authorization=self.authorization)
+            answer = self.couch.json(
+                "POST",
+                "_bulk_docs",
+                body={"docs": wanted},
+                authorization=self.authorization,
+                writes=[document["_id"] for document in wanted],
+            )
             # A header that someone merged into meanwhile is refused; then everything is read again. The same when an
             # instance was written since the instances were read: what it had merged before is in no header now.
             refused = [row for row in answer if row.get("error") == "conflict"]

@@ -11,13 +11,14 @@ from typing import BinaryIO
 import orjson
 
 from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.store import ATTACHED, ATTACHMENT
 from dicouch.store.places import Bytes
 from dicouch.write.bulk import BulkWriter, Single
 from dicouch.write.document import make_document
 from dicouch.write.elsewhere import UidSearch
-from dicouch.write.headers import Headers, Merged
+from dicouch.write.headers import Headers
 from dicouch.write.outcome import FAILURES, OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
 from dicouch.write.put import Putter
 from dicouch.write.received import Received, read_instance
@@ -34,8 +35,8 @@ class Ingest:
     ----------
     couch : Couch
     store : Bytes
-    merged : Merged
-        What the process knows of the headers.
+    memory : Memory
+        Has what the process knows of the headers.
     study : str or None
         The study that the request names; instances of another are refused (PS3.18 10.5.1).
     replace : bool
@@ -50,7 +51,7 @@ class Ingest:
         self,
         couch: Couch,
         store: Bytes,
-        merged: Merged,
+        memory: Memory,
         study: str | None = None,
         replace: bool = True,
         authorization: str | None = None,
@@ -60,7 +61,7 @@ class Ingest:
         self.study = study
         self.authorization = authorization
         self.bulk = bulk or BulkWriter(couch)
-        self.headers = Headers(couch, merged, authorization, self.bulk.revisions)
+        self.headers = Headers(couch, memory, authorization, self.bulk.revisions)
         self._putter = Putter(couch, store, replace, authorization)
         self._uids = UidSearch(couch, authorization)
         # Revisions of the headers after the write of a request's only instance.
@@ -168,7 +169,9 @@ class Ingest:
         if small and alone:
             answers = [self._write_single(received, body) for received, _document, body in small]
         elif small:
-            answers = self.bulk.write(self.authorization, [body for _received, _document, body in small])
+            answers = self.bulk.write(
+                self.authorization, [(document["_id"], body) for _received, document, body in small]
+            )
         else:
             answers = []
         pairs = zip(small, answers, strict=True)
@@ -177,7 +180,7 @@ class Ingest:
     def _write_single(self, received: Received, body: bytes) -> bool:
         place = received.outcome.place
         headers = self.headers.written(received.outcome.merged)
-        (written,) = self.bulk.single(self.authorization, [Single(body, place[2], headers)])
+        (written,) = self.bulk.single(self.authorization, [Single(":".join(place), body, headers)])
         if written.ok:
             self._seen = written.revisions
             self._uids.tell(place, written.stored)

@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 import requests
 
+from dicouch import services
 from dicouch.app import create_app
 from dicouch.config import Config
-from dicouch.read.neighbours import Neighbours
+from dicouch.couch.memory import Memory
+from dicouch.read import ahead
 from dicouch.scripts.push_views import push
 from tests.made import instance
 
@@ -27,7 +29,7 @@ def made(pixels: bytes) -> bytes:
 
 
 class Site:
-    """Two applications on the same database, as two workers are."""
+    """Two applications on the same database that share what processes share, as two workers do."""
 
     def __init__(self, database: str, **settings):
         self.database = database
@@ -35,11 +37,23 @@ class Site:
         push(self.root, name)
         self.apps = [create_app(Config(self.root, name, **settings)) for _each in range(2)]
         self.asked: list[str] = []
-        for app in self.apps:
-            app.extensions["dicouch"].couch.observe = lambda asked, seconds: self.asked.append(asked)
-            # What is read in the background is there when the answer is.
-            at_once = Neighbours(submit=lambda job, *arguments: job(*arguments))
-            app.extensions["dicouch"] = replace(app.extensions["dicouch"], neighbours=at_once)
+        first, second = (services.of(app) for app in self.apps)
+        memory = Memory.of(second.couch, second.config.remember, beside=first.memory)
+        self.apps[1].extensions[services.NAME] = replace(second, memory=memory)
+        self.memories = first.memory, memory
+        for one in (first, second):
+            one.couch.observe = lambda asked, seconds: self.asked.append(asked)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until both follow the changes of the database, and are told of all that were made."""
+        deadline = time.monotonic() + 20
+        while not all(each.is_awake() for each in self.memories) and self.memories[0]._seconds:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        for each in self.memories:
+            each.admits(None)
+        time.sleep(0.2)
 
     def get(self, path: str, headers: dict, worker: int = 0):
         """Return an answer, and what the database was asked for it."""
@@ -60,10 +74,17 @@ class Site:
         assert self.apps[worker].test_client().delete("/dicom-web/studies/9.1").status_code in (204, 404)
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """What is read in the background is there when the answer is."""
+    monkeypatch.setattr(ahead, "submit", lambda job: job())
+
+
 @pytest.fixture
 def site(fresh_database):
-    site = Site(fresh_database)
+    site = Site(fresh_database, remember=30.0)
     site.store(made(FIRST))
+    site.settle()
     yield site
     site.delete()
 
@@ -78,7 +99,7 @@ def test_the_second_time_takes_one_request(site):
     assert len(asked) == 1
     assert "object.dcm" in asked[0]
     # What else is accepted is chosen anew, and then known too.
-    for least in (2, 1):
+    for least in (3, 1):
         answer, asked = site.get(PATH + "/frames/1", FRAME)
         assert FIRST in answer.data
         assert len(asked) == least
@@ -134,6 +155,7 @@ WAYS = [("/frames/1", ALONE), ("/frames/1", FRAME), ("", STORED), ("", PARTS)]
 def folder(fresh_database, tmp_path):
     site = Site(fresh_database, bytes=f"folder:{tmp_path}", remember=30.0)
     site.store(made(FIRST))
+    site.settle()
     yield site
     site.delete()
 

@@ -10,7 +10,7 @@ import requests
 from dicouch.app import create_app
 from dicouch.config import Config
 from dicouch.read import metadata
-from dicouch.read.fingerprints import digest_of, revisions
+from dicouch.read.metadata import digest_of, revisions
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests as couch_requests
 from dicouch.scripts.push_views import push

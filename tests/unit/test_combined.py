@@ -11,9 +11,9 @@ from dicouch.couch.client import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.write.bulk import BulkWriter, Single, Written
 from dicouch.write.combined import Combined
-from dicouch.write.headers import Merged
 from dicouch.write.ingest import Ingest
 from dicouch.write.outcome import Outcome
+from tests.unit.test_memory import make as memory
 
 LIMIT = 10
 
@@ -137,7 +137,8 @@ class Database:
         self.problem = problem or CouchError(500, "error", "no")
         self.asked = []
 
-    def start(self, method, path, *, body=None, headers=None, authorization=None, params=None):
+    def start(self, method, path, *, body=None, headers=None, authorization=None, params=None, writes=None):
+        assert (writes == ["1:2:4", "1:2:5"]) == (path == "_bulk_docs")
         self.asked.append(path)
         return Answer(self, path)
 
@@ -165,7 +166,7 @@ class Answer:
         }.get(self.path, {"rows": [{"id": "1:9:4"}, {"id": "1:2:5"}]})
 
 
-INSTANCES = [Single(b"{}", "4", ("1:2", "1:study")), Single(b"{}", "5", ("1:2",))]
+INSTANCES = [Single("1:2:4", b"{}", ("1:2", "1:study")), Single("1:2:5", b"{}", ("1:2",))]
 
 
 def test_what_a_write_tells():
@@ -199,7 +200,7 @@ def test_a_write_that_fails_is_left_to_each_request():
 @pytest.mark.parametrize(("count", "expected"), [(1, {"1:2": "3-a"}), (2, {})])
 def test_what_was_seen_behind_one_write_says_nothing_of_another(count, expected, monkeypatch):
     """A deletion between the writes of a request's two instances removes headers that the first still saw."""
-    ingest = Ingest(Database(), None, Merged())
+    ingest = Ingest(Database(), None, memory())
     ingest._seen = {"1:2": "3-a"}
     taken = []
     monkeypatch.setattr(ingest.headers, "settle", taken.append)

@@ -12,7 +12,7 @@ from dicouch.config import Config
     [
         ("REMEMBER", "0", "remember", 0.0),
         ("REMEMBER", " 2.5 ", "remember", 2.5),
-        ("REMEMBER", "", "remember", 2.0),
+        ("REMEMBER", "", "remember", 10.0),
         ("PREFIX", "/", "prefix", ""),
         ("PREFIX", "a/b/", "prefix", "/a/b"),
         ("SEARCH_LIMIT", "7", "search_limit", 7),

@@ -11,8 +11,9 @@ import pytest
 
 from dicouch.couch.client import CouchError
 from dicouch.couch.feed import HEARTBEAT, LOST, SILENT, Feed, Lost
-from dicouch.couch.memory import Memory, States
+from dicouch.couch.memory import Memory
 from dicouch.couch.ring import Ring
+from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
 
 

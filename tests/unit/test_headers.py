@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from dicouch.couch.client import CouchError
-from dicouch.write.headers import DIGESTS, Headers, Merged
+from dicouch.write.headers import DIGESTS, Headers, Holds
+from tests.unit.test_memory import make as memory
 
 
 class Database:
@@ -66,7 +67,7 @@ def merge_in_threads(headers, batches):
 
 def test_threads_that_store_the_same_series_merge_it_once():
     database = Database()
-    headers = Headers(database, Merged())
+    headers = Headers(database, memory())
     merged = merge_in_threads(headers, [[place("2")] * 5] * 4)
     assert sorted(database.merged) == ["1:2", "1:study"]
     assert database.most == 2  # both on their way at the same time
@@ -77,7 +78,7 @@ def test_threads_that_store_the_same_series_merge_it_once():
 def test_what_many_series_bring_to_a_study_does_not_collide():
     database = Database()
     merge_in_threads(
-        Headers(database, Merged()), [[place(f"{thread}.{number}") for number in range(5)] for thread in range(4)]
+        Headers(database, memory()), [[place(f"{thread}.{number}") for number in range(5)] for thread in range(4)]
     )
     assert database.merged.count("1:study") == 20
     assert len(database.merged) == 40
@@ -85,13 +86,13 @@ def test_what_many_series_bring_to_a_study_does_not_collide():
 
 def test_other_values_of_the_same_series_are_merged_too():
     database = Database()
-    merge_in_threads(Headers(database, Merged()), [[place("2", description=text)] for text in ("a", "b", "a")])
+    merge_in_threads(Headers(database, memory()), [[place("2", description=text)] for text in ("a", "b", "a")])
     assert sorted(database.merged) == ["1:2", "1:study", "1:study"]
 
 
 def test_what_one_thread_fails_at_the_next_tries():
     database = Database(failures=["1:study"])
-    headers = Headers(database, Merged())
+    headers = Headers(database, memory())
     start = threading.Barrier(2)
 
     def merge(_number):
@@ -109,7 +110,7 @@ def test_what_one_thread_fails_at_the_next_tries():
 
 def test_a_failure_is_told_and_leaves_nothing_claimed():
     database = Database(failures=["1:study", "1:study"])
-    headers = Headers(database, Merged())
+    headers = Headers(database, memory())
     for _attempt in range(2):
         with pytest.raises(CouchError):
             headers.merge([place("2")])
@@ -117,10 +118,27 @@ def test_a_failure_is_told_and_leaves_nothing_claimed():
 
 
 def test_what_is_remembered_of_a_header_has_a_bound():
-    merged = Merged()
+    holds = Holds("1-a", frozenset(), [])
     for number in range(3 * DIGESTS):
-        merged.remember("1:study", "1-a", "1-a", b"%d" % number, [])
-        assert len(merged.recall("1:study", b"%d" % number).digests) <= DIGESTS
+        holds = holds.with_merged(b"%d" % number, "1-a", "1-a", [])
+        assert b"%d" % number in holds.digests
+        assert len(holds.digests) <= DIGESTS
+
+
+def test_what_another_wrote_behind_a_revision_is_not_taken_for_merged():
+    holds = Holds("1-a", frozenset([b"1"]), [])
+    assert holds.with_merged(b"2", "1-a", "2-b", []).digests == {b"1", b"2"}
+    assert holds.with_merged(b"2", "2-x", "3-b", []).digests == {b"2"}
+
+
+def test_what_this_process_merged_is_not_asked_for_again():
+    database, kept = Database(), memory()
+    for _request in range(3):
+        Headers(database, kept).merge([place("2")])
+    assert sorted(database.merged) == ["1:2", "1:study"]
+    kept.states.changed("1:2")
+    Headers(database, kept).merge([place("2")])
+    assert sorted(database.merged) == ["1:2", "1:2", "1:study"]
 
 
 class Rebuilding:
@@ -131,7 +149,7 @@ class Rebuilding:
         self.left = [[{"_id": "1:study"}], [{"_id": "1:2"}]]
         self.asked = []
 
-    def json(self, method, path, *, params=None, body=None, authorization=None):
+    def json(self, method, path, *, params=None, body=None, authorization=None, writes=None):
         name = path.rpartition("/")[2] or "information"
         self.asked.append(name)
         if path == "":
@@ -141,6 +159,7 @@ class Rebuilding:
             rows, self.stored = self.stored, []
             return {"results": [{"id": one} for one in rows]}
         if path == "_bulk_docs":
+            assert writes == [doc["_id"] for doc in body["docs"]]
             return [{"ok": True} for _doc in body["docs"]]
         return {"docs": self.left.pop(0) if self.left else []}
 
@@ -151,5 +170,5 @@ class Rebuilding:
 def test_a_rebuild_reads_again_what_was_stored_meanwhile(stored, rounds):
     """What another client merged, before the rebuild wrote, and stored, after the rebuild read, is in no header."""
     database = Rebuilding(*stored)
-    assert Headers(database, Merged()).rebuild("1") == rounds
+    assert Headers(database, memory()).rebuild("1") == rounds
     assert database.asked == ["information", "_all_docs", "_bulk_docs", "_changes"] * rounds

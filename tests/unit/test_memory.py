@@ -7,8 +7,9 @@ import multiprocessing
 import pytest
 
 from dicouch.couch.client import CouchError, written_by
-from dicouch.couch.memory import DATABASE, Memory, States
+from dicouch.couch.memory import DATABASE, Memory
 from dicouch.couch.ring import Ring
+from dicouch.couch.states import States
 
 FORK = multiprocessing.get_context("fork")
 
@@ -231,7 +232,9 @@ def test_what_is_told_of_it(memory):
     keep(memory)
     memory.clock.now += 2.5
     recalled(memory)
-    assert told == [(False, 0.0), (True, 2.5), (True, 2.5)]
+    memory.feed.alive = False
+    recalled(memory)
+    assert told == [(False, 0.0), (True, 2.5), (True, 2.5), (None, 0.0), (None, 0.0)]
 
 
 @pytest.mark.parametrize(

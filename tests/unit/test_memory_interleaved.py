@@ -8,8 +8,9 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dicouch.couch.feed import HEARTBEAT, LOST, SILENT, Feed, Lost
-from dicouch.couch.memory import DATABASE, Memory, States
+from dicouch.couch.memory import DATABASE, Memory
 from dicouch.couch.ring import Ring
+from dicouch.couch.states import States
 
 STUDIES = ("1", "2")
 WORKERS = range(2)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.client import CouchError
 from dicouch.read.search.studies import Search
 from dicouch.rewrite import requests
 from dicouch.rewrite.extended import DESIGN, Extended, scan_range
@@ -12,37 +10,6 @@ from dicouch.rewrite.query import LEVELS, SERIES_UID, SOP_UID, STUDY_UID, Query
 from dicouch.rewrite.values import check
 
 OWN_UID = {"study": STUDY_UID, "series": SERIES_UID, "instance": SOP_UID}
-
-# Seconds for which it is taken for granted which indexes there are: a push shows within this time.
-FRESH = 10.0
-
-
-class Indexes:
-    """Which of a site's own attributes have an index.
-
-    Parameters
-    ----------
-    couch : Couch
-    """
-
-    def __init__(self, couch: Couch):
-        self.couch = couch
-        self._views: frozenset[str] = frozenset()
-        self._until = 0.0
-
-    def has(self, view: str, authorization: str | None = None) -> bool:
-        """Return whether the database has a view of ``_design/dicom-extended``."""
-        if time.monotonic() > self._until:
-            # The database answers the use of a missing design document with an error of its own, so it is read first.
-            try:
-                document = self.couch.json("GET", DESIGN, authorization=authorization)
-            except CouchError as problem:
-                if problem.status != 404:
-                    raise
-                document = {}
-            self._views = frozenset(document.get("views", {}))
-            self._until = time.monotonic() + FRESH
-        return view in self._views
 
 
 def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extended, dict]]:
@@ -72,7 +39,7 @@ def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extend
     return found
 
 
-def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]], indexes: Indexes) -> bool:
+def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]]) -> bool:
     """Put lists of UIDs in the place of the extended attributes.
 
     Parameters
@@ -81,7 +48,6 @@ def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]], i
     query : Query
     wanted : list of (Extended, dict)
         As `split` gives them.
-    indexes : Indexes
 
     Returns
     -------
@@ -89,7 +55,7 @@ def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]], i
         False when nothing matches.
     """
     for one, tree in wanted:
-        ids = _ids(search, query, one, tree, indexes)
+        ids = _ids(search, query, one, tree)
         uids = list(dict.fromkeys(each.split(":")[one.depth - 1] for each in ids))
         tag = OWN_UID[one.level]
         known = query.values(tag)
@@ -98,17 +64,41 @@ def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]], i
             return False
         query.keys[tag] = {"vr": "UI", "values": uids}
         if one.level == "instance":
-            wanted = set(uids)
-            query.located = [each for each in ids if each.split(":")[2] in wanted]
+            among = set(uids)
+            query.located = [each for each in ids if each.split(":")[2] in among]
     return True
 
 
-def _ids(search: Search, query: Query, one: Extended, tree: dict, indexes: Indexes) -> list[str]:
+def _ids(search: Search, query: Query, one: Extended, tree: dict) -> list[str]:
     leaf = tree[one.path[0]]
     for tag in one.path[1:]:
         leaf = leaf["items"][tag]
     chosen = one.range(leaf)
-    if chosen is not None and indexes.has(one.view, search.authorization):
+    if chosen is not None and one.view in _views(search):
         return search.ask(requests.indexed_members(DESIGN, chosen, one.depth, leaf))["rows"]
     search.notes.append(f"{one.name} has no index that serves this search: all documents were read")
     return search.ask(requests.members(scan_range(query), one.depth, one.carrier, tree))["rows"]
+
+
+def _views(search: Search) -> frozenset[str]:
+    """Return the views of ``_design/dicom-extended``: the attributes that have an index."""
+    memory, authorization = search.memory, search.authorization
+    if memory is None:
+        return _read_views(search)
+    known: frozenset[str] | None = memory.recall(DESIGN, "views", authorization)
+    if known is None:
+        token = memory.token(DESIGN)
+        known = _read_views(search)
+        memory.remember(DESIGN, "views", authorization, known, token)
+    return known
+
+
+def _read_views(search: Search) -> frozenset[str]:
+    # The database answers the use of a missing design document with an error of its own, so it is read first.
+    try:
+        document = search.couch.json("GET", DESIGN, authorization=search.authorization)
+    except CouchError as problem:
+        if problem.status != 404:
+            raise
+        document = {}
+    return frozenset(document.get("views", {}))

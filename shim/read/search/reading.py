@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import orjson
 
 from dicouch.couch.client import Couch
-from dicouch.couch.study_memory import Memory
+from dicouch.couch.memory import Memory, Token
 from dicouch.rewrite import columns, requests
 from dicouch.rewrite.plan import Range
 from dicouch.rewrite.query import Query
@@ -18,12 +19,18 @@ STUDY_VIEWS = frozenset(
     f"studies_by_{key}" for key in ("accession_number", "date", "modality", "patient_id", "patient_name", "uid")
 )
 SHORT_PAGE = 200
+# Bytes of rows of one study that are remembered.
+LONGEST = 16_384
+# In the class below, `list` is its method.
+Rows = list[dict]
+Ids = list[str]
+Counts = dict[str, list[int]]
 
 
 class Asked:
     """A request of a search on its way; `answer` may be called more than once."""
 
-    def __init__(self, reading: Reading, request: CouchRequest):
+    def __init__(self, reading: Reading, request: CouchRequest) -> None:
         self._reading = reading
         self._request = request
         self._started = time.perf_counter()
@@ -40,7 +47,7 @@ class Asked:
         return self._answer
 
     def _told(self) -> dict:
-        request, answer = self._request, self._answer
+        request, answer = self._request, self._answer or {}
         step = {"method": request.method, "path": request.path, "params": request.params, "body": request.body}
         step["milliseconds"] = round((time.perf_counter() - self._started) * 1000, 2)
         read = {"scanned": answer.get("scanned"), "matched": answer.get("matched")}
@@ -60,7 +67,7 @@ class Reading:
     authorization : str or None
         The client's own credentials.
     memory : Memory, optional
-        What the process remembers; every search asks for all without.
+        What is remembered; every search asks for all without.
 
     Attributes
     ----------
@@ -72,19 +79,19 @@ class Reading:
         What the client shall be told in a ``Warning``.
     """
 
-    def __init__(self, couch: Couch, base: str, authorization: str | None = None, memory: Memory | None = None):
+    def __init__(self, couch: Couch, base: str, authorization: str | None = None, memory: Memory | None = None) -> None:
         self.couch = couch
         self.base = base
         self.authorization = authorization
         self.memory = memory
-        # Whether the memory holds at a sequence that this request has read.
-        self._settled = False
+        # The state of every study before anything is read.
+        self._moment = memory.moment() if memory is not None else lambda _study: Token(0, 0)
         self.steps: list[dict] = []
         self.notes: list[str] = []
-        self.walked: list[str] = []
-        self._counted: dict[str, list[int]] = {}
+        self.walked: Ids = []
+        self._counted: Counts = {}
         # Counts that were asked for while the first rows are.
-        self._ahead: tuple[Asked, int] | None = None
+        self._ahead: Asked | None = None
 
     def ask(self, request: CouchRequest) -> dict:
         """Send a request and return the decoded answer; `steps` remembers both for ``?explain``."""
@@ -128,37 +135,33 @@ class Reading:
         full = paging.rest and len(rows) == paging.limit
         return {"rows": rows, "matched": self.count(chosen) if full else paging.offset + len(rows)}
 
-    def _rows(self, chosen: Range, paging: Paging) -> list[dict]:
+    def _rows(self, chosen: Range, paging: Paging) -> Rows:
         """Return a page of rows of a view; those of one study are remembered, and each study of a short page."""
         request = requests.rows(chosen, paging.limit, paging.offset)
-        if self.memory is None:
-            return self.ask(request)["rows"]
-        if chosen.study is not None and self.remembers(chosen):
-            self._settle()
-        version = self._version()
         if chosen.study is None:
             rows = self.ask(request)["rows"]
             for row in rows if chosen.view in STUDY_VIEWS and len(rows) <= SHORT_PAGE else ():
-                self.memory.keep_rows(row["id"].partition(":")[0], "studies_by_uid", orjson.dumps([row]), version)
+                self._remember_rows(row["id"].partition(":")[0], "studies_by_uid", [row])
             return rows
-        known = self.memory.find_rows(chosen.study, chosen.view)
+        known = self._recall(chosen.study, ("rows", chosen.view))
         if known is not None:
             return orjson.loads(known)[paging.offset : paging.offset + paging.limit]
         rows = self.ask(request)["rows"]
         if paging.offset == 0 and len(rows) < paging.limit:
-            self.memory.keep_rows(chosen.study, chosen.view, orjson.dumps(rows), version)
+            self._remember_rows(chosen.study, chosen.view, rows)
         return rows
 
-    def remembers(self, chosen: Range) -> bool:
-        """Return whether the rows of a range have been asked for before, and are perhaps still what they were."""
-        return self.memory is not None and self.memory.find_rows(chosen.study, chosen.view) is not None
+    def _recall(self, study: str, key: tuple[str, str]) -> Any:
+        return None if self.memory is None else self.memory.recall(study, key, self.authorization)
 
-    def _settle(self) -> None:
-        """Make the memory hold at the sequence of now; once a request."""
-        if not self._settled:
-            state = requests.state_of(self.ask(requests.information()))
-            self.memory.reach(self.couch, state, self.authorization)
-            self._settled = True
+    def _remember(self, study: str, key: tuple[str, str], value: object, size: int) -> None:
+        if self.memory is not None:
+            self.memory.remember(study, key, self.authorization, value, self._moment(study), size)
+
+    def _remember_rows(self, study: str, view: str, rows: Rows) -> None:
+        text = orjson.dumps(rows)  # who is given them may change them
+        if len(text) <= LONGEST:
+            self._remember(study, ("rows", view), text, len(text) + 500)
 
     def count(self, chosen: Range) -> int:
         """Return how many rows a range of an index has."""
@@ -166,41 +169,31 @@ class Reading:
         return rows[0]["value"] if rows else 0
 
     def count_ahead(self, request: CouchRequest, chosen: Range) -> None:
-        """Ask for what `counts` will give while rows are asked for, unless the memory has those rows."""
-        if chosen.study is None or not self.remembers(chosen):
-            self._ahead = (self.start(request), self._version())
+        """Ask for what `counts` will give while rows are asked for, unless those rows are remembered."""
+        if chosen.study is None or self._recall(chosen.study, ("rows", chosen.view)) is None:
+            self._ahead = self.start(request)
 
-    def counts(self, ids: list[str]) -> dict[str, list[int]]:
+    def counts(self, ids: Ids) -> Counts:
         """Return ``[series, instances]`` of studies and series by document id; each is asked for once a request."""
         if self._ahead is not None:
-            self._counted.update(self._kept(*self._ahead))
+            self._count(self._ahead)
             self._ahead = None
+        for one in self._missing(ids):
+            known = self._recall(one.partition(":")[0], ("counts", one))
+            if known is not None:
+                self._counted[one] = known
         missing = self._missing(ids)
-        if missing and self.memory is not None and self.memory.find(missing):
-            self._settle()
-            self._counted.update(self.memory.find(missing))
-            missing = self._missing(ids)
         if missing:
-            version = self._version()
-            self._counted.update(
-                dict.fromkeys(missing, [0, 0]) | self._kept(self.start(requests.counts(missing)), version)
-            )
+            self._count(self.start(requests.counts(missing)))
+            self._counted.update((one, [0, 0]) for one in missing if one not in self._counted)
         return self._counted
 
-    def _missing(self, ids: list[str]) -> list[str]:
+    def _missing(self, ids: Ids) -> Ids:
         return [one for one in dict.fromkeys(ids) if one not in self._counted]
 
-    def _kept(self, asked: Asked, version: int) -> dict[str, list[int]]:
-        """Return the counts that were asked for, and remember them."""
-        counted = {row["key"]: row["value"] for row in asked.answer()["rows"]}
-        if self.memory is not None:
-            self.memory.keep(counted, version)
-        return counted
-
-    def _version(self) -> int:
-        """Return under which version what is read from now on can be remembered."""
-        if self.memory is None:
-            return 0
-        if not self.memory.version:
-            self._settle()
-        return self.memory.version
+    def _count(self, asked: Asked) -> None:
+        """Take the counts that were asked for, and remember them."""
+        for row in asked.answer()["rows"]:
+            one = row["key"]
+            self._counted[one] = row["value"]
+            self._remember(one.partition(":")[0], ("counts", one), row["value"], 600)

@@ -151,7 +151,7 @@ class Search(Reading):
                 break
         return Found(entries, seen)
 
-    def _series_by_uid(self, query: Query, _study: None, offset: int, limit: int) -> Found:
+    def _series_by_uid(self, query: Query, _study: str | None, offset: int, limit: int) -> Found:
         chosen = Range("series_by_uid", keys=query.values(SERIES_UID), sort=True)
         rows = self.list("series", query, chosen, Paging(0, ALL), fields=query.fields("series"))["rows"]
         entries = self.under_studies(query, rows)
@@ -187,14 +187,15 @@ class Search(Reading):
         return Found(kept, found.matched)
 
     def _stored(self, entries: list[Entry]) -> list[Entry]:
-        shown = [row["id"] for entry in entries for row in (entry.row, entry.study, entry.series) if self._counts(row)]
+        rows = [row for entry in entries for row in (entry.row, entry.study, entry.series) if row is not None]
+        shown = [row["id"] for row in rows if self._counts(row)]
         counted = self.counts(shown)
         return [entry for entry in entries if counted[entry.row["id"]][1]]
 
     @staticmethod
-    def _counts(row: dict | None) -> bool:
+    def _counts(row: dict) -> bool:
         """Whether the row of a study or series shall say how much is below it."""
-        return row is not None and row["id"].count(":") == 1 and bool(row["dataset"])
+        return row["id"].count(":") == 1 and bool(row["dataset"])
 
     def page(self, query: Query, found: Found) -> Page:
         """Return the rows of the answer, each with what its parents and the server add to it."""

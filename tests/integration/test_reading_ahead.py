@@ -10,8 +10,8 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicouch.couch.client import Pending
-from dicouch.read import neighbours
-from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, Site
+from dicouch.read import ahead
+from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, Site, at_once  # noqa: F401
 from tests.made import instance
 
 SERIES = "/dicom-web/studies/9.1/series/9.1.1"
@@ -41,6 +41,7 @@ def site(request, fresh_database, tmp_path):
     site.place = request.param
     for number in range(1, COUNT + 1):
         site.store(made(number, FIRST))
+    site.settle()
     yield site
     site.delete()
 
@@ -93,7 +94,7 @@ def test_an_instance_in_another_transfer_syntax_is_asked_for(site):
 @pytest.mark.parametrize("way", WAYS)
 def test_those_behind_the_beginning_are_read_ahead_from_the_second_on(site, way, monkeypatch):
     below, headers = way
-    monkeypatch.setattr(neighbours, "BEGINNING", 1)
+    monkeypatch.setattr(ahead, "BEGINNING", 1)
     for number, expected in ((2, "&limit=1"), (3, "&limit=64")):
         asked = site.get(path(number, below), headers)[1]
         assert any("instances_by_series" in request and request.endswith(expected) for request in asked)
@@ -103,12 +104,11 @@ def test_those_behind_the_beginning_are_read_ahead_from_the_second_on(site, way,
 
 def test_an_index_that_lags_does_not_delay_the_first_answer(site, monkeypatch):
     waiting = []
-    for app in site.apps:
-        app.extensions["dicouch"].neighbours.submit = lambda job, *arguments: waiting.append((job, arguments))
+    monkeypatch.setattr(ahead, "submit", waiting.append)
     monkeypatch.setattr(Pending, "is_answered", lambda self, within: False)
     assert FIRST in site.get(path(1), PARTS)[0].data
-    ((job, arguments),) = waiting
-    job(*arguments)
+    (job,) = waiting
+    job()
     assert FIRST in site.get(path(2), PARTS)[0].data
     assert len(waiting) == 1
 

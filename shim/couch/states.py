@@ -1,0 +1,71 @@
+"""In which state each study, each header and the whole database is: numbers that all processes of a server share."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+# The scope of what may change with any document.
+DATABASE = ""
+# How many numbers there are. Scopes that share one are forgotten together.
+SLOTS = 1 << 16
+
+
+class Token(NamedTuple):
+    """The state of a scope at a time: that of everything, and its own."""
+
+    everything: int
+    scope: int
+
+
+class States:
+    """In which state each scope is: random numbers in memory that is made before gunicorn forks.
+
+    A change writes a new number. No lock is needed: two changes at a time leave one number or the other, both of them
+    new, and none ever comes again.
+    """
+
+    _EVERYTHING, _DATABASE = SLOTS, SLOTS + 1
+
+    def __init__(self) -> None:
+        self._slots = memoryview(mmap.mmap(-1, (SLOTS + 2) * 8)).cast("Q")
+
+    def token(self, scope: str) -> Token:
+        """Return the state in which a scope is."""
+        return Token(self._slots[self._EVERYTHING], self._slots[_place(scope)])
+
+    def moment(self) -> Callable[[str], Token]:
+        """Return what tells the state in which any scope is now, later: for who learns the scopes by reading."""
+        taken = memoryview(self._slots.tobytes()).cast("Q")
+        return lambda scope: Token(taken[self._EVERYTHING], taken[_place(scope)])
+
+    def changed(self, document_id: str) -> None:
+        """Tell that a document was written: its study, the database, and itself where it is a header."""
+        if document_id.startswith("_design/"):
+            self.changed_all()  # every index and every list may say otherwise
+            return
+        self._change(self._DATABASE)
+        self._change(_place(document_id.partition(":")[0]))
+        if document_id.count(":") == 1:
+            self._change(_place(document_id))
+
+    def changed_all(self) -> None:
+        """Tell that anything may have been written."""
+        self._change(self._EVERYTHING)
+
+    def wrote(self, document_ids: Sequence[str] | None) -> None:
+        """Tell that documents were written, or may have been; None: nobody knows which. See `Couch.wrote`."""
+        if document_ids is None:
+            self.changed_all()
+        for each in document_ids or ():
+            self.changed(each)
+
+    def _change(self, place: int) -> None:
+        self._slots[place] = int.from_bytes(os.urandom(8), "little")
+
+
+def _place(scope: str) -> int:
+    return zlib.crc32(scope.encode("utf-8", "surrogatepass")) % SLOTS if scope else SLOTS + 1
