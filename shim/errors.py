@@ -27,14 +27,8 @@ NAMES = {
 class DicomWebError(Exception):
     """A request that cannot be served.
 
-    Parameters
-    ----------
-    status : int
-        HTTP status code (PS3.18 8.5).
-    reason : str
-        A sentence that names what was wrong.
-    headers : dict of str, optional
-        Further headers of the answer, such as ``Retry-After``.
+    It has an HTTP status code (PS3.18 8.5), a sentence that names what was wrong, and further headers of the answer,
+    such as ``Retry-After``.
     """
 
     def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:

@@ -21,19 +21,10 @@ ALWAYS, NEVER_EMPTY = _TABLES["always"], _TABLES["neverEmpty"]
 
 
 def selector(level: str, options: Attributes) -> Callable[[Attributes], Attributes]:
-    """Return what makes a row of a data set.
+    """Return what makes a row of a data set of `level` (DICOM JSON Model, PS3.18 F.2).
 
-    Parameters
-    ----------
-    level : str
-        ``study``, ``series`` or ``instance``.
-    options : dict
-        ``include``: ``"all"`` or a tree of what is wanted besides, ``{tag: True or a tree}``; ``only``: nothing else.
-
-    Returns
-    -------
-    callable
-        Takes a data set and returns a new one (DICOM JSON Model, PS3.18 F.2).
+    Of `options`, ``include`` is ``"all"`` or a tree of what is wanted besides, ``{tag: True or a tree}``; ``only``
+    means nothing else.
     """
     only, include = options.get("only", False), options.get("include") or {}
     required = {} if only else REQUIRED[level]
@@ -73,6 +64,8 @@ def _pick(attribute: Attributes, wanted: Attributes | Literal[True]) -> Attribut
 
 def _joined(one: Wanted, other: Wanted) -> Wanted:
     """Return what both want: all of an attribute, or the attributes that either wants of its items."""
-    if not one or not other or one is True or other is True:
-        return True if one is True or other is True else one or other
+    if one is True or other is True:
+        return True
+    if not one or not other:
+        return one or other
     return {tag: _joined(one.get(tag), other.get(tag)) for tag in {**one, **other}}

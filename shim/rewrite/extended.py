@@ -15,7 +15,7 @@ from pydicom.datadict import keyword_for_tag
 from dicouch.rewrite import normalise
 from dicouch.rewrite.plan import LONGEST_KEY, Range, date_span, literal_prefix
 from dicouch.rewrite.query import LEVELS, STUDY_UID, Query, attribute_path, level_of
-from dicouch.rewrite.requests import as_json
+from dicouch.rewrite.requests import LISTS, as_json, ids
 from dicouch.rewrite.values import BINARY, NUMERIC, UNKNOWN, is_wild, vr_of
 from dicouch.tables import HIGH
 
@@ -27,25 +27,18 @@ MOST = 128
 
 @dataclass(frozen=True)
 class Extended:
-    """One attribute that a site has listed.
+    """One attribute that a site has listed."""
 
-    Attributes
-    ----------
-    path : tuple of str
-        Tags, from the outermost sequence to the attribute.
-    vr : str
-    level : str
-        ``study``, ``series`` or ``instance``: the highest level that can be searched by it.
-    """
-
+    # Tags, from the outermost sequence to the attribute.
     path: tuple[str, ...]
     vr: str
+    # ``study``, ``series`` or ``instance``: the highest level that can be searched by it.
     level: str
 
     @property
     def view(self) -> str:
         """The name of its view."""
-        return f"{LISTED[self.level]}_by_{'_'.join(self.path)}"
+        return f"{LISTS[self.level]}_by_{'_'.join(self.path)}"
 
     @property
     def name(self) -> str:
@@ -63,13 +56,9 @@ class Extended:
         return LEVELS.index(self.level)
 
     def key_of(self, query: Query) -> dict[str, Any] | None:
-        """Return the matching key for this attribute, None when the query asks for more below its sequence.
-
-        Nor is a date a key of its own that makes one range with a time.
-        """
-        pairs = [(first, key["time"]) for first, key in query.keys.items() if "time" in key]
-        if any(self.path[0] in pair for pair in pairs):
-            return None
+        """Return the matching key for this attribute, None when the query asks for more below its sequence."""
+        if any(self.path[0] in (tag, key["time"]) for tag, key in query.keys.items() if "time" in key):
+            return None  # a date that makes one range with a time is no key of its own
         level = query.keys
         for tag in self.path[:-1]:
             below = level.get(tag, {}).get("items", {})
@@ -104,18 +93,8 @@ class Extended:
         return (prefix, prefix + LAST) if prefix else None
 
 
-LISTED = {"study": "studies", "series": "series", "instance": "instances"}
-
-
 def parse(text: bytes, name: str) -> list[Extended]:
-    """Return the attributes that a list names.
-
-    Parameters
-    ----------
-    text : bytes
-        The list, JSON.
-    name : str
-        What an error calls it.
+    """Return the attributes that a list (JSON) names; `name` is what errors call the list.
 
     Raises
     ------
@@ -128,7 +107,7 @@ def parse(text: bytes, name: str) -> list[Extended]:
         raise ValueError(f"{name} is not JSON: {problem}") from problem
     if not isinstance(entries, list) or len(entries) > MOST:
         raise ValueError(f"{name} must be a list of at most {MOST} attributes")
-    found = {}
+    found = {}  # the last of those with the same path counts
     for number, entry in enumerate(entries, 1):
         try:
             one = _entry(entry)
@@ -160,21 +139,16 @@ def _entry(entry: object) -> Extended:
 
 def view_source(one: Extended) -> str:
     """Return the map function of an attribute's view."""
-    path = orjson.dumps(list(one.path)).decode()
-    return (
-        "function (doc) {\n"
-        f"  // {one.name}, from the site's list of extended attributes: [value, study, series, instance].\n"
-        "  require('views/lib/keys').of(doc, "
-        f"'{one.carrier}', {path}, '{one.vr}').forEach(function (key) {{\n"
-        "    emit(key, null);\n"
-        "  });\n"
-        "}\n"
-    )
+    return f"""function (doc) {{
+  // {one.name}, from the site's list of extended attributes: [value, study, series, instance].
+  require('views/lib/keys').of(doc, '{one.carrier}', {as_json(one.path)}, '{one.vr}').forEach(function (key) {{
+    emit(key, null);
+  }});
+}}
+"""
 
 
 def scan_range(query: Query) -> dict[str, str]:
     """Return the range of document ids to read where there is no index: one study's, or all."""
     studies = query.values(STUDY_UID)
-    if len(studies) != 1:
-        return {}
-    return {"startkey": as_json(f"{studies[0]}:"), "endkey": as_json(f"{studies[0]}:{HIGH}")}
+    return ids(studies[0]) if len(studies) == 1 else {}

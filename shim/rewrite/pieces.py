@@ -7,6 +7,7 @@ matches only if it has all of them, so the range of any one piece holds all that
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from dicouch.rewrite import normalise, sound
@@ -28,19 +29,10 @@ LONG_WORD = 4
 
 
 def of_key(query: Query, tag: str) -> list[list[list[str]]]:
-    """Return what a study must have to match a key.
+    """Return what a study must have to match the key of one of `ATTRIBUTES`.
 
-    Parameters
-    ----------
-    query : Query
-    tag : str
-        One of `ATTRIBUTES`.
-
-    Returns
-    -------
-    list
-        Conditions that must all hold; each a list of alternatives, of which one must hold; each a list of pieces that
-        the attribute must have. Empty where the key says nothing of the kind.
+    Conditions that must all hold; each a list of alternatives, of which one must hold; each a list of pieces that the
+    attribute must have. Empty where the key says nothing of the kind.
     """
     key = query.keys.get(tag, {})
     of_values = [_alternatives(key, value) for value in query.values(tag)]
@@ -65,14 +57,12 @@ def of_text(pattern: str) -> list[str]:
 
     A blank beside a wild card may be the delimiter of a name's component that is not there (PS3.5 6.2.1).
     """
-    runs = [run.strip(" \0") for run in WILD.split(pattern)]
-    return _spread([run[at : at + LENGTH] for run in runs for at in range(len(run) - LENGTH + 1)])
+    return _spread(run.strip(" \0") for run in WILD.split(pattern))
 
 
 def of_words(name: str) -> list[str]:
     """Return the pieces of those words of a normalised name that fuzzy matching finds by how they begin alone."""
-    words = [word for word in sound.words(name) if not _has_sound(word)]
-    return _spread([word[at : at + LENGTH] for word in words for at in range(len(word) - LENGTH + 1)])
+    return _spread(word for word in sound.words(name) if not _has_sound(word))
 
 
 def _has_sound(word: str) -> bool:
@@ -80,7 +70,7 @@ def _has_sound(word: str) -> bool:
     return max(word) > "\uffff" or (len(word) >= LONG_WORD and len(sound.code(word)) > 1)
 
 
-def _spread(pieces: list[str]) -> list[str]:
-    """Return some of the pieces, from the beginning to the end, each once."""
-    distinct = list(dict.fromkeys(pieces))
+def _spread(texts: Iterable[str]) -> list[str]:
+    """Return some of the pieces of texts, from the beginning to the end, each once."""
+    distinct = list(dict.fromkeys(text[at : at + LENGTH] for text in texts for at in range(len(text) - LENGTH + 1)))
     return distinct[:: -(-len(distinct) // MOST_COMPARED) or 1]

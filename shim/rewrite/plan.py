@@ -7,8 +7,10 @@ beginning come newest first. The list function matches what the range does not d
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 from dicouch.rewrite import normalise, pieces, sound
@@ -19,9 +21,13 @@ from dicouch.tables import HIGH, LIMITS
 # Longer values than a VR can have find nothing, and keys in a URL must stay short: such searches filter.
 LONGEST_KEY = 64
 DATE, MODALITIES, ACCESSION, PATIENT_ID, PATIENT_NAME = "00080020", "00080061", "00080050", "00100020", "00100010"
-BY_VALUE = {ACCESSION: "studies_by_accession_number", PATIENT_ID: "studies_by_patient_id"}
+BY_VALUE = {
+    ACCESSION: "studies_by_accession_number",
+    PATIENT_ID: "studies_by_patient_id",
+    PATIENT_NAME: "studies_by_patient_name",
+}
 BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID", PATIENT_NAME: "PatientName"}
-BY_NAME, BY_TEXT = "studies_by_patient_name", "studies_by_text"
+BY_TEXT = "studies_by_text"
 # The views that are read where no key narrows a search; the last one for patients.
 WALKED = ("studies_by_date", "studies_by_modality", BY_VALUE[PATIENT_ID])
 # Longer beginnings are searched among those of this length; views/lib/names.js makes them.
@@ -32,31 +38,20 @@ LONG_BEGINNING = pieces.LENGTH
 
 @dataclass(frozen=True)
 class Range:
-    """A part of an index.
-
-    Attributes
-    ----------
-    view : str
-    params : dict
-        ``startkey`` and ``endkey``, or nothing.
-    keys : list or None
-        Several keys to look up one by one instead.
-    covered : frozenset of str
-        Tags of matching keys that the range alone decides.
-    sort : bool
-        True when the rows do not come in the order of the answer, or one document may have several.
-    documents : bool
-        True when the rows have no value and the documents must be read.
-    study : str or None
-        The one study whose own rows, or whose series', these are.
-    """
+    """A part of an index."""
 
     view: str
+    # ``startkey`` and ``endkey``, or nothing.
     params: dict[str, Any] = field(default_factory=dict)
+    # Several keys to look up one by one instead.
     keys: list[str] | None = None
+    # Tags of matching keys that the range alone decides.
     covered: frozenset[str] = frozenset()
+    # True when the rows do not come in the order of the answer, or one document may have several.
     sort: bool = False
+    # True when the rows have no value and the documents must be read.
     documents: bool = False
+    # The one study whose own rows, or whose series', these are.
     study: str | None = None
 
 
@@ -66,10 +61,7 @@ Candidate = tuple[tuple[Range, ...], ...]
 
 def literal_prefix(value: str) -> str:
     """Return what stands before the first wild card."""
-    for position, character in enumerate(value):
-        if character in "*?":
-            return value[:position]
-    return value
+    return re.split(r"[*?]", value, maxsplit=1)[0]
 
 
 def between(low: list[Any], high: list[Any], *, descending: bool = False) -> dict[str, Any]:
@@ -83,15 +75,11 @@ def between(low: list[Any], high: list[Any], *, descending: bool = False) -> dic
 def study_candidates(query: Query) -> list[Candidate]:
     """Return the ranges of indexes that hold what a search for studies finds (PS3.18 Table 10.6.1-5).
 
-    Returns
-    -------
-    list of Candidate
-        One, or several among which `rarest` decides. Their rows come newest first, unless studies are asked for by UID.
+    One, or several among which `rarest` decides. Their rows come newest first, unless studies are asked for by UID.
     """
-    uids = query.values(STUDY_UID)
-    if uids:
-        return [((uid_range(list(dict.fromkeys(uids))),),)]
-    if exact := _exact(query):
+    if uids := list(dict.fromkeys(query.values(STUDY_UID))):
+        return [((uid_range(uids),),)]
+    if exact := _exact(query, BY_VALUE, descending=True):
         return [((exact,),)]
     found = text_candidates(query)
     if needs_counts(found) and MODALITIES in (newest := _newest_first(query)).covered:
@@ -120,33 +108,21 @@ def needs_counts(candidates: list[Candidate]) -> bool:
 
 
 def rarest(candidates: list[Candidate], counts: Iterable[int]) -> tuple[Range, ...]:
-    """Choose the ranges with the fewest rows that hold all that a search finds.
+    """Choose the ranges with the fewest rows that hold all that a search finds; none when nothing matches.
 
-    Parameters
-    ----------
-    candidates : list of Candidate
-        At least one.
-    counts : iterable of int
-        How many rows each range has, in the order in which the candidates name them.
-
-    Returns
-    -------
-    tuple of Range
-        Those that have rows: none when nothing matches.
+    `counts` says how many rows each range has, in the order in which the candidates name them.
     """
     numbers = iter(counts)
-    best: tuple[int, tuple[Range, ...]] | None = None
+    totals: list[tuple[int, tuple[Range, ...]]] = []
     for parts in candidates:
-        fewest = [min(((next(numbers), place) for place, _ in enumerate(part))) for part in parts]
-        total = sum(count for count, _ in fewest)
-        if best is None or total < best[0]:
-            best = total, tuple(part[place] for part, (count, place) in zip(parts, fewest, strict=True) if count)
-    return best[1] if best else ()
+        fewest = [min([(next(numbers), one) for one in part], key=itemgetter(0)) for part in parts]
+        totals.append((sum(count for count, _ in fewest), tuple(one for count, one in fewest if count)))
+    return min(totals, key=itemgetter(0))[1]
 
 
 def walked(query: Query, chosen: Range) -> list[str]:
     """Return the tags of the keys for whose sake all studies of a range are read, none where an index narrows them."""
-    if chosen.view not in WALKED or (chosen.view in BY_VALUE.values() and chosen.params):
+    if chosen.view not in WALKED or (chosen.view == WALKED[-1] and chosen.params):
         return []
     keys = {tag: key for tag, key in query.of_level("study").items() if tag not in chosen.covered}
     return [tag for tag, key in keys.items() if "items" in key or key.get("empty") or query.values(tag)]
@@ -178,15 +154,16 @@ def _name(query: Query) -> str | None:
     return normalise.name(value)
 
 
-def _exact(query: Query) -> Range | None:
-    for tag, view in BY_VALUE.items():
-        value = _single(query, tag)
-        if value is not None and not is_wild(value):
-            exact = value.strip(" ")
-            return Range(view, between([exact], [exact], descending=True), covered=frozenset([tag]))
-    name = _name(query)
-    if name and not is_wild(name):
-        return Range(BY_NAME, between([name], [name], descending=True), covered=frozenset([PATIENT_NAME]))
+def _exact(query: Query, tags: Iterable[str], *, descending: bool) -> Range | None:
+    """Return the studies with a value without wild cards of one of `tags`: the first that is asked for."""
+    for tag in tags:
+        value = _name(query) if tag == PATIENT_NAME else _single(query, tag)
+        if value and not is_wild(value):
+            exact = [value.strip(" ")]
+            # Studies with one name are of several patients, whose rows do not stand together.
+            mixed = tag == PATIENT_NAME and not descending
+            params = between(exact, exact, descending=descending)
+            return Range(BY_VALUE[tag], params, covered=frozenset([tag]), sort=mixed)
     return None
 
 
@@ -264,13 +241,8 @@ def date_span(value: str) -> tuple[str, str]:
 
 def patient_candidates(query: Query) -> list[Candidate]:
     """Return the ranges for a list of patients: by ID where the rows of one patient stand together, else by texts."""
-    value = _single(query, PATIENT_ID)
-    if value is not None and not is_wild(value):
-        exact = value.strip(" ")
-        return [((Range(BY_VALUE[PATIENT_ID], between([exact], [exact]), covered=frozenset([PATIENT_ID])),),)]
-    name = _name(query)
-    if name and not is_wild(name):
-        return [((Range(BY_NAME, between([name], [name]), covered=frozenset([PATIENT_NAME]), sort=True),),)]
+    if exact := _exact(query, (PATIENT_ID, PATIENT_NAME), descending=False):
+        return [((exact,),)]
     found = [
         tuple(tuple(replace(one, sort=True) for one in part) for part in parts) for parts in text_candidates(query)
     ]

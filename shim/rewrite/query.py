@@ -42,33 +42,21 @@ MOMENTS = {
 
 @dataclass
 class Query:
-    """A search request, understood.
+    """A search request, understood."""
 
-    Attributes
-    ----------
-    keys : dict
-        The matching keys as the tree ``lib/match`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
-    include : dict or str
-        What is asked for besides the required attributes: ``{tag: True}``, or a tree of a sequence's attributes, or
-        ``"all"``.
-    limit, offset : int
-    unknown : list of str
-        Parameters that mean nothing here; they are ignored and named in a ``Warning`` (PS3.18 8.3).
-    limit_given : bool
-        False when the server's own maximum stands in for a missing or larger ``limit``.
-    names : dict of str
-        How the client named each matching key.
-    located : list of str or None
-        Document ids of the instances that an index has found already (`dicouch.read.search.by_extended`).
-    """
-
+    # The matching keys as the tree ``lib/match`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
     keys: dict[str, Any] = field(default_factory=dict)
+    # What is asked for besides the required attributes: ``{tag: True}``, or a tree of a sequence's attributes.
     include: dict[str, Any] | Literal["all"] = field(default_factory=dict)
     limit: int = 0
     offset: int = 0
+    # Parameters that mean nothing here; they are ignored and named in a ``Warning`` (PS3.18 8.3).
     unknown: list[str] = field(default_factory=list)
+    # False when the server's own maximum stands in for a missing or larger ``limit``.
     limit_given: bool = False
+    # How the client named each matching key.
     names: dict[str, str] = field(default_factory=dict)
+    # Document ids of the instances that an index has found already (`dicouch.read.search.by_extended`).
     located: list[str] | None = None
 
     def values(self, tag: str) -> list[str]:
@@ -91,11 +79,7 @@ class Query:
     def fields(self, level: str, only: bool = False) -> dict[str, Any]:
         """Return what rows of `level` have, as ``lib/search/fields.js`` reads it.
 
-        Parameters
-        ----------
-        level : str
-        only : bool
-            For a parent that the path names: nothing but what ``includefield`` names.
+        With `only`, for a parent that the path names, nothing but what ``includefield`` names.
         """
         if not only:
             return {"include": self.include_of(level)}
@@ -103,13 +87,7 @@ class Query:
         return {"include": {tag: wanted for tag, wanted in named.items() if level_of(tag) == level}, "only": True}
 
     def drop_below(self, level: str) -> None:
-        """Ignore the keys that `level` does not have, and remember their names.
-
-        Parameters
-        ----------
-        level : str
-            ``patient``, ``study``, ``series`` or ``instance``.
-        """
+        """Ignore the keys that `level` (one of `LEVELS`) does not have, and remember their names."""
         for tag in list(self.keys):
             if level == "patient" and tag in PATIENT_TAGS:
                 continue
@@ -119,45 +97,34 @@ class Query:
 
 
 def attribute_path(name: str) -> list[str] | None:
-    """Return the tags that `name` stands for, or None.
+    """Return the tags that `name` stands for: a keyword, eight hexadecimal digits, or a dotted path of these.
 
-    Parameters
-    ----------
-    name : str
-        A keyword, eight hexadecimal digits, or a dotted path of these (PS3.18 8.3.4.1, `attributeID`).
+    None when it stands for nothing (PS3.18 8.3.4.1, `attributeID`).
     """
-    path = []
-    for part in name.split(".", DEEPEST_PATH + 1):
-        if re.fullmatch(r"[0-9A-Fa-f]{8}", part):
-            path.append(part.upper())
-        else:
-            tag = tag_for_keyword(part) if part.isascii() and part.isalnum() else None
-            if tag is None:
-                return None
-            path.append(f"{tag:08X}")
-    return path if len(path) <= DEEPEST_PATH else None
+    path = [_tag_of(part) for part in name.split(".", DEEPEST_PATH + 1)]
+    return path if all(path) and len(path) <= DEEPEST_PATH else None
 
 
-def whole_number(name: str, text: str) -> int:
-    """Return a parameter that must be a whole number of 0 or more; DicomWebError 400 otherwise."""
+def _tag_of(name: str) -> str:
+    if re.fullmatch(r"[0-9A-Fa-f]{8}", name):
+        return name.upper()
+    tag = tag_for_keyword(name) if name.isascii() and name.isalnum() else None
+    return "" if tag is None else f"{tag:08X}"
+
+
+def _whole_number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 15:
         raise DicomWebError(400, f"{name} must be a whole number of 0 or more, not {text[:80]!r}")
     return int(text)
 
 
 def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
-    """Read the query parameters of a search.
+    """Read the query parameters of a search: percent-decoded names and values, in order.
 
     Parameters
     ----------
-    pairs : iterable of (str, str)
-        Percent-decoded names and values, in order.
     maximum : int
         Most rows the server answers with.
-
-    Returns
-    -------
-    Query
 
     Raises
     ------
@@ -172,10 +139,10 @@ def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
     included: dict[str, None] = {}
     for name, value in pairs:
         if name == "limit":
-            number = whole_number(name, value)
+            number = _whole_number(name, value)
             query.limit, query.limit_given = min(number, maximum), number <= maximum
         elif name == "offset":
-            query.offset = whole_number(name, value)
+            query.offset = _whole_number(name, value)
         elif name == "includefield":
             included.update(dict.fromkeys(name.strip() for name in value.split(",")))
         elif name not in NOT_KEYS:
@@ -228,9 +195,8 @@ def _key(query: Query, name: str, value: str, flags: dict[str, bool]) -> None:
         if "items" not in above:
             raise DicomWebError(400, f"{name[:200]} is asked for both as a sequence and as a value")
         level = above["items"]
-    empty = flags.get("emptyvaluematching") and value == EMPTY
     key = level.setdefault(path[-1], {"vr": vr, "items": {}} if vr == "SQ" else {"vr": vr, "values": []})
-    if empty:
+    if value == EMPTY and flags.get("emptyvaluematching"):
         key["empty"] = True
     elif "values" in key:
         values = split_values(vr, value)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,18 +25,7 @@ LONGEST_QUERY = 6000
 
 @dataclass(frozen=True)
 class CouchRequest:
-    """One request to the database.
-
-    Attributes
-    ----------
-    method : str
-    path : str
-        Below the database, percent-encoded.
-    params : dict
-        Query parameters, strings as they are and anything else as JSON.
-    body : object or None
-        JSON body.
-    """
+    """One request to the database: its path is percent-encoded, parameters that are no strings are sent as JSON."""
 
     method: str
     path: str
@@ -51,39 +40,35 @@ def as_json(value: object) -> str:
 
 @dataclass(frozen=True)
 class Paging:
-    """Which rows of a list are wanted.
-
-    Attributes
-    ----------
-    offset, limit : int
-    rest : bool
-        Whether to go on counting behind the page.
-    among : list of str or None
-        UIDs of the studies (for series) or series (for instances) whose rows are wanted, in order.
-    ordered : bool
-        Whether each row shall say its place, as ``order``: to put those of several ranges together.
-    """
+    """Which rows of a list are wanted."""
 
     offset: int
     limit: int
+    # Whether to go on counting behind the page.
     rest: bool = False
+    # UIDs of the studies (for series) or series (for instances) whose rows are wanted, in order.
     among: list[str] | None = None
+    # Whether each row shall say its place, as ``order``: to put those of several ranges together.
     ordered: bool = False
+
+
+def _view(name: str, params: dict[str, Any]) -> CouchRequest:
+    return CouchRequest("GET", f"{DESIGN}/_view/{name}", params)
+
+
+def _list(name: str, study: str, series: str | None = None, instance: str | None = None, **more: str) -> CouchRequest:
+    """Return the request that runs a list function over the documents of a resource's instances."""
+    params = {"include_docs": "true", **more, **ids(study, series, instance)}
+    return CouchRequest("GET", f"{DESIGN}/_list/{name}/_all_docs", params)
 
 
 def list_request(
     name: str, chosen: Range, query: dict[str, Any], *, limit: int | None = None, skip: int = 0
 ) -> CouchRequest:
-    """Return the request that runs the list `name` over a range of an index.
+    """Return the request that runs a list function over a range of an index.
 
-    Parameters
-    ----------
-    name : str
-    chosen : Range
-    query : dict
-        What the list function reads; see ``lib/search/search.js``.
-    limit, skip : int
-        Of the view's rows, where the range decides which studies match.
+    `query` is what the function reads, see ``lib/search/search.js``; `limit` and `skip` are of the view's rows, where
+    the range decides which studies match.
     """
     path = f"{DESIGN}/_list/{name}/{chosen.view}"
     params = {"reduce": "false", **chosen.params}
@@ -101,7 +86,7 @@ def list_request(
     return CouchRequest("GET", path, {**params, "q": q})
 
 
-def residual(query: Query, chosen: Range, level: str) -> dict[str, Any]:
+def _residual(query: Query, chosen: Range, level: str) -> dict[str, Any]:
     """Return the matching keys of `level` that the range does not decide."""
     return {tag: key for tag, key in query.of_level(level).items() if tag not in chosen.covered}
 
@@ -109,41 +94,29 @@ def residual(query: Query, chosen: Range, level: str) -> dict[str, Any]:
 def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: dict[str, Any] | None) -> CouchRequest:
     """Return the request for one page of studies, series or instances.
 
-    Parameters
-    ----------
-    level : str
-        ``study``, ``series`` or ``instance``.
-    query : Query
-    chosen : Range
-    paging : Paging
-    fields : dict or None
-        What the rows have, as ``lib/search/fields.js`` reads it; None for ids alone.
+    `fields` is what the rows have, as ``lib/search/fields.js`` reads it; None for ids alone.
     """
-    match = residual(query, chosen, level)
-    page: dict[str, Any] = {"match": match, "fields": fields, "offset": paging.offset, "limit": paging.limit}
-    page["sort"] = chosen.sort
+    page: dict[str, Any] = {"match": _residual(query, chosen, level), "fields": fields, "offset": paging.offset}
+    page.update(limit=paging.limit, sort=chosen.sort)
     if paging.among is not None:
         page["among"] = paging.among
     if paging.ordered:
         page["ordered"] = True
-    name = LISTS[level]
     if decides(query, chosen, level):
         # The view itself counts the rows off: the database reads no more than the page.
-        return list_request(name, chosen, {**page, "offset": 0}, limit=paging.limit, skip=paging.offset)
-    return list_request(name, chosen, {**page, "rest": paging.rest})
+        return list_request(LISTS[level], chosen, {**page, "offset": 0}, limit=paging.limit, skip=paging.offset)
+    return list_request(LISTS[level], chosen, {**page, "rest": paging.rest})
 
 
 def rows(chosen: Range, limit: int | None = None, skip: int = 0) -> CouchRequest:
     """Return the request for rows of an index as they are."""
-    params = {"reduce": "false", **chosen.params}
-    if limit is not None:
-        params.update(limit=limit, skip=skip)
-    return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", params)
+    page = {} if limit is None else {"limit": limit, "skip": skip}
+    return _view(chosen.view, {"reduce": "false", **chosen.params, **page})
 
 
 def decides(query: Query, chosen: Range, level: str) -> bool:
     """Return whether the rows of a range are those of the answer, in its order."""
-    match = residual(query, chosen, level)
+    match = _residual(query, chosen, level)
     everything = all("values" in key and not key.get("empty") and not query.values(tag) for tag, key in match.items())
     return everything and not chosen.sort and chosen.keys is None
 
@@ -151,9 +124,7 @@ def decides(query: Query, chosen: Range, level: str) -> bool:
 def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
     """Return the request for one page of patients; see ``lib/search/patients.js``."""
     match = {tag: key for tag, key in query.keys.items() if tag not in chosen.covered}
-    include: dict[str, Any] | str = "all"
-    if query.include != "all":
-        include = {**dict.fromkeys(query.keys, True), **query.include}
+    include = "all" if query.include == "all" else {**dict.fromkeys(query.keys, True), **query.include}
     page = {"match": match, "fields": {"include": include}, "offset": paging.offset, "limit": paging.limit}
     return list_request("patients", chosen, {**page, "sort": chosen.sort, "rest": paging.rest})
 
@@ -197,7 +168,7 @@ def needs_document(query: Query) -> bool:
 
 def count(chosen: Range) -> CouchRequest:
     """Return the request that counts the rows of a range, with the view's ``_count``."""
-    return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", {"reduce": "true", **chosen.params})
+    return _view(chosen.view, {"reduce": "true", **chosen.params})
 
 
 def count_ranges(view: str, ranges: list[Range]) -> CouchRequest:
@@ -213,7 +184,7 @@ def counts(ids: list[str]) -> CouchRequest:
 
 def counts_of(study: str) -> CouchRequest:
     """Return the request that counts series and instances of a study and of each of its series."""
-    return CouchRequest("GET", f"{DESIGN}/_view/counts", {"group": "true", **ids(study)})
+    return _view("counts", {"group": "true", **ids(study)})
 
 
 def information() -> CouchRequest:
@@ -237,23 +208,23 @@ def changes(since: object, limit: int) -> CouchRequest:
 
 def indexed() -> CouchRequest:
     """Return the request that is answered when the index has all that was written before it."""
-    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_uid", {"reduce": "false", "limit": 0})
+    return _view("studies_by_uid", {"reduce": "false", "limit": 0})
 
 
-def instances(study: str, series: str | None = None) -> CouchRequest:
-    """Return the request for the index rows of all instances of a study or series, in order."""
+def instances(study: str, series: str | None = None, **params: object) -> CouchRequest:
+    """Return the request for the index rows of the instances of a study or series, in order; `params` narrow it."""
     place = [study, series] if series else [study]
-    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**between(place, place), "reduce": "false"})
+    return _view("instances_by_series", {**between(place, place), "reduce": "false", **params})
 
 
 def series_of(study: str) -> CouchRequest:
     """Return the request for the index rows of the series of a study."""
-    return CouchRequest("GET", f"{DESIGN}/_view/series_by_study", {**one_key(study), "reduce": "false"})
+    return _view("series_by_study", {**one_key(study), "reduce": "false"})
 
 
 def count_of(study: str, series: str) -> CouchRequest:
     """Return the request that counts the instances of a series."""
-    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", between([study, series], [study, series]))
+    return _view("instances_by_series", between([study, series], [study, series]))
 
 
 def instance_at(study: str, series: str, place: int) -> CouchRequest:
@@ -261,22 +232,19 @@ def instance_at(study: str, series: str, place: int) -> CouchRequest:
 
     Without its document: CouchDB reads the documents of the rows that it skips, too.
     """
-    params = {**between([study, series], [study, series]), "reduce": "false"}
-    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**params, "skip": place, "limit": 1})
+    return instances(study, series, skip=place, limit=1)
 
 
 def instances_with(uids: list[str]) -> CouchRequest:
     """Return the request for the index rows of all instances with these SOP Instance UIDs, of the index as it is."""
-    return CouchRequest(
-        "POST", f"{DESIGN}/_view/instances_by_uid", {"reduce": "false", "update": "false"}, {"keys": uids}
-    )
+    params = {"reduce": "false", "update": "false"}
+    return CouchRequest("POST", f"{DESIGN}/_view/instances_by_uid", params, {"keys": uids})
 
 
 def instances_between(first: str, last: str, most: int) -> CouchRequest:
     """Return the request for up to `most` index rows between two SOP Instance UIDs, of the index as it is."""
     keys = {"startkey": as_json(first), "endkey": as_json(last)}
-    params = {**keys, "reduce": "false", "update": "false", "limit": most}
-    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_uid", params)
+    return _view("instances_by_uid", {**keys, "reduce": "false", "update": "false", "limit": most})
 
 
 def with_headers(study: str, series: str, instance: str) -> CouchRequest:
@@ -287,27 +255,22 @@ def with_headers(study: str, series: str, instance: str) -> CouchRequest:
 
 def behind(study: str, series: str, number: float | None, count: int) -> CouchRequest:
     """Return the request for the index rows of instances of a series from an Instance Number on; None is the last."""
-    place = {"startkey": as_json([study, series, LAST if number is None else number])}
-    params = {**between([study, series], [study, series]), **place, "reduce": "false", "limit": count}
-    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", params)
+    return instances(study, series, startkey=[study, series, LAST if number is None else number], limit=count)
 
 
 def beginning(study: str, series: str, count: int) -> CouchRequest:
     """Return the request for the index rows of the first instances of a series."""
-    place = between([study, series], [study, series])
-    return CouchRequest("GET", f"{DESIGN}/_view/instances_by_series", {**place, "reduce": "false", "limit": count})
+    return instances(study, series, limit=count)
 
 
 def corrections(study: str) -> CouchRequest:
     """Return the request for what the headers of a study say otherwise than some of its instances."""
-    return CouchRequest("GET", f"{DESIGN}/_view/corrections_by_study", {"key": as_json(study)})
+    return _view("corrections_by_study", one_key(study))
 
 
 def instance_files(study: str, series: str | None, instance: str | None) -> CouchRequest:
     """Return the request for id, revision and ``file`` of every instance of a resource, read from the documents."""
-    return CouchRequest(
-        "GET", f"{DESIGN}/_list/files/_all_docs", {"include_docs": "true", **ids(study, series, instance)}
-    )
+    return _list("files", study, series, instance)
 
 
 def ids(study: str, series: str | None = None, instance: str | None = None) -> dict[str, Any]:
@@ -317,23 +280,18 @@ def ids(study: str, series: str | None = None, instance: str | None = None) -> d
 
 def _span(study: str, series: str | None, instance: str | None) -> dict[str, Any]:
     prefix = ":".join(part for part in (study, series, instance) if part)
-    if instance:
-        return {"key": prefix}
-    return {"startkey": prefix + ":", "endkey": prefix + ":" + HIGH}
+    return {"key": prefix} if instance else {"startkey": prefix + ":", "endkey": prefix + ":" + HIGH}
 
 
 def made_of(study: str, series: str | None, instance: str | None, *, documents: bool) -> CouchRequest:
     """Return the request for all that the metadata of a resource are made of: its headers, then the range of ids.
 
-    Parameters
-    ----------
-    documents : bool
-        Whether to read the documents; else ids and revisions.
+    With `documents` these are read, else ids and revisions alone.
     """
     headers = [f"{study}:study", *([f"{study}:{series}"] if series else [])]
-    queries = [{"keys": headers}, _span(study, series, instance)]
     wanted = {"include_docs": True} if documents else {}
-    return CouchRequest("POST", "_all_docs/queries", {}, {"queries": [{**one, **wanted} for one in queries]})
+    queries = [{"keys": headers, **wanted}, {**_span(study, series, instance), **wanted}]
+    return CouchRequest("POST", "_all_docs/queries", {}, {"queries": queries})
 
 
 def documents_from(study: str, series: str | None, document_id: str) -> CouchRequest:
@@ -344,26 +302,18 @@ def documents_from(study: str, series: str | None, document_id: str) -> CouchReq
 
 def rebuilt_headers(study: str) -> CouchRequest:
     """Return the request that makes the headers of a study anew from its instances; see ``lists/headers.js``."""
-    return CouchRequest("GET", f"{DESIGN}/_list/headers/_all_docs", {"include_docs": "true", **ids(study)})
+    return _list("headers", study)
 
 
 def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list[Any]) -> CouchRequest:
     """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
-    params = {"include_docs": "true", "base": base, **ids(study, series, instance)}
-    return with_corrections(f"{DESIGN}/_list/metadata/_all_docs", params, corrected)
+    return _with_corrections(_list("metadata", study, series, instance, base=base), corrected)
 
 
 def corrected_rows(ids: list[str], fields: dict[str, Any], corrected: dict[str, list[Any]]) -> CouchRequest:
-    """Return the request for rows of whole instances with what people fixed in them.
+    """Return the request for rows of whole instances, by document id, with what people fixed in them.
 
-    Parameters
-    ----------
-    ids : list of str
-        Of the instances' documents.
-    fields : dict
-        What the rows have; see `search`.
-    corrected : dict
-        Values of ``corrections_by_study`` for each study.
+    `corrected` has the values of ``corrections_by_study`` for each study; `fields` are as for `search`.
     """
     page = {"match": {}, "fields": fields, "offset": 0, "limit": len(ids), "corrections": corrected}
     return list_request(LISTS["instance"], Range("_all_docs", keys=ids, documents=True), page)
@@ -371,33 +321,31 @@ def corrected_rows(ids: list[str], fields: dict[str, Any], corrected: dict[str, 
 
 def modifications(study: str, series: str | None, instance: str | None, corrected: list[Any]) -> CouchRequest:
     """Return the request for the attributes of each instance that people fixed; see ``lists/modifications.js``."""
-    params = {"include_docs": "true", **ids(study, series, instance)}
-    return with_corrections(f"{DESIGN}/_list/modifications/_all_docs", params, corrected)
+    return _with_corrections(_list("modifications", study, series, instance), corrected)
 
 
-def with_corrections(path: str, params: dict[str, Any], corrected: list[Any]) -> CouchRequest:
+def _with_corrections(request: CouchRequest, corrected: list[Any]) -> CouchRequest:
     """Return a list request that is told `corrected`, values of ``corrections_by_study``."""
     if not corrected:
-        return CouchRequest("GET", path, params)
+        return request
     text = as_json(corrected)
     if len(text) > LONGEST_QUERY:
-        return CouchRequest("POST", path, params, {"corrections": corrected})
-    return CouchRequest("GET", path, {**params, "corrections": text})
+        return replace(request, method="POST", body={"corrections": corrected})
+    return replace(request, params={**request.params, "corrections": text})
 
 
 def conflicts(state: str, start: list[str] | None, size: int) -> CouchRequest:
     """Return the request for headers that disagree (``open``) or that people fixed (``fixed``), newest first."""
+    keys = {"startkey": as_json(start or [state, HIGH]), "endkey": as_json([state])}
     params = {"include_docs": "true", "reduce": "false", "descending": "true", "size": str(size), "state": state}
-    params["startkey"] = as_json(start or [state, HIGH])
-    return CouchRequest("GET", f"{DESIGN}/_list/conflicts/conflicts_by_date", {**params, "endkey": as_json([state])})
+    return CouchRequest("GET", f"{DESIGN}/_list/conflicts/conflicts_by_date", {**params, **keys})
 
 
 def conflict(study: str) -> CouchRequest:
     """Return the request for what the instances of one study say of the attributes that disagree."""
-    return CouchRequest("GET", f"{DESIGN}/_list/conflict/_all_docs", {"include_docs": "true", **ids(study)})
+    return _list("conflict", study)
 
 
 def patient_studies(patient: str) -> CouchRequest:
     """Return the request for the studies with a Patient ID."""
-    params = {**between([patient], [patient]), "reduce": "false"}
-    return CouchRequest("GET", f"{DESIGN}/_view/studies_by_patient_id", params)
+    return _view("studies_by_patient_id", {**between([patient], [patient]), "reduce": "false"})

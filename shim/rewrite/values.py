@@ -33,10 +33,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def vr_of(tag: str) -> str:
     """Return the VR of a tag from the data dictionary (PS3.6).
 
-    Returns
-    -------
-    str
-        ``UN`` where the stored VR decides: private attributes, unknown ones and those that may have one of several.
+    It is ``UN`` where the stored VR decides: private attributes, unknown ones and those that may have one of several.
     """
     try:
         vr = dictionary_VR(int(tag, 16))
@@ -68,26 +65,12 @@ def is_wild(value: str) -> bool:
 
 
 def check(name: str, vr: str, values: list[str]) -> None:
-    """Refuse values that their VR cannot have.
-
-    Parameters
-    ----------
-    name : str
-        The parameter, for the message.
-    vr : str
-    values : list of str
-
-    Raises
-    ------
-    DicomWebError
-        400, naming the parameter and the value.
-    """
+    """Refuse values that their VR cannot have: DicomWebError 400, naming the parameter and the value."""
     most = MOST_UIDS if vr == "UI" else MOST_VALUES
     if len(values) > most:
         raise DicomWebError(400, f"{name}: {len(values)} values are more than the {most} that are read")
     for value in values:
-        problem = _problem(vr, value)
-        if problem:
+        if problem := _problem(vr, value):
             shown = value if len(value) <= 80 else value[:77] + "..."
             raise DicomWebError(400, f"{name}: {shown!r} {problem}")
 
