@@ -10,17 +10,7 @@ from functools import partial
 
 from flask import Blueprint
 
-from dicouch.routes import (
-    bulkdata,
-    delete,
-    frames,
-    instances,
-    metadata,
-    rendered,
-    search,
-    store,
-    thumbnails,
-)
+from dicouch.routes import bulkdata, delete, frames, instances, metadata, rendered, search, store, thumbnails
 from dicouch.routes.wadl import Handler, Method, Resource
 
 JSON = ("application/dicom+json", "application/json")
@@ -109,23 +99,11 @@ def register(blueprint: Blueprint) -> None:
 
 
 def find(path: str) -> tuple[Resource, ...]:
-    """Return the resource at a path, and those below it; nothing when there is none.
-
-    Parameters
-    ----------
-    path : str
-        Below the DICOMweb root, without slashes at its ends; empty for the root.
-    """
+    """Return the resource at a path below the DICOMweb root, and those below it; nothing when there is none."""
     for resource in TABLE:
-        if _PATTERNS[resource.path].fullmatch(path):
+        # A bulk value's path has as many parts as its depth in sequences needs.
+        template = resource.path.replace("{bulkdata}", ".+")
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
             below = f"{resource.path}/" if resource.path else ""
             return (resource, *(other for other in TABLE[1:] if other.path.startswith(below) and other is not resource))
     return ()
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    # A bulk value's path has as many parts as its depth in sequences needs.
-    return re.compile(re.sub(r"\{\w+\}", "[^/]+", template.replace("{bulkdata}", ".+")))
-
-
-_PATTERNS = {resource.path: _pattern(resource.path) for resource in TABLE}

@@ -11,8 +11,7 @@ from dicouch.couch.client import Answer, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.routes import current
-from dicouch.routes.corrections import attribute_of, body_of, decisions, is_patient, name_of, page_of, series_of
-from dicouch.write.conflicts import Fix
+from dicouch.routes.conflicts import body_of, decisions, fix_of, page_of
 
 blueprint = Blueprint("ui", __name__, url_prefix="/ui")
 
@@ -26,46 +25,39 @@ def list_studies() -> Response:
     """List studies that disagree."""
     state, start = page_of(request.args)
     asked = decisions().ask(requests.conflicts(state, start, 50), "text/html", ui=url_for(".list_studies"))
-    return page(asked)
+    return _page(asked)
 
 
 @blueprint.get("/conflicts/<study>")
 def show_study(study: str) -> Response:
     """Show a study's attributes that disagree, with a form for each."""
-    return show(study, done=request.args.get("done", "")[:300])
+    return _show(study, done=request.args.get("done", "")[:300])
 
 
 @blueprint.post("/conflicts/<study>")
 def save(study: str) -> BaseResponse:
     """Save what a person chose, and show the study again."""
-    check_origin()
+    _check_origin()
     given = dict(parse_qsl(body_of(request).decode(errors="replace"), keep_blank_values=True))
     form = {name: given[name] for name in FIELDS if name in given}
     undo = form.get("action") == "undo"
     try:
-        fix = Fix(
-            tag=attribute_of(form.get("tag")),
-            change={"form": form},
-            by=name_of(form.get("by")),
-            series=series_of(form.get("series")),
-            patient=is_patient(form.get("scope", "study")),
-            undo=undo,
-        )
+        fix = fix_of(form, {"form": form}, undo)
         told = decisions().fix(study, fix)
     except DicomWebError as problem:
         if problem.status not in (400, 409):
             raise
-        return show(study, problem.status, problem=problem.reason[:2000])
+        return _show(study, problem.status, problem=problem.reason[:2000])
     done = "Undone." if undo else "Saved."
     if fix.patient:
         done += f" {len(told['changed'])} studies of the patient were changed."
     if told["failed"]:
         reasons = "; ".join(f"{one['study']}: {one['reason']}" for one in told["failed"][:5])
-        return show(study, 409, problem=f"{len(told['failed'])} studies of the patient: {reasons}"[:2000])
+        return _show(study, 409, problem=f"{len(told['failed'])} studies of the patient: {reasons}"[:2000])
     return redirect(url_for(".show_study", study=study, done=done), 303)
 
 
-def show(study: str, status: int = 200, **told: str) -> Response:
+def _show(study: str, status: int = 200, **told: str) -> Response:
     """Return the page of a study."""
     # Without credentials of the client the database knows the server's account only, which is nobody's name.
     anonymous = {} if current.authorization() else {"anonymous": "1"}
@@ -75,10 +67,10 @@ def show(study: str, status: int = 200, **told: str) -> Response:
         answer = decisions().ask(requests.conflict(study), "text/html", ui=place, **anonymous, **texts)
     except CouchError as problem:
         raise decisions().unknown(study, problem) from problem
-    return page(answer, status)
+    return _page(answer, status)
 
 
-def page(answer: Answer, status: int = 200) -> Response:
+def _page(answer: Answer, status: int = 200) -> Response:
     """Return a page of the design document with its own policy."""
     response = Response(answer.read(), status)
     for name in PASSED:
@@ -90,14 +82,8 @@ def page(answer: Answer, status: int = 200) -> Response:
     return response
 
 
-def check_origin() -> None:
-    """Refuse a form that a page of another site sent with this browser's credentials.
-
-    Raises
-    ------
-    DicomWebError
-        403
-    """
+def _check_origin() -> None:
+    """Refuse (403) a form that a page of another site sent with this browser's credentials."""
     origin = request.headers.get("Origin")
     if origin and urlsplit(origin).netloc != request.host:
         raise DicomWebError(403, "the form comes from a page of another site")

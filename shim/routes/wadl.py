@@ -17,47 +17,27 @@ NAMESPACE = "http://wadl.dev.java.net/2009/02"
 WADL, WADL_JSON = "application/vnd.sun.wadl+xml", "application/json"
 
 Handler = Callable[..., Response]
-# A WADL element: its name, its attributes and the elements below it.
-Element = tuple[str, dict[str, str], list[Any]]
 
 
 @dataclass(frozen=True)
 class Method:
-    """One transaction.
-
-    Attributes
-    ----------
-    name : str
-        HTTP method.
-    id : str
-        Transaction, as PS3.18 calls it.
-    handler : callable
-        Answers it, called with what the path names.
-    produces, consumes, query : tuple of str
-        Media types of response and request; query parameters.
-    statuses : tuple of int
-        Status codes of success.
-    """
+    """One transaction: its HTTP method, its name in PS3.18, and what answers it, called with what the path names."""
 
     name: str
     id: str
     handler: Handler
+    # Media types of the response and of the request.
     produces: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
+    # Query parameters.
     query: tuple[str, ...] = ()
+    # Status codes of success.
     statuses: tuple[int, ...] = (200,)
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource with its methods.
-
-    Attributes
-    ----------
-    path : str
-        Below the DICOMweb root, with ``{templates}``; empty for the root.
-    methods : tuple of Method
-    """
+    """A resource: its path below the DICOMweb root, with ``{templates}`` and empty for the root, and its methods."""
 
     path: str
     methods: tuple[Method, ...] = ()
@@ -81,62 +61,52 @@ def as_xml(base: str, resources: Iterable[Resource], *, delete: bool = True) -> 
     delete : bool
         Whether the site allows deletion.
     """
-    Xml.register_namespace("", NAMESPACE)
-    tree = Xml.Element(f"{{{NAMESPACE}}}application")
-    _fill(Xml.SubElement(tree, f"{{{NAMESPACE}}}resources", base=base + "/"), _described(resources, delete))
+    tree = _described(base, resources, delete)
     Xml.indent(tree)
     return Xml.tostring(tree, encoding="utf-8", xml_declaration=True)
 
 
 def as_json(base: str, resources: Iterable[Resource], *, delete: bool = True) -> bytes:
     """Write capabilities as JSON: the elements of WADL as objects, attributes with an @ (PS3.18 8.9.4)."""
-    listed = {"@base": base + "/", **_grouped(_described(resources, delete))}
-    document = {"application": {"@xmlns": NAMESPACE, "resources": [listed]}}
-    return json.dumps(document, indent=1).encode("utf-8")
+    return json.dumps({"application": _grouped(_described(base, resources, delete))}, indent=1).encode("utf-8")
 
 
-def _described(resources: Iterable[Resource], delete: bool) -> list[Element]:
-    """Return the WADL elements of resources, each below the one whose path its own goes on."""
-    found: list[Element] = []
-    children = {"": found}
+def _described(base: str, resources: Iterable[Resource], delete: bool) -> Xml.Element:
+    """Return the WADL of resources, each below the one whose path its own goes on."""
+    application = Xml.Element("application", xmlns=NAMESPACE)
+    places = {"": Xml.SubElement(application, "resources", base=base + "/")}
     for resource in resources:
         if not resource.path:
             continue  # the root has no element of its own
         above = resource.path
-        while above not in children:
+        while above not in places:
             above = above.rpartition("/")[0]
         path = resource.path.removeprefix(f"{above}/")
-        inner = [_param(part[1:-1], "template") for part in path.split("/") if part.startswith("{")]
-        inner += [_method(method) for method in resource.methods if delete or method.name != "DELETE"]
-        children[above].append(("resource", {"path": path}, inner))
-        children[resource.path] = inner
-    return found
+        element = places[resource.path] = Xml.SubElement(places[above], "resource", path=path)
+        for part in path.split("/"):
+            if part.startswith("{"):
+                Xml.SubElement(element, "param", name=part[1:-1], style="template", required="true")
+        for method in resource.methods:
+            if delete or method.name != "DELETE":
+                _add_method(element, method)
+    return application
 
 
-def _method(method: Method) -> Element:
-    asked = [*(_param(name, "query") for name in method.query), *map(_representation, method.consumes)]
-    status = " ".join(str(status) for status in method.statuses)
-    answer: Element = ("response", {"status": status}, [_representation(name) for name in method.produces])
-    request: list[Element] = [("request", {}, asked)] if asked else []
-    return "method", {"name": method.name, "id": method.id}, [*request, answer]
+def _add_method(resource: Xml.Element, method: Method) -> None:
+    element = Xml.SubElement(resource, "method", name=method.name, id=method.id)
+    if method.query or method.consumes:
+        request = Xml.SubElement(element, "request")
+        for name in method.query:
+            Xml.SubElement(request, "param", name=name, style="query")
+        for kind in method.consumes:
+            Xml.SubElement(request, "representation", mediaType=kind)
+    response = Xml.SubElement(element, "response", status=" ".join(map(str, method.statuses)))
+    for kind in method.produces:
+        Xml.SubElement(response, "representation", mediaType=kind)
 
 
-def _representation(media_type: str) -> Element:
-    return "representation", {"mediaType": media_type}, []
-
-
-def _param(name: str, style: str) -> Element:
-    return "param", {"name": name, "style": style, **({"required": "true"} if style == "template" else {})}, []
-
-
-def _fill(parent: Xml.Element, described: list[Element]) -> None:
-    for name, attributes, children in described:
-        _fill(Xml.SubElement(parent, f"{{{NAMESPACE}}}{name}", attributes), children)
-
-
-def _grouped(described: list[Element]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for name, attributes, children in described:
-        entry = {**{f"@{key}": value for key, value in attributes.items()}, **_grouped(children)}
-        found.setdefault(name, []).append(entry)
+def _grouped(element: Xml.Element) -> dict[str, Any]:
+    found: dict[str, Any] = {f"@{name}": value for name, value in element.attrib.items()}
+    for child in element:
+        found.setdefault(child.tag, []).append(_grouped(child))
     return found
