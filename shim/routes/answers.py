@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import orjson
 from flask import Response, request
@@ -47,10 +48,10 @@ def multipart_answer(
     transfer_syntax : str, optional
         When it is the same in all parts.
     tag : str, optional
-        Entity tag of the answer, from which the boundary is made then: the same tag is the same bytes.
+        Entity tag of the answer. The boundary is made of it: the same tag is the same bytes.
     """
-    boundary = boundary_of(tag)
-    body = write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
+    boundary = _boundary(tag)
+    body = _written(parts, boundary)
     if request.method != "HEAD":
         body = _begun(body)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
@@ -63,40 +64,29 @@ def multipart_answer(
 def streamed(
     first: LazyPart, rest: Iterable[LazyPart], transfer_syntax: str | None = None, tag: str | None = None
 ) -> Response:
-    """Return a ``multipart/related`` answer of parts that are made while they are sent.
-
-    Parameters
-    ----------
-    first, rest : LazyPart, iterable of LazyPart
-    transfer_syntax, tag : str, optional
-        As for `multipart_answer`.
-    """
-
-    def bodies() -> Iterator[BodyPart]:
-        headers, size, opener = first
-        yield BodyPart(headers, opener(), size)
-        for headers, size, opener in rest:
-            yield BodyPart(headers, opener(), size)
-
-    boundary = boundary_of(tag)
+    """Return a ``multipart/related`` answer of parts that are made while they are sent; see `multipart_answer`."""
+    boundary = _boundary(tag)
     kind = parse_media_type(first[0]["Content-Type"]).essence
     content_type = multipart_content_type(kind, boundary, transfer_syntax)
-    return with_validator(Response(write_multipart(bodies(), boundary), content_type=content_type), tag)
+    return with_validator(Response(_written(chain([first], rest), boundary), content_type=content_type), tag)
+
+
+def _written(parts: Iterable[LazyPart], boundary: str) -> Iterator[bytes]:
+    return write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
 
 
 def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Return an iterator whose first piece is there already, or raise what it comes to."""
     first = next(pieces, b"")
 
-    def rest() -> Iterator[bytes]:
+    def begun() -> Iterator[bytes]:
         yield first
         yield from pieces
 
-    return rest()
+    return begun()
 
 
-def boundary_of(tag: str | None) -> str:
-    """Return the boundary of an answer with an entity tag, or a random one."""
+def _boundary(tag: str | None) -> str:
     return f"dicouch-{tag}" if tag else new_boundary()
 
 
@@ -123,7 +113,7 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, 
     kind : str
         Content type.
     tag : str, optional
-        Entity tag of the value: ``If-None-Match`` and ``If-Range`` are held against it.
+        ``If-None-Match`` and ``If-Range`` are held against it.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from flask import Response
 from pydicom.encaps import generate_frames
@@ -28,20 +29,16 @@ def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Res
     found = document["file"].get("bulk", {}).get(path)
     if found is None:
         raise DicomWebError(404, f"{resource_name(study, series, instance)} has no bulk data {path[:80]!r}")
-    if path == pixel_path(document) and found.get("encapsulated") and document["file"].get("frames"):
-        return compressed_pixels(reader, document, ranges, base)
-    kind = kind_of(document, path, found)
-    chosen = accept.negotiated(offers(kind, compressed_as(document, found)), ranges)
+    if _is_frames(document, path, found):
+        return _compressed_pixels(reader, document, ranges, base)
+    chosen = accept.negotiated(_offers(document, path, found), ranges)
     tag = validators.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
     if known := validators.unchanged(tag):
         return known
-    if found.get("encapsulated"):
-        part = icon(reader, document, path, found, base)
-    else:
-        kind = chosen.item_type
-        headers = {"Content-Type": kind, "Content-Location": location(document, path, base)}
-        part = headers, *reader.bulk(document, found)
-    return answers.multipart_answer(kind, [part], tag=tag) if chosen.is_multipart else answers.part_alone(part, tag)
+    part = _part(reader, document, path, found, chosen, base)
+    if not chosen.is_multipart:
+        return answers.part_alone(part, tag)
+    return answers.multipart_answer(parse_media_type(part[0]["Content-Type"]).essence, [part], tag=tag)
 
 
 def retrieve_all(study: str, series: str | None = None, instance: str | None = None) -> Response:
@@ -58,7 +55,7 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
         for one in found:
             document = reader.document(*one.id.split(":"))
             there = there or bool(document["file"].get("bulk"))
-            yield from values(reader, document, ranges, base)
+            yield from _values(reader, document, ranges, base)
 
     parts = all_values()
     first = next(parts, None)
@@ -68,35 +65,26 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     return answers.streamed(first, parts)
 
 
-def values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[LazyPart]:
+def _values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[LazyPart]:
     """Yield the bulk values of an instance for which there is an acceptable form."""
     for path, value in document["file"].get("bulk", {}).items():
-        if path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"):
-            try:
+        if _is_frames(document, path, value):
+            with suppress(DicomWebError, PixelError):  # not to be had in an acceptable form
                 form = choose_frames(reader, document, ranges, single=False)
                 yield from all_frames(reader, document, syntax_of(form), base)
-            except (DicomWebError, PixelError):
-                continue  # not to be had in an acceptable form
-            continue
-        kind = kind_of(document, path, value)
-        compressed = compressed_as(document, value)
-        chosen = choose(ranges, [offer for offer in offers(kind, compressed) if offer.is_multipart])
-        if chosen is None:
-            continue
-        if value.get("encapsulated"):
-            try:
-                yield icon(reader, document, path, value, base)
-            except PixelError:
-                continue
-            continue
-        headers = {"Content-Type": chosen.item_type, "Content-Location": location(document, path, base)}
-        yield headers, *reader.bulk(document, value)
+        elif chosen := choose(ranges, [offer for offer in _offers(document, path, value) if offer.is_multipart]):
+            with suppress(PixelError):
+                yield _part(reader, document, path, value, chosen, base)
 
 
-def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Response:
+def _is_frames(document: dict, path: str, value: dict) -> bool:
+    """Return whether a bulk value is compressed pixel data, which go frame by frame."""
+    return bool(path == pixel_path(document) and value.get("encapsulated") and document["file"].get("frames"))
+
+
+def _compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Response:
     """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
-    count = document["file"]["frames"]["count"]
-    chosen = choose_frames(reader, document, ranges, single=count == 1)
+    chosen = choose_frames(reader, document, ranges, single=document["file"]["frames"]["count"] == 1)
     tag = validators.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
     if known := validators.unchanged(tag):
         return known
@@ -107,36 +95,33 @@ def compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange
     return answers.part_alone(first, tag)
 
 
-def kind_of(document: dict, path: str, value: dict) -> str:
-    """Return the media type of a bulk value (PS3.18 8.7.3.3)."""
-    if value.get("encapsulated"):
-        return media_type(document["file"]["transferSyntax"])
-    if path == DOCUMENT:
-        return document_type(document)
-    return OCTETS
+def _offers(document: dict, path: str, value: dict) -> list[MediaType]:
+    """Return the media types of a bulk value: as a part and alone, of its own kind and as octets (PS3.18 8.7.3.3).
 
-
-def compressed_as(document: dict, value: dict) -> str | None:
-    """Return the transfer syntax of a bulk value that is compressed, such as an icon; None for others."""
-    return document["file"]["transferSyntax"] if value.get("encapsulated") else None
-
-
-def offers(kind: str, compressed: str | None = None) -> list[MediaType]:
-    """Return the media types of a bulk value: as a part and alone, of its own kind and as octets.
-
-    Octets are Explicit VR Little Endian, but those of a `compressed` value, which only who takes any transfer syntax
+    Octets are Explicit VR Little Endian, but those of a compressed value, which only who takes any transfer syntax
     gets as such (PS3.18 8.7.3.3.2).
     """
-    found = [kind, OCTETS] if kind != OCTETS else [OCTETS]
-    syntax = f"; transfer-syntax={compressed or EXPLICIT_LITTLE}"
-    multipart = [f'multipart/related; type="{one}"{syntax if one == OCTETS else ""}' for one in found]
-    alone = [f"{one}{syntax if one == OCTETS else ''}" for one in found]
-    return [parse_media_type(name) for name in (*multipart, *alone)]
+    kind, syntax = OCTETS, EXPLICIT_LITTLE
+    if value.get("encapsulated"):
+        syntax = document["file"]["transferSyntax"]
+        kind = media_type(syntax)
+    elif path == DOCUMENT:
+        kind = document_type(document)
+    labels = {kind: "", OCTETS: f"; transfer-syntax={syntax}"}
+    multipart = [f'multipart/related; type="{one}"{label}' for one, label in labels.items()]
+    return [parse_media_type(name) for name in (*multipart, *(f"{one}{label}" for one, label in labels.items()))]
 
 
-def icon(reader: Retriever, document: dict, path: str, value: dict, base: str) -> LazyPart:
-    """Return a small compressed image inside the data set, such as an icon, without its item headers."""
+def _part(reader: Retriever, document: dict, path: str, value: dict, chosen: MediaType, base: str) -> LazyPart:
+    """Return a bulk value in a media type; an icon, small and compressed, in its own and without its item headers."""
+    study, series, instance = document["_id"].split(":")
+    headers = {
+        "Content-Type": chosen.item_type,
+        "Content-Location": f"{base}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}",
+    }
     size, pieces = reader.bulk(document, value)
+    if not value.get("encapsulated"):
+        return headers, size, pieces
     if size > SMALL:
         raise PixelError(f"the value {path} has {size} bytes, too many for an icon")
     # Whether the item that ends the fragments is part of the value or not: generate_frames stops at either.
@@ -145,14 +130,5 @@ def icon(reader: Retriever, document: dict, path: str, value: dict, base: str) -
     except (ValueError, StopIteration) as problem:
         raise PixelError(f"the value {path} has no whole frame: {problem}") from problem
     syntax = document["file"]["transferSyntax"]
-    headers = {
-        "Content-Type": f"{media_type(syntax)}; transfer-syntax={syntax}",
-        "Content-Location": location(document, path, base),
-    }
+    headers["Content-Type"] = f"{media_type(syntax)}; transfer-syntax={syntax}"
     return headers, len(frame), lambda start=0, end=None: (frame[start:end],)
-
-
-def location(document: dict, path: str, base: str) -> str:
-    """Return the absolute URL of a bulk value."""
-    study, series, instance = document["_id"].split(":")
-    return f"{base}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}"

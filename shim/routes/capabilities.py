@@ -9,11 +9,12 @@ from dicouch.errors import DicomWebError
 from dicouch.routes import accept, current, resources, wadl
 from dicouch.services import services
 
-XML = parse_media_type(wadl.WADL)
-PLAIN_XML = parse_media_type("application/xml")
-JSON = parse_media_type(wadl.WADL_JSON)
-DICOM_JSON = parse_media_type("application/dicom+json")
-OFFERED = [XML, JSON, PLAIN_XML, DICOM_JSON]
+WRITERS = {
+    parse_media_type("application/vnd.sun.wadl+xml"): wadl.as_xml,
+    parse_media_type("application/json"): wadl.as_json,
+    parse_media_type("application/xml"): wadl.as_xml,
+    parse_media_type("application/dicom+json"): wadl.as_json,
+}
 
 
 def tell() -> Response | None:
@@ -31,7 +32,6 @@ def tell() -> Response | None:
     if "Access-Control-Request-Method" in request.headers:
         # A browser's question before a request of another origin; `add_cors` answers it.
         return Response(status=204, headers=headers)
-    chosen = accept.negotiated(OFFERED)
-    write = wadl.as_json if chosen in (JSON, DICOM_JSON) else wadl.as_xml
-    body = write(current.base_url(), found, delete=delete)
+    chosen = accept.negotiated(list(WRITERS))
+    body = WRITERS[chosen](current.base_url(), found, delete=delete)
     return Response(body, content_type=chosen.essence, headers=headers)

@@ -13,13 +13,7 @@ LONGEST_QUERY = 128 << 10
 
 
 def remember_client() -> None:
-    """Keep what every route needs of the request: the DICOMweb root and the client's credentials.
-
-    Raises
-    ------
-    DicomWebError
-        414 for a query that is too long.
-    """
+    """Keep the DICOMweb root and the client's credentials; DicomWebError 414 for a query that is too long."""
     if len(request.query_string) > LONGEST_QUERY:
         raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
     g.base = f"{request.scheme}://{request.host}{request.root_path}{services().config.prefix}"

@@ -6,13 +6,7 @@ from dicouch.errors import DicomWebError
 
 
 def frame_list(text: str) -> list[int]:
-    """Return the frame numbers of a path: comma-separated, from 1, ascending and each once.
-
-    Raises
-    ------
-    DicomWebError
-        400, naming what is wrong with the list.
-    """
+    """Return the frame numbers of a path: comma-separated, from 1, ascending and each once; DicomWebError 400."""
     numbers = []
     for part in text.replace("%2C", ",").replace("%2c", ",").split(","):
         if not (part.isascii() and part.isdigit()) or len(part) > 9 or int(part) < 1:

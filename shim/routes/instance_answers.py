@@ -37,21 +37,13 @@ from dicouch.store import ATTACHED
 
 
 def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
-    """Answer with one instance as a file, or with a range of it when it is sent as it is stored.
-
-    Parameters
-    ----------
-    reader : Retriever
-    stored : Stored
-    syntax : str or None
-        The transfer syntax that was chosen; None for the stored one.
-    """
+    """Answer with one instance in a transfer syntax; as it is stored (None) it can be a range of it."""
     syntax = syntax or stored.file["transferSyntax"]
     if syntax == stored.file["transferSyntax"]:
         pieces: Callable[[int, int], Iterable[bytes]]
         size, pieces = reader.content(stored)
         if stored.file["store"] != ATTACHED and not stored.changes:
-            pieces = from_file(reader, stored)
+            pieces = _from_file(reader, stored)
         return answers.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
     tag = validators.tag_of(stored.id, stored.tag, syntax)
     if known := validators.unchanged(tag):
@@ -63,7 +55,7 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
     return validators.with_validator(response, tag)
 
 
-def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
+def _from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
     """Return what gives bytes of a file in a folder, where that can be by the system itself (sendfile)."""
     wrapper = request.environ.get("wsgi.file_wrapper")
     # gunicorn sends as many bytes as the answer announces; other servers' wrappers go to the end of the file.
@@ -87,30 +79,18 @@ def from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterabl
 def as_rendered(
     reader: Retriever, document: dict, numbers: list[int] | None, ranges: list[MediaRange], rendering: Rendering
 ) -> Response:
-    """Answer with one instance, or frames of it.
-
-    Parameters
-    ----------
-    reader : Retriever
-    document : dict
-        Instance document.
-    numbers : list of int or None
-        Frame numbers, from 1; None for the instance.
-    ranges : list of MediaRange
-        What the client accepts.
-    rendering : Rendering
-    """
+    """Answer with one instance, or frames of it by number, from 1."""
     kind = kind_of_document(document)
     if kind == "video":
-        return as_stored(document, ranges, stream_type(document), *reader.frame(document, 1))
+        return _as_stored(document, ranges, stream_type(document), *reader.frame(document, 1))
     if kind == "document":
         document = reader.whole(document)
         size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
         # The length without the pad byte (PS3.3 C.24.2).
         size = min(size, integer(document["dataset"], "00420015") or size)
-        return as_stored(document, ranges, document_type(document), size, lambda start=0, end=size: pieces(start, end))
+        return _as_stored(document, ranges, document_type(document), size, lambda start=0, end=size: pieces(start, end))
     if kind == "report":
-        return report(ranges, reader, document)
+        return _report(ranges, reader, document)
     if kind != "image":
         raise DicomWebError(406, f"{resource_name(*document['_id'].split(':'))} has nothing that can be rendered")
     found = shots(reader, document, numbers)
@@ -123,9 +103,13 @@ def as_rendered(
     if chosen == GIF and len(found) > 1:
         return picture(chosen, animation(found, rendering), tag)
     if not chosen.is_multipart and alone:
-        shot = found[0] if len(found) == 1 else found[representative(found[0].image) - 1]
-        return picture(chosen, shot.encode(chosen.essence, rendering), tag)
+        return picture(chosen, representative_shot(found).encode(chosen.essence, rendering), tag)
     return pictures(chosen, found[0], iter(found[1:]), rendering, tag)
+
+
+def representative_shot(found: list[Shot]) -> Shot:
+    """Return the frame that stands for all frames of an image, or the only one that was asked for."""
+    return found[0] if len(found) == 1 else found[representative(found[0].image) - 1]
 
 
 def picture(kind: MediaType, made: bytes, tag: str | None = None) -> Response:
@@ -153,7 +137,7 @@ def pictures(
     return answers.streamed(part(first), more(), tag=tag)
 
 
-def as_stored(
+def _as_stored(
     document: dict, ranges: list[MediaRange], kind: str, size: int, pieces: Callable[..., Iterator[bytes]]
 ) -> Response:
     """Answer with a video or a document as it is, whole or by range: players seek, and readers of PDF do."""
@@ -167,7 +151,7 @@ def as_stored(
     return validators.unchanged(tag) or answers.multipart_answer(kind, [part], tag=tag)
 
 
-def report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
+def _report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
     """Answer with a structured report as text."""
     chosen = accept.negotiated([parse_media_type(name) for name in REPORTS], ranges)
     # As the metadata have it: with what people corrected.

@@ -5,22 +5,19 @@ from __future__ import annotations
 from flask import Response, request
 
 from dicouch.dicom.pixels.parameters import parse_rendering
-from dicouch.dicom.pixels.render import representative
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.rendering import (
     GIF,
     PICTURES,
     PICTURES_AS_PARTS,
-    Shot,
     animation,
     kind_of_document,
     representative_instance,
     shots,
 )
-from dicouch.read.retrieve import Retriever
 from dicouch.routes import accept, current
 from dicouch.routes.frame_list import frame_list
-from dicouch.routes.instance_answers import as_rendered, picture, pictures
+from dicouch.routes.instance_answers import as_rendered, picture, pictures, representative_shot
 
 # Instances of one animation: all their documents are in memory.
 MOST_INSTANCES = 1000
@@ -31,9 +28,8 @@ def retrieve(study: str, series: str, instance: str, frames: str = "") -> Respon
     reader = current.reader()
     numbers = frame_list(frames) if frames else None
     rendering = parse_rendering(request.args)
-    return as_rendered(
-        reader, reader.document(study, series, instance), numbers, accept.retrieval_accepted(), rendering
-    )
+    document = reader.document(study, series, instance)
+    return as_rendered(reader, document, numbers, accept.retrieval_accepted(), rendering)
 
 
 def retrieve_all(study: str, series: str | None = None) -> Response:
@@ -48,8 +44,7 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
             return as_rendered(reader, document, None, ranges, rendering)
     chosen = accept.negotiated([*PICTURES_AS_PARTS, *PICTURES], ranges)
     if not chosen.is_multipart and chosen != GIF:
-        document = representative_instance(reader, study, series, None)
-        shot = representative_shot(reader, document)
+        shot = representative_shot(shots(reader, representative_instance(reader, study, series, None)))
         return picture(chosen, shot.encode(chosen.essence, rendering))
     if chosen == GIF and len(found) > MOST_INSTANCES:
         raise DicomWebError(413, f"{len(found)} instances are too many for one animation")
@@ -62,9 +57,3 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
     if first is None:
         raise DicomWebError(406, f"{resource_name(study, series)} has no image that can be rendered")
     return pictures(chosen, first, frames, rendering)
-
-
-def representative_shot(reader: Retriever, document: dict) -> Shot:
-    """Return the frame that stands for an instance."""
-    found = shots(reader, document)
-    return found[representative(found[0].image) - 1]

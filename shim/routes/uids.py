@@ -7,25 +7,16 @@ from flask import request
 from dicouch.dicom.uids import series_uid_problem, uid_problem
 from dicouch.errors import DicomWebError
 
-LEVELS = ("study", "series", "instance")
-
 
 def check_path() -> None:
     """Refuse a path whose UIDs cannot be UIDs; see `check_uid`."""
-    named = request.view_args or {}
-    for level in LEVELS:
-        if level in named:
-            check_uid(level, named[level])
+    for level, uid in (request.view_args or {}).items():
+        if level in ("study", "series", "instance"):
+            check_uid(level, uid)
 
 
 def check_uid(level: str, uid: str) -> None:
-    """Refuse what cannot be a UID.
-
-    Raises
-    ------
-    DicomWebError
-        400, naming the UID and what is wrong with it.
-    """
+    """Refuse what cannot be a UID: DicomWebError 400, naming the UID and what is wrong with it."""
     problem = series_uid_problem(uid) if level == "series" else uid_problem(uid)
     if problem:
         raise DicomWebError(400, f"the {level} UID {uid[:80]!r} {problem}")

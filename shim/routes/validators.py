@@ -13,13 +13,9 @@ def tag_of(*parts: object) -> str:
 
 
 def with_validator(response: Response, tag: str | None) -> Response:
-    """Add the entity tag of a representation that depends on the request's Accept headers and on the client's rights.
+    """Add the entity tag (without quotes) of a representation that depends on Accept headers and the client's rights.
 
-    Parameters
-    ----------
-    response : Response
-    tag : str or None
-        Without quotes; with None the response stays as it is.
+    With None the response stays as it is.
     """
     if tag is not None:
         response.set_etag(tag)

@@ -14,7 +14,6 @@ from xml.etree import ElementTree as Xml
 from flask import Response
 
 NAMESPACE = "http://wadl.dev.java.net/2009/02"
-WADL, WADL_JSON = "application/vnd.sun.wadl+xml", "application/json"
 
 Handler = Callable[..., Response]
 

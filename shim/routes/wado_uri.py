@@ -63,34 +63,27 @@ def wado_uri() -> Response:
     document = reader.document(*uids.values())
     kind = kind_of_document(document)
     syntax = query.get("transferSyntax")
-    chosen = choose(acceptable(syntax), offered(document, kind, syntax))
+    chosen = choose(_acceptable(syntax), _offered(document, kind, syntax))
     if chosen is None:
-        raise not_acceptable(offered(document, kind, None))
+        raise not_acceptable(_offered(document, kind, None))
     if chosen.essence == DICOM:
         return as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
-    numbers = frame_number(document, kind)
+    numbers = _frame_number(document, kind)
     return as_rendered(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
 
 
-def acceptable(syntax: str | None) -> list[MediaRange]:
+def _acceptable(syntax: str | None) -> list[MediaRange]:
     """Return what the client accepts: ``contentType``, else ``Accept``, else a DICOM file (PS3.18 9.1.2.2).
 
-    Parameters
-    ----------
-    syntax : str or None
-        The transfer syntax asked for; it goes for every range of ``application/dicom`` that names none.
-
-    Raises
-    ------
-    DicomWebError
-        400 for what cannot be read.
+    The transfer syntax asked for goes for every range of ``application/dicom`` that names none. DicomWebError 400 for
+    what cannot be read.
     """
     named = request.args.getlist("contentType")
     try:
         ranges = parse_accept(named)
     except MalformedMediaType as problem:
         raise DicomWebError(400, f"contentType: {problem}") from problem
-    ranges = ranges or accept.accepted() or [MediaRange("application", "dicom")]
+    ranges = ranges or accept.accepted()
     if all(one.essence == "*/*" for one in ranges):
         ranges = [MediaRange("application", "dicom")]
     if mixes_dicom_and_rendered(ranges):
@@ -103,7 +96,7 @@ def acceptable(syntax: str | None) -> list[MediaRange]:
     ]
 
 
-def offered(document: dict, kind: str, syntax: str | None) -> list[MediaType]:
+def _offered(document: dict, kind: str, syntax: str | None) -> list[MediaType]:
     """Return the media types in which an instance can be had; with a transfer syntax, DICOM in that one only."""
     files = offers(document["file"]["transferSyntax"], multipart=False)
     files = [offer for offer in files if syntax in (None, "*", offer.transfer_syntax)]
@@ -116,14 +109,8 @@ def offered(document: dict, kind: str, syntax: str | None) -> list[MediaType]:
     return [*files, *(parse_media_type(name) for name in rendered)]
 
 
-def frame_number(document: dict, kind: str) -> list[int] | None:
-    """Return the frame that ``frameNumber`` names (PS3.18 9.5.1.2), None without one.
-
-    Raises
-    ------
-    DicomWebError
-        400 when there is no such frame.
-    """
+def _frame_number(document: dict, kind: str) -> list[int] | None:
+    """Return the frame that ``frameNumber`` names (PS3.18 9.5.1.2), None without one; DicomWebError 400."""
     value = request.args.get("frameNumber")
     if value is None:
         return None
