@@ -15,13 +15,7 @@ from dicouch.server.proxy import ProxyHeaders
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Return the WSGI application.
-
-    Parameters
-    ----------
-    config : Config, optional
-        Read from the environment when not given.
-    """
+    """Return the WSGI application; its configuration is read from the environment when none is given."""
     config = config or Config.from_environment()
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False
@@ -44,21 +38,16 @@ def create_app(config: Config | None = None) -> Flask:
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     problems.register(app)
-    app.after_request(add_cors)
-    app.after_request(name_no_content)
+    app.after_request(add_headers)
     app.after_request(timing.add_header)
     return app
 
 
-def name_no_content(response: Response) -> Response:
-    """Leave out the type of content that is not there (RFC 9110 8.3): Flask says ``text/html`` where nobody chose."""
-    if response.status_code == 204:
-        response.headers.pop("Content-Type", None)
-    return response
-
-
-def add_cors(response: Response) -> Response:
+def add_headers(response: Response) -> Response:
     """Let viewers of any origin read the answers, errors too."""
+    if response.status_code == 204:
+        # Flask says ``text/html`` where nobody chose; there is no content to have a type (RFC 9110 8.3).
+        response.headers.pop("Content-Type", None)
     response.headers.setdefault("Access-Control-Allow-Origin", "*")
     response.headers.setdefault(
         "Access-Control-Expose-Headers", "Content-Location, Content-Range, ETag, Location, Server-Timing, Warning"

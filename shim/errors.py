@@ -25,11 +25,7 @@ NAMES = {
 
 
 class DicomWebError(Exception):
-    """A request that cannot be served.
-
-    It has an HTTP status code (PS3.18 8.5), a sentence that names what was wrong, and further headers of the answer,
-    such as ``Retry-After``.
-    """
+    """A request that cannot be served: HTTP status (PS3.18 8.5), a sentence that names what was wrong, headers."""
 
     def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(reason)

@@ -94,13 +94,7 @@ class Extended:
 
 
 def parse(text: bytes, name: str) -> list[Extended]:
-    """Return the attributes that a list (JSON) names; `name` is what errors call the list.
-
-    Raises
-    ------
-    ValueError
-        If an entry makes no sense; the message names it.
-    """
+    """Return the attributes that a list (JSON) names; ValueError, with `name` and the entry, for nonsense."""
     try:
         entries = orjson.loads(text)
     except orjson.JSONDecodeError as problem:

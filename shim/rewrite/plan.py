@@ -78,21 +78,23 @@ def study_candidates(query: Query) -> list[Candidate]:
     One, or several among which `rarest` decides. Their rows come newest first, unless studies are asked for by UID.
     """
     if uids := list(dict.fromkeys(query.values(STUDY_UID))):
-        return [((uid_range(uids),),)]
+        decided = frozenset([STUDY_UID])
+        if len(uids) > 1:
+            return [((Range("studies_by_uid", keys=uids, covered=decided, sort=True),),)]
+        return [((Range("studies_by_uid", one_key(uids[0]), covered=decided, study=uids[0]),),)]
     if exact := _exact(query, BY_VALUE, descending=True):
         return [((exact,),)]
-    found = text_candidates(query)
-    if needs_counts(found) and MODALITIES in (newest := _newest_first(query)).covered:
+    found, newest = text_candidates(query), _newest_first(query)
+    if not found or (needs_counts(found) and MODALITIES in newest.covered):
         found.append(((newest,),))
-    return found or [((_newest_first(query),),)]
+    return found
 
 
 def text_candidates(query: Query) -> list[Candidate]:
     """Return the ranges of the index of texts that hold what matches: by beginnings, sound and three characters."""
     found: list[Candidate] = []
     for tag in pieces.ATTRIBUTES:
-        begun = _by_beginning(query, tag)
-        if begun:
+        if begun := _by_beginning(query, tag):
             found.append(((begun[0],),))
         # Behind a beginning of some length the pieces would narrow nothing further.
         if begun is None or not LONG_BEGINNING <= begun[1] <= LONGEST_BEGINNING:
@@ -126,13 +128,6 @@ def walked(query: Query, chosen: Range) -> list[str]:
         return []
     keys = {tag: key for tag, key in query.of_level("study").items() if tag not in chosen.covered}
     return [tag for tag, key in keys.items() if "items" in key or key.get("empty") or query.values(tag)]
-
-
-def uid_range(uids: list[str]) -> Range:
-    """Return the studies with these UIDs."""
-    if len(uids) == 1:
-        return Range("studies_by_uid", one_key(uids[0]), covered=frozenset([STUDY_UID]), study=uids[0])
-    return Range("studies_by_uid", keys=uids, covered=frozenset([STUDY_UID]), sort=True)
 
 
 def one_key(key: str) -> dict[str, str]:

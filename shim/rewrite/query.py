@@ -89,9 +89,8 @@ class Query:
     def drop_below(self, level: str) -> None:
         """Ignore the keys that `level` (one of `LEVELS`) does not have, and remember their names."""
         for tag in list(self.keys):
-            if level == "patient" and tag in PATIENT_TAGS:
-                continue
-            if level == "patient" or LEVELS.index(level_of(tag)) > LEVELS.index(level):
+            below = LEVELS.index(level_of(tag)) > LEVELS.index(level)
+            if tag not in PATIENT_TAGS if level == "patient" else below:
                 del self.keys[tag]
                 self.unknown.append(self.names.get(tag, tag))
 
@@ -121,15 +120,7 @@ def _whole_number(name: str, text: str) -> int:
 def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
     """Read the query parameters of a search: percent-decoded names and values, in order.
 
-    Parameters
-    ----------
-    maximum : int
-        Most rows the server answers with.
-
-    Raises
-    ------
-    DicomWebError
-        400 for a malformed value of a known parameter.
+    `maximum` is the most rows the server answers with. DicomWebError 400 for a malformed value of a known parameter.
     """
     query = Query(limit=maximum)
     pairs = [(name, value) for name, value in pairs if name != ""]  # Weasis sends "?&includefield=…"

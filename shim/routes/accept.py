@@ -23,27 +23,15 @@ def told() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def accepted() -> list[MediaRange]:
-    """Return what the client accepts (PS3.18 8.7.4), the ``accept`` parameter before the header.
-
-    Raises
-    ------
-    DicomWebError
-        400 for a media range that cannot be read.
-    """
+    """Return what the client accepts (PS3.18 8.7.4), the ``accept`` parameter before the header; DicomWebError 400."""
     try:
-        return parse_accept(request.headers.getlist("Accept"), request.args.getlist("accept"))
+        return parse_accept(*told())
     except MalformedMediaType as problem:
         raise DicomWebError(400, f"Accept: {problem}") from problem
 
 
 def retrieval_accepted() -> list[MediaRange]:
-    """Return what the client accepts of what can be DICOM or rendered.
-
-    Raises
-    ------
-    DicomWebError
-        400 for a media range that cannot be read, and for DICOM and rendered ones together (PS3.18 8.7.5).
-    """
+    """Return what the client accepts; DicomWebError 400 for DICOM and rendered types together (PS3.18 8.7.5)."""
     ranges = accepted()
     if mixes_dicom_and_rendered(ranges):
         raise DicomWebError(400, "Accept names DICOM and rendered media types together (PS3.18 8.7.5)")
@@ -51,19 +39,9 @@ def retrieval_accepted() -> list[MediaRange]:
 
 
 def negotiated(offered: Sequence[MediaType], ranges: Sequence[MediaRange] | None = None) -> MediaType:
-    """Return the media type of the answer (PS3.18 8.7.8).
+    """Return the media type of the answer (PS3.18 8.7.8), the default of what is offered first.
 
-    Parameters
-    ----------
-    offered : sequence of MediaType
-        What the resource can be, the default first.
-    ranges : sequence of MediaRange, optional
-        What the client accepts, where the route has read it already.
-
-    Raises
-    ------
-    DicomWebError
-        406 if none is acceptable; the reason names what there is.
+    `ranges` are what the client accepts, where the route has read it already. DicomWebError 406 names what there is.
     """
     chosen = choose(accepted() if ranges is None else ranges, offered)
     if chosen is None:

@@ -102,23 +102,10 @@ def part_alone(part: LazyPart, tag: str | None = None) -> Response:
 
 
 def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, tag: str | None = None) -> Response:
-    """Return a value, or the part of it that ``Range`` asks for (RFC 9110 14).
+    """Return a value of `size` bytes, or the part of it that ``Range`` asks for (RFC 9110 14).
 
-    Parameters
-    ----------
-    size : int
-        Bytes of the whole value.
-    pieces : callable
-        From a start and an end (exclusive) to the pieces of bytes in between.
-    kind : str
-        Content type.
-    tag : str, optional
-        ``If-None-Match`` and ``If-Range`` are held against it.
-
-    Raises
-    ------
-    DicomWebError
-        416 for a range outside the value.
+    `pieces` takes a start and an end (exclusive) and gives the bytes in between; ``If-None-Match`` and ``If-Range`` are
+    held against `tag`. DicomWebError 416 for a range outside the value.
     """
     asked = request.range if request.method == "GET" else None
     if tag and (known := unchanged(tag)):

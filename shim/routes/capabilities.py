@@ -30,7 +30,7 @@ def tell() -> Response | None:
     delete = ours.allow_delete == "yes"
     headers = {"Allow": ", ".join(wadl.allowed(found[0], delete=delete))}
     if "Access-Control-Request-Method" in request.headers:
-        # A browser's question before a request of another origin; `add_cors` answers it.
+        # A browser's question before a request of another origin; `dicouch.app.add_headers` answers it.
         return Response(status=204, headers=headers)
     chosen = accept.negotiated(list(WRITERS))
     body = WRITERS[chosen](current.base_url(), found, delete=delete)

@@ -111,21 +111,11 @@ def body_of(sent: Request) -> bytes:
 
 
 def fix_of(given: Mapping[str, Any], change: dict[str, Any], undo: bool) -> Fix:
-    """Return what a person decided.
+    """Return what a person decided; DicomWebError 400, naming what is wrong.
 
-    Parameters
-    ----------
-    given : mapping
-        ``tag`` (eight hexadecimal digits or a keyword), ``by``, ``series`` (none or empty for an attribute of the
-        study) and ``scope`` (``study`` or ``patient``).
-    change : dict
-        What ``updates/fix.js`` reads beside the tag.
-    undo : bool
-
-    Raises
-    ------
-    DicomWebError
-        400, naming what is wrong. Where the database does not know the client, the request must say who corrects.
+    Given are ``tag`` (eight hexadecimal digits or a keyword), ``by``, ``series`` (none or empty for an attribute of the
+    study) and ``scope`` (``study`` or ``patient``). `change` is what ``updates/fix.js`` reads beside the tag. Where the
+    database does not know the client, the request must say who corrects.
     """
     tag, by, series = _tag_of(given.get("tag")), given.get("by"), given.get("series")
     if by is not None and not isinstance(by, str):

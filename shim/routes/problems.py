@@ -16,7 +16,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(DicomWebError, answer)
     app.register_error_handler(CouchError, lambda problem: answer(told(problem)))
     app.register_error_handler(BadParameter, lambda problem: answer(DicomWebError(400, str(problem))))
-    app.register_error_handler(PixelError, answer_pixels)
+    app.register_error_handler(TooLarge, lambda problem: answer(DicomWebError(413, str(problem))))
+    app.register_error_handler(PixelError, lambda problem: answer(DicomWebError(406, str(problem))))
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
 
@@ -24,11 +25,6 @@ def register(app: Flask) -> None:
 def answer(problem: DicomWebError) -> Response:
     """Answer a request that cannot be served."""
     return Response(orjson.dumps(problem.body), problem.status, problem.headers, content_type="application/json")
-
-
-def answer_pixels(problem: PixelError) -> Response:
-    """Answer that pixels cannot be had in the form that was asked for."""
-    return answer(DicomWebError(413 if isinstance(problem, TooLarge) else 406, str(problem)))
 
 
 def answer_http_exception(problem: HTTPException) -> Response:

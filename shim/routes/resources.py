@@ -31,6 +31,8 @@ SEARCH = ("accept", "limit", "offset", "fuzzymatching", "includefield", "{attrib
 STUDY = "studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"
 INSTANCE = f"{SERIES}/instances/{{instance}}"
+VALUE = f"{INSTANCE}/bulkdata/{{bulkdata}}"
+FRAMES = f"{INSTANCE}/frames/{{frames}}"
 
 
 def _get(what: str, handler: Handler, produces: tuple[str, ...], query: tuple[str, ...] = ()) -> Method:
@@ -72,18 +74,10 @@ TABLE = (
     *_level(SERIES, "Series", rendered.retrieve_all),
     *_search(f"{SERIES}/instances", "SeriesInstances", "instance"),
     *_level(INSTANCE, "Instance", rendered.retrieve),
-    Resource(
-        f"{INSTANCE}/bulkdata/{{bulkdata}}",
-        (_get("BulkdataValue", bulkdata.retrieve_value, (*PIXELS, "application/pdf")),),
-    ),
-    Resource(f"{INSTANCE}/frames/{{frames}}", (_get("Frames", frames.retrieve, PIXELS),)),
-    Resource(
-        f"{INSTANCE}/frames/{{frames}}/rendered", (_get("RenderedFrames", rendered.retrieve, RENDERED, RENDERING),)
-    ),
-    Resource(
-        f"{INSTANCE}/frames/{{frames}}/thumbnail",
-        (_get("FrameThumbnail", thumbnails.retrieve, PICTURES, ("viewport",)),),
-    ),
+    Resource(VALUE, (_get("BulkdataValue", bulkdata.retrieve_value, (*PIXELS, "application/pdf")),)),
+    Resource(FRAMES, (_get("Frames", frames.retrieve, PIXELS),)),
+    Resource(f"{FRAMES}/rendered", (_get("RenderedFrames", rendered.retrieve, RENDERED, RENDERING),)),
+    Resource(f"{FRAMES}/thumbnail", (_get("FrameThumbnail", thumbnails.retrieve, PICTURES, ("viewport",)),)),
     *_search("series", "Series", "series"),
     *_search("instances", "Instances", "instance"),
     *_search("patients", "Patients", "patient"),

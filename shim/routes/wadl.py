@@ -51,14 +51,8 @@ def allowed(resource: Resource, *, delete: bool = True) -> list[str]:
 def as_xml(base: str, resources: Iterable[Resource], *, delete: bool = True) -> bytes:
     """Write capabilities as ``application/vnd.sun.wadl+xml``.
 
-    Parameters
-    ----------
-    base : str
-        Absolute URL of the DICOMweb root.
-    resources : iterable of Resource
-        Each behind those that it is below of.
-    delete : bool
-        Whether the site allows deletion.
+    `base` is the absolute URL of the DICOMweb root; each resource comes behind those that it is below of; `delete` says
+    whether the site allows deletion.
     """
     tree = _described(base, resources, delete)
     Xml.indent(tree)
