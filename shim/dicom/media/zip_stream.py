@@ -6,6 +6,7 @@ import io
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 
 class _Outlet(io.RawIOBase):
@@ -14,7 +15,7 @@ class _Outlet(io.RawIOBase):
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: Any, /) -> int:
         self._pieces.append(bytes(data))
         return len(data)
 
