@@ -64,12 +64,7 @@ def kind_of_document(document: dict) -> str:
 def shots(reader: Retriever, document: dict, numbers: list[int] | None = None) -> list[Shot]:
     """Return frames of an instance, all of them when no numbers are given.
 
-    Raises
-    ------
-    DicomWebError
-        404 for a frame that is not there.
-    Unsupported
-        It is no image.
+    `DicomWebError` 404 for a frame that is not there, `Unsupported` for what is no image.
     """
     image = image_of(reader, reader.whole(document))
     numbers = numbers or list(range(1, image.count + 1))
@@ -100,12 +95,7 @@ def stream_type(document: dict) -> str:
 def representative_instance(reader: Retriever, study: str, series: str | None, instance: str | None) -> dict:
     """Return the document of the instance that stands for a resource, without reading its other instances.
 
-    Of a study the first series of pictures, of a series the instance in the middle.
-
-    Raises
-    ------
-    DicomWebError
-        404 if there is none.
+    Of a study the first series of pictures, of a series the instance in the middle; `DicomWebError` 404 without any.
     """
     if series and instance:
         return reader.document(study, series, instance)

@@ -127,13 +127,7 @@ class Retriever:
         return self.start(request).json()["rows"]
 
     def document(self, study: str, series: str, instance: str) -> dict:
-        """Return an instance document.
-
-        Raises
-        ------
-        DicomWebError
-            404 if there is none.
-        """
+        """Return an instance document; `DicomWebError` 404 if there is none."""
         found = self.couch.get(f"{study}:{series}:{instance}", authorization=self.authorization)
         if found is None or found.get("type") != "instance":
             raise DicomWebError(404, f"there is no {resource_name(study, series, instance)}")
@@ -156,13 +150,7 @@ class Retriever:
         return self.couch.request("GET", path, authorization=self.authorization).read()
 
     def instances(self, study: str, series: str | None, instance: str | None) -> list[Stored]:
-        """Return the instances of a resource, in order of their numbers.
-
-        Raises
-        ------
-        DicomWebError
-            404 if there is none.
-        """
+        """Return the instances of a resource, in order of their numbers; `DicomWebError` 404 if there is none."""
         if series and instance:
             rows = self.rows(requests.with_headers(study, series, instance))
             document, *headers = (row.get("doc") or {} for row in rows)
@@ -240,12 +228,8 @@ class Retriever:
     def frame(self, document: dict, number: int) -> tuple[int, Callable[..., Iterator[bytes]]]:
         """Return the size of frame `number` (from 1) and what yields its bytes, or those from a start up to an end.
 
-        Compressed frames come as they are, native ones in Explicit VR Little Endian (PS3.18 8.7.3.5.2).
-
-        Raises
-        ------
-        DicomWebError
-            404 if the instance has no such frame.
+        Compressed frames come as they are, native ones in Explicit VR Little Endian (PS3.18 8.7.3.5.2). `DicomWebError`
+        404 if the instance has no such frame.
         """
         file = document["file"]
         frames = file.get("frames") or {}

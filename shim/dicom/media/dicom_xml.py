@@ -21,10 +21,8 @@ from dicouch.dicom.errors import DicomError
 from dicouch.dicom.json_model import Attribute, JsonDataset
 
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
-MAX_NESTING = 100
-"""Levels of sequences in a received document."""
-MAX_GAP = 100
-"""Values that a received attribute may leave out between those it has."""
+MAX_NESTING = 100  # levels of sequences in a received document
+MAX_GAP = 100  # values that a received attribute may leave out between those it has
 
 _INTEGERS = {"SS", "US", "SL", "UL", "SV", "UV"}
 _NUMBERS = _INTEGERS | {"FL", "FD", "DS", "IS"}

@@ -26,16 +26,11 @@ from dicouch.dicom.media.negotiate import MalformedMediaType, parse_media_type
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-CHUNK = 256 * 1024
-"""Bytes read from a request at a time."""
-MAX_BOUNDARY = 200
-"""Longest boundary taken, in characters. RFC 2046 allows 70; some senders use more."""
-MAX_PREAMBLE = 1 << 20
-"""Bytes in which the first delimiter must appear."""
-MAX_HEADERS = 64
-"""Header lines of a part."""
-MAX_HEADER_BYTES = 16 * 1024
-"""Bytes of all headers of a part."""
+CHUNK = 256 * 1024  # bytes read from a request at a time
+MAX_BOUNDARY = 200  # longest boundary taken, in characters. RFC 2046 allows 70; some senders use more
+MAX_PREAMBLE = 1 << 20  # bytes in which the first delimiter must appear
+MAX_HEADERS = 64  # header lines of a part
+MAX_HEADER_BYTES = 16 * 1024  # bytes of all headers of a part
 
 # The parser warns of every error that it raises.
 _QUIET = logging.getLogger(f"{__name__}.parser")
@@ -196,20 +191,16 @@ def _skip_preamble(stream: Readable, boundary: bytes) -> bytes | None:
         window = window[candidate if candidate >= 0 else -len(delimiter) :]
 
 
+@dataclass
 class _Reader:
     """What python-multipart's callbacks fill: the complete parts so far, and the one being read."""
 
-    def __init__(
-        self,
-        boundary: bytes,
-        spool: Callable[[], SpooledTemporaryFile[bytes]],
-        max_part_size: int | None,
-        max_parts: int | None,
-    ) -> None:
-        self.boundary = boundary
-        self.max_part_size = max_part_size
-        self.max_parts = max_parts
-        self._spool = spool
+    boundary: bytes
+    spool: Callable[[], SpooledTemporaryFile[bytes]]
+    max_part_size: int | None
+    max_parts: int | None
+
+    def __post_init__(self) -> None:
         self.complete: deque[ReceivedPart] = deque()
         self.closed = False
         self._last: ReceivedPart | None = None  # complete, once its closing delimiter proves to be one
@@ -324,7 +315,7 @@ class _Reader:
         self._headers.append((name, value))
 
     def on_headers_finished(self) -> None:
-        self._file = self._spool()
+        self._file = self.spool()
         self._size = 0
         self._digest = hashlib.sha256()
 

@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 from dicouch.dicom.media.negotiate import MediaType
 
-CHUNK = 256 * 1024
-"""Bytes read from a file at a time."""
+CHUNK = 256 * 1024  # bytes read from a file at a time
 SMALL = 16 * 1024
 """Pieces below this are joined with their neighbours, as every yielded piece costs the server a system call."""
 

@@ -173,9 +173,7 @@ class InstanceSearch:
         self.search.notes.append(f"{names} has no index that serves this search: all instances were read")
         hits = self._listed(query, Range("instances_by_uid", documents=requests.matches_document(query)), True)
         studies = list(dict.fromkeys(uid_of(row) for row in hits))
-        above = Query(keys={STUDY_UID: {"vr": "UI", "values": studies}}, limit_given=True)
-        newest = Range("studies_by_uid", keys=studies, sort=True, covered=frozenset([STUDY_UID]))
-        ordered = self.search.list("study", above, newest, Paging(0, ALL), fields=None)["rows"] if studies else []
+        ordered = self.search.newest_first(studies, None) if studies else []
         place = {uid_of(row): position for position, row in enumerate(ordered)}
         hits = sorted((row for row in hits if uid_of(row) in place), key=lambda row: (place[uid_of(row)], row["id"]))
         page = hits[query.offset : query.offset + query.limit]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dicouch.read.search import ranges
@@ -109,8 +109,7 @@ class Search(Reading):
         """Search for series, in one study or in all; rows of all carry their study's attributes (Table 10.6.3-4)."""
         if not query.keys and study is None and not query.limit_given:
             total = self.count(Range("series_by_uid"))
-            known = Query(include=query.include, limit=query.limit, offset=query.offset, limit_given=True)
-            page = self.series(known)
+            page = self.series(replace(query, limit_given=True))
             return Page(page.rows, max(0, total - query.offset - query.limit))
         run = self._series_by_uid if query.values(SERIES_UID) and study is None else self._series_of
         return self.page(query, self.complete(query, partial(run, query, study)))
@@ -142,15 +141,18 @@ class Search(Reading):
         entries = self.under_studies(query, rows)
         return Found(entries[offset : offset + limit], len(entries))
 
+    def newest_first(self, uids: list[str], fields: dict | None, keys: dict | None = None) -> list[dict]:
+        """Return the rows of those of some studies that match, newest first."""
+        above = Query(keys={**(keys or {}), STUDY_UID: {"vr": "UI", "values": uids}}, limit_given=True)
+        chosen = Range("studies_by_uid", keys=uids, sort=True, covered=frozenset([STUDY_UID]))
+        return self.list("study", above, chosen, Paging(0, ALL), fields=fields)["rows"]
+
     def under_studies(self, query: Query, rows: list[dict], only: bool = False) -> list[Entry]:
         """Return series or instances under those of their studies that match, in order of the studies."""
         if not rows:
             return []
-        above = Query(keys=dict(query.of_level("study")), include=query.include, limit_given=True)
-        uids = studies_of(query, rows)
-        above.keys[STUDY_UID] = {"vr": "UI", "values": uids}
-        chosen = Range("studies_by_uid", keys=uids, sort=True, covered=frozenset([STUDY_UID]))
-        studies = self.list("study", above, chosen, Paging(0, ALL), fields=query.fields("study", only))["rows"]
+        keys, fields = query.of_level("study"), query.fields("study", only)
+        studies = self.newest_first(studies_of(query, rows), fields, keys)
         below: dict[str, list[dict]] = {}
         for row in rows:
             below.setdefault(uid_of(row), []).append(row)
