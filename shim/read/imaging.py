@@ -12,19 +12,7 @@ from dicouch.read.retrieve import Retriever, pixel_path
 
 
 def image_of(reader: Retriever, document: dict) -> Image:
-    """Return the image of an instance.
-
-    Parameters
-    ----------
-    reader : Retriever
-    document : dict
-        The instance document, with its whole data set.
-
-    Raises
-    ------
-    Unsupported
-        The instance has no pixel data.
-    """
+    """Return the image of an instance, whose document has its whole data set; `Unsupported` without pixel data."""
     file = document["file"]
     frames = file.get("frames")
     if not frames or pixel_path(document) is None:
@@ -55,15 +43,9 @@ def stored_of(reader: Retriever, document: dict) -> SourceFile:
     def read(start: int, end: int) -> Iterator[bytes]:
         return reader.read(document, start, end)
 
+    syntax, size = file["transferSyntax"], reader.inflated_size(document)
     if path is None:
-        return SourceFile(file["transferSyntax"], reader.inflated_size(document), read)
+        return SourceFile(syntax, size, read)
     image = image_of(reader, document) if file.get("frames") else None
     value = file["bulk"][path]
-    return SourceFile(
-        file["transferSyntax"],
-        reader.inflated_size(document),
-        read,
-        value,
-        image,
-        lambda: reader.bulk(document, value)[1](),
-    )
+    return SourceFile(syntax, size, read, value, image, lambda: reader.bulk(document, value)[1]())

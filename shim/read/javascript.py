@@ -34,18 +34,9 @@ def sources() -> dict[str, str]:
 
 
 def render(document_id: str, dataset: bytes, base: str, corrections: list[dict]) -> bytes:
-    """Return a corrected data set as the list ``metadata`` would send it.
+    """Return the data set (DICOM JSON Model) of an instance, corrected, as the list ``metadata`` would send it.
 
-    Parameters
-    ----------
-    document_id : str
-        Of the instance.
-    dataset : bytes
-        Its own whole data set (DICOM JSON Model).
-    base : str
-        Absolute URL of the DICOMweb root.
-    corrections : list of dict
-        Values of ``corrections_by_study``.
+    `base` is the absolute URL of the DICOMweb root, `corrections` are values of ``corrections_by_study``.
     """
     # Here, since its import starts a thread, and this module is imported before gunicorn forks.
     from quickjs import Context

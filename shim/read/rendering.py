@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image as Pillow
@@ -34,16 +33,7 @@ REPORTS = {"text/html": as_html, "text/plain": as_text}
 
 @dataclass(frozen=True)
 class Shot:
-    """One frame of an instance.
-
-    Attributes
-    ----------
-    document : dict
-        Instance document.
-    image : Image
-    number : int
-        Frame number, from 1.
-    """
+    """One frame (its number counts from 1) of an instance (its document and its image)."""
 
     document: dict
     image: Image
@@ -59,16 +49,12 @@ class Shot:
         return encode_picture(made, kind, rendering, profile)
 
 
-def is_video(document: dict) -> bool:
-    """Return whether the pixel data of an instance are a video stream."""
-    return bool((document["file"].get("frames") or {}).get("video"))
-
-
 def kind_of_document(document: dict) -> str:
     """Return what an instance is: ``image``, ``video``, ``document``, ``report`` or nothing of these."""
-    if is_video(document):
+    frames = document["file"].get("frames") or {}
+    if frames.get("video"):
         return "video"
-    if (document["file"].get("frames") or {}).get("count"):
+    if frames.get("count"):
         return "image"
     if DOCUMENT in document["file"].get("bulk", {}):
         return "document"
@@ -78,12 +64,7 @@ def kind_of_document(document: dict) -> str:
 def shots(reader: Retriever, document: dict, numbers: list[int] | None = None) -> list[Shot]:
     """Return frames of an instance, all of them when no numbers are given.
 
-    Raises
-    ------
-    DicomWebError
-        404 for a frame that is not there.
-    Unsupported
-        It is no image.
+    `DicomWebError` 404 for a frame that is not there, `Unsupported` for what is no image.
     """
     image = image_of(reader, reader.whole(document))
     numbers = numbers or list(range(1, image.count + 1))
@@ -94,9 +75,7 @@ def shots(reader: Retriever, document: dict, numbers: list[int] | None = None) -
 
 def animation(found: list[Shot], rendering: Rendering) -> bytes:
     """Return frames as an animated image/gif."""
-    times = []
-    for shot in found:
-        times += frame_times(shot.image, [shot.number])
+    times = [time for shot in found for time in frame_times(shot.image, [shot.number])]
     return animate((shot.picture(rendering) for shot in found), times, len(found))
 
 
@@ -116,35 +95,23 @@ def stream_type(document: dict) -> str:
 def representative_instance(reader: Retriever, study: str, series: str | None, instance: str | None) -> dict:
     """Return the document of the instance that stands for a resource, without reading its other instances.
 
-    Of a study the first series of pictures, of a series the instance in the middle.
-
-    Raises
-    ------
-    DicomWebError
-        404 if there is none.
+    Of a study the first series of pictures, of a series the instance in the middle; `DicomWebError` 404 without any.
     """
     if series and instance:
         return reader.document(study, series, instance)
     for one in [series] if series else _series_of(reader, study):
-        found = _middle(reader, study, one)
-        if found is not None:
-            return found
+        counted = reader.rows(requests.count_of(study, one))
+        if counted and counted[0]["value"]:
+            rows = reader.rows(requests.instance_at(study, one, counted[0]["value"] // 2))
+            if rows:
+                return reader.document(*rows[0]["id"].split(":"))
     raise DicomWebError(404, f"there is no {resource_name(study, series)}")
 
 
-def _series_of(reader: Retriever, study: str) -> Iterator[str]:
+def _series_of(reader: Retriever, study: str) -> list[str]:
     def rank(row: dict) -> tuple:
         dataset = row["value"]["dataset"]
         series = numbers(dataset, "00200011")
         return text(dataset, "00080060") in _NO_PICTURES, series[0] if series else math.inf, row["id"]
 
-    for row in sorted(reader.rows(requests.series_of(study)), key=rank):
-        yield row["id"].split(":")[1]
-
-
-def _middle(reader: Retriever, study: str, series: str) -> dict | None:
-    counted = reader.rows(requests.count_of(study, series))
-    if not counted or not counted[0]["value"]:
-        return None
-    rows = reader.rows(requests.instance_at(study, series, counted[0]["value"] // 2))
-    return reader.document(*rows[0]["id"].split(":")) if rows else None
+    return [row["id"].split(":")[1] for row in sorted(reader.rows(requests.series_of(study)), key=rank)]

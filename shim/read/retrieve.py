@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from os import SEEK_END
 from typing import IO
@@ -25,13 +26,6 @@ from dicouch.store.places import Bytes
 from dicouch.store.ranges import cut_out, cut_ranges
 
 
-def word_of(document: dict) -> int:
-    """Return the bytes of a word of an instance's pixel data."""
-    allocated = (document["dataset"].get("00280100", {}).get("Value") or [8])[0]
-    path = pixel_path(document)
-    return word_size(document["file"]["bulk"][path]["vr"], allocated) if path else 1
-
-
 def pixel_path(document: dict) -> str | None:
     """Return the path of the bulk value that holds the pixels of an instance, None when there is none."""
     bulk = document["file"].get("bulk", {})
@@ -44,17 +38,17 @@ class Stored:
 
     Attributes
     ----------
-    id : str
+    id
         Document id.
-    file : dict
+    file
         From the index ``store``, ``size``, ``transferSyntax``, ``sha256``, and mostly ``frames`` and their ``bulk``.
-    changes : tuple of Change
+    changes
         What people fixed in it.
-    ordered : bool
+    ordered
         Whether the elements of the file are in ascending order.
-    digest : str
+    digest
         Of the attachment with the bytes, where it was told: its entity tag.
-    number : int or float or None
+    number
         Instance Number, where the document told it.
     """
 
@@ -97,15 +91,7 @@ class Changed(Exception):
 
 
 class Retriever:
-    """Reads for one request.
-
-    Parameters
-    ----------
-    couch : Couch
-    store : Bytes
-    authorization : str or None
-        The client's own credentials.
-    """
+    """Reads for one request, with the client's own credentials."""
 
     def __init__(self, couch: Couch, store: Bytes, authorization: str | None = None) -> None:
         self.couch = couch
@@ -141,13 +127,7 @@ class Retriever:
         return self.start(request).json()["rows"]
 
     def document(self, study: str, series: str, instance: str) -> dict:
-        """Return an instance document.
-
-        Raises
-        ------
-        DicomWebError
-            404 if there is none.
-        """
+        """Return an instance document; `DicomWebError` 404 if there is none."""
         found = self.couch.get(f"{study}:{series}:{instance}", authorization=self.authorization)
         if found is None or found.get("type") != "instance":
             raise DicomWebError(404, f"there is no {resource_name(study, series, instance)}")
@@ -170,13 +150,7 @@ class Retriever:
         return self.couch.request("GET", path, authorization=self.authorization).read()
 
     def instances(self, study: str, series: str | None, instance: str | None) -> list[Stored]:
-        """Return the instances of a resource, in order of their numbers.
-
-        Raises
-        ------
-        DicomWebError
-            404 if there is none.
-        """
+        """Return the instances of a resource, in order of their numbers; `DicomWebError` 404 if there is none."""
         if series and instance:
             rows = self.rows(requests.with_headers(study, series, instance))
             document, *headers = (row.get("doc") or {} for row in rows)
@@ -196,12 +170,11 @@ class Retriever:
         if not any(correction.get("fixes") for correction in corrected):
             return found
         modified = orjson.loads(self.ask(requests.modifications(study, series, instance, corrected)).read())
-        return [self._changed(one, modified[one.id], corrected) if one.id in modified else one for one in found]
-
-    @staticmethod
-    def _changed(stored: Stored, modified: dict, corrected: list[dict]) -> Stored:
-        changes = changes_of(stored.id, modified["tags"], corrected)
-        return replace(stored, changes=changes, ordered=modified["ordered"])
+        for place, one in enumerate(found):
+            if said := modified.get(one.id):
+                changes = changes_of(one.id, said["tags"], corrected)
+                found[place] = replace(one, changes=changes, ordered=said["ordered"])
+        return found
 
     def corrections(self, study: str) -> list[dict]:
         """Return what the headers of a study say otherwise than some of its instances."""
@@ -213,13 +186,9 @@ class Retriever:
         What people fixed is laid over the stored file, of which only the head is read for it; see `dicom.correct`.
         """
         if not instance.changes:
-            return instance.file["size"], lambda start=0, end=None: self.open(instance, start, end)
-        return correct_stored(
-            lambda start, end: self.open(instance, start, end),
-            instance.file["size"],
-            instance.changes,
-            ordered=instance.ordered,
-        )
+            return instance.file["size"], partial(self.open, instance)
+        read = partial(self.open, instance)
+        return correct_stored(read, instance.file["size"], instance.changes, ordered=instance.ordered)
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""
@@ -259,12 +228,8 @@ class Retriever:
     def frame(self, document: dict, number: int) -> tuple[int, Callable[..., Iterator[bytes]]]:
         """Return the size of frame `number` (from 1) and what yields its bytes, or those from a start up to an end.
 
-        Compressed frames come as they are, native ones in Explicit VR Little Endian (PS3.18 8.7.3.5.2).
-
-        Raises
-        ------
-        DicomWebError
-            404 if the instance has no such frame.
+        Compressed frames come as they are, native ones in Explicit VR Little Endian (PS3.18 8.7.3.5.2). `DicomWebError`
+        404 if the instance has no such frame.
         """
         file = document["file"]
         frames = file.get("frames") or {}
@@ -316,4 +281,5 @@ class Retriever:
         pixels = document["file"]["bulk"].get(pixel_path(document)) is value
         if value.get("encapsulated") or syntax != EXPLICIT_BIG and not (syntax in PIXELS_BIG and pixels):
             return 1
-        return word_of(document) if pixels else word_size(value["vr"])
+        allocated = (document["dataset"].get("00280100", {}).get("Value") or [8])[0]
+        return word_size(value["vr"], allocated) if pixels else word_size(value["vr"])

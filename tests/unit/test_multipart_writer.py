@@ -77,8 +77,8 @@ def test_any_parts_read_back_equal_in_any_pieces(parts, boundary, sizes):
 def test_content_type():
     text = multipart_content_type("application/dicom", "abc", "1.2.840.10008.1.2.1")
     assert text == 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1; boundary=abc'
-    text = multipart_content_type("application/dicom+xml", "a b", start="<root>")
-    assert parse_media_type(text).params == {"type": "application/dicom+xml", "start": "<root>", "boundary": "a b"}
+    text = multipart_content_type("application/dicom+xml", "a b")
+    assert parse_media_type(text).params == {"type": "application/dicom+xml", "boundary": "a b"}
 
 
 def test_boundaries_differ_and_need_no_quotes():

@@ -7,8 +7,9 @@ attribute names its private creator instead (``00091002`` in the block that "ACM
 from __future__ import annotations
 
 import binascii
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -20,10 +21,8 @@ from dicouch.dicom.errors import DicomError
 from dicouch.dicom.json_model import Attribute, JsonDataset
 
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
-MAX_NESTING = 100
-"""Levels of sequences in a received document."""
-MAX_GAP = 100
-"""Values that a received attribute may leave out between those it has."""
+MAX_NESTING = 100  # levels of sequences in a received document
+MAX_GAP = 100  # values that a received attribute may leave out between those it has
 
 _INTEGERS = {"SS", "US", "SL", "UL", "SV", "UV"}
 _NUMBERS = _INTEGERS | {"FL", "FD", "DS", "IS"}
@@ -39,20 +38,10 @@ class MalformedNativeDicom(DicomError):
 
 
 def dataset_to_xml(dataset: JsonDataset) -> bytes:
-    """Write a data set as a Native DICOM Model document.
+    """Write a data set (DICOM JSON Model) as a Native DICOM Model document in UTF-8.
 
     Characters that XML cannot hold (control characters such as form feed) become U+FFFD. Group lengths are left out, as
     PS3.19 A.1.1 asks.
-
-    Parameters
-    ----------
-    dataset : dict
-        DICOM JSON Model: one data set, not an array of them.
-
-    Returns
-    -------
-    bytes
-        An XML document in UTF-8.
     """
     out = [f'<?xml version="1.0" encoding="UTF-8"?>\n<NativeDicomModel xmlns="{NAMESPACE}" xml:space="preserve">']
     _write_dataset(dataset, out)
@@ -69,9 +58,7 @@ def _write_dataset(dataset: JsonDataset, out: list[str]) -> None:
         vr = attribute.get("vr") or "UN"
         creator = blocks.get((tag[:4], tag[4:6]))
         if creator is None:
-            keyword = _keyword(tag)
-            named = f' keyword="{keyword}"' if keyword else ""
-            shown = tag
+            named, shown = _keyword(tag), tag
         else:
             # A creator with two blocks in a group would leave open which one is meant: then the tag stays as it is.
             named = f" privateCreator={quoteattr(_text(creator[1]))}"
@@ -94,6 +81,12 @@ def _write_dataset(dataset: JsonDataset, out: list[str]) -> None:
         out.append("</DicomAttribute>")
 
 
+@lru_cache(maxsize=8192)
+def _keyword(tag: str) -> str:
+    keyword = keyword_for_tag(int(tag, 16))
+    return f' keyword="{keyword}"' if keyword else ""
+
+
 def _private_blocks(dataset: JsonDataset) -> dict[tuple[str, str], tuple[str, str]]:
     """Group and block number of each reserved private block -> group and private creator (PS3.5 7.8.1)."""
     blocks = {}
@@ -109,11 +102,6 @@ def _is_private(tag: str) -> bool:
     return tag[3] in "13579BDF"
 
 
-@lru_cache(maxsize=8192)
-def _keyword(tag: str) -> str:
-    return keyword_for_tag(int(tag, 16))
-
-
 def _person_name(value: dict[str, str] | str | None) -> str:
     # Before 2013 a name was a string in DICOM JSON; files of that time are still in use.
     groups = {"Alphabetic": value} if isinstance(value, str) else value or {}
@@ -122,10 +110,9 @@ def _person_name(value: dict[str, str] | str | None) -> str:
         if group in groups:
             components = (groups[group] or "").split("^", len(_NAME_COMPONENTS) - 1)
             last = len(components) - 1  # written even if empty: "Doe^John^^" keeps its delimiters
+            named = enumerate(zip(_NAME_COMPONENTS, components, strict=False))
             inner = "".join(
-                f"<{name}>{_escaped(text)}</{name}>"
-                for number, (name, text) in enumerate(zip(_NAME_COMPONENTS, components, strict=False))
-                if text or 0 < number == last
+                f"<{name}>{_escaped(text)}</{name}>" for number, (name, text) in named if text or 0 < number == last
             )
             out.append(f"<{group}>{inner}</{group}>")
     return "".join(out)
@@ -141,18 +128,10 @@ def _escaped(value: object) -> str:
 
 
 def xml_to_dataset(data: bytes) -> JsonDataset:
-    """Read a Native DICOM Model document.
+    """Read a Native DICOM Model document, with or without the namespace, into the DICOM JSON Model, ordered by tag.
 
-    Parameters
-    ----------
-    data : bytes
-        An XML document, with or without the namespace. Document type declarations, and with them entities, are refused.
-
-    Returns
-    -------
-    dict
-        DICOM JSON Model, ordered by tag. A private attribute is given the block that its creator reserves in the
-        document, or else the next free one, whose Private Creator is then added.
+    Document type declarations, and with them entities, are refused. A private attribute is given the block that its
+    creator reserves in the document, or else the next free one, whose Private Creator is then added.
 
     Raises
     ------
@@ -174,9 +153,8 @@ def _parse(data: bytes) -> Element:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth
         depth += 1
-        if (
-            depth > 2 * MAX_NESTING + 5
-        ):  # a level is an attribute and an item; below, down to a FamilyName, are four more
+        # A level is an attribute and an item; below, down to a FamilyName, are four more.
+        if depth > 2 * MAX_NESTING + 5:
             raise MalformedNativeDicom(f"nested deeper than {MAX_NESTING} sequences")
         builder.start(name.rpartition("}")[2], attributes)
 
@@ -196,9 +174,9 @@ def _parse(data: bytes) -> Element:
         parser.Parse(data, True)
     except expat.ExpatError as e:
         raise MalformedNativeDicom(f"not well-formed XML: {e}") from e
-    except (LookupError, UnicodeError, ValueError) as e:
-        if isinstance(e, MalformedNativeDicom):
-            raise
+    except MalformedNativeDicom:
+        raise
+    except (LookupError, ValueError) as e:
         raise MalformedNativeDicom(f"text in an encoding that cannot be read: {e}") from e
     return builder.close()
 
@@ -274,22 +252,18 @@ def _read_attribute(element: Element, tag: str, creator: str | None) -> Attribut
     elif kinds:
         if ("Item" in kinds) != (vr == "SQ") or ("PersonName" in kinds) != (vr == "PN"):
             raise MalformedNativeDicom(f"{tag}: {kinds.pop()} in an attribute of VR {vr}")
-        attribute["Value"] = _in_order(((child, _read_value(child, vr, tag)) for child in element), vr, tag)
+        attribute["Value"] = _read_values(element, vr, tag)
     return attribute
 
 
-def _read_value(child: Element, vr: str, tag: str) -> object:
-    if vr == "SQ":
-        return _read_dataset(child)
-    if vr == "PN":
-        return _read_person_name(child, tag)
-    return _read_text(child.text, vr, tag)
-
-
-def _in_order(values: Iterable[tuple[Element, object]], vr: str, tag: str) -> list[object]:
+def _read_values(element: Element, vr: str, tag: str) -> list[object]:
     """The values at the places that their ``number`` attributes give (from 1); places left out are empty."""
     placed: dict[int, object] = {}
-    for child, value in values:
+    for child in element:
+        if vr == "SQ":
+            value: object = _read_dataset(child)
+        else:
+            value = _read_person_name(child, tag) if vr == "PN" else _read_text(child.text, vr, tag)
         text = child.get("number", str(len(placed) + 1))
         if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1 or int(text) in placed:
             raise MalformedNativeDicom(f"{tag}: {text!r} is no number of a value, or there twice")
@@ -317,9 +291,10 @@ def _read_text(text: str | None, vr: str, tag: str) -> str | int | float | None:
     if vr not in _NUMBERS:
         return text
     stripped = text.strip()
-    whole = int(stripped) if re.fullmatch(r"[+-]?[0-9]{1,20}", stripped) else None
-    if whole is not None and -(2**63) <= whole < 2**64 and (vr in _INTEGERS or str(whole) == stripped):
-        return whole
+    if re.fullmatch(r"[+-]?[0-9]{1,20}", stripped):
+        whole = int(stripped)
+        if -(2**63) <= whole < 2**64 and (vr in _INTEGERS or str(whole) == stripped):
+            return whole
     if vr in _INTEGERS:
         raise MalformedNativeDicom(f"{tag}: {text[:40]!r} is no whole number")
     try:
@@ -328,7 +303,7 @@ def _read_text(text: str | None, vr: str, tag: str) -> str | int | float | None:
         if vr in ("DS", "IS"):
             return text
         raise MalformedNativeDicom(f"{tag}: {text[:40]!r} is no number") from None
-    if number - number != 0:  # infinite or not a number: JSON has these as strings only
+    if not math.isfinite(number):  # JSON has these as strings only
         return stripped
     return number if vr in ("FL", "FD") or repr(number) == stripped else text
 

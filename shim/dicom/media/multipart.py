@@ -1,8 +1,7 @@
 """Reading ``multipart/related`` requests as streams (RFC 2046 5.1, RFC 2387).
 
-python-multipart's callback parser finds the delimiters; this module adds what it leaves out: preambles, folded header
-lines, the check that the closing delimiter is one, and parts spooled and digested one at a time. A request is never
-held in memory as a whole.
+python-multipart finds the delimiters; this module adds what it leaves out: preambles, folded header lines, the check
+that the closing delimiter is one, and parts spooled and digested one at a time.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ import hashlib
 import logging
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
@@ -26,18 +26,13 @@ from dicouch.dicom.media.negotiate import MalformedMediaType, parse_media_type
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-CHUNK = 256 * 1024
-"""Bytes read from a request at a time."""
-MAX_BOUNDARY = 200
-"""Longest boundary taken, in characters. RFC 2046 allows 70; some senders use more."""
-MAX_PREAMBLE = 1 << 20
-"""Bytes in which the first delimiter must appear."""
-MAX_HEADERS = 64
-"""Header lines of a part."""
-MAX_HEADER_BYTES = 16 * 1024
-"""Bytes of all headers of a part."""
+CHUNK = 256 * 1024  # bytes read from a request at a time
+MAX_BOUNDARY = 200  # longest boundary taken, in characters. RFC 2046 allows 70; some senders use more
+MAX_PREAMBLE = 1 << 20  # bytes in which the first delimiter must appear
+MAX_HEADERS = 64  # header lines of a part
+MAX_HEADER_BYTES = 16 * 1024  # bytes of all headers of a part
 
-# Every error of the parser becomes an exception here, so its own warnings would only say things twice.
+# The parser warns of every error that it raises.
 _QUIET = logging.getLogger(f"{__name__}.parser")
 _QUIET.disabled = True
 
@@ -56,18 +51,17 @@ class ReceivedPart:
 
     Attributes
     ----------
-    number : int
+    number
         Position in the request, from 1.
-    headers : dict of str to str
+    headers
         Names in lower case; of a repeated header the first counts.
-    file : SpooledTemporaryFile or None
-        The body, positioned at its start; on disk when longer than the spool limit. None when `too_large`. Whoever
-        takes the part closes it (`close`, or ``with part:``).
-    size : int
+    file
+        The body, positioned at its start. None when `too_large`. Whoever takes the part closes it.
+    size
         Bytes of the body.
-    sha256 : str or None
+    sha256
         Digest of the body in hex, None when `too_large`.
-    too_large : bool
+    too_large
         The body passed the limit for a part and was not kept.
     """
 
@@ -114,23 +108,18 @@ def iter_parts(
 
     Parameters
     ----------
-    stream : file-like
-        The request body; needs ``read(size)`` only, and no length.
-    content_type : str
+    stream
+        The request body; needs no length.
+    content_type
         The request's Content-Type, with the boundary.
-    spool_limit : int
+    spool_limit
         Bytes of a part kept in memory; a longer one goes to disk.
-    max_part_size : int, optional
+    max_part_size
         Bytes a part may have. A longer one is read to its end and yielded with ``too_large=True`` and no file.
-    max_parts : int, optional
+    max_parts
         Parts the request may have.
-    directory : str, optional
+    directory
         Where parts are spooled; the system's temporary folder by default.
-
-    Returns
-    -------
-    iterator of ReceivedPart
-        Never yields an incomplete part.
 
     Raises
     ------
@@ -140,8 +129,8 @@ def iter_parts(
     TooManyParts
         While iterating, after `max_parts` parts.
     """
-    boundary = _boundary(content_type)
-    return _read(stream, boundary, _Reader(boundary, spool_limit, max_part_size, max_parts, directory))
+    spool = partial(SpooledTemporaryFile, spool_limit, dir=directory)
+    return _read(stream, _Reader(_boundary(content_type), spool, max_part_size, max_parts))
 
 
 def _boundary(content_type: str) -> bytes:
@@ -162,25 +151,23 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode("latin-1")
 
 
-def _read(stream: Readable, boundary: bytes, reader: _Reader) -> Iterator[ReceivedPart]:
-    error = None
+def _read(stream: Readable, reader: _Reader) -> Iterator[ReceivedPart]:
     try:
-        chunk = _skip_preamble(stream, boundary)
-        while chunk is not None and not reader.closed and not error:
+        rest = _skip_preamble(stream, reader.boundary)
+        if rest is None:
+            return
+        for chunk in chain((rest,), iter(partial(stream.read, CHUNK), b""), (None,)):
+            error = None
             try:
                 reader.feed(chunk)
             except MalformedMultipart as e:
                 error = e
             while reader.complete:
                 yield reader.complete.popleft()
-            if not error and not reader.closed:
-                chunk = stream.read(CHUNK)
-                if not chunk:
-                    error = reader.end()
-        while reader.complete:
-            yield reader.complete.popleft()
-        if error:
-            raise error
+            if error:
+                raise error
+            if reader.closed:
+                return
     finally:
         reader.discard()
 
@@ -204,32 +191,24 @@ def _skip_preamble(stream: Readable, boundary: bytes) -> bytes | None:
         window = window[candidate if candidate >= 0 else -len(delimiter) :]
 
 
+@dataclass
 class _Reader:
     """What python-multipart's callbacks fill: the complete parts so far, and the one being read."""
 
-    def __init__(
-        self,
-        boundary: bytes,
-        spool_limit: int,
-        max_part_size: int | None,
-        max_parts: int | None,
-        directory: str | None,
-    ) -> None:
-        self.boundary = boundary
-        self.max_part_size = max_part_size
-        self.max_parts = max_parts
-        self._spool = partial(SpooledTemporaryFile, spool_limit, dir=directory)
+    boundary: bytes
+    spool: Callable[[], SpooledTemporaryFile[bytes]]
+    max_part_size: int | None
+    max_parts: int | None
+
+    def __post_init__(self) -> None:
         self.complete: deque[ReceivedPart] = deque()
         self.closed = False
-        self._number = 0
-        self._part: ReceivedPart | None = None
         self._last: ReceivedPart | None = None  # complete, once its closing delimiter proves to be one
         self._tail = b""  # the latest bytes: a delimiter may have begun in them
-        self._headers: dict[bytes, bytes] = {}
-        self._name = self._field = self._value = b""
-        self._header_bytes = self._folds = 0
-        self._first = False  # the first header of its name
-        self._in_first_byte = False  # a header has begun and nothing of it was taken yet
+        self._number = self._size = self._header_bytes = self._folds = 0
+        self._file: SpooledTemporaryFile[bytes] | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._field = self._value = b""
         self._folding = False
         callbacks = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
         self._callbacks = cast("MultipartCallbacks", callbacks)
@@ -243,9 +222,14 @@ class _Reader:
         parser.write(b"--" + self.boundary + b"\r\n")
         return parser
 
-    def feed(self, data: bytes) -> None:
-        """Parse the next piece of the body, of any size."""
-        if self._last:
+    def _refusal(self, reason: object) -> MalformedMultipart:
+        return MalformedMultipart(f"part {self._number}: {reason}")
+
+    def feed(self, data: bytes | None) -> None:
+        """Parse the next piece of the body, of any size; None: it has ended."""
+        if data is None and not self._last:
+            raise MalformedMultipart(f"the body ends before part {self._number} does")
+        if data is None or self._last:
             self._close(data)
             return
         while True:
@@ -268,44 +252,36 @@ class _Reader:
         A fresh parser is led into the value of a header; what it reads there continues the header before.
         """
         at = error.offset
-        starts_line = self._in_first_byte and (at == 0 or data[at - 1 : at] == b"\n")
-        if not (starts_line and self._name and data[at : at + 1] in (b" ", b"\t")):
-            raise MalformedMultipart(f"part {self._number}: {error}") from error
+        starts_line = not self._field and (at == 0 or data[at - 1 : at] == b"\n")
+        if not (starts_line and self._headers and data[at : at + 1] in (b" ", b"\t")):
+            raise self._refusal(error) from error
         self._folds += 1
         if self._folds > MAX_HEADERS:
-            raise MalformedMultipart(f"part {self._number}: more than {MAX_HEADERS} folded header lines") from error
+            raise self._refusal(f"more than {MAX_HEADERS} folded header lines") from error
         self._folding = True
         self._parser = self._open_parser()
         self._parser.write(b"folded:")
         self._tail = b""
         return data[at:]
 
-    def _close(self, rest: bytes) -> None:
-        """Only blanks may follow the closing delimiter on its line (RFC 2046 5.1.1).
+    def _close(self, rest: bytes | None) -> None:
+        """Complete the last part. Only blanks may follow the closing delimiter on its line (RFC 2046 5.1.1).
 
         Anything else means that a part's data has the boundary in it, and that there may be more parts.
         """
-        rest = rest.lstrip(b" \t")
+        rest = rest and rest.lstrip(b" \t")
         if rest and rest[0] not in b"\r\n":
-            raise MalformedMultipart(f"part {self._number}: the closing delimiter is followed by data on its line")
-        if rest:
-            self.end()
-
-    def end(self) -> MalformedMultipart | None:
-        """The body has ended: complete the last part, or say what is missing."""
-        if not self._last:
-            return MalformedMultipart(f"the body ends before part {self._number} does")
-        self.complete.append(self._last)
-        self._last = None
-        self.closed = True
-        return None
+            raise self._refusal("the closing delimiter is followed by data on its line")
+        if self._last and rest != b"":
+            self.complete.append(self._last)
+            self._last = None
+            self.closed = True
 
     def discard(self) -> None:
         """Close whatever was not handed out."""
-        for part in (*self.complete, self._last, self._part):
-            if part:
-                part.close()
-        self.complete.clear()
+        for one in (*self.complete, self._last, self._file):
+            if one:
+                one.close()
 
     def on_part_begin(self) -> None:
         if self._folding:
@@ -313,82 +289,64 @@ class _Reader:
         self._number += 1
         if self.max_parts is not None and self._number > self.max_parts:
             raise TooManyParts(f"more than {self.max_parts} parts")
-        self._headers = {}
-        self._name = b""
+        self._headers = []
         self._header_bytes = self._folds = 0
 
     def on_header_begin(self) -> None:
-        self._in_first_byte = True
         self._field = self._value = b""
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._in_first_byte = False
         self._field += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header_bytes += end - start
         if self._header_bytes > MAX_HEADER_BYTES:
-            raise MalformedMultipart(f"part {self._number}: more than {MAX_HEADER_BYTES} bytes of headers")
+            raise self._refusal(f"more than {MAX_HEADER_BYTES} bytes of headers")
         self._value += data[start:end]
 
     def on_header_end(self) -> None:
-        value = self._value.strip(b" \t")
+        name, value = self._field.lower(), self._value.strip(b" \t")
         if b"\n" in value or b"\0" in value:
-            raise MalformedMultipart(f"part {self._number}: a header line that does not end in CRLF")
+            raise self._refusal("a header line that does not end in CRLF")
         if self._folding:
             self._folding = False
-            if self._first:
-                self._headers[self._name] = (self._headers[self._name] + b" " + value).strip()
-        else:
-            self._name = self._field.lower()
-            self._first = self._name not in self._headers
-            self._headers.setdefault(self._name, value)
+            name, before = self._headers.pop()
+            value = (before + b" " + value).strip()
+        self._headers.append((name, value))
 
     def on_headers_finished(self) -> None:
-        self._part = ReceivedPart(
-            number=self._number,
-            headers={name.decode("ascii"): _decode(value) for name, value in self._headers.items()},
-            file=self._spool(),
-        )
+        self._file = self.spool()
+        self._size = 0
         self._digest = hashlib.sha256()
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        part = self._part
-        if part is None:
+        self._size += end - start
+        if self._file is None:
             return
-        part.size += end - start
-        if part.file is None:
-            return
-        if self.max_part_size is not None and part.size > self.max_part_size:
-            part.close()
-            part.file = None
-            part.too_large = True
+        if self.max_part_size is not None and self._size > self.max_part_size:
+            self._file.close()
+            self._file = None
             return
         piece = memoryview(data)[start:end]
         self._digest.update(piece)
-        part.file.write(piece)
+        self._file.write(piece)
 
     def on_part_end(self) -> None:
-        part = self._part
-        if part is None:
-            return
-        if part.file is not None:
-            part.sha256 = self._digest.hexdigest()
-            part.file.seek(0)
-            self._refuse_delimiter_at_start(part.file)
-        self._part = None
-        self.complete.append(part)
+        file = self._file
+        if file is not None:
+            # A delimiter right after the headers ends an empty part; the parser takes it and what follows for data.
+            file.seek(0)
+            start = file.read(len(self.boundary) + 66)
+            if re.match(rb"--%b(?:--|[ \t]*\r\n)" % re.escape(self.boundary), start):
+                raise self._refusal("no line end between its headers and the next boundary")
+            file.seek(0)
+        headers = {name.decode("ascii"): _decode(value) for name, value in reversed(self._headers)}
+        digest = self._digest.hexdigest() if file else None
+        self.complete.append(ReceivedPart(self._number, headers, file, self._size, digest, too_large=file is None))
+        self._file = None
 
     def on_end(self) -> None:
         self._last = self.complete.pop()
-
-    def _refuse_delimiter_at_start(self, file: IO[bytes]) -> None:
-        """A delimiter right after the headers ends an empty part; the parser takes it and what follows for data."""
-        delimiter = b"--" + self.boundary
-        start = file.read(len(delimiter) + 64)
-        file.seek(0)
-        if start.startswith(delimiter) and re.match(rb"--|[ \t]*\r\n", start[len(delimiter) :]):
-            raise MalformedMultipart(f"part {self._number}: no line end between its headers and the next boundary")
 
 
 def _decode(value: bytes) -> str:

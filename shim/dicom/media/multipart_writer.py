@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 from dicouch.dicom.media.negotiate import MediaType
 
-CHUNK = 256 * 1024
-"""Bytes read from a file at a time."""
+CHUNK = 256 * 1024  # bytes read from a file at a time
 SMALL = 16 * 1024
 """Pieces below this are joined with their neighbours, as every yielded piece costs the server a system call."""
 
@@ -25,11 +24,9 @@ class BodyPart:
 
     Attributes
     ----------
-    headers : dict of str to str
-        For example Content-Type (with ``transfer-syntax``) and Content-Location.
-    body : bytes or iterable of bytes
+    body
         An iterable with a `close` method is closed when it was sent, or when the client goes away.
-    size : int, optional
+    size
         Bytes of the body, when known: needed for the length of the whole, and then held to.
     """
 
@@ -47,38 +44,19 @@ def new_boundary() -> str:
     return f"dicouch-{token_hex(16)}"
 
 
-def multipart_content_type(
-    root_type: str, boundary: str, transfer_syntax: str | None = None, start: str | None = None
-) -> str:
+def multipart_content_type(root_type: str, boundary: str, transfer_syntax: str | None = None) -> str:
     """The Content-Type of a ``multipart/related`` message (RFC 2387 3, PS3.18 8.7.3).
 
-    Parameters
-    ----------
-    root_type : str
-        Media type of the parts, without parameters: ``application/dicom``.
-    boundary : str
-    transfer_syntax : str, optional
-        UID, when it is the same in all parts.
-    start : str, optional
-        Content-ID of the root part, when it is not the first.
+    `root_type` is the media type of the parts, without parameters; a transfer syntax is named when all have the same.
     """
-    params = {"type": root_type, "transfer-syntax": transfer_syntax, "start": start, "boundary": boundary}
+    params = {"type": root_type, "transfer-syntax": transfer_syntax, "boundary": boundary}
     return str(MediaType("multipart", "related", {name: value for name, value in params.items() if value}))
 
 
 def write_multipart(parts: Iterable[BodyPart], boundary: str) -> Iterator[bytes]:
-    """The bytes of a multipart message, piece by piece.
+    """The bytes of a multipart message, piece by piece: small pieces joined, large ones as they are.
 
-    Parameters
-    ----------
-    parts : iterable of BodyPart
-        May be a generator: the next part is asked for when the one before is sent.
-    boundary : str
-
-    Yields
-    ------
-    bytes
-        Small pieces are joined; large ones are passed on as they are.
+    The next part is asked for when the one before is sent.
 
     Raises
     ------
@@ -140,13 +118,7 @@ def _with_heads(parts: Iterable[BodyPart], boundary: str) -> Iterator[tuple[byte
 
 
 def read_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """The first `size` bytes of an open file, which stays open.
-
-    Raises
-    ------
-    WrongLength
-        When the file is shorter.
-    """
+    """The first `size` bytes of an open file, which stays open; raises `WrongLength` when it is shorter."""
     file.seek(0)
     left = size
     while left:
@@ -164,17 +136,16 @@ def couch_multipart(
 
     Parameters
     ----------
-    document : bytes
+    document
         The document as JSON. Its ``_attachments`` name each attachment with ``"follows": true``, ``content_type`` and
         ``length``, in the order of `attachments`.
-    attachments : sequence of (file, size)
-        Open binary files, sent from their start, and their sizes in bytes. They stay open. At least one, and as many as
-        the document names: for any more that it names CouchDB waits until the connection breaks.
+    attachments
+        Files, sent from their start, and their sizes in bytes. They stay open. At least one, and as many as the
+        document names: for any more that it names CouchDB waits until the connection breaks.
 
     Returns
     -------
     headers : dict of str to str
-        Content-Type and Content-Length.
     body : callable
         Gives the pieces of the body, each time from its beginning: the request may be sent again.
     """

@@ -1,8 +1,8 @@
 """Media types: reading them, reading what a client accepts, and choosing what it gets (RFC 9110 12.5, PS3.18 8.7).
 
-Pure functions; nothing here knows Flask or CouchDB. Parameter values are read more leniently than RFC 9110 writes them:
-clients send ``type=application/dicom`` and ``boundary==_a/b`` bare, which are no tokens. (``parse_options_header`` of
-Werkzeug cuts the first to ``application`` and drops the second, hence the few lines of our own.)
+Parameter values are read more leniently than RFC 9110 writes them: clients send ``type=application/dicom`` and
+``boundary==_a/b`` bare, which are no tokens. (``parse_options_header`` of Werkzeug cuts the first to ``application``
+and drops the second.)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from werkzeug.datastructures import CharsetAccept
-from werkzeug.http import parse_accept_header
+from werkzeug.http import parse_accept_header, quote_header_value
 
 from dicouch.dicom.errors import DicomError
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE
@@ -31,32 +31,19 @@ _PIXELS_OR_RENDERED = {"image/jpeg", "image/jp2", "video/mpeg", "video/mp4", "vi
 
 
 class MalformedMediaType(DicomError):
-    """A media type, media range or character set cannot be read.
-
-    Parameters
-    ----------
-    text : str
-        The offending piece, as received.
-    reason : str
-        What is wrong with it.
-    """
+    """A media type, media range or character set (`text`, as received) cannot be read."""
 
     def __init__(self, text: str, reason: str) -> None:
         shown = text if len(text) <= 200 else text[:200] + "…"
         super().__init__(f"{shown!r}: {reason}")
-        self.text = text
 
 
 @dataclass(frozen=True)
 class MediaType:
     """A media type with its parameters (RFC 9110 8.3.1).
 
-    Attributes
-    ----------
-    type, subtype : str
-        In lower case; ``*`` in a range.
-    params : dict of str to str
-        Names in lower case, values unquoted and otherwise as they came.
+    Type, subtype (``*`` in a range) and the parameters' names are in lower case, values unquoted and otherwise as they
+    came.
     """
 
     type: str
@@ -88,7 +75,9 @@ class MediaType:
         return named
 
     def __str__(self) -> str:
-        return "; ".join([self.essence, *(f"{name}={quote(value)}" for name, value in self.params.items())])
+        return "; ".join(
+            [self.essence, *(f"{name}={quote_header_value(value)}" for name, value in self.params.items())]
+        )
 
 
 @dataclass(frozen=True)
@@ -97,9 +86,9 @@ class MediaRange(MediaType):
 
     Attributes
     ----------
-    q : float
+    q
         Weight, from 0 (not acceptable) to 1.
-    from_query : bool
+    from_query
         Whether it came in the query, which counts before the header (PS3.18 8.7.8.1).
     """
 
@@ -113,8 +102,7 @@ class MediaRange(MediaType):
             return 0
         if self.subtype == "*":
             return 1
-        named = "*" not in self.item_type
-        return 2 + named + (self.transfer_syntax not in (None, "*"))
+        return 2 + ("*" not in self.item_type) + (self.transfer_syntax not in (None, "*"))
 
     def matches(self, media_type: MediaType) -> bool:
         """Whether the range accepts a media type, its weight left aside.
@@ -141,24 +129,8 @@ def _covers(essence: str, other: str) -> bool:
     return main in ("*", other_main) and sub in ("*", other_sub)
 
 
-def quote(value: str) -> str:
-    """A parameter's value as it may stand in a header: bare when it is a token, quoted when it is not."""
-    if _TOKEN.fullmatch(value):
-        return value
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def parse_media_type(text: str) -> MediaType:
     """Read the value of a ``Content-Type`` header.
-
-    Parameters
-    ----------
-    text : str
-        For example ``multipart/related; type="application/dicom"; boundary=abc``.
-
-    Returns
-    -------
-    MediaType
 
     Raises
     ------
@@ -166,9 +138,10 @@ def parse_media_type(text: str) -> MediaType:
         When there is no ``type/subtype``, or a parameter cannot be read.
     """
     # An answer takes dozens of them, and clients send the same ones again and again.
-    return _kept_type(text) if len(text) <= _LONGEST_KEPT else _read_type(text)
+    return (_read_type if len(text) <= _LONGEST_KEPT else _read_type.__wrapped__)(text)
 
 
+@lru_cache(1024)
 def _read_type(text: str) -> MediaType:
     essence, *pieces = _split(text, ";")
     main, slash, sub = essence.partition("/")
@@ -184,23 +157,15 @@ def _read_type(text: str) -> MediaType:
     return MediaType(main.lower(), sub.lower(), params)
 
 
-_kept_type = lru_cache(1024)(_read_type)
-
-
 def parse_accept(header_values: Iterable[str], accept_params: Iterable[str] = ()) -> list[MediaRange]:
-    """Read what a client accepts.
+    """Read what a client accepts, in the order received, the query's first; nothing: it accepts anything.
 
     Parameters
     ----------
-    header_values : iterable of str
+    header_values
         The values of all ``Accept`` headers.
-    accept_params : iterable of str, optional
+    accept_params
         The values of all ``accept`` query parameters, percent-decoded (PS3.18 8.3.3.1).
-
-    Returns
-    -------
-    list of MediaRange
-        In the order received, the query's first. Empty: the client says nothing, and accepts anything.
 
     Raises
     ------
@@ -210,8 +175,11 @@ def parse_accept(header_values: Iterable[str], accept_params: Iterable[str] = ()
     # Form decoding makes a blank of the plus sign in application/dicom+json, which few clients escape.
     in_query = (re.sub(r"(?<=\w) (?=(?:json|xml)\b)", "+", value) for value in accept_params)
     return [
-        *(_media_range(element, True) for value in in_query for element in _split(value, ",") if element),
-        *(_media_range(element, False) for value in header_values for element in _split(value, ",") if element),
+        _media_range(element, from_query)
+        for values, from_query in ((in_query, True), (header_values, False))
+        for value in values
+        for element in _split(value, ",")
+        if element
     ]
 
 
@@ -234,36 +202,21 @@ def _media_range(element: str, from_query: bool) -> MediaRange:
 
 
 def choose(ranges: Sequence[MediaRange], available: Sequence[MediaType]) -> MediaType | None:
-    """The media type of the answer (PS3.18 8.7.8.1).
+    """The media type of the answer, of those available (PS3.18 8.7.8.1); None when nothing is acceptable (406).
 
     The query's media types decide; when none of them is available, the header's do. Each available type has the weight
     of the most specific range that matches it; the highest weight wins, then the more specific range, then the order of
-    `available`.
-
-    Parameters
-    ----------
-    ranges : sequence of MediaRange
-    available : sequence of MediaType
-        What the server can answer with, the default first. A type with a ``transfer-syntax`` is one in that syntax.
-
-    Returns
-    -------
-    MediaType or None
-        An element of `available`; None when nothing is acceptable (406).
+    `available`. A type with a ``transfer-syntax`` is one in that syntax.
     """
     if not ranges:
         return available[0] if available else None
     for from_query in (True, False):
         best, best_key = None, (0.0, 0)
-        group = [media_range for media_range in ranges if media_range.from_query == from_query]
+        group = [one for one in ranges if one.from_query == from_query]
         for media_type in available:
-            matching = [media_range for media_range in group if media_range.matches(media_type)]
-            if not matching:
-                continue
-            decisive = max(matching, key=lambda media_range: (media_range.specificity, media_range.q))
-            key = (decisive.q, decisive.specificity)
-            if decisive.q > 0 and (best is None or key > best_key):
-                best, best_key = media_type, key
+            specificity, q = max(((one.specificity, one.q) for one in group if one.matches(media_type)), default=(0, 0))
+            if q > 0 and (q, specificity) > best_key:
+                best, best_key = media_type, (q, specificity)
         if best:
             return best
     return None
@@ -280,9 +233,7 @@ def mixes_dicom_and_rendered(ranges: Iterable[MediaRange]) -> bool:
         group = [r for r in ranges if r.from_query == from_query and r.q > 0]
         types = {r.item_type for r in group}
         single = {r.item_type for r in group if not r.is_multipart}
-        if types & _DICOM and (types & _RENDERED or single & _PIXELS_OR_RENDERED):
-            return True
-        if types & _BULKDATA and types & _RENDERED:
+        if types & (_DICOM | _BULKDATA) and types & _RENDERED or types & _DICOM and single & _PIXELS_OR_RENDERED:
             return True
     return False
 
@@ -290,12 +241,7 @@ def mixes_dicom_and_rendered(ranges: Iterable[MediaRange]) -> bool:
 def accepts_utf8(header_values: Iterable[str], charset_params: Iterable[str] = ()) -> bool:
     """Whether text may be answered in UTF-8, the one character set there is (PS3.18 8.8).
 
-    Parameters
-    ----------
-    header_values : iterable of str
-        The values of all ``Accept-Charset`` headers.
-    charset_params : iterable of str, optional
-        The values of all ``charset`` query parameters, which count before the header.
+    The ``charset`` query parameters count before the ``Accept-Charset`` headers.
 
     Raises
     ------
@@ -314,22 +260,15 @@ def accepts_utf8(header_values: Iterable[str], charset_params: Iterable[str] = (
 
 def _split(text: str, separator: str) -> list[str]:
     """Split at separators outside quoted strings; the pieces come without blanks around them."""
-    if '"' not in text:
-        return [piece.strip() for piece in text.split(separator)]
-    pieces, start, quoted, i = [], 0, False, 0
-    while i < len(text):
-        c = text[i]
-        if quoted and c == "\\":
-            i += 1
-        elif c == '"':
-            quoted = not quoted
-        elif c == separator and not quoted:
-            pieces.append(text[start:i].strip())
-            start = i + 1
-        i += 1
-    if quoted:
-        raise MalformedMediaType(text, "a quoted string has no end")
-    return [*pieces, text[start:].strip()]
+    pieces = [""]
+    for token in re.findall(rf'"(?:[^"\\]|\\.)*"|[^"{separator}]+|.', text, re.DOTALL):
+        if token == '"':
+            raise MalformedMediaType(text, "a quoted string has no end")
+        if token == separator:
+            pieces.append("")
+        else:
+            pieces[-1] += token
+    return [piece.strip() for piece in pieces]
 
 
 def _unquote(value: str, text: str) -> str:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
-from typing import IO, cast
+from typing import Any
 
 
-class _Outlet:
-    """A file for `zipfile` that cannot seek and hands on what was written."""
+class _Outlet(io.RawIOBase):
+    """A file that cannot seek and hands on what was written."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def write(self, data: bytes, /) -> int:
-        """Take a piece."""
+    def write(self, data: Any, /) -> int:
         self._pieces.append(bytes(data))
         return len(data)
-
-    def flush(self) -> None:
-        """Do nothing: nothing is buffered."""
 
     def take(self) -> bytes:
         """Return what was written since the last time."""
@@ -30,16 +27,10 @@ class _Outlet:
 
 
 def write_zip(entries: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
-    """Yield a zip file piece by piece.
-
-    Parameters
-    ----------
-    entries : iterable of (name, pieces)
-        May be a generator: an entry is asked for when the one before is sent.
-    """
+    """Yield a zip file of (name, pieces) piece by piece; an entry is asked for when the one before is sent."""
     outlet = _Outlet()
     now = time.gmtime()[:6]
-    with zipfile.ZipFile(cast("IO[bytes]", outlet), "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:
         for name, pieces in entries:
             # Sizes follow the data: they are not known yet, and may pass 4 GB.
             with archive.open(zipfile.ZipInfo(name, max(now, (1980, 1, 1, 0, 0, 0))), "w", force_zip64=True) as entry:

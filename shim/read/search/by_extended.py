@@ -1,24 +1,39 @@
-"""Searching by a site's own attributes: each key becomes a list of the UIDs that have it."""
+"""Searching by the attributes that a site lists itself: each key becomes a list of the UIDs that have it."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from dicouch.couch.client import CouchError
 from dicouch.read.search.studies import Search
 from dicouch.rewrite import requests
-from dicouch.rewrite.extended import DESIGN, Extended, scan_range
+from dicouch.rewrite.extended import DESIGN, Extended, parse, scan_range
 from dicouch.rewrite.query import LEVELS, SERIES_UID, SOP_UID, STUDY_UID, Query
 from dicouch.rewrite.values import check
 
 OWN_UID = {"study": STUDY_UID, "series": SERIES_UID, "instance": SOP_UID}
 
 
+def read_listed(path: str | Path | None) -> list[Extended]:
+    """Read the file in which a site lists its attributes (``EXTENDED_ATTRIBUTES``); see `dicouch.rewrite.extended`.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or an entry makes no sense; the message names both.
+    """
+    if path is None:
+        return []
+    try:
+        return parse(Path(path).read_bytes(), str(path))
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"EXTENDED_ATTRIBUTES: {problem}") from problem
+
+
 def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extended, dict]]:
     """Take the keys out of `query` that a site has listed for `level` or one above.
 
-    Returns
-    -------
-    list of (Extended, dict)
-        Each with its key, as the tree ``lib/match/match.js`` reads, under the attribute's first tag.
+    Each comes with its key, as the tree that ``lib/match/match.js`` reads, under the attribute's first tag.
 
     Raises
     ------
@@ -40,26 +55,13 @@ def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extend
 
 
 def resolve(search: Search, query: Query, wanted: list[tuple[Extended, dict]]) -> bool:
-    """Put lists of UIDs in the place of the extended attributes.
-
-    Parameters
-    ----------
-    search : Search
-    query : Query
-    wanted : list of (Extended, dict)
-        As `split` gives them.
-
-    Returns
-    -------
-    bool
-        False when nothing matches.
-    """
+    """Put lists of UIDs in the place of the attributes that `split` gave; return False when nothing matches."""
     for one, tree in wanted:
         ids = _ids(search, query, one, tree)
         uids = list(dict.fromkeys(each.split(":")[one.depth - 1] for each in ids))
         tag = OWN_UID[one.level]
-        known = query.values(tag)
-        uids = [uid for uid in uids if uid in set(known)] if known else uids
+        if known := set(query.values(tag)):
+            uids = [uid for uid in uids if uid in known]
         if not uids:
             return False
         query.keys[tag] = {"vr": "UI", "values": uids}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dicouch.read.search.studies import ALL, Entry, Found, Page, Search, uid_of
+from dicouch.read.search.studies import ALL, Entry, Found, Page, Search, studies_of, uid_of
 from dicouch.rewrite import requests
 from dicouch.rewrite.plan import Range
 from dicouch.rewrite.query import SERIES_UID, SOP_UID, STUDY_UID, Query, named
@@ -18,13 +18,7 @@ TOGETHER = 500
 
 
 class InstanceSearch:
-    """Searches for instances.
-
-    Parameters
-    ----------
-    search : Search
-        Reads studies and series.
-    """
+    """Searches for instances; `search` reads studies and series."""
 
     def __init__(self, search: Search):
         self.search = search
@@ -38,7 +32,7 @@ class InstanceSearch:
         if query.values(SOP_UID):
             found = self._by_uid(query, study, series)
         elif study and series and not self._parents(query):
-            found = self._of_series(query, study, series, Paging(query.offset, query.limit, not query.limit_given))
+            found = self._of_series(query, study, [series], Paging(query.offset, query.limit, not query.limit_given))
         elif study is None and set(query.keys) == set(query.of_level("instance")) and not self._everything(query):
             found = self._scan(query)
         else:
@@ -58,8 +52,7 @@ class InstanceSearch:
         named_ones = Query(keys={SERIES_UID: {"vr": "UI", "values": series}}, limit_given=True)
         chosen = Range("series_by_uid", keys=series, sort=True)
         rows = self.search.list("series", named_ones, chosen, Paging(0, ALL), fields=None)["rows"]
-        wanted = query.values(STUDY_UID)
-        studies = [uid for uid in dict.fromkeys(map(uid_of, rows)) if not wanted or uid in wanted]
+        studies = studies_of(query, rows)
         if studies:
             query.keys[STUDY_UID] = {"vr": "UI", "values": studies}
         return bool(studies)
@@ -73,7 +66,7 @@ class InstanceSearch:
                 corrected[study] = values
         ids = [entry.row["id"] for entry in entries if uid_of(entry.row) in corrected]
         if ids:
-            request = requests.corrected_rows(ids, self._fields(query, self.search.base), corrected)
+            request = requests.corrected_rows(ids, self._fields(query), corrected)
             rows = {row["id"]: row for row in self.search.ask(request)["rows"]}
             for entry in entries:
                 entry.row = rows.get(entry.row["id"], entry.row)
@@ -84,13 +77,15 @@ class InstanceSearch:
         levels = ("study", "series")
         return any(query.of_level(level) or query.fields(level, True)["include"] for level in levels)
 
-    @staticmethod
-    def _fields(query: Query, base: str) -> dict:
-        return {**query.fields("instance"), "base": base}
+    def _fields(self, query: Query) -> dict:
+        return {**query.fields("instance"), "base": self.search.base}
 
-    def _of_series(self, query: Query, study: str, series: str, paging: Paging) -> Found:
-        chosen = requests.instance_range(study, series, query)
-        answer = self.search.list("instance", query, chosen, paging, fields=self._fields(query, self.search.base))
+    def _of_series(self, query: Query, study: str, series: list[str], paging: Paging) -> Found:
+        """Instances of some series of one study, in order of the series."""
+        alone = series[0] if len(series) == 1 else None
+        chosen = requests.instance_range(study, alone, query)
+        paging = paging if alone else replace(paging, among=series)
+        answer = self.search.list("instance", query, chosen, paging, fields=self._fields(query))
         return Found([Entry(row) for row in answer["rows"]], answer["matched"])
 
     def _walk(self, query: Query, study: str | None, series: str | None) -> Found:
@@ -102,9 +97,8 @@ class InstanceSearch:
             above.keys[SERIES_UID] = {"vr": "UI", "values": [series]}
         for studies in self.search.study_chunks(above, study, end, FEW):
             parents = {uid_of(row): row for row in studies}
-            among = list(parents)
-            paging = Paging(0, ALL, among=among)
-            found = self.search.series_rows(above, among, paging, series is not None)["rows"]
+            paging = Paging(0, ALL, among=list(parents))
+            found = self.search.series_rows(above, list(parents), paging, series is not None)["rows"]
             shown = [row["id"] for row in found] + [row["id"] for row in studies if row["dataset"]]
             counted = self.search.counts(shown)
             for below in self._groups(found, counted):
@@ -116,11 +110,10 @@ class InstanceSearch:
                     break
                 first = max(query.offset - seen, 0)
                 paging = Paging(first, max(end - seen - first, 0), not (everything or query.limit_given))
-                some = self._of_group(query, below, paging)
                 rows = {uid_of(row, 1): row for row in below}
-                for entry in some.entries:
-                    uid = uid_of(entry.row)
-                    entries.append(Entry(entry.row, parents[uid], rows[uid_of(entry.row, 1)]))
+                study_uid = uid_of(below[0])
+                some = self._of_series(query, study_uid, list(rows), paging)
+                entries += [Entry(one.row, parents[study_uid], rows[uid_of(one.row, 1)]) for one in some.entries]
                 seen += held if everything else some.matched
             if seen >= end and query.limit_given:
                 break
@@ -137,16 +130,6 @@ class InstanceSearch:
             together = sum(counted[row["id"]][1] for row in below) <= TOGETHER
             groups += [below] if together else [[row] for row in below]
         return groups
-
-    def _of_group(self, query: Query, series: list[dict], paging: Paging) -> Found:
-        """Instances of some series of one study, in order of the series."""
-        study, uids = uid_of(series[0]), [uid_of(row, 1) for row in series]
-        if len(uids) == 1:
-            return self._of_series(query, study, uids[0], paging)
-        chosen = requests.instance_range(study, None, query)
-        fields = self._fields(query, self.search.base)
-        answer = self.search.list("instance", query, chosen, replace(paging, among=uids), fields=fields)
-        return Found([Entry(row) for row in answer["rows"]], answer["matched"])
 
     @staticmethod
     def _everything(query: Query) -> bool:
@@ -173,7 +156,7 @@ class InstanceSearch:
         return Found(page, len(entries))
 
     def _listed(self, query: Query, chosen: Range, only_ids: bool) -> list[dict]:
-        fields = None if only_ids else self._fields(query, self.search.base)
+        fields = None if only_ids else self._fields(query)
         return self.search.list("instance", query, chosen, Paging(0, ALL), fields=fields)["rows"]
 
     def _rows(self, query: Query, page: list[dict]) -> dict[str, dict]:
@@ -190,9 +173,7 @@ class InstanceSearch:
         self.search.notes.append(f"{names} has no index that serves this search: all instances were read")
         hits = self._listed(query, Range("instances_by_uid", documents=requests.matches_document(query)), True)
         studies = list(dict.fromkeys(uid_of(row) for row in hits))
-        above = Query(keys={STUDY_UID: {"vr": "UI", "values": studies}}, limit_given=True)
-        newest = Range("studies_by_uid", keys=studies, sort=True, covered=frozenset([STUDY_UID]))
-        ordered = self.search.list("study", above, newest, Paging(0, ALL), fields=None)["rows"] if studies else []
+        ordered = self.search.newest_first(studies, None) if studies else []
         place = {uid_of(row): position for position, row in enumerate(ordered)}
         hits = sorted((row for row in hits if uid_of(row) in place), key=lambda row: (place[uid_of(row)], row["id"]))
         page = hits[query.offset : query.offset + query.limit]

@@ -12,18 +12,9 @@ from dicouch.tables import STUDY_TAGS
 
 
 def patients(search: Search, query: Query) -> Page:
-    """Search for patients, in order of their IDs.
+    """Search for patients, in order of their IDs, by attributes of the patient.
 
-    Parameters
-    ----------
-    search : Search
-    query : Query
-        Its keys are of the patient.
-
-    Returns
-    -------
-    Page
-        The attributes of a patient's newest study, and how many studies, series and instances there are.
+    A row has the attributes of a patient's newest study, and how many studies, series and instances there are.
     """
     if query.include == "all":
         query.include = dict.fromkeys(PATIENT_TAGS, True)

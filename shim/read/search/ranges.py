@@ -17,13 +17,7 @@ ALL = 10**9
 def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple[Range, ...]:
     """Return the ranges that hold all that a search finds and have the fewest rows; none when nothing matches.
 
-    Parameters
-    ----------
-    reading : Reading
-        Remembers for ``?explain`` which keys no index serves.
-    query : Query
-    candidates : list of Candidate
-        As `dicouch.rewrite.plan` gives them.
+    `reading` remembers for ``?explain`` which keys no index serves.
     """
     if not plan.needs_counts(candidates):
         ((chosen,),) = candidates[0]
@@ -34,11 +28,8 @@ def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple
     # One request an index, all on their way at the same time.
     asked = [reading.start(requests.count_ranges(view, [one for one in found if one.view == view])) for view in views]
     counted = {view: iter(one.answer()["results"]) for view, one in zip(views, asked, strict=True)}
-    return plan.rarest(candidates, [_value(next(counted[one.view])) for one in found])
-
-
-def _value(result: dict[str, Any]) -> int:
-    return result["rows"][0]["value"] if result["rows"] else 0
+    rows = [next(counted[one.view])["rows"] for one in found]
+    return plan.rarest(candidates, [one[0]["value"] if one else 0 for one in rows])
 
 
 def studies(
@@ -49,10 +40,8 @@ def studies(
         return reading.list("study", query, chosen[0], paging, fields=fields)
     found = uids(reading, query, chosen, ALL if paging.rest else paging.offset + paging.limit)
     page = found[paging.offset : paging.offset + paging.limit]
-    if not page:
-        return {"rows": [], "matched": len(found)}
     by_uid = Range("studies_by_uid", keys=page)
-    rows = reading.list("study", query, by_uid, Paging(0, len(page)), fields=fields)["rows"]
+    rows = reading.list("study", query, by_uid, Paging(0, len(page)), fields=fields)["rows"] if page else []
     return {"rows": rows, "matched": len(found)}
 
 

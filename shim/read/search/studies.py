@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from dicouch.read.search import ranges
 from dicouch.read.search.reading import Reading
@@ -21,15 +22,7 @@ ALL = 1_000_000
 
 @dataclass
 class Page:
-    """Rows of an answer.
-
-    Attributes
-    ----------
-    rows : list of dict
-        DICOM JSON Model objects.
-    remaining : int
-        How many further rows the server's own limit cut off.
-    """
+    """Rows of an answer (DICOM JSON Model), and how many further ones the server's own limit cut off."""
 
     rows: list[dict] = field(default_factory=list)
     remaining: int = 0
@@ -37,15 +30,7 @@ class Page:
 
 @dataclass
 class Entry:
-    """One row of an answer with what its parents add to it.
-
-    Attributes
-    ----------
-    row : dict
-        ``{"id", "dataset"}`` as the list function gives it.
-    study, series : dict or None
-        The rows of its parents, where the answer shows their attributes.
-    """
+    """One row, ``{"id", "dataset"}``, with those of its parents where the answer shows their attributes."""
 
     row: dict
     study: dict | None = None
@@ -65,10 +50,14 @@ def uid_of(row: dict, place: int = 0) -> str:
     return row["id"].split(":")[place]
 
 
+def studies_of(query: Query, rows: list[dict]) -> list[str]:
+    """Return the UIDs of the studies in which rows are, as far as the query wants them."""
+    wanted = query.values(STUDY_UID)
+    return [uid for uid in dict.fromkeys(map(uid_of, rows)) if not wanted or uid in wanted]
+
+
 class Search(Reading):
     """Searches for studies and series on one database, for one request."""
-
-    # -- studies ------------------------------------------------------------------------------------------------------
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
@@ -76,26 +65,24 @@ class Search(Reading):
         uids = query.values(STUDY_UID)
         if uids and len(uids) <= FEWEST and query.limit:
             self.count_ahead(requests.counts([f"{uid}:study" for uid in uids]), chosen[0])
-        found = self.complete(query, lambda offset, limit: self._study_entries(query, chosen, offset, limit))
-        return self.page(query, found)
 
-    def _study_entries(self, query: Query, chosen: tuple[Range, ...], offset: int, limit: int) -> Found:
-        paging = Paging(offset, limit, not query.limit_given)
-        answer = ranges.studies(self, query, chosen, paging, fields=query.fields("study"))
-        return Found([Entry(row) for row in answer["rows"]], answer["matched"])
+        def fetch(offset: int, limit: int) -> Found:
+            paging = Paging(offset, limit, not query.limit_given)
+            answer = ranges.studies(self, query, chosen, paging, fields=query.fields("study"))
+            return Found([Entry(row) for row in answer["rows"]], answer["matched"])
+
+        return self.page(query, self.complete(query, fetch))
 
     def study_chunks(self, query: Query, study: str | None, rows: int, first: int = FEWEST) -> Iterator[list[dict]]:
-        """Yield the rows of the studies that match, some at a time, newest first.
+        """Yield the rows of the studies that match a query of the level below, some at a time, newest first.
 
         Parameters
         ----------
-        query : Query
-            Of the level below.
-        study : str or None
+        study
             The one study of the path.
-        rows : int
+        rows
             How many rows the page needs; a study has one at least.
-        first : int
+        first
             Most studies in the first chunk; each further one has twice as many.
         """
         fields = query.fields("study", study is not None)
@@ -118,24 +105,21 @@ class Search(Reading):
             offset += size
             size = min(size * 2, MOST)
 
-    # -- series -------------------------------------------------------------------------------------------------------
-
     def series(self, query: Query, study: str | None = None) -> Page:
         """Search for series, in one study or in all; rows of all carry their study's attributes (Table 10.6.3-4)."""
         if not query.keys and study is None and not query.limit_given:
             total = self.count(Range("series_by_uid"))
-            known = Query(include=query.include, limit=query.limit, offset=query.offset, limit_given=True)
-            page = self.series(known)
+            page = self.series(replace(query, limit_given=True))
             return Page(page.rows, max(0, total - query.offset - query.limit))
-        run = self._series_by_uid if query.values(SERIES_UID) and study is None else self._series_entries
-        return self.page(query, self.complete(query, lambda offset, limit: run(query, study, offset, limit)))
+        run = self._series_by_uid if query.values(SERIES_UID) and study is None else self._series_of
+        return self.page(query, self.complete(query, partial(run, query, study)))
 
     def series_rows(self, query: Query, studies: list[str], paging: Paging, only: bool = False) -> dict:
         """Return the rows of the series of some studies, in order of the studies."""
         chosen = requests.series_range(studies)
         return self.list("series", query, chosen, paging, fields=query.fields("series", only))
 
-    def _series_entries(self, query: Query, study: str | None, offset: int, limit: int) -> Found:
+    def _series_of(self, query: Query, study: str | None, offset: int, limit: int) -> Found:
         entries, seen, end = [], 0, offset + limit
         if study is not None and not query.limit_given and limit and not offset:
             self.count_ahead(requests.counts_of(study), requests.series_range([study]))
@@ -157,22 +141,22 @@ class Search(Reading):
         entries = self.under_studies(query, rows)
         return Found(entries[offset : offset + limit], len(entries))
 
+    def newest_first(self, uids: list[str], fields: dict | None, keys: dict | None = None) -> list[dict]:
+        """Return the rows of those of some studies that match, newest first."""
+        above = Query(keys={**(keys or {}), STUDY_UID: {"vr": "UI", "values": uids}}, limit_given=True)
+        chosen = Range("studies_by_uid", keys=uids, sort=True, covered=frozenset([STUDY_UID]))
+        return self.list("study", above, chosen, Paging(0, ALL), fields=fields)["rows"]
+
     def under_studies(self, query: Query, rows: list[dict], only: bool = False) -> list[Entry]:
         """Return series or instances under those of their studies that match, in order of the studies."""
         if not rows:
             return []
-        above = Query(keys=dict(query.of_level("study")), include=query.include, limit_given=True)
-        wanted = above.values(STUDY_UID)
-        uids = [uid for uid in dict.fromkeys(map(uid_of, rows)) if not wanted or uid in wanted]
-        above.keys[STUDY_UID] = {"vr": "UI", "values": uids}
-        chosen = Range("studies_by_uid", keys=uids, sort=True, covered=frozenset([STUDY_UID]))
-        studies = self.list("study", above, chosen, Paging(0, ALL), fields=query.fields("study", only))["rows"]
+        keys, fields = query.of_level("study"), query.fields("study", only)
+        studies = self.newest_first(studies_of(query, rows), fields, keys)
         below: dict[str, list[dict]] = {}
         for row in rows:
             below.setdefault(uid_of(row), []).append(row)
         return [Entry(row, study) for study in studies for row in below[uid_of(study)]]
-
-    # -- what all levels share ----------------------------------------------------------------------------------------
 
     def complete(self, query: Query, fetch: Callable[[int, int], Found]) -> Found:
         """Fetch a page without studies and series that have no instance (yet), filled up with the next ones."""
@@ -210,8 +194,8 @@ class Search(Reading):
                     dataset.pop(tag, None)  # a parent's is some other instance's
                 dataset.update(row["dataset"])
                 self._add_counts(dataset, row)
-        names = ("studies", "series", "instances")
-        path = "".join(f"/{name}/{uid}" for name, uid in zip(names, own_uids(entry.row), strict=False))
+        uids = entry.row["id"].removesuffix(":study").split(":")
+        path = "".join(f"/{name}/{uid}" for name, uid in zip(("studies", "series", "instances"), uids, strict=False))
         dataset["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
         dataset["00081190"] = {"vr": "UR", "Value": [self.base + path]}
         return dict(sorted(dataset.items()))
@@ -226,8 +210,3 @@ class Search(Reading):
             dataset["00201208"] = {"vr": "IS", "Value": [instances]}
         elif row["id"].count(":") == 1:
             dataset["00201209"] = {"vr": "IS", "Value": [instances]}
-
-
-def own_uids(row: dict) -> list[str]:
-    """Return the UIDs in a row's document id, from the study down."""
-    return row["id"].removesuffix(":study").split(":")
