@@ -8,43 +8,41 @@ from __future__ import annotations
 import io
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-from dicouch.dicom.json_model import Attribute
-from dicouch.dicom.part10.byte_source import ByteSource, Seekable
+from pydicom import config, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+
+from dicouch.dicom.json_model import Attribute, JsonDataset
+from dicouch.dicom.part10.byte_source import ByteSource, Seekable, read_range
+from dicouch.dicom.part10.dataset import DatasetReader
 from dicouch.dicom.part10.encode import UTF8, Encoding, NotInCharacterSet, encode_element, encode_item, wrap, wrap_item
-from dicouch.dicom.part10.inflate import open_inflated
-from dicouch.dicom.part10.meta import read_meta
+from dicouch.dicom.part10.inflate import SPOOLED, open_inflated
+from dicouch.dicom.part10.meta import Meta, read_meta
 from dicouch.dicom.part10.model import Warnings
-from dicouch.dicom.part10.spans import Span, Spans, read_spans
-from dicouch.dicom.part10.to_utf8 import to_utf8
 from dicouch.dicom.part10.walk import UNDEFINED
 
 CHARACTER_SET, MODIFIED, ORIGINAL = 0x00080005, 0x04000550, 0x04000561
 PIXELS = 0x7FE00008
 # The head of a file is held in memory to change its character set; a larger one keeps it.
 LARGEST_HEAD = 64 * 1024 * 1024
-CHUNK = 256 * 1024
+# What pydicom raises for files that it cannot read or write.
+_PROBLEMS = (AttributeError, InvalidDicomError, LookupError, NotImplementedError, OSError, TypeError, ValueError)
 
 Opener = Callable[[int, int], Iterator[bytes]]
+"""Yields the stored bytes from a start up to an end."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One attribute of an instance that a person fixed.
-
-    Attributes
-    ----------
-    tag : int
-    attribute : dict
-        The value, in the DICOM JSON Model.
-    at : str
-        When, as ISO 8601 in UTC.
-    """
+    """One attribute of an instance that a person fixed, and when (ISO 8601, UTC)."""
 
     tag: int
     attribute: Attribute
@@ -53,13 +51,7 @@ class Change:
 
 @dataclass
 class Corrected:
-    """A file made of pieces of the stored one and of new bytes.
-
-    Attributes
-    ----------
-    pieces : list
-        Bytes, or (start, end) in the stored file.
-    """
+    """A file made of pieces of the stored one, as (start, end), and of new bytes."""
 
     pieces: list[bytes | tuple[int, int]] = field(default_factory=list)
 
@@ -101,14 +93,7 @@ class Corrected:
 
 
 class RangeFile:
-    """A seekable file whose reads are ranges of stored bytes.
-
-    Parameters
-    ----------
-    opener : callable
-        Yields the bytes from a start up to an end.
-    size : int
-    """
+    """A seekable file whose reads are ranges of stored bytes."""
 
     def __init__(self, opener: Opener, size: int) -> None:
         self._opener = opener
@@ -128,19 +113,71 @@ class RangeFile:
         return data
 
 
-def correct(file: Seekable, size: int, changes: list[Change], *, ordered: bool = True) -> Corrected:
-    """Return a file with some attributes changed; only its head is read.
+class Span(NamedTuple):
+    """One element: header and value, from `start` up to `end` (bytes of the file)."""
 
-    Parameters
+    tag: int
+    start: int
+    end: int
+
+
+@dataclass
+class Spans:
+    """The elements of the top level, in the order of the file.
+
+    Attributes
     ----------
-    file : file object
-        Seekable: the stored file, of a deflated one the inflated stream.
-    size : int
-        Its length in bytes.
-    changes : list of Change
-        The oldest first.
-    ordered : bool
-        Whether its elements are in ascending order; otherwise more than the head is read.
+    character_set : list of str
+        Specific Character Set (0008,0005), as in the file.
+    end : int
+        Where reading ended: at the first element after the wanted ones, or at the end of the file.
+    """
+
+    source: ByteSource
+    meta: Meta
+    character_set: list[str]
+    elements: list[Span]
+    dataset: JsonDataset
+    end: int
+
+    def raw(self, span: Span) -> bytes:
+        """Return the bytes of an element."""
+        return self.source.read(span.start, span.end - span.start)
+
+
+def read_spans(source: ByteSource, last: int | None) -> Spans:
+    """Find the elements up to the tag `last`; all, if it is None: when they are not in ascending order.
+
+    Raises
+    ------
+    dicouch.dicom.part10.Part10Error
+        It is no DICOM file, or passes a limit of `dicouch.dicom.part10.model`.
+    """
+    meta = read_meta(source, Warnings())
+    reader = DatasetReader(source, Warnings())
+    starts: list[tuple[int, int]] = []
+    stopped = source.size
+
+    def visit(tag: int, position: int) -> bool:
+        nonlocal stopped
+        if last is not None and tag > last:
+            stopped = position
+            return True
+        starts.append((tag, position))
+        return False
+
+    reader.visit = visit
+    dataset = reader.read(meta.start, meta.explicit, meta.little)
+    ends = [position for _tag, position in starts[1:]] + [stopped]
+    elements = [Span(tag, start, end) for (tag, start), end in zip(starts, ends, strict=True)]
+    return Spans(source, meta, reader.character_set, elements, dataset, stopped)
+
+
+def correct(file: Seekable, size: int, changes: list[Change], *, ordered: bool = True) -> Corrected:
+    """Return a file of `size` bytes with some attributes changed, the oldest change first.
+
+    Only its head is read, unless its elements are not in ascending order. Of a deflated file it takes the inflated
+    stream.
 
     Raises
     ------
@@ -151,57 +188,49 @@ def correct(file: Seekable, size: int, changes: list[Change], *, ordered: bool =
     spans = read_spans(source, ORIGINAL if ordered else None)
     encoding = Encoding(spans.meta.explicit, spans.meta.little, spans.character_set, forgiving=True)
     try:
-        return _splice(source, spans, changes, encoding)
+        return _splice(spans, changes, encoding)
     except NotInCharacterSet:
         pass
     in_utf8 = replace(encoding, terms=[UTF8])
     if not spans.character_set:
         # The default repertoire is a part of UTF-8: nothing else in the file changes.
-        return _splice(source, spans, changes, in_utf8)
-    head = _head_in_utf8(source)
-    if head is None:
-        return _splice(source, spans, changes, replace(encoding, replace=True))
-    text, rest = head
-    made = ByteSource(io.BytesIO(text), len(text))
-    corrected = _splice(made, read_spans(made, ORIGINAL), changes, in_utf8, originals=(source, spans))
-    whole = Corrected()
-    for piece in corrected.pieces:
-        whole.pieces.append(piece if isinstance(piece, bytes) else text[piece[0] : piece[1]])
+        return _splice(spans, changes, in_utf8)
+    rest = read_spans(source, PIXELS - 1).end
+    text = _in_utf8(source.read(0, rest), spans.meta) if rest <= LARGEST_HEAD else None
+    if text is None:
+        return _splice(spans, changes, replace(encoding, replace=True))
+    made = read_spans(ByteSource(io.BytesIO(text), len(text)), ORIGINAL)
+    corrected = _splice(made, changes, in_utf8, before=spans)
+    whole = Corrected([piece if isinstance(piece, bytes) else text[slice(*piece)] for piece in corrected.pieces])
     whole.keep(rest, source.size)
     return whole
 
 
-def _head_in_utf8(source: ByteSource) -> tuple[bytes, int] | None:
-    """Return what precedes the pixel data with its texts in UTF-8, and where the rest begins; None if it cannot be."""
-    spans = read_spans(source, PIXELS - 1)
-    if spans.end > LARGEST_HEAD:
-        return None
-    head = source.read(0, spans.end)
-    text = to_utf8(head, spans.meta)
-    return None if text is None else (text, spans.end)
+def _in_utf8(head: bytes, meta: Meta) -> bytes | None:
+    """Return a file, as far as its pixel data, with all texts in UTF-8; None where pydicom cannot read or write it."""
+    target = DicomBytesIO()
+    target.is_implicit_VR, target.is_little_endian = not meta.explicit, meta.little
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with config.disable_value_validation():
+                dataset = dcmread(io.BytesIO(head), force=True)
+                dataset.decode()
+                dataset.SpecificCharacterSet = UTF8
+                write_dataset(target, dataset)
+        except _PROBLEMS:
+            return None
+    return head[: meta.start] + target.getvalue()
 
 
-def _splice(
-    source: ByteSource,
-    spans: Spans,
-    changes: list[Change],
-    encoding: Encoding,
-    originals: tuple[ByteSource, Spans] | None = None,
-) -> Corrected:
-    """Return the file with the changed elements in their places.
-
-    Parameters
-    ----------
-    originals : (ByteSource, Spans), optional
-        Where the elements were before their character set changed.
-    """
-    stored, before = originals or (source, spans)
+def _splice(spans: Spans, changes: list[Change], encoding: Encoding, before: Spans | None = None) -> Corrected:
+    """Return the file with the changed elements in their places; `before` its character set changed they were there."""
+    before = before or spans
     new = {change.tag: encode_element(change.tag, change.attribute, encoding) for change in changes}
-    terms = before.character_set
-    if encoding.terms != terms:
+    recoded = encoding.terms != before.character_set
+    if recoded:
         new[CHARACTER_SET] = encode_element(CHARACTER_SET, {"vr": "CS", "Value": encoding.terms}, encoding)
-    items = _original_items(stored, before, changes, encoding, encoding.terms != terms)
-    new[ORIGINAL] = _with_items(source, spans, items, encoding)
+    new[ORIGINAL] = _with_items(spans, _original_items(before, changes, encoding, recoded), encoding)
     # Group lengths (PS3.5 7.2, retired) would be wrong now; they may be left out.
     groups = {tag >> 16 for tag in new}
     corrected = Corrected()
@@ -217,21 +246,24 @@ def _splice(
             position = span.end
     corrected.keep(position, spans.end)
     corrected.pieces += [new[tag] for tag in waiting]
-    corrected.keep(spans.end, source.size)
+    corrected.keep(spans.end, spans.source.size)
     return corrected
 
 
-def _original_items(
-    source: ByteSource, before: Spans, changes: list[Change], encoding: Encoding, recoded: bool
-) -> bytes:
-    """Return one item for each time of a change, holding the stored bytes of the elements."""
+def _original_items(before: Spans, changes: list[Change], encoding: Encoding, recoded: bool) -> bytes:
+    """Return one item for each time of a change, with the stored elements; one that there was not has zero length."""
     by_tag = {span.tag: span for span in before.elements}
     times: dict[str, list[Change]] = {}
     for change in changes:
         times.setdefault(change.at, []).append(change)
     items = []
     for at, made in times.items():
-        elements = {change.tag: _original(source, by_tag.get(change.tag), change, encoding) for change in made}
+        elements = {
+            change.tag: before.raw(by_tag[change.tag])
+            if change.tag in by_tag
+            else wrap(change.tag, change.attribute["vr"], b"", encoding)
+            for change in made
+        }
         if recoded:
             # An item's own character set says how its texts are to be read (PS3.3 C.12.1.1.2).
             value = {"vr": "CS", "Value": before.character_set} if before.character_set else {"vr": "CS"}
@@ -249,19 +281,12 @@ def _original_items(
     return b"".join(items)
 
 
-def _original(source: ByteSource, span: Span | None, change: Change, encoding: Encoding) -> bytes:
-    """Return the stored element; one of zero length if the file had none."""
-    if span is None:
-        return wrap(change.tag, change.attribute["vr"], b"", encoding)
-    return source.read(span.start, span.end - span.start)
-
-
-def _with_items(source: ByteSource, spans: Spans, items: bytes, encoding: Encoding) -> bytes:
+def _with_items(spans: Spans, items: bytes, encoding: Encoding) -> bytes:
     """Return Original Attributes Sequence with `items` appended to those that the file has already."""
     span = next((span for span in spans.elements if span.tag == ORIGINAL), None)
     if span is None:
         return wrap(ORIGINAL, "SQ", items, encoding)
-    raw = source.read(span.start, span.end - span.start)
+    raw = spans.raw(span)
     if encoding.explicit and raw[4:6] != b"SQ":
         # The items of a sequence of VR UN are in Implicit VR (PS3.5 6.2.2), so they are encoded again.
         existing = spans.dataset.get(f"{ORIGINAL:08X}", {}).get("Value", [])
@@ -270,23 +295,16 @@ def _with_items(source: ByteSource, spans: Spans, items: bytes, encoding: Encodi
     (length,) = struct.unpack(f"{encoding.order}I", raw[start - 4 : start])
     value = raw[start:]
     if length == UNDEFINED:
-        end = struct.pack(f"{encoding.order}HHI", 0xFFFE, 0xE0DD, 0)
-        value = value.removesuffix(end)
+        value = value.removesuffix(struct.pack(f"{encoding.order}HHI", 0xFFFE, 0xE0DD, 0))
     else:
         value = value[:length]
     return wrap(ORIGINAL, "SQ", value + items, encoding)
 
 
 def changes_of(document_id: str, tags: Iterable[str], corrected: list[dict[str, Any]]) -> tuple[Change, ...]:
-    """Return the changes of one instance, the oldest first.
+    """Return the changes of one instance, the oldest first, from the values of ``corrections_by_study``.
 
-    Parameters
-    ----------
-    document_id : str
-    tags : iterable of str
-        Which attributes the design document found to differ, the oldest fix first.
-    corrected : list of dict
-        Values of ``corrections_by_study``.
+    `tags` are the attributes that the design document found to differ, the oldest fix first.
     """
     series = document_id.split(":")[1]
     fixes = {}
@@ -299,19 +317,7 @@ def changes_of(document_id: str, tags: Iterable[str], corrected: list[dict[str, 
 def correct_stored(
     opener: Opener, size: int, changes: Iterable[Change], *, ordered: bool = True
 ) -> tuple[int, Callable[..., Iterator[bytes]]]:
-    """Return the size of a stored file with some attributes changed, and what yields its bytes or those of a range.
-
-    Parameters
-    ----------
-    opener : callable
-        Yields the stored bytes from a start up to an end.
-    size : int
-        Length of the stored file in bytes.
-    changes : iterable of Change
-        The oldest first.
-    ordered : bool
-        Whether its elements are in ascending order.
-    """
+    """Return the size of a stored file with some attributes changed, and what yields its bytes or those of a range."""
     file = RangeFile(opener, size)
     meta = read_meta(ByteSource(file, size), Warnings())
     if not meta.deflated:
@@ -325,36 +331,20 @@ def correct_stored(
 
     def pieces(start: int = 0, end: int = total) -> Iterator[bytes]:
         with target:
-            target.seek(start)
-            while start < end and (piece := target.read(min(CHUNK, end - start))):
-                start += len(piece)
-                yield piece
+            yield from read_range(target, start, end)
 
     return total, pieces
 
 
 def deflated(corrected: Corrected, inflated: IO[bytes], start: int) -> IO[bytes]:
-    """Return a temporary file with a corrected data set deflated again (PS3.5 A.5); the caller closes it.
+    """Return a temporary file, which the caller closes, with a corrected data set deflated again (PS3.5 A.5).
 
-    Parameters
-    ----------
-    corrected : Corrected
-    inflated : file object
-        The stream that it was made from.
-    start : int
-        Where the data set begins in it: what precedes is not deflated.
+    What precedes `start` is not deflated.
     """
-
-    def opener(low: int, high: int) -> Iterator[bytes]:
-        inflated.seek(low)
-        while low < high and (piece := inflated.read(min(CHUNK, high - low))):
-            low += len(piece)
-            yield piece
-
-    target = SpooledTemporaryFile(max_size=8 * 1024 * 1024)  # the caller closes it
+    target = SpooledTemporaryFile(max_size=SPOOLED)  # the caller closes it
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     plain = start
-    for piece in corrected.chunks(opener):
+    for piece in corrected.chunks(lambda low, high: read_range(inflated, low, high)):
         head, tail = piece[:plain], piece[plain:]
         plain -= len(head)
         target.write(head)

@@ -17,12 +17,7 @@ UNSUPPORTED_SYNTAX = 0xC122
 class DicomError(ValueError):
     """Data that cannot be read, written or made.
 
-    Parameters
-    ----------
-    reason : str
-        What was wrong, one short sentence that can be shown to the sender.
-    failure_reason : int
-        The value for Failure Reason (0008,1197), PS3.18 I.2.2.
+    `reason` can be shown to the sender; `failure_reason` is for (0008,1197), PS3.18 I.2.2.
     """
 
     def __init__(self, reason: str, failure_reason: int = CANNOT_UNDERSTAND) -> None:

@@ -10,12 +10,7 @@ import numpy as np
 def cut_bits(value: bytes, skip: int, count: int) -> bytes:
     """Return `count` bits of `value` after the first `skip`, shifted so that they start at a byte.
 
-    Parameters
-    ----------
-    value : bytes
-        Bits run from the lowest of each byte upwards.
-    skip, count : int
-        Numbers of bits.
+    Bits run from the lowest of each byte upwards.
     """
     bits = np.unpackbits(np.frombuffer(value, np.uint8), bitorder="little")[skip : skip + count]
     return np.packbits(bits, bitorder="little").tobytes()

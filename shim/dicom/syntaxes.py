@@ -25,7 +25,6 @@ class TransferSyntax:
 
     Attributes
     ----------
-    uid : str
     media_type : str
         Of its frames (PS3.18 Table 8.7.3-5).
     encapsulated : bool
@@ -36,8 +35,6 @@ class TransferSyntax:
         Native pixel data are big endian.
     lossy : str
         Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1) that it may use; empty when it loses nothing.
-    always_lossy : bool
-        There is no lossless form of it.
     stored : bool
         Frames of its media type can be stored in it (PS3.18 10.5.2); the others are retired.
     """
@@ -50,7 +47,6 @@ class TransferSyntax:
     deflated: bool = False
     big_endian_pixels: bool = False
     lossy: str = ""
-    always_lossy: bool = False
     stored: bool = True
 
     @property
@@ -59,11 +55,9 @@ class TransferSyntax:
         return self.media_type.startswith("video/")
 
 
-def _compressed(
-    media_type: str, lossy: str, *names: str, always: bool = False, **more: bool
-) -> Iterator[TransferSyntax]:
+def _compressed(media_type: str, lossy: str, *names: str, stored: bool = True) -> Iterator[TransferSyntax]:
     for name in names:
-        yield TransferSyntax(name, media_type, True, lossy=lossy, always_lossy=always, **more)
+        yield TransferSyntax(name, media_type, True, lossy=lossy, stored=stored)
 
 
 _ROWS = (
@@ -79,11 +73,11 @@ _ROWS = (
     TransferSyntax(ENCAPSULATED_UNCOMPRESSED, encapsulated=True),
     TransferSyntax(DEFLATED_FRAMES, encapsulated=True),
     *_compressed("image/dicom-rle", "", uids.RLELossless),
-    *_compressed("image/jpeg", "ISO_10918_1", uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit, always=True),
+    *_compressed("image/jpeg", "ISO_10918_1", uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit),
     *_compressed("image/jpeg", "", uids.JPEGLossless, uids.JPEGLosslessSV1),
     *_compressed("image/jpeg", "", *JPEG_RETIRED, stored=False),
     *_compressed("image/jls", "", uids.JPEGLSLossless),
-    *_compressed("image/jls", "ISO_14495_1", uids.JPEGLSNearLossless, always=True),
+    *_compressed("image/jls", "ISO_14495_1", uids.JPEGLSNearLossless),
     *_compressed("image/jp2", "", uids.JPEG2000Lossless),
     *_compressed("image/jp2", "ISO_15444_1", uids.JPEG2000),
     *_compressed("image/jpx", "", uids.JPEG2000MCLossless),

@@ -6,61 +6,30 @@ are accepted. Only what cannot be part of a document id or a segment of a URL (R
 
 import re
 
-MAX_UID_LENGTH = 64
-"""PS3.5 9.1: a UID has at most 64 characters."""
-
-STUDY_MARK = "study"
-"""The last part of a study document's id, which therefore cannot be a Series Instance UID."""
-
-COUNT = "count"
-"""``…/count`` is the resource with the number of each level, so no UID can have that name."""
-
 # RFC 3986 pchar, without "%" (escapes) and ":" (the separator inside document ids).
 _NOT_SEGMENT = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=@-]")
 
 
 def uid_problem(uid: str) -> str | None:
-    """Say why a UID cannot name a study, series or instance here.
-
-    Parameters
-    ----------
-    uid : str
-        The UID, trailing padding (NUL, space) already stripped.
-
-    Returns
-    -------
-    str or None
-        A short reason, such as ``"has 70 characters, more than 64"``; None when the UID can be used.
-    """
+    """Say why a UID, its padding stripped, cannot name a study, series or instance here; None when it can."""
     if not uid:
         return "is empty"
-    if len(uid) > MAX_UID_LENGTH:
-        return f"has {len(uid)} characters, more than {MAX_UID_LENGTH}"
+    if len(uid) > 64:
+        return f"has {len(uid)} characters, more than 64"
     if found := _NOT_SEGMENT.search(uid):
         return f"contains {_character_name(found[0])}"
     if uid in (".", ".."):
         return "is a relative path"
     if uid[0] == "_":
         return "starts with '_'"
-    if uid == COUNT:
-        return f"is the reserved word '{COUNT}'"
+    if uid == "count":  # …/count is the resource with the number of each level
+        return "is the reserved word 'count'"
     return None
 
 
 def series_uid_problem(uid: str) -> str | None:
-    """Say why a UID cannot name a series here: `uid_problem`, and the mark of study documents is taken.
-
-    Parameters
-    ----------
-    uid : str
-        The Series Instance UID, trailing padding stripped.
-
-    Returns
-    -------
-    str or None
-        A short reason, or None when the UID can be used.
-    """
-    return f"is the reserved word '{STUDY_MARK}'" if uid == STUDY_MARK else uid_problem(uid)
+    """Say why a UID cannot name a series here: `uid_problem`, and the ids of study documents end in ``study``."""
+    return "is the reserved word 'study'" if uid == "study" else uid_problem(uid)
 
 
 def _character_name(character: str) -> str:

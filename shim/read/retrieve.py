@@ -15,7 +15,7 @@ from dicouch.couch.client import CHUNK, Answer, Couch, Pending, segment
 from dicouch.dicom.correct import Change, changes_of, correct_stored
 from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.native import cut_bits, swap, word_size
-from dicouch.dicom.part10.frame_ranges import clip, frame_ranges
+from dicouch.dicom.part10.find_frames import clip, frame_ranges
 from dicouch.dicom.part10.inflate import open_inflated
 from dicouch.dicom.syntaxes import EXPLICIT_BIG, PIXELS_BIG
 from dicouch.errors import DicomWebError, resource_name

@@ -12,12 +12,11 @@ import orjson
 
 from dicouch.dicom.build import BuildError, Bulk, Scratch, Target, build
 from dicouch.dicom.build.instance import text
-from dicouch.dicom.build.model import CHUNK
 from dicouch.dicom.build.pixels import PIXEL_TAGS, holds_frames, number_of_frames
 from dicouch.dicom.errors import CANNOT_UNDERSTAND, MISSING_BULK_DATA, OUT_OF_RESOURCES, DicomError
 from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.media.dicom_xml import MalformedNativeDicom, xml_to_dataset
-from dicouch.dicom.media.multipart import MalformedMultipart, ReceivedPart, TooManyParts
+from dicouch.dicom.media.multipart import CHUNK, MalformedMultipart, ReceivedPart, TooManyParts
 from dicouch.dicom.media.negotiate import MalformedMediaType, MediaType, parse_media_type
 from dicouch.dicom.part10.model import MAX_DEPTH
 from dicouch.errors import DicomWebError
@@ -38,16 +37,10 @@ _OCTETS = MediaType("application", "octet-stream")
 
 @dataclass
 class Waiting:
-    """An instance of which not all bulk data have come.
+    """An instance of which not all bulk data have come; its number is that in the metadata of the request, from 1.
 
     Attributes
     ----------
-    number : int
-        Position in the metadata of the request, from 1.
-    dataset : dict
-        As received.
-    media : MediaType
-        Of the metadata.
     missing : set of str
         Locations of which parts are to come.
     frames : int or None
@@ -67,17 +60,8 @@ class Waiting:
 class Assembly:
     """The instances of one request, each built as soon as its bulk data are complete.
 
-    Parameters
-    ----------
-    base : str
-        URL of the request, to which relative references are relative.
-    default : MediaType
-        That of metadata, for a part without Content-Type.
-    max_size : int
-        Most bytes of an instance.
-    max_instances : int
-    folder : str or None
-        Where large parts are spooled.
+    Relative references are relative to `base`, the URL of the request; `default` is the type of a part without
+    Content-Type; large parts are spooled in `folder`.
     """
 
     def __init__(self, base: str, default: MediaType, max_size: int, max_instances: int, folder: str | None) -> None:
@@ -275,12 +259,6 @@ class Assembly:
 def assemble(parts: Iterable[ReceivedPart], assembly: Assembly) -> Iterator[ReceivedPart | Outcome]:
     """Yield the instances of a request, each as soon as it is complete.
 
-    Parameters
-    ----------
-    parts : iterable of ReceivedPart
-        Those of the request.
-    assembly : Assembly
-
     Raises
     ------
     MalformedMultipart
@@ -300,7 +278,7 @@ def assemble(parts: Iterable[ReceivedPart], assembly: Assembly) -> Iterator[Rece
         if problem:
             raise problem
     finally:
-        assembly.scratch.close()
+        assembly.scratch.file.close()
 
 
 def _json(part: ReceivedPart) -> list:

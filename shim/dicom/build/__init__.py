@@ -3,8 +3,7 @@
 | module | subject |
 |---|---|
 | `instance` | `build`: File Meta Information, data set, bulk data |
-| `pixels` | pixel data: transfer syntax, description, lengths, encapsulation |
-| `pictures` | PNG and GIF |
+| `pixels` | pixel data: transfer syntax, description, lengths, encapsulation; PNG and GIF |
 | `model` | the error, received bulk data, the files being read and written |
 """
 

@@ -32,20 +32,8 @@ _Parts = Callable[[int, str], list[Bulk]]
 def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, target: Target) -> None:
     """Write the Part 10 file of an instance.
 
-    Identifiers are not checked here: reading the file does that.
-
-    Parameters
-    ----------
-    dataset : dict
-        DICOM JSON Model, as received.
-    media : MediaType
-        Of the metadata; its ``transfer-syntax`` is that of inline pixel data (PS3.18 8.7.3.5.2).
-    find : callable
-        Gives bulk data.
-    scratch : Scratch
-        Holds the parts.
-    target : Target
-        The file.
+    Identifiers are not checked here: reading the file does that. The ``transfer-syntax`` of `media`, the type of the
+    metadata, is that of inline pixel data (PS3.18 8.7.3.5.2).
 
     Raises
     ------
@@ -55,7 +43,7 @@ def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, 
     if not isinstance(dataset, dict):
         raise BuildError("the metadata of an instance are no object")
     hint = next(filter(None, (text(dataset, tag) for tag in _TRANSFER_SYNTAXES)), "")
-    made = {_tag(name): element for name, element in dataset.items() if name not in _TRANSFER_SYNTAXES}
+    made = {name.upper() if len(name) == 8 else name: element for name, element in dataset.items() if name not in _TRANSFER_SYNTAXES}
     if len(made) != len(dataset.keys() - set(_TRANSFER_SYNTAXES)):
         raise BuildError("an attribute appears twice, in capitals and small letters")
     made = {name: element for name, element in made.items() if not name.startswith("0002")}
@@ -129,10 +117,6 @@ def _write_meta(dataset: JsonDataset, syntax: str, target: Target) -> None:
     group = BytesIO()
     write_dataset(meta, group, _ENCODING)
     target.write(bytes(128) + b"DICM" + pack("<HH2sHI", 2, 0, b"UL", 4, group.tell()) + group.getvalue())
-
-
-def _tag(name: str) -> str:
-    return name.upper() if len(name) == 8 else name
 
 
 def _in_ascii(value: object, depth: int) -> bool:

@@ -9,10 +9,10 @@ from tempfile import SpooledTemporaryFile
 
 from dicouch.dicom.errors import OUT_OF_RESOURCES, DicomError
 from dicouch.dicom.media.negotiate import MediaType
+from dicouch.dicom.part10.byte_source import read_range
 from dicouch.dicom.part10.encode import Stream
 
 SPOOL_LIMIT = 1 << 20
-CHUNK = 256 * 1024
 
 
 class BuildError(DicomError):
@@ -21,14 +21,10 @@ class BuildError(DicomError):
 
 @dataclass(frozen=True)
 class Bulk:
-    """One received part of bulk data.
+    """One received part of bulk data: where it lies in the request's scratch file, its Content-Type.
 
     Attributes
     ----------
-    offset, length : int
-        Where it lies in the request's scratch file.
-    media : MediaType
-        Its Content-Type; ``application/octet-stream`` when it named none.
     frame : int
         The frame that a Content-Location ending in ``/frames/{n}`` names, else 0.
     number : int
@@ -43,16 +39,10 @@ class Bulk:
 
 
 class Scratch:
-    """The bulk data of one request, one after the other in one file: however many parts, one descriptor.
-
-    Parameters
-    ----------
-    folder : str or None
-        Where the file is made once it outgrows memory.
-    """
+    """The bulk data of one request, one after the other in one file: however many parts, one descriptor."""
 
     def __init__(self, folder: str | None) -> None:
-        self.file = SpooledTemporaryFile(SPOOL_LIMIT, dir=folder)  # closed by `close`
+        self.file = SpooledTemporaryFile(SPOOL_LIMIT, dir=folder)  # closed by whoever made this
         self.size = 0
 
     def add(self, pieces: Iterable[bytes]) -> tuple[int, int]:
@@ -65,12 +55,7 @@ class Scratch:
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
         """Yield a range, in pieces."""
-        end = offset + length
-        while offset < end:
-            self.file.seek(offset)
-            piece = self.file.read(min(CHUNK, end - offset))
-            offset += len(piece)
-            yield piece
+        return read_range(self.file, offset, offset + length)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return a short range."""
@@ -81,21 +66,9 @@ class Scratch:
         """Return a part as a value."""
         return Stream(bulk.length, lambda: self.pieces(bulk.offset, bulk.length))
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
 
 class Target:
-    """The Part 10 file being written, with its size and digest.
-
-    Parameters
-    ----------
-    limit : int
-        Most bytes of an instance.
-    folder : str or None
-        Where the file is made once it outgrows memory.
-    """
+    """The Part 10 file being written, with its size and digest."""
 
     def __init__(self, limit: int, folder: str | None) -> None:
         self.file = SpooledTemporaryFile(SPOOL_LIMIT, dir=folder)  # handed on, or closed by whoever made this

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 from struct import pack
 
+from PIL import Image
 from pydicom.uid import (
     HEVCM10P51,
     HEVCMP51,
@@ -16,7 +18,6 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from dicouch.dicom.build import pictures
 from dicouch.dicom.build.model import BuildError, Bulk, Scratch
 from dicouch.dicom.errors import MISSING_ATTRIBUTE, PIXELS_DO_NOT_FIT, UNSUPPORTED_SYNTAX
 from dicouch.dicom.json_model import JsonDataset, first_value
@@ -41,15 +42,12 @@ _OTHER_NAMES = {"image/x-jls": "image/jls", "image/x-dicom-rle": "image/dicom-rl
 # Where one syntax is all there is, or nothing in the stream is read that would tell.
 _ONLY = {"image/dicom-rle": RLELossless, "video/mpeg": MPEG2MPML, "video/mp4": MPEG4HP41, "video/h265": HEVCMP51}
 
+_PICTURES = frozenset(("image/png", "image/gif"))
+_LARGEST_PICTURE = 256 << 20  # bytes of the file; its decoder holds it in memory
+
 SAMPLES, PHOTOMETRIC, PLANAR, FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
-ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, SIGNED = (
-    0x00280010,
-    0x00280011,
-    0x00280100,
-    0x00280101,
-    0x00280102,
-    0x00280103,
-)
+ROWS, COLUMNS = 0x00280010, 0x00280011
+ALLOCATED, STORED, HIGH_BIT, SIGNED = 0x00280100, 0x00280101, 0x00280102, 0x00280103
 PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
 PIXEL_TAGS = (PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS)
 
@@ -84,25 +82,10 @@ def number_of_frames(dataset: JsonDataset) -> int | None:
 
 
 def prepare(dataset: JsonDataset, tag: int, parts: list[Bulk], hint: str, scratch: Scratch) -> str:
-    """Put the pixel data into the data set as they will be stored, and see that it describes them.
+    """Put the pixel data into the data set as they will be stored; return the transfer syntax of the instance.
 
-    Parameters
-    ----------
-    dataset : dict
-        DICOM JSON Model; changed.
-    tag : int
-        Which pixel data.
-    parts : list of Bulk
-        What was received for it: one part, or one a frame.
-    hint : str
-        Transfer syntax that the metadata name, for parts that name none; may be empty.
-    scratch : Scratch
-        Holds the parts.
-
-    Returns
-    -------
-    str
-        The transfer syntax of the instance.
+    The data set must describe them. The parts are one, or one a frame; `hint` is the transfer syntax that the metadata
+    name for parts that name none, perhaps empty.
 
     Raises
     ------
@@ -116,7 +99,7 @@ def prepare(dataset: JsonDataset, tag: int, parts: list[Bulk], hint: str, scratc
     if any(numbers) and sorted(numbers) != list(range(1, len(parts) + 1)):
         raise BuildError(f"the frames received are {', '.join(map(str, sorted(numbers)[:20]))}")
     parts = sorted(parts, key=lambda part: part.frame)  # stable: without numbers they stay in order of arrival
-    if media.essence in pictures.TYPES:
+    if media.essence in _PICTURES:
         return _transform(dataset, tag, parts, scratch)
     essence = _OTHER_NAMES.get(media.essence, media.essence)
     named = media.transfer_syntax if media.transfer_syntax != "*" else None
@@ -157,33 +140,54 @@ def _native(dataset: JsonDataset, tag: int, parts: list[Bulk], scratch: Scratch)
 
 
 def _transform(dataset: JsonDataset, tag: int, parts: list[Bulk], scratch: Scratch) -> str:
-    """Decode PNG and GIF; the description is that of what they decode to."""
-    first: pictures.Picture | None = None
+    """Decode PNG and GIF; the description is that of what they decode to (PS3.18 Table 10.5.2-1)."""
+    size: tuple[int, int, int, int] | None = None
     native: list[Bulk] = []
     for part in parts:
-        if part.length > pictures.LARGEST:
-            raise BuildError(f"a picture of {part.length} bytes is larger than the {pictures.LARGEST} that can be read")
-        for picture in pictures.frames(scratch.read(part.offset, part.length)):
-            first = first or picture
-            size = (picture.rows, picture.columns, picture.samples, picture.bits)
-            if size != (first.rows, first.columns, first.samples, first.bits):
+        if part.length > _LARGEST_PICTURE:
+            raise BuildError(f"a picture of {part.length} bytes is larger than the {_LARGEST_PICTURE} that can be read")
+        for told, pixels in _pictures(scratch.read(part.offset, part.length)):
+            size = size or told
+            if size != told:
                 raise BuildError("the frames of the pixel data differ in size or depth")
-            native.append(Bulk(*scratch.add([picture.pixels]), part.media))
-    if first is None:
+            native.append(Bulk(*scratch.add([pixels]), part.media))
+    if size is None:
         raise BuildError("the picture holds no frame")
-    for name, told in ((ROWS, first.rows), (COLUMNS, first.columns)):
-        _agree(dataset, name, told, "picture")
+    rows, columns, samples, bits = size
+    _agree(dataset, ROWS, rows, "picture")
+    _agree(dataset, COLUMNS, columns, "picture")
     _agree_frames(dataset, len(native))
-    grey = first.samples == 1
+    grey = samples == 1
     photometric = _first(dataset, PHOTOMETRIC)
     if not (grey and photometric in ("MONOCHROME1", "MONOCHROME2")):
         _set(dataset, PHOTOMETRIC, "CS", "MONOCHROME2" if grey else "RGB")
-    for name, value in ((SAMPLES, first.samples), (ALLOCATED, first.bits), (STORED, first.bits), (SIGNED, 0)):
+    for name, value in ((SAMPLES, samples), (ALLOCATED, bits), (STORED, bits), (HIGH_BIT, bits - 1), (SIGNED, 0)):
         _set(dataset, name, "US", value)
-    _set(dataset, HIGH_BIT, "US", first.bits - 1)
     if not grey:
         _set(dataset, PLANAR, "US", 0)
     return _native(dataset, tag, native, scratch)
+
+
+def _pictures(data: bytes) -> Iterator[tuple[tuple[int, int, int, int], bytes]]:
+    """Yield rows, columns, samples, bits, and the native pixels of each frame; an animated GIF has several (note 3)."""
+    try:
+        with Image.open(BytesIO(data), formats=["PNG", "GIF"]) as image:
+            # IHDR: bit depth and colour type. Pillow reads 16-bit colour as 8-bit, which loses what is there.
+            if image.format == "PNG" and data[24] == 16 and data[25] in (2, 4, 6):
+                raise BuildError("a PNG of 16 bits a colour cannot be kept without loss")
+            for number in range(getattr(image, "n_frames", 1)):
+                image.seek(number)
+                if image.mode.startswith("I"):
+                    made, samples, bits = image if image.mode == "I;16" else image.convert("I;16"), 1, 16
+                elif image.mode in ("1", "L", "LA"):  # transparency is discarded (notes 4 and 5)
+                    made, samples, bits = image.convert("L"), 1, 8
+                else:  # indexed colours become true ones (note 1)
+                    made, samples, bits = image.convert("RGB"), 3, 8
+                yield (image.height, image.width, samples, bits), made.tobytes()
+    except BuildError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError) as problem:
+        raise BuildError(f"the picture cannot be read: {problem}") from problem
 
 
 def _compress(dataset: JsonDataset, essence: str, syntax: str, parts: list[Bulk], scratch: Scratch) -> str:

@@ -11,9 +11,8 @@
 | `attributes` | one attribute of DICOM JSON: value, inline binary or bulk data |
 | `values`, `charset` | values of each VR, text of each character set |
 | `resolve`, `dictionary` | VRs that the file does not tell |
-| `find_frames`, `frame_ranges` | where frames lie; the bytes of one of them |
+| `find_frames` | where frames lie; the bytes of one of them |
 | `encode` | DICOM JSON written as bytes of a file |
-| `spans`, `to_utf8` | where elements lie; a file in another character set |
 """
 
 from __future__ import annotations

@@ -28,20 +28,7 @@ _CACHED_ELEMENTS = 50_000
 
 
 class Attributes:
-    """Makes attributes from values, and keeps the account of bulk data.
-
-    Parameters
-    ----------
-    source : ByteSource
-        The file.
-    warnings : Warnings
-        Receives what breaks the standard.
-
-    Attributes
-    ----------
-    bulk : dict
-        As in `dicouch.dicom.part10.model.Part10`.
-    """
+    """Makes attributes from values, and keeps the account of bulk data, as `model.Part10` has it."""
 
     def __init__(self, source: ByteSource, warnings: Warnings) -> None:
         self.source = source
@@ -50,24 +37,7 @@ class Attributes:
         self._inline = 0
 
     def make(self, level: Level, coding: Coding, tag: int, vr: str, start: int, length: int) -> Attribute:
-        """Return the attribute for a value of defined length.
-
-        Parameters
-        ----------
-        level : Level
-            Its data set.
-        coding : Coding
-            Encoding of the value.
-        tag : int
-        vr : str
-            Decided, not SQ.
-        start, length : int
-            Where its value lies.
-
-        Returns
-        -------
-        dict
-            ``{"vr": …}`` with at most one of ``Value``, ``InlineBinary``, ``BulkDataURI``.
+        """Return the attribute for a value of defined length, whose VR is decided and not SQ.
 
         Raises
         ------

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from typing import Protocol
 
 from dicouch.dicom.errors import OUT_OF_RESOURCES
 from dicouch.dicom.part10.model import Unreadable
 
-BLOCK = 64 * 1024
-"""Bytes read at a time. The headers of most files fit in one block."""
-
-AFTER_JUMP = 4 * 1024
-"""Bytes read after a value that was skipped: little stands between large values."""
+BLOCK = 64 * 1024  # the headers of most files fit in one block
+_AFTER_JUMP = 4 * 1024  # read after a value that was skipped: little stands between large values
+_PIECE = 256 * 1024
 
 
 class Seekable(Protocol):
-    """What is needed of a file."""
+    """A file, as far as reading needs it."""
 
     def seek(self, offset: int, whence: int = ..., /) -> int: ...
 
     def read(self, size: int, /) -> bytes: ...
+
+
+def read_range(file: Seekable, start: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes from `start` up to `end`, in pieces; the file may be moved between them."""
+    while start < end:
+        file.seek(start)
+        piece = file.read(min(_PIECE, end - start))
+        if not piece:
+            return
+        start += len(piece)
+        yield piece
 
 
 class ByteSource:
@@ -29,21 +39,7 @@ class ByteSource:
 
     The walk reads `buffer` directly (``buffer[position - base]``) and calls `fill` when a position is outside.
 
-    Parameters
-    ----------
-    file : file object
-        Seekable.
-    size : int
-        Its length in bytes.
-
-    Attributes
-    ----------
-    buffer : bytes
-        Bytes of the file from `base` to `limit`.
-    base, limit : int
-        Absolute positions.
-    size : int
-        Length of the file, as far as it can really be read.
+    The buffer holds the bytes from `base` up to `limit`, absolute positions; `size` is what can really be read.
     """
 
     def __init__(self, file: Seekable, size: int) -> None:
@@ -58,7 +54,7 @@ class ByteSource:
         """Move the buffer so that it starts at `position` and holds at least `need` bytes, or all up to the end."""
         if position >= self.base and position + need <= self.limit:
             return
-        size = BLOCK if self.base <= position <= self.limit else AFTER_JUMP
+        size = BLOCK if self.base <= position <= self.limit else _AFTER_JUMP
         self.buffer = self.read(position, max(size, need))
         self.base = position
         self.limit = position + len(self.buffer)

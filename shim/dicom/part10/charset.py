@@ -7,9 +7,7 @@ from collections.abc import Sequence
 
 from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
-DEFAULT = "ascii"
-"""The Default Character Repertoire (ISO-IR 6), PS3.5 6.1.2.1."""
-
+DEFAULT = "ascii"  # the Default Character Repertoire (ISO-IR 6), PS3.5 6.1.2.1
 _ESCAPE = b"\x1b"
 _FRAGMENTS = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
 # PS3.5 6.1.2.5.3: control characters, and "\\", "^" and "=" of names, switch back to the first character set.
@@ -25,20 +23,7 @@ _ALIASES.update({key.replace("ISO2022IR", "ISOIR"): python for key, python in li
 
 
 def encodings_of(terms: Sequence[str | None]) -> tuple[list[str], list[str]]:
-    """Translate the terms of Specific Character Set to Python codecs.
-
-    Parameters
-    ----------
-    terms : sequence of str or None
-        The values of (0008,0005); an empty first value means the default repertoire.
-
-    Returns
-    -------
-    encodings : list of str
-        One codec a known term, at least one.
-    unknown : list of str
-        The terms that the standard does not define.
-    """
+    """Return Python codecs, at least one, for terms of (0008,0005), and the terms that the standard does not define."""
     encodings, unknown = [], []
     for term in terms:
         python = _ALIASES.get("".join(c for c in term or "" if c.isalnum()).upper())
@@ -50,24 +35,10 @@ def encodings_of(terms: Sequence[str | None]) -> tuple[list[str], list[str]]:
 
 
 def decode(raw: bytes, encodings: list[str]) -> tuple[str, str | None]:
-    """Decode text that is not plain ASCII.
+    """Decode text that is not plain ASCII; return it, and what was wrong with the bytes, if anything.
 
     Nothing is lost when the bytes do not fit the declared character sets: UTF-8 is tried, then Latin-1, which maps each
     byte to one character.
-
-    Parameters
-    ----------
-    raw : bytes
-        The value, or all values of the element with their delimiters.
-    encodings : list of str
-        Codecs from `encodings_of`.
-
-    Returns
-    -------
-    text : str
-        The text.
-    problem : str or None
-        What was wrong with the bytes, if anything.
     """
     try:
         if _ESCAPE not in raw:

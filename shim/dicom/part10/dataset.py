@@ -7,7 +7,7 @@ warning; what precedes it is kept. Only what would cost unbounded time or memory
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dicouch.dicom.json_model import Attribute, JsonDataset
 from dicouch.dicom.part10 import model
@@ -25,18 +25,10 @@ _TRAILING_PADDING = 0xFFFCFFFC
 _END_BYTES = {True: b"\xfe\xff\xdd\xe0", False: b"\xff\xfe\xe0\xdd"}
 
 
-@dataclass
-class Pixels:
+class Pixels(NamedTuple):
     """Where the pixel data of the top level lie.
 
-    Attributes
-    ----------
-    tag : int
-        Pixel Data, Float Pixel Data or Double Float Pixel Data.
-    offset, length : int
-        The value.
-    fragments : list of (int, int) or None
-        When encapsulated: offset and length of the data of every item, the Basic Offset Table first.
+    `fragments`, when encapsulated: offset and length of the data of every item, the Basic Offset Table first.
     """
 
     tag: int
@@ -48,19 +40,8 @@ class Pixels:
 class DatasetReader:
     """The state of reading one file.
 
-    Parameters
-    ----------
-    source : ByteSource
-        The file.
-    warnings : Warnings
-        Receives what breaks the standard.
-
     Attributes
     ----------
-    attributes : Attributes
-        Holds the account of bulk data.
-    pixels : Pixels or None
-        The pixel data of the top level.
     character_set : list of str
         Specific Character Set of the top level, as in the file.
     ordered : bool
@@ -81,14 +62,7 @@ class DatasetReader:
         self._undecided: list[tuple[Level, int, bytes, Coding]] = []
 
     def read(self, start: int, explicit: bool, little: bool) -> JsonDataset:
-        """Read the data set that begins at `start`.
-
-        Parameters
-        ----------
-        start : int
-        explicit, little : bool
-            Encoding.
-        """
+        """Read the data set that begins at `start`."""
         dataset = self._dataset(Level(Coding(explicit, little, [DEFAULT])), start, self.source.size)
         # PS3.6: US or SS, by Pixel Representation, which may come later and even further out.
         for level, tag, raw, coding in self._undecided:

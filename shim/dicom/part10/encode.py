@@ -62,8 +62,6 @@ class Encoding:
 
     Attributes
     ----------
-    explicit, little : bool
-        Explicit VR; little endian.
     terms : list of str
         Specific Character Set (0008,0005).
     replace : bool
@@ -148,18 +146,7 @@ def write_dataset(
     """Write a data set, in ascending order of tags.
 
     Group lengths are left out, and so is Specific Character Set inside items: all text is in the one character set of
-    the data set.
-
-    Parameters
-    ----------
-    dataset : dict
-        DICOM JSON Model; an element may have a ``Stream`` in place of ``Value``, ``InlineBinary`` or ``BulkDataURI``.
-    target : file object
-    encoding : Encoding
-    resolve : callable, optional
-        Gives bulk data.
-    depth : int
-        Sequences around the data set.
+    the data set. An element may have a `Stream` in place of ``Value``, ``InlineBinary`` or ``BulkDataURI``.
 
     Raises
     ------

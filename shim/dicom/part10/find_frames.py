@@ -8,6 +8,7 @@ whole bytes (PS3.5 8.1.1: they follow each other without padding). Encapsulated 
 
 from __future__ import annotations
 
+import math
 from base64 import b64decode
 from dataclasses import dataclass
 from struct import unpack
@@ -15,6 +16,7 @@ from typing import Any
 
 from pydicom.uid import RLELossless
 
+from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.json_model import JsonDataset, first_value
 from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.dataset import Pixels
@@ -27,31 +29,14 @@ _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP")
 _END_OF_IMAGE = b"\xff\xd9"
 
 Fragments = list[tuple[int, int]]
+Ranges = list[tuple[int, int]]
+"""Start and end (exclusive) of pieces that belong together, in bytes of the file."""
 
 
 def find_frames(
     pixels: Pixels | None, dataset: JsonDataset, bulk: Bulk, meta: Meta, source: ByteSource, warnings: Warnings
 ) -> dict[str, Any] | None:
-    """Find every frame of the pixel data.
-
-    Parameters
-    ----------
-    pixels : Pixels or None
-        The pixel data, as the reader met them.
-    dataset, bulk : dict
-        As in `dicouch.dicom.part10.model.Part10`.
-    meta : Meta
-        How the file is encoded.
-    source : ByteSource
-        The file; without an offset table a few bytes of each fragment are read.
-    warnings : Warnings
-        Receives what does not fit together.
-
-    Returns
-    -------
-    dict or None
-        As described above; None without pixel data.
-    """
+    """Find every frame, as described above; without an offset table a few bytes of each fragment are read."""
     if pixels is None:
         return None
     declared = first_value(dataset, "00280008")
@@ -100,16 +85,11 @@ def _native(pixels: Pixels, dataset: JsonDataset, declared: int | None, warnings
 def _frame_bits(pixels: Pixels, dataset: JsonDataset) -> int:
     """Return the bits of one frame, 0 when the image description does not tell."""
     bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixels.tag) or first_value(dataset, "00280100")
-    size = 1
-    for number in (
-        first_value(dataset, "00280010"),
-        first_value(dataset, "00280011"),
-        bits,
-        first_value(dataset, "00280002") or 1,
-    ):
-        if not isinstance(number, int) or number < 1:
-            return 0
-        size *= number
+    sides = first_value(dataset, "00280010"), first_value(dataset, "00280011")
+    numbers = (*sides, bits, first_value(dataset, "00280002") or 1)
+    if not all(isinstance(number, int) and number > 0 for number in numbers):
+        return 0
+    size: int = math.prod(numbers)
     # PS3.3 C.7.6.3.1.2: chrominance is sampled at half the rate horizontally.
     return size // 3 * 2 if first_value(dataset, "00280004") == "YBR_FULL_422" else size
 
@@ -119,17 +99,6 @@ class _Encapsulated:
     """Groups fragments into frames: by an offset table that is right, else by the content of the fragments.
 
     pydicom's `parse_basic_offsets` and `generate_frames` do so from the whole value in memory, and trust the table.
-
-    Attributes
-    ----------
-    table : (int, int)
-        Offset and length of the Basic Offset Table.
-    fragments : list of (int, int)
-        Of the others.
-    declared : int or None
-        Number of Frames.
-    dataset, bulk, meta, source, warnings
-        As for `find_frames`.
     """
 
     table: tuple[int, int]
@@ -229,3 +198,33 @@ class _Encapsulated:
         """Return the fragments from each of the given numbers up to the next."""
         ends = [*begins[1:], len(self.fragments)]
         return [self.fragments[first:last] for first, last in zip(begins, ends, strict=True)]
+
+
+def clip(ranges: Ranges, start: int, end: int) -> Ranges:
+    """Return which parts of ascending byte ranges hold the bytes from `start` up to `end` of all of them together."""
+    found, position = [], 0
+    for low, high in ranges:
+        first, last = max(start - position, 0), min(end - position, high - low)
+        if first < last:
+            found.append((low + first, low + last))
+        position += high - low
+    return found
+
+
+def frame_ranges(frames: dict[str, Any] | None, number: int) -> Ranges:
+    """Return the byte ranges of frame `number` (from 1) in the file.
+
+    Raises
+    ------
+    NoSuchFrame
+        The instance has no such frame; the reason says how many it has.
+    """
+    if not frames:
+        raise NoSuchFrame("the instance has no pixel data")
+    if number > frames["count"]:
+        raise NoSuchFrame(f"there is no frame {number}: the instance has {frames['count']}")
+    if "fragments" in frames:
+        listed = frames["fragments"][number - 1]
+        return [(listed[i], listed[i] + listed[i + 1]) for i in range(0, len(listed), 2)]
+    start = frames["offset"] + (number - 1) * frames["length"]
+    return [(start, start + frames["length"])]

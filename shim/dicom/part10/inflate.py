@@ -12,31 +12,13 @@ from dicouch.dicom.part10.byte_source import BLOCK, ByteSource
 from dicouch.dicom.part10.meta import read_meta
 from dicouch.dicom.part10.model import Unreadable, Warnings
 
-INFLATED_LIMIT = 256 * 1024 * 1024
-"""A deflated data set may inflate to this size (bytes), or to `INFLATED_RATIO` times the file, whichever is more."""
-
-INFLATED_RATIO = 100
-
-SPOOLED = 8 * 1024 * 1024
-"""Bytes of an inflated file that stay in memory."""
+# A deflated data set may inflate to this many bytes, or to so many times the file, whichever is more.
+INFLATED_LIMIT, INFLATED_RATIO = 256 * 1024 * 1024, 100
+SPOOLED = 8 * 1024 * 1024  # bytes of an inflated file that stay in memory
 
 
 def inflate(source: ByteSource, start: int, target: IO[bytes], warnings: Warnings) -> int:
-    """Write a file with its data set inflated.
-
-    Parameters
-    ----------
-    source : ByteSource
-        The file.
-    start : int
-        Where its data set begins: what precedes is not deflated.
-    target : file object
-    warnings : Warnings
-
-    Returns
-    -------
-    int
-        Bytes written.
+    """Write a file with its data set, which begins at `start`, inflated; return how many bytes that are.
 
     Raises
     ------
@@ -72,13 +54,7 @@ def inflate(source: ByteSource, start: int, target: IO[bytes], warnings: Warning
 
 
 def open_inflated(pieces: Iterable[bytes]) -> IO[bytes]:
-    """Return a file with the data set inflated in place; the caller closes it.
-
-    Parameters
-    ----------
-    pieces : iterable of bytes
-        The Part 10 file, piece by piece.
-    """
+    """Return a Part 10 file with its data set inflated in place; the caller closes it."""
     inflated = SpooledTemporaryFile(max_size=SPOOLED)
     with SpooledTemporaryFile(max_size=SPOOLED) as file:
         for piece in pieces:

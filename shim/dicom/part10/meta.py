@@ -22,19 +22,7 @@ _FIRST_GROUPS = frozenset((0x0004, 0x0008, 0x0010, 0x0018, 0x0020, 0x0028))
 
 @dataclass
 class Meta:
-    """What precedes the data set, and how the data set is encoded.
-
-    Attributes
-    ----------
-    start : int
-        Position of the data set's first byte.
-    transfer_syntax, sop_class_uid, sop_instance_uid : str
-        (0002,0010), (0002,0002), (0002,0003); empty when absent.
-    explicit, little : bool
-        Encoding of the data set.
-    deflated : bool
-        The data set is deflated (PS3.5 A.5).
-    """
+    """What precedes the data set, where that starts and how it is encoded; UIDs that are absent are empty."""
 
     start: int
     transfer_syntax: str = ""
@@ -47,17 +35,6 @@ class Meta:
 
 def read_meta(source: ByteSource, warnings: Warnings) -> Meta:
     """Read up to the data set and find out how that is encoded.
-
-    Parameters
-    ----------
-    source : ByteSource
-        The file.
-    warnings : Warnings
-        Receives what breaks PS3.10.
-
-    Returns
-    -------
-    Meta
 
     Raises
     ------

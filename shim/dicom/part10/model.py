@@ -35,6 +35,7 @@ MAX_WARNINGS = 50
 
 MAX_WARNING_LENGTH = 200
 """Longest warning; it may quote the file."""
+
 Bulk = dict[str, dict[str, Any]]
 """Where bulk values lie, by path; see `Part10`."""
 
@@ -48,21 +49,9 @@ class Unreadable(Part10Error):
 
 
 class MissingIdentifier(Part10Error):
-    """One of the UIDs that name an instance is missing, empty or unusable.
+    """One of the UIDs that name an instance is missing (0120H), empty (0121H) or unusable (0106H).
 
-    Parameters
-    ----------
-    tag : str
-        The attribute, eight upper-case hex digits.
-    reason : str
-        What was wrong.
-    failure_reason : int
-        0120H missing attribute, 0121H missing value, 0106H invalid value.
-
-    Attributes
-    ----------
-    identifiers : dict of str
-        Those that could be read, by the names that `Part10` gives them.
+    `identifiers` are those that could be read, by the names that `Part10` gives them.
     """
 
     def __init__(self, tag: str, reason: str, failure_reason: int = MISSING_ATTRIBUTE) -> None:

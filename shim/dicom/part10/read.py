@@ -9,7 +9,7 @@ from dicouch.dicom.errors import INVALID_VALUE, MISSING_VALUE
 from dicouch.dicom.json_model import JsonDataset, first_value
 from dicouch.dicom.part10.byte_source import ByteSource, Seekable
 from dicouch.dicom.part10.dataset import DatasetReader
-from dicouch.dicom.part10.dictionary import label
+from dicouch.dicom.part10.dictionary import key_of, label
 from dicouch.dicom.part10.find_frames import find_frames
 from dicouch.dicom.part10.inflate import SPOOLED, inflate
 from dicouch.dicom.part10.meta import Meta, read_meta
@@ -18,19 +18,7 @@ from dicouch.dicom.uids import series_uid_problem, uid_problem
 
 
 def read_part10(file: Seekable, size: int) -> Part10:
-    """Read a DICOM Part 10 file in one pass, leaving bulk values where they are.
-
-    Parameters
-    ----------
-    file : file object
-        As received, seekable; its position is changed.
-    size : int
-        Its length in bytes.
-
-    Returns
-    -------
-    Part10
-        Identifiers, DICOM JSON, and the byte ranges of bulk values and frames.
+    """Read a DICOM Part 10 file of `size` bytes in one pass, leaving bulk values where they are.
 
     Raises
     ------
@@ -95,7 +83,7 @@ def _identifiers(dataset: JsonDataset, meta: Meta, sop_class: str) -> dict[str, 
 
 def _identifier(dataset: JsonDataset, tag: int, problem_of: Callable[[str], str | None]) -> str:
     """Return a UID of the data set, or raise `MissingIdentifier`."""
-    key = f"{tag:08X}"
+    key = key_of(tag)
     if key not in dataset:
         raise MissingIdentifier(key, f"{label(tag)} is missing")
     values = dataset[key].get("Value")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pydicom.datadict import private_dictionary_VR
+from pydicom.tag import Tag
+
 from dicouch.dicom.json_model import JsonDataset, first_value
-from dicouch.dicom.part10.dictionary import dictionary_vr, is_private, is_private_creator, private_vr
+from dicouch.dicom.part10.dictionary import VRS, dictionary_vr
 from dicouch.dicom.part10.values import Coding
 
 PIXEL_DATA = 0x7FE00010
@@ -12,26 +15,7 @@ _WAVEFORM = frozenset((0x54000110, 0x54000112, 0x5400100A, 0x54001010))
 
 
 class Level:
-    """A data set that is being read, and those around it.
-
-    Parameters
-    ----------
-    coding : Coding
-        How it is encoded.
-    parent : Level, optional
-        The data set whose sequence holds this one.
-    key : str
-        The tag of that sequence.
-    number : int
-        Which of its items this one is, from 0.
-
-    Attributes
-    ----------
-    dataset : dict
-        The elements, as far as they are read.
-    depth : int
-        Sequences around it.
-    """
+    """A data set as far as it is read: item `number` (from 0) of the sequence `key` of `parent`, unless it is the top."""
 
     __slots__ = ("coding", "dataset", "depth", "key", "number", "parent")
 
@@ -49,48 +33,23 @@ class Level:
 
 
 def vr_of(tag: int, dataset: JsonDataset) -> str:
-    """Return the VR the dictionaries give an element, perhaps ambiguous.
-
-    Parameters
-    ----------
-    tag : int
-        The element.
-    dataset : dict
-        Its data set, as far as it is read: private creators come before their elements (PS3.5 7.8.1).
-
-    Returns
-    -------
-    str
-        ``UN`` when no dictionary knows it.
-    """
-    if not is_private(tag):
+    """Return the VR the dictionaries give an element, perhaps ambiguous; ``UN`` when none knows it."""
+    if not tag & 0x10000:
         return dictionary_vr(tag) or "UN"
-    if is_private_creator(tag):
+    if 0x10 <= tag & 0xFFFF <= 0xFF:  # a private creator, which comes before its elements (PS3.5 7.8.1)
         return "LO"
     creator = first_value(dataset, f"{tag >> 16:04X}00{tag >> 8 & 0xFF:02X}")
-    return (isinstance(creator, str) and private_vr(tag, creator)) or "UN"
+    try:
+        vr = private_dictionary_VR(Tag(tag), creator) if creator and isinstance(creator, str) else "UN"
+    except KeyError:
+        return "UN"
+    return vr if vr in VRS or " or " in vr else "UN"
 
 
 def unambiguous(tag: int, vr: str, level: Level, implicit: bool, encapsulated: bool) -> str | None:
-    """Decide an ambiguous VR.
+    """Decide an ambiguous VR, ``"OB or OW"`` say; None when a Pixel Representation is yet to come.
 
-    Parameters
-    ----------
-    tag : int
-        The element.
-    vr : str
-        Such as ``"OB or OW"``.
-    level : Level
-        Its data set.
-    implicit : bool
-        The element is encoded in Implicit VR, where pixel data are OW (PS3.5 A.1).
-    encapsulated : bool
-        Its length is undefined.
-
-    Returns
-    -------
-    str or None
-        The VR; None when it depends on a Pixel Representation that has not been seen.
+    In Implicit VR, pixel data are OW (PS3.5 A.1).
     """
     if vr == "US or SS":
         signed = pixel_representation(level)

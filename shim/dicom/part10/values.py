@@ -7,6 +7,7 @@ broken.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -25,22 +26,7 @@ _DECIMAL_BYTES = b"0123456789+-.eE\\ "
 
 
 class Coding:
-    """How a data set is encoded.
-
-    Parameters
-    ----------
-    explicit, little : bool
-        Explicit VR; little endian.
-    encodings : list of str
-        Codecs of its Specific Character Set.
-
-    Attributes
-    ----------
-    problem : str or None
-        What the last converter found wrong.
-    cache : dict
-        Elements that were converted before, by VR and raw value.
-    """
+    """How a data set is encoded; what the last converter found wrong; what was converted before, by VR and raw value."""
 
     __slots__ = ("cache", "encodings", "explicit", "little", "order", "problem")
 
@@ -79,25 +65,12 @@ def _values(text: str, both_ends: bool = False) -> list[str | None]:
     return [part.rstrip(" \0") or None for part in text.split("\\")]
 
 
-def _plain(raw: bytes, coding: Coding) -> list[str | None]:
-    return _values(coding.plain(raw))
-
-
 def _stripped(raw: bytes, coding: Coding) -> list[str | None]:
     return _values(coding.plain(raw), both_ends=True)
 
 
-def _text(raw: bytes, coding: Coding) -> list[str | None]:
-    return _values(coding.text(raw))
-
-
-def _single_text(raw: bytes, coding: Coding) -> list[str]:
-    text = coding.text(raw).rstrip(" \0")
-    return [text] if text else []
-
-
-def _uri(raw: bytes, coding: Coding) -> list[str]:
-    text = coding.plain(raw).rstrip(" \0")
+def _single(text: str) -> list[str]:
+    text = text.rstrip(" \0")
     return [text] if text else []
 
 
@@ -138,11 +111,9 @@ def _decimal_string(raw: bytes, coding: Coding) -> list[Any]:
     found: list[float | str | None] = []
     for value in _stripped(raw, coding):
         number = float(value) if value is not None and _DECIMAL.fullmatch(value) else math.inf
-        if value is None or not math.isinf(number):
-            found.append(None if value is None else number)
-        else:
+        if value is not None and math.isinf(number):
             coding.problem = "is not a decimal string"
-            found.append(value)
+        found.append(value if math.isinf(number) else number)
     return found
 
 
@@ -176,24 +147,18 @@ def _floats(code: str, width: int) -> Callable[[bytes, Coding], list[Any] | None
             return None
         numbers = list(unpack(f"{coding.order}{count}{code}", raw))
         if not all(map(math.isfinite, numbers)):
-            return [number if math.isfinite(number) else _not_finite(number) for number in numbers]
+            # JSON has no such numbers and PS3.18 F no rule: the words that ECMAScript's ``Number()`` reads back.
+            return [number if math.isfinite(number) else json.dumps(number) for number in numbers]
         return numbers
 
     return convert
 
 
-def _not_finite(number: float) -> str:
-    """JSON has no such numbers and PS3.18 F no rule: the words that ECMAScript's ``Number()`` reads back."""
-    if math.isnan(number):
-        return "NaN"
-    return "Infinity" if number > 0 else "-Infinity"
-
-
 CONVERTERS: dict[str, Callable[[bytes, Coding], list[Any] | None]] = {
-    **dict.fromkeys(("AS", "DA", "DT", "TM", "UI"), _plain),
+    **dict.fromkeys(("AS", "DA", "DT", "TM", "UI"), lambda raw, coding: _values(coding.plain(raw))),
     **dict.fromkeys(("AE", "CS"), _stripped),
-    **dict.fromkeys(("LO", "SH", "UC"), _text),
-    **dict.fromkeys(("LT", "ST", "UT"), _single_text),
+    **dict.fromkeys(("LO", "SH", "UC"), lambda raw, coding: _values(coding.text(raw))),
+    **dict.fromkeys(("LT", "ST", "UT"), lambda raw, coding: _single(coding.text(raw))),
     "AT": _attribute_tag,
     "DS": _decimal_string,
     "FD": _floats("d", 8),
@@ -204,7 +169,7 @@ CONVERTERS: dict[str, Callable[[bytes, Coding], list[Any] | None]] = {
     "SS": _integers("h", 2),
     "SV": _integers("q", 8),
     "UL": _integers("I", 4),
-    "UR": _uri,
+    "UR": lambda raw, coding: _single(coding.plain(raw)),
     "US": _integers("H", 2),
     "UV": _integers("Q", 8),
 }

@@ -39,21 +39,8 @@ def is_vr(code: bytes) -> bool:
 class Walk:
     """The state of one pass over a file; it counts elements, items and fragments.
 
-    Parameters
-    ----------
-    source : ByteSource
-        The file.
-    warnings : Warnings
-        Receives what breaks the standard.
-
-    Attributes
-    ----------
-    resume : int
-        Where a value of undefined length has ended; after a walk, where the container has.
-    stop : int
-        After a walk over items, where the last of them ends.
-    problem : str or None
-        After a walk over items, what was wrong with them.
+    `resume` is where a value of undefined length has ended, after a walk where the container has. After a walk over
+    items, `stop` is where the last of them ends, and `problem` what was wrong with them, if anything.
     """
 
     def __init__(self, source: ByteSource, warnings: Warnings) -> None:
@@ -66,18 +53,7 @@ class Walk:
     def elements(
         self, position: int, end: int, explicit: bool, little: bool, depth: int = 0, delimited: bool = False
     ) -> Iterator[Header]:
-        """Yield the header of each element of a data set up to `end`, or up to an item delimiter.
-
-        Parameters
-        ----------
-        position, end : int
-        explicit, little : bool
-            Encoding.
-        depth : int
-            Sequences around the data set.
-        delimited : bool
-            It is an item of undefined length.
-        """
+        """Yield the header of each element of a data set up to `end`, or up to an item delimiter."""
         source = self.source
         unpack, unpack_long = (_EXPLICIT if explicit else _IMPLICIT)[little], _LONG[little]
         while end - position >= 8:
@@ -117,17 +93,10 @@ class Walk:
     def items(
         self, position: int, end: int, little: bool, delimited: bool = True, fragments: bool = False
     ) -> Iterator[tuple[int, int]]:
-        """Yield where the content of each item starts and its length, up to `end` or a sequence delimiter (PS3.5 7.5).
+        """Yield start and length of the content of each item, up to `end` or a sequence delimiter (PS3.5 7.5).
 
-        Parameters
-        ----------
-        position, end : int
-        little : bool
-            Byte order.
-        delimited : bool
-            A delimiter must end them.
-        fragments : bool
-            They are fragments (PS3.5 A.4): long, and some writers pad them without counting the pad byte.
+        Fragments (PS3.5 A.4) are long, and some writers pad them without counting the pad byte. Where they are
+        `delimited`, it is a problem if no delimiter ends them.
         """
         source, unpack = self.source, _IMPLICIT[little]
         length, odd = 0, False
