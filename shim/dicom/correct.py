@@ -224,7 +224,7 @@ def _in_utf8(head: bytes, meta: Meta) -> bytes | None:
 
 
 def _splice(spans: Spans, changes: list[Change], encoding: Encoding, before: Spans | None = None) -> Corrected:
-    """Return the file with the changed elements in their places; `before` its character set changed they were there."""
+    """Return the file with the changed elements in their places; `before` has the file in its stored character set."""
     before = before or spans
     new = {change.tag: encode_element(change.tag, change.attribute, encoding) for change in changes}
     recoded = encoding.terms != before.character_set
@@ -251,19 +251,17 @@ def _splice(spans: Spans, changes: list[Change], encoding: Encoding, before: Spa
 
 
 def _original_items(before: Spans, changes: list[Change], encoding: Encoding, recoded: bool) -> bytes:
-    """Return one item for each time of a change, with the stored elements; one that there was not has zero length."""
+    """Return one item for each time of a change, with the stored elements; those that were not there are empty."""
     by_tag = {span.tag: span for span in before.elements}
     times: dict[str, list[Change]] = {}
     for change in changes:
         times.setdefault(change.at, []).append(change)
     items = []
     for at, made in times.items():
-        elements = {
-            change.tag: before.raw(by_tag[change.tag])
-            if change.tag in by_tag
-            else wrap(change.tag, change.attribute["vr"], b"", encoding)
-            for change in made
-        }
+        elements = {}
+        for change in made:
+            span = by_tag.get(change.tag)
+            elements[change.tag] = before.raw(span) if span else wrap(change.tag, change.attribute["vr"], b"", encoding)
         if recoded:
             # An item's own character set says how its texts are to be read (PS3.3 C.12.1.1.2).
             value = {"vr": "CS", "Value": before.character_set} if before.character_set else {"vr": "CS"}

@@ -43,7 +43,11 @@ def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, 
     if not isinstance(dataset, dict):
         raise BuildError("the metadata of an instance are no object")
     hint = next(filter(None, (text(dataset, tag) for tag in _TRANSFER_SYNTAXES)), "")
-    made = {name.upper() if len(name) == 8 else name: element for name, element in dataset.items() if name not in _TRANSFER_SYNTAXES}
+    made = {
+        name.upper() if len(name) == 8 else name: element
+        for name, element in dataset.items()
+        if name not in _TRANSFER_SYNTAXES
+    }
     if len(made) != len(dataset.keys() - set(_TRANSFER_SYNTAXES)):
         raise BuildError("an attribute appears twice, in capitals and small letters")
     made = {name: element for name, element in made.items() if not name.startswith("0002")}

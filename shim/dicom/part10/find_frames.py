@@ -114,11 +114,7 @@ class _Encapsulated:
         """Return the fragments of each frame."""
         if not self.fragments:
             return []
-        frames = self._by_extended_table()
-        if frames is None:
-            frames = self._by_basic_table()
-        if frames is None:
-            frames = self._by_content(self.declared or 1, self.declared is not None)
+        frames = self._by_extended_table() or self._by_basic_table() or self._by_content()
         if self.declared is not None and len(frames) != self.declared:
             self.warnings.add(f"(0028,0008) NumberOfFrames is {self.declared}, the pixel data hold {len(frames)}.")
         return frames
@@ -127,8 +123,7 @@ class _Encapsulated:
         """Return which fragments begin at offsets of a table; None where one of them points elsewhere."""
         first = self.fragments[0][0]
         index = {offset - first: number for number, (offset, _) in enumerate(self.fragments)}
-        numbers = [index[offset] for offset in offsets if offset in index]
-        return numbers if len(numbers) == len(offsets) else None
+        return [index[offset] for offset in offsets] if index.keys() >= set(offsets) else None
 
     def _unpack(self, raw: bytes, code: str, size: int) -> list[int]:
         count = len(raw) // size
@@ -177,9 +172,10 @@ class _Encapsulated:
             return None
         return self._split(numbers)
 
-    def _by_content(self, count: int, certain: bool) -> list[Fragments]:
+    def _by_content(self) -> list[Fragments]:
         """Frames without a table: one fragment each, or by the marks at which images begin and end."""
         fragments, read = self.fragments, self.source.read
+        count, certain = self.declared or 1, self.declared is not None
         if len(fragments) <= count or self.meta.transfer_syntax == RLELossless:
             # PS3.5 A.4.2: RLE frames are never split.
             return [[fragment] for fragment in fragments]

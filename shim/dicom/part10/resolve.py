@@ -15,7 +15,7 @@ _WAVEFORM = frozenset((0x54000110, 0x54000112, 0x5400100A, 0x54001010))
 
 
 class Level:
-    """A data set as far as it is read: item `number` (from 0) of the sequence `key` of `parent`, unless it is the top."""
+    """A data set as far as it is read: item `number` (from 0) of the sequence `key` in `parent`, or the top."""
 
     __slots__ = ("coding", "dataset", "depth", "key", "number", "parent")
 

@@ -26,7 +26,7 @@ _DECIMAL_BYTES = b"0123456789+-.eE\\ "
 
 
 class Coding:
-    """How a data set is encoded; what the last converter found wrong; what was converted before, by VR and raw value."""
+    """How a data set is encoded; the last `problem` of a converter; what was converted, by VR and raw value."""
 
     __slots__ = ("cache", "encodings", "explicit", "little", "order", "problem")
 
