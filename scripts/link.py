@@ -11,7 +11,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from dicouch.config import Config
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.scripts import stow

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.scripts.commands import couch_of_server, print_failed, study_parser

@@ -23,7 +23,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Couch
 from dicouch.couch.feed import Feed
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import DATABASE, States, Token

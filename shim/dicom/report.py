@@ -9,26 +9,21 @@ from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.pixels.image import items, text
 
 _DEEPEST = 64
+# Elements of the values of one element, by Value Type (PS3.3 C.17.3.2.1).
+_VALUES = {
+    "TEXT": "0040A160", "DATE": "0040A121", "TIME": "0040A122", "DATETIME": "0040A120", "PNAME": "0040A123",
+    "UIDREF": "0040A124", "SCOORD": "00700023", "SCOORD3D": "00700023",
+}  # fmt: skip
 
 
 def as_html(dataset: JsonDataset) -> str:
-    """Return a report as an HTML document without links to elsewhere.
-
-    Parameters
-    ----------
-    dataset : dict
-        DICOM JSON Model of the instance.
-    """
+    """Return a report as an HTML document without links to elsewhere."""
     title = escape(_title(dataset))
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _header(dataset))
     lines, depth = [], 0
     for level, name, value in _tree(dataset, 0):
-        while depth < level:
-            lines.append("<ul>")
-            depth += 1
-        while depth > level:
-            lines.append("</ul>")
-            depth -= 1
+        lines.append("<ul>" * (level - depth) + "</ul>" * (depth - level))
+        depth = level
         shown = escape(value).replace("\n", "<br>")
         lines.append(f"<li>{f'<b>{escape(name)}</b>: ' if name and value else f'<b>{escape(name)}</b>'}{shown}</li>")
     lines.append("</ul>" * depth)
@@ -74,33 +69,24 @@ def _tree(dataset: JsonDataset, level: int) -> Iterator[tuple[int, str, str]]:
 
 def _code(dataset: JsonDataset, tag: str) -> str:
     """Return the meaning of a coded concept (PS3.3 8.8)."""
-    for item in items(dataset, tag):
-        return text(item, "00080104") or text(item, "00080100")
-    return ""
+    found = _first_item(dataset, tag)
+    return text(found, "00080104") or text(found, "00080100")
+
+
+def _first_item(dataset: JsonDataset, tag: str) -> JsonDataset:
+    return next(iter(items(dataset, tag)), {})
 
 
 def _value(item: JsonDataset) -> str:
     """Return what a content item says, by its Value Type (0040,A040)."""
     kind = text(item, "0040A040")
     if kind == "NUM":
-        for measured in items(item, "0040A300"):
-            unit = ""
-            for code in items(measured, "004008EA"):
-                unit = text(code, "00080100")
-            return f"{text(measured, '0040A30A')} {'' if unit == '1' else unit}".strip()
-        return ""
+        measured = _first_item(item, "0040A300")
+        unit = text(_first_item(measured, "004008EA"), "00080100")
+        return f"{text(measured, '0040A30A')} {'' if unit == '1' else unit}".strip()
     if kind == "CODE":
         return _code(item, "0040A168")
     if kind in ("IMAGE", "COMPOSITE", "WAVEFORM"):
         return ", ".join(text(reference, "00081155") for reference in items(item, "00081199"))
-    if kind in ("SCOORD", "SCOORD3D"):
-        return text(item, "00700023")
-    tag = {
-        "TEXT": "0040A160",
-        "DATE": "0040A121",
-        "TIME": "0040A122",
-        "DATETIME": "0040A120",
-        "PNAME": "0040A123",
-        "UIDREF": "0040A124",
-    }.get(kind)
-    return text(item, tag).replace("^", " " if kind == "PNAME" else "^") if tag else ""
+    value = text(item, _VALUES[kind]) if kind in _VALUES else ""
+    return value.replace("^", " ") if kind == "PNAME" else value

@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from dicouch.couch.client import CouchError, Pending
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Pending
 from dicouch.couch.memory import Memory, Token
 from dicouch.errors import DicomWebError
 from dicouch.read.retrieve import Retriever, Stored, stored_in_row

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from dicouch.dicom.media.negotiate import parse_media_type
-from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_times
+from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_time
 from dicouch.dicom.pixels.icc import profile_of
 from dicouch.dicom.pixels.image import Image, numbers, text
 from dicouch.dicom.pixels.parameters import Rendering
@@ -75,8 +75,8 @@ def shots(reader: Retriever, document: dict, numbers: list[int] | None = None) -
 
 def animation(found: list[Shot], rendering: Rendering) -> bytes:
     """Return frames as an animated image/gif."""
-    times = [time for shot in found for time in frame_times(shot.image, [shot.number])]
-    return animate((shot.picture(rendering) for shot in found), times, len(found))
+    times = [frame_time(shot.image, shot.number) for shot in found]
+    return animate((shot.picture(rendering) for shot in found), times)
 
 
 def document_type(document: dict) -> str:

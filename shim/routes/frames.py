@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 from flask import Response, request
 
-from dicouch.couch.client import CouchError
+from dicouch.couch.answer import CouchError
 from dicouch.couch.memory import Memory, Token
 from dicouch.dicom.media.negotiate import MediaType
 from dicouch.dicom.pixels.errors import PixelError

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import orjson
 from flask import Response
 
-from dicouch.couch.client import CouchError
+from dicouch.couch.answer import CouchError
 from dicouch.couch.memory import Memory, Token
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type

@@ -10,7 +10,7 @@ from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.formats import encode_picture
 from dicouch.dicom.pixels.image import text
 from dicouch.dicom.pixels.parameters import Rendering, Viewport, parse_viewport
-from dicouch.dicom.pixels.thumbnail import sign, thumbnail
+from dicouch.dicom.pixels.render import sign, thumbnail
 from dicouch.read.rendering import PICTURES, kind_of_document, representative_instance, shots
 from dicouch.read.retrieve import Retriever
 from dicouch.routes import accept, current, validators

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from dicouch.couch.client import CHUNK
+from dicouch.couch.answer import CHUNK
 from dicouch.store import FOLDER
 from dicouch.store.files import resolved
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from dicouch.couch.client import Answer, Couch, CouchError, segment
+from dicouch.couch.answer import Answer, CouchError
+from dicouch.couch.client import Couch, segment
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN, CouchRequest

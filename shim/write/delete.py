@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests

@@ -10,7 +10,8 @@ from functools import partial
 
 import orjson
 
-from dicouch.couch.client import Couch, CouchError, Pending, segment
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Couch, Pending, segment
 from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 import orjson
 
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
 from dicouch.errors import DicomWebError
 from dicouch.store import ATTACHED, ATTACHMENT

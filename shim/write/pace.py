@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from dicouch.couch.client import Couch, CouchError
+from dicouch.couch.answer import CouchError
+from dicouch.couch.client import Couch
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 

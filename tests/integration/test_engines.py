@@ -32,6 +32,7 @@ def run(request, database, fresh_database):
         "language": language,
         "views": {"lib": source["views"]["lib"]},
         "lib": source["lib"],
+        "tables": source["tables"],
         "shows": {"call": CALL, "match": MATCH},
     }
     requests.put(f"{fresh_database}/_design/{language}", json=document, timeout=30).raise_for_status()

@@ -9,7 +9,7 @@ import time
 import orjson
 import pytest
 
-from dicouch.couch.client import CouchError
+from dicouch.couch.answer import CouchError
 from dicouch.couch.feed import HEARTBEAT, LOST, SILENT, Feed, Lost
 from dicouch.couch.memory import Memory
 from dicouch.couch.ring import Ring

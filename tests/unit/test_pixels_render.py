@@ -12,14 +12,13 @@ from PIL import ImageCms
 
 from dicouch.dicom.pixels.annotate import annotate, patient_lines, technique_lines
 from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge, Unsupported
-from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_times
+from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_time
 from dicouch.dicom.pixels.geometry import fit, place
 from dicouch.dicom.pixels.icc import profile_of, well_known
 from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, VoiWindow
 from dicouch.dicom.pixels.parameters import Rendering, Viewport, parse_rendering, parse_uri_rendering, parse_viewport
-from dicouch.dicom.pixels.render import picture, render
-from dicouch.dicom.pixels.thumbnail import sign, thumbnail
+from dicouch.dicom.pixels.render import picture, render, sign, thumbnail
 from tests.unit.made_images import open_image, sample
 
 
@@ -194,7 +193,7 @@ def test_every_media_type():
 
 def test_animations():
     frames = [Pillow.new("RGB", (20, 10), (n * 40, 0, 255 - n)) for n in range(4)]
-    made = opened(animate(iter(frames), [33.3, 33.3, 500, 1], 4))
+    made = opened(animate(iter(frames), [33.3, 33.3, 500, 1]))
     assert made.n_frames == 4
     durations = []
     for number, frame in enumerate(frames):
@@ -204,17 +203,18 @@ def test_animations():
     assert durations == [30, 30, 500, 20]
     assert made.info["loop"] == 0
     with pytest.raises(TooLarge):
-        animate(iter([Pillow.new("L", (4000, 4000))]), [40.0], 100)
+        animate(iter([Pillow.new("L", (4000, 4000))]), [40.0] * 100)
     with pytest.raises(PixelError):
-        animate(iter([]), [], 0)
+        animate(iter([]), [])
 
 
 def test_frame_times():
-    assert frame_times(described(**{"00181063": ["40"]}), [1, 2]) == [40.0, 40.0]
-    assert frame_times(described(**{"00181065": [0, 50, 70]}), [1, 2, 3]) == [50.0, 70.0, 70.0]
-    assert frame_times(described(**{"00082144": [25]}), [1]) == [40.0]
-    assert frame_times(described(**{"00181063": [0], "00180040": [20]}), [1, 3]) == [100.0, 100.0]
-    assert frame_times(described(), [1]) == [100.0]
+    assert frame_time(described(**{"00181063": ["40"]}), 2) == 40.0
+    later = described(**{"00181065": [0, 50, 70]})
+    assert [frame_time(later, number) for number in (1, 2, 3)] == [50.0, 70.0, 70.0]
+    assert frame_time(described(**{"00082144": [25]}), 1) == 40.0
+    assert frame_time(described(**{"00181063": [0], "00180040": [20]}), 3) == 100.0
+    assert frame_time(described(), 1) == 100.0
 
 
 def test_profiles():

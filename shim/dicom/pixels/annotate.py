@@ -9,26 +9,18 @@ from dicouch.dicom.pixels.image import Image, integer, numbers, text
 from dicouch.dicom.pixels.luts import VoiWindow, stored_window
 from dicouch.dicom.pixels.parameters import PATIENT, TECHNIQUE
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
 
 def patient_lines(image: Image) -> list[str]:
     """Return what tells whose image it is: name, identifier, birth date and sex."""
     born, sex = text(image.dataset, "00100030"), text(image.dataset, "00100040")
     lines = [text(image.dataset, "00100010").replace("^", " "), text(image.dataset, "00100020"), _date(born), sex]
-    return [line for line in lines if line]
+    return list(filter(None, lines))
 
 
 def technique_lines(image: Image, number: int, window: VoiWindow | None = None) -> list[str]:
     """Return what tells how it was made: modality, study, date, series, image and frame, position, window.
 
-    Parameters
-    ----------
-    image : Image
-    number : int
-        Frame number, from 1.
-    window : VoiWindow, optional
-        In place of the frame's own.
+    `window` stands in place of the frame's own.
     """
     dataset = image.dataset
     series, instance = integer(dataset, "00200011"), integer(dataset, "00200013")
@@ -40,14 +32,14 @@ def technique_lines(image: Image, number: int, window: VoiWindow | None = None) 
     position = numbers(image.group(number, "00209113"), "00200032")
     window = window or stored_window(image, number)
     lines = [
-        " ".join(part for part in (text(dataset, "00080060"), text(dataset, "00081030")) if part),
+        " ".join(filter(None, (text(dataset, "00080060"), text(dataset, "00081030")))),
         text(dataset, "0008103E"),
-        " ".join(part for part in numbered if part),
-        " ".join(part for part in (_date(date), _time(time)) if part),
+        " ".join(filter(None, numbered)),
+        " ".join(filter(None, (_date(date), _time(time)))),
         "position " + " ".join(f"{value:g}" for value in position) if position else "",
         f"window {window.center:g} / {window.width:g}" if window else "",
     ]
-    return [line for line in lines if line]
+    return list(filter(None, lines))
 
 
 def annotate(
@@ -55,38 +47,26 @@ def annotate(
 ) -> Pillow.Image:
     """Return a picture with annotations: the patient at the top left, the technique at the bottom left.
 
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-    image : Image
-    number : int
-        Frame number, from 1.
-    asked : frozenset of str
-        Of "patient" and "technique".
-    window : VoiWindow, optional
-        The one that the picture is shown with, in place of the frame's own.
+    `window` is the one that the picture is shown with, in place of the frame's own.
     """
     if not asked:
         return picture
     picture = picture.copy()
     size = max(9, min(picture.width, picture.height) // 32)
-    font = ImageFont.load_default(size)
-    draw = ImageDraw.Draw(picture)
     gap, step = size // 2, size + max(2, size // 4)
+    blocks = []
     if PATIENT in asked:
-        for line, content in enumerate(patient_lines(image)):
-            _write(draw, (gap, gap + line * step), content, font)
+        blocks.append((gap, patient_lines(image)))
     if TECHNIQUE in asked:
         lines = technique_lines(image, number, window)
-        top = picture.height - gap - step * len(lines)
-        for line, content in enumerate(lines):
-            _write(draw, (gap, top + line * step), content, font)
+        blocks.append((picture.height - gap - step * len(lines), lines))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
+    for top, block in blocks:
+        for line, content in enumerate(block):
+            place = (gap, top + line * step)
+            # An outline keeps the letters readable on any ground.
+            draw.text(place, content[:128], fill="white", font=font, stroke_width=1, stroke_fill="black")
     return picture
-
-
-def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], content: str, font: Font) -> None:
-    # An outline keeps the letters readable on any ground.
-    draw.text(place, content[:128], fill="white", font=font, stroke_width=1, stroke_fill="black")
 
 
 def _date(value: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from struct import unpack_from
 
@@ -29,13 +30,7 @@ _JPEG_2000 = b"\xff\x4f\xff\x51"
 class Header:
     """The header of a JPEG, JPEG-LS or JPEG 2000 code stream.
 
-    Attributes
-    ----------
-    rows, columns : int
-        0 rows: the height is told at the end only.
-    components : int
-    precision : int
-        Bits of the first component.
+    0 rows: the height is told at the end only. `precision` is the bits of the first component.
     """
 
     rows: int
@@ -52,11 +47,8 @@ class Codestream:
     ----------
     transfer_syntax : str
         UID; empty when DICOM has none for it.
-    rows, columns, samples, bits : int
-        0 when it does not tell.
     photometric : str
         Photometric Interpretation (PS3.3 C.7.6.3.1.2).
-    signed : bool
     kind : str
         What it is, for messages.
     """
@@ -64,25 +56,23 @@ class Codestream:
     transfer_syntax: str
     rows: int
     columns: int
-    samples: int = 1
-    bits: int = 8
-    photometric: str = "MONOCHROME2"
+    samples: int
+    bits: int
+    photometric: str
+    kind: str
     signed: bool = False
-    kind: str = ""
 
 
 def read_header(data: bytes) -> Header | None:
     """Return the header of a code stream, or None when it is of no known kind."""
-    try:
+    with suppress(struct.error):  # cut off
         if data.startswith(b"\xff\xd8"):
-            frames = (position for marker, position in _segments(data) if marker in _FRAME_HEADERS)
-            position = next(frames, None)
-            return None if position is None else _frame_header(data, position)
+            frames = (_frame_header(data, place) for marker, place in _segments(data) if marker in _FRAME_HEADERS)
+            return next(frames, None)
         # A code stream, or a JP2 file with one in it.
         start = data.find(_JPEG_2000, 0, 65536)
         return _image_size(data, start)[0] if start >= 0 else None
-    except struct.error:  # cut off
-        return None
+    return None
 
 
 def identify(head: bytes) -> Codestream | None:
@@ -93,27 +83,22 @@ def identify(head: bytes) -> Codestream | None:
     head : bytes
         The first bytes, up to `HEAD`; of an MP4 file, whose index may come last, also its last bytes.
     """
-    try:
+    with suppress(struct.error, IndexError):  # cut off
         if head.startswith(b"\xff\xd8"):
             return _jpeg(head)
         if head.startswith(_JPEG_2000):
             return _jpeg_2000(head)
-        if head.startswith(b"\0\0\1\xb3") or head.startswith(b"\0\0\1\xba"):
+        if head.startswith((b"\0\0\1\xb3", b"\0\0\1\xba")):
             return _mpeg2(head)
         if head[4:8] == b"ftyp":
             return _mp4(head)
-    except (struct.error, IndexError):  # cut off
-        return None
     return None
 
 
 def jpeg_2000_start(head: bytes) -> int:
-    """Return where the code stream of a JP2 file begins (ISO 15444-1 I.5.4): DICOM keeps nothing else of it.
+    """Return where the code stream of a JP2 file begins (ISO 15444-1 I.5.4), 0 when `head` is no JP2 file.
 
-    Returns
-    -------
-    int
-        0 when `head` is no JP2 file.
+    DICOM keeps nothing else of it.
     """
     if head[4:8] != b"jP  ":
         return 0
@@ -189,7 +174,7 @@ def _jpeg_scan(
         # T.81 says nothing of colours: Adobe's marker and the letters R, G, B as identifiers do.
         if marker in (0xC3, 0xF7) or adobe == 0 or components[0:9:3] == b"RGB":
             photometric = "RGB"
-    return Codestream(syntax, frame.rows, frame.columns, frame.components, frame.precision, photometric, kind=kind)
+    return Codestream(syntax, frame.rows, frame.columns, frame.components, frame.precision, photometric, kind)
 
 
 def _jpeg_2000(data: bytes) -> Codestream | None:
@@ -203,14 +188,13 @@ def _jpeg_2000(data: bytes) -> Codestream | None:
         return None
     transform, reversible = data[position + 8], data[position + 13] == 1
     if high_throughput:
-        syntax = uid.HTJ2KLossless if reversible else uid.HTJ2K
+        syntax, kind = (uid.HTJ2KLossless if reversible else uid.HTJ2K), "High-Throughput JPEG 2000"
     else:
-        syntax = uid.JPEG2000Lossless if reversible else uid.JPEG2000
+        syntax, kind = (uid.JPEG2000Lossless if reversible else uid.JPEG2000), "JPEG 2000"
     photometric = "MONOCHROME2"
     if size.components == 3:
         photometric = ("YBR_RCT" if reversible else "YBR_ICT") if transform & 1 else "RGB"
-    kind = "High-Throughput JPEG 2000" if high_throughput else "JPEG 2000"
-    return Codestream(syntax, size.rows, size.columns, size.components, size.precision, photometric, signed, kind)
+    return Codestream(syntax, size.rows, size.columns, size.components, size.precision, photometric, kind, signed)
 
 
 def _mpeg2(data: bytes) -> Codestream | None:
@@ -242,4 +226,4 @@ def _mp4(data: bytes) -> Codestream | None:
 
 
 def _video(syntax: str, rows: int, columns: int, kind: str) -> Codestream:
-    return Codestream(syntax, rows, columns, 3, 8, "YBR_PARTIAL_420", kind=kind)
+    return Codestream(syntax, rows, columns, 3, 8, "YBR_PARTIAL_420", kind)

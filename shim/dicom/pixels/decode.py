@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from dicouch.dicom.pixels.codestream import Header, read_header
-from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
+from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported, one_line
 from dicouch.dicom.pixels.guard import GUARD
 from dicouch.dicom.pixels.image import Image
 
@@ -36,10 +36,7 @@ UNCOMPRESSED_FRAMES = "1.2.840.10008.1.2.1.98"
 
 # Lossy JPEG is stored as YBR and shown as RGB; an uncompressed copy of it is RGB everywhere.
 _LOSSY_JPEG = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit))
-_LIBJPEG = "pylibjpeg"
-# Where pydicom knows several: CharLS is the reference of JPEG-LS.
-_GUARDED: dict[str, str] = dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), "pyjpegls")
-
+_JPEG_LS = frozenset((JPEGLSLossless, JPEGLSNearLossless))
 
 # What a plugin says of a damaged frame is told to the client; pydicom would log its traceback each time.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -47,15 +44,10 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class Pixels:
-    """One decoded frame.
+    """One decoded frame and the Photometric Interpretation of its array.
 
-    Attributes
-    ----------
-    array : numpy.ndarray
-        Shape (rows, columns), or (rows, columns, samples) for more than one sample per pixel. The type is that of Bits
-        Allocated and Pixel Representation; float for float pixel data; uint8 of 0 and 1 for 1-bit pixels.
-    photometric : str
-        Photometric Interpretation of the array.
+    The shape is (rows, columns), or (rows, columns, samples) for more than one sample per pixel. The type is that of
+    Bits Allocated and Pixel Representation; float for float pixel data; uint8 of 0 and 1 for 1-bit pixels.
     """
 
     array: np.ndarray
@@ -80,17 +72,10 @@ def decode(image: Image, number: int, *, pad: bool = False, rgb: bool = True) ->
 
     Parameters
     ----------
-    image : Image
-    number : int
-        Frame number, from 1.
     pad : bool
         Take what is there of a native frame that is cut off; the rest is 0.
     rgb : bool
         Convert lossy JPEG to RGB.
-
-    Returns
-    -------
-    Pixels
 
     Raises
     ------
@@ -101,10 +86,13 @@ def decode(image: Image, number: int, *, pad: bool = False, rgb: bool = True) ->
     TooLarge
         It would decode to more than `FRAME_LIMIT` bytes.
     """
-    check_description(image)
+    _check_description(image)
     data = image.frame(number)
     if image.transfer_syntax == DEFLATED_FRAMES:
-        data = _inflate(image, data)
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, frame_bytes(image) + 1)
+        except zlib.error as problem:
+            raise PixelError(f"a frame cannot be inflated: {problem}") from problem
     elif not image.native and image.transfer_syntax != UNCOMPRESSED_FRAMES:
         return _compressed(image, number, data, rgb)
     return _native(image, number, data, pad)
@@ -115,13 +103,8 @@ def frame_bytes(image: Image) -> int:
     return (image.rows * image.columns * image.samples * image.bits_allocated + 7) // 8
 
 
-def check_description(image: Image) -> None:
-    """Refuse an image whose description fits no pixel data.
-
-    Raises
-    ------
-    Unsupported, TooLarge
-    """
+def _check_description(image: Image) -> None:
+    """Refuse an image whose description fits no pixel data."""
     bits, stored, samples = image.bits_allocated, image.bits_stored, image.samples
     if bits not in (1, 8, 16, 32, 64) or not 1 <= stored <= bits:
         raise Unsupported(f"pixels of {stored} bits in {bits} are not supported")
@@ -133,28 +116,13 @@ def check_description(image: Image) -> None:
 
 def _options(image: Image) -> dict[str, Any]:
     keyword = {"7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData"}.get(image.pixel_tag, "PixelData")
-    return {
-        "rows": image.rows,
-        "columns": image.columns,
-        "samples_per_pixel": image.samples,
-        "planar_configuration": 1 if image.samples > 1 and image.planar == 1 else 0,
-        "photometric_interpretation": image.photometric,
-        "bits_allocated": image.bits_allocated,
-        "bits_stored": image.bits_stored,
-        "pixel_representation": int(image.signed),
-        "pixel_keyword": keyword,
-        "number_of_frames": 1,
-        # What pydicom would check, `check_description` has.
-        "validate": False,
-        "raw": True,
-        "index": 0,
-    }
+    # What pydicom would check, `_check_description` has.
+    return {**image.description, "pixel_keyword": keyword, "validate": False, "raw": True, "index": 0}
 
 
-def _native(image: Image, number: int, data: bytes, pad: bool = False) -> Pixels:
+def _native(image: Image, number: int, data: bytes, pad: bool) -> Pixels:
     options = _options(image)
-    full = frame_bytes(image)
-    expected = full
+    full = expected = frame_bytes(image)
     if image.photometric == "YBR_FULL_422":
         if len(data) >= full:
             options["photometric_interpretation"] = "YBR_FULL"  # called subsampled, and is not
@@ -180,11 +148,10 @@ def _compressed(image: Image, number: int, data: bytes, rgb: bool) -> Pixels:
         raise PixelError(
             f"frame {number} is an image of {header.rows} x {header.columns} pixels, not {image.rows} x {image.columns}"
         )
-    options = _options(image)
     if image.transfer_syntax in _LOSSY_JPEG and header and header.precision > 8 >= image.bits_allocated:
         raise PixelError(f"frame {number} has {header.precision} bits, more than are allocated")
     try:
-        array, described = _run(image.transfer_syntax, data, options, header)
+        array, described = _run(image.transfer_syntax, data, _options(image), header)
     except PixelError as problem:
         raise PixelError(f"frame {number} cannot be decoded: {problem}") from problem
     photometric = described["photometric_interpretation"]
@@ -208,7 +175,8 @@ def _run(
     elif transfer_syntax == RLELossless:
         plugin = ""
     else:
-        return GUARD.decode(transfer_syntax, _GUARDED.get(transfer_syntax, ""), data, options)
+        # Where pydicom knows several: CharLS is the reference of JPEG-LS.
+        return GUARD.decode(transfer_syntax, "pyjpegls" if transfer_syntax in _JPEG_LS else "", data, options)
     try:
         source = encapsulate([data], has_bot=False)
         return get_decoder(transfer_syntax).as_array(source, decoding_plugin=plugin, **options)
@@ -219,35 +187,15 @@ def _run(
     except BaseException as problem:
         if plugin:
             # What claims to be baseline is sometimes another process of JPEG.
-            return GUARD.decode(transfer_syntax, _LIBJPEG, data, options)
+            return GUARD.decode(transfer_syntax, "pylibjpeg", data, options)
         raise PixelError(one_line(problem)) from problem
 
 
-def _inflate(image: Image, data: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, frame_bytes(image) + 1)
-    except zlib.error as problem:
-        raise PixelError(f"a frame cannot be inflated: {problem}") from problem
-
-
 def native_bytes(image: Image, pixels: Pixels) -> bytes:
-    """Return a decoded frame as Explicit VR Little Endian has it, in the image's own Planar Configuration.
-
-    Parameters
-    ----------
-    image : Image
-    pixels : Pixels
-        From `decode`.
-    """
+    """Return a decoded frame as Explicit VR Little Endian has it, in the image's own Planar Configuration."""
     array = pixels.array
     if image.bits_allocated == 1:
         return np.packbits(array.reshape(-1), bitorder="little").tobytes()
     if array.ndim == 3 and image.planar == 1:
         array = array.transpose(2, 0, 1)
-    kind = array.dtype.newbyteorder("<")
-    return array.astype(kind, copy=False).tobytes()
-
-
-def one_line(problem: BaseException) -> str:
-    """Return the message of an error of a library, short and on one line."""
-    return " ".join(str(problem).split())[:300] or type(problem).__name__
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -15,3 +15,8 @@ class TooLarge(PixelError):
 
 class BadParameter(ValueError):
     """A query parameter that makes no sense; the message names it."""
+
+
+def one_line(problem: BaseException) -> str:
+    """Return the message of an error of a library, short and on one line."""
+    return " ".join(str(problem).split())[:300] or type(problem).__name__

@@ -16,32 +16,20 @@ FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/
 ANIMATION_PIXELS = 96 * 1024 * 1024
 """Most pixels of all frames of an animation together, which are in memory at once."""
 
-_DEFAULT_FRAME_TIME = 100.0
-
 
 def encode_picture(picture: Pillow.Image, media_type: str, rendering: Rendering, profile: bytes | None = None) -> bytes:
-    """Encode a picture.
-
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-        Mode L or RGB.
-    media_type : str
-        One of `FORMATS`.
-    rendering : Rendering
-        Gives the quality of JPEG (PS3.18 8.3.5.1.2).
-    profile : bytes, optional
-        ICC profile to be embedded; image/gif has no place for one.
+    """Encode a picture of mode L or RGB, with its ICC profile where the format has a place for one.
 
     Raises
     ------
     Unsupported
-        For another media type.
+        The media type is not one of `FORMATS`.
     """
     if media_type not in FORMATS:
         raise Unsupported(f"pictures are not written as {media_type}")
     options: dict[str, Any] = {}
     if media_type == "image/jpeg":
+        # PS3.18 8.3.5.1.2
         options = {"quality": rendering.quality, "subsampling": 0 if rendering.quality >= 90 else 2}
     elif media_type == "image/png":
         options = {"compress_level": 3}
@@ -56,28 +44,19 @@ def encode_picture(picture: Pillow.Image, media_type: str, rendering: Rendering,
     return target.getvalue()
 
 
-def animate(pictures: Iterable[Pillow.Image], milliseconds: list[float], count: int) -> bytes:
-    """Encode pictures as an animated image/gif that repeats without end.
-
-    Parameters
-    ----------
-    pictures : iterable of PIL.Image.Image
-    milliseconds : list of float
-        How long each is shown.
-    count : int
-        Number of pictures.
+def animate(pictures: Iterable[Pillow.Image], milliseconds: list[float]) -> bytes:
+    """Encode pictures, and how long each is shown, as an animated image/gif that repeats without end.
 
     Raises
     ------
     TooLarge
         They pass `ANIMATION_PIXELS` together.
     """
-    frames = []
+    count, frames = len(milliseconds), []
     for picture in pictures:
         if picture.width * picture.height * count > ANIMATION_PIXELS:
-            raise TooLarge(
-                f"an animation of {count} pictures of {picture.width} x {picture.height} pixels is too large"
-            )
+            size = f"{picture.width} x {picture.height}"
+            raise TooLarge(f"an animation of {count} pictures of {size} pixels is too large")
         frames.append(picture if picture.mode == "L" else picture.quantize(256, dither=Pillow.Dither.NONE))
     if not frames:
         raise Unsupported("there is no picture")
@@ -89,23 +68,15 @@ def animate(pictures: Iterable[Pillow.Image], milliseconds: list[float], count: 
     return target.getvalue()
 
 
-def frame_times(image: Image, frames: list[int]) -> list[float]:
-    """Return how long (ms) each of some frames is shown, by the Cine Module (PS3.3 C.7.6.5).
-
-    Parameters
-    ----------
-    image : Image
-    frames : list of int
-        Frame numbers, from 1.
-    """
+def frame_time(image: Image, number: int) -> float:
+    """Return how long (ms) a frame is shown, by the Cine Module (PS3.3 C.7.6.5)."""
     vector = numbers(image.dataset, "00181065")
     if len(vector) == image.count and image.count > 1:
         # The first value is 0: times are from the frame before.
-        times = [*vector[1:], vector[-1]]
-        return [times[number - 1] for number in frames]
+        return [*vector[1:], vector[-1]][number - 1]
     single = numbers(image.dataset, "00181063")
     for tag in ("00082144", "00180040"):
         rate = numbers(image.dataset, tag)
         if not single and rate and rate[0] > 0:
             single = [1000 / rate[0]]
-    return [single[0] if single and single[0] > 0 else _DEFAULT_FRAME_TIME] * len(frames)
+    return single[0] if single and single[0] > 0 else 100.0

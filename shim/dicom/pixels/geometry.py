@@ -9,22 +9,9 @@ from dicouch.dicom.pixels.parameters import LARGEST_AREA, Viewport
 
 
 def place(viewport: Viewport, columns: int, rows: int) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
-    """Return the region of the source and the size of the rendered image.
+    """Return the region of the source (left, top, right, bottom) and the size of the rendered image (width, height).
 
     The region becomes as large as it can within the viewport, its aspect ratio kept.
-
-    Parameters
-    ----------
-    viewport : Viewport
-    columns, rows : int
-        Size of the source.
-
-    Returns
-    -------
-    box : tuple of float
-        Left, top, right and bottom in the source.
-    size : tuple of int
-        Width and height.
 
     Raises
     ------
@@ -39,11 +26,7 @@ def place(viewport: Viewport, columns: int, rows: int) -> tuple[tuple[float, flo
     height = rows - top if viewport.region_height is None else abs(viewport.region_height) * scale_y
     right, bottom = min(left + width, columns), min(top + height, rows)
     width, height = right - left, bottom - top
-    ratios = []
-    if viewport.width:
-        ratios.append(viewport.width / width)
-    if viewport.height:
-        ratios.append(viewport.height / height)
+    ratios = [most / side for most, side in ((viewport.width, width), (viewport.height, height)) if most]
     ratio = min(ratios, default=1.0)
     # Rounding must not pass the viewport.
     size = (
@@ -56,29 +39,17 @@ def place(viewport: Viewport, columns: int, rows: int) -> tuple[tuple[float, flo
 
 
 def fit(picture: Pillow.Image, viewport: Viewport | None) -> Pillow.Image:
-    """Return a picture cut, scaled and flipped.
-
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-        Mode L, RGB or RGBA.
-    viewport : Viewport or None
-        None for the picture as it is.
-    """
+    """Return a picture cut, scaled and flipped; without a viewport, the picture as it is."""
     if viewport is None:
         return picture
     box, size = place(viewport, picture.width, picture.height)
     if box != (0, 0, picture.width, picture.height) or size != picture.size:
-        picture = picture.resize(size, _filter(box, size), box=box, reducing_gap=2.0)
+        # Cut only: pixels stay as they are.
+        exact = all(edge == int(edge) for edge in box) and size == (box[2] - box[0], box[3] - box[1])
+        kernel = Pillow.Resampling.NEAREST if exact else Pillow.Resampling.BILINEAR
+        picture = picture.resize(size, kernel, box=box, reducing_gap=2.0)
     if (viewport.region_width or 0) < 0:
         picture = picture.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
     if (viewport.region_height or 0) < 0:
         picture = picture.transpose(Pillow.Transpose.FLIP_TOP_BOTTOM)
     return picture
-
-
-def _filter(box: tuple[float, float, float, float], size: tuple[int, int]) -> Pillow.Resampling:
-    whole = all(edge == int(edge) for edge in box)
-    if whole and size == (box[2] - box[0], box[3] - box[1]):
-        return Pillow.Resampling.NEAREST  # cut only: pixels stay as they are
-    return Pillow.Resampling.BILINEAR

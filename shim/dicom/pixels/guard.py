@@ -56,14 +56,10 @@ class Child:
     def decode(self, request: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         """Send a request; return what the answer says and its bytes.
 
-        Raises
-        ------
-        TimeoutError, EOFError, OSError
-            The child has not answered in time, or is gone; it cannot be used again.
+        After TimeoutError (not in time), EOFError or OSError (it is gone) the child cannot be used again.
         """
         head = orjson.dumps(request)
-        self._requests.write(LENGTHS.pack(len(head), len(data)) + head)
-        self._requests.write(data)
+        self._requests.writelines((LENGTHS.pack(len(head), len(data)), head, data))
         self._requests.flush()
         end = time.monotonic() + seconds
         head_length, length = LENGTHS.unpack(self._read(LENGTHS.size, end))
@@ -73,8 +69,7 @@ class Child:
         pipe = self._answers.fileno()
         pieces = []
         while length:
-            ready, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
-            if not ready:
+            if not select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
                 raise TimeoutError
             piece = os.read(pipe, min(length, 1 << 20))
             if not piece:
@@ -93,13 +88,7 @@ class Child:
 
 
 class Guard:
-    """The children of one process; a child is started when it is needed first.
-
-    Parameters
-    ----------
-    limit : int
-        Children at a time.
-    """
+    """The children of one process, at most `limit`; a child is started when it is needed first."""
 
     def __init__(self, limit: int = CHILDREN) -> None:
         self._turns = threading.BoundedSemaphore(limit)
@@ -109,23 +98,7 @@ class Guard:
     def decode(
         self, transfer_syntax: str, plugin: str, data: bytes, options: dict[str, Any]
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Decode a frame in a child.
-
-        Parameters
-        ----------
-        transfer_syntax : str
-        plugin : str
-            Of pydicom's decoder.
-        data : bytes
-            The code stream.
-        options : dict
-            Of pydicom's decoder; what JSON can hold.
-
-        Returns
-        -------
-        array : numpy.ndarray
-        described : dict
-            The image's pixel attributes, as pydicom's decoder returns them.
+        """Decode a code stream in a child; return what pydicom's decoder does, which `plugin` and `options` are for.
 
         Raises
         ------

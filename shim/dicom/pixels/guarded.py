@@ -12,6 +12,7 @@ import orjson
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 
+from dicouch.dicom.pixels.errors import one_line
 from dicouch.dicom.pixels.guard import LENGTHS, MEMORY
 
 
@@ -29,8 +30,7 @@ def main() -> None:
         head, data = (requests.read(length) for length in LENGTHS.unpack(lengths))
         described, raw = answer(orjson.loads(head), data)
         head = orjson.dumps(described)
-        answers.write(LENGTHS.pack(len(head), len(raw)) + head)
-        answers.write(raw)
+        answers.writelines((LENGTHS.pack(len(head), len(raw)), head, raw))
         answers.flush()
 
 
@@ -42,7 +42,7 @@ def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
         array, described = decoder.as_array(source, decoding_plugin=request["plugin"], **request["options"])
     # A decoder fed with a forged file raises anything, and the child goes on.
     except Exception as problem:  # noqa: BLE001
-        return {"error": " ".join(str(problem).split())[:300] or type(problem).__name__}, b""
+        return {"error": one_line(problem)}, b""
     array = np.ascontiguousarray(array)
     return {"dtype": array.dtype.str, "shape": array.shape, "described": described}, array.tobytes()
 

@@ -23,11 +23,7 @@ _SPACES = {
         ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
         563 / 256,
     ),
-    "rommrgb": (
-        "ROMM RGB",
-        ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00009, 0.82491)),
-        1.8,
-    ),
+    "rommrgb": ("ROMM RGB", ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00009, 0.82491)), 1.8),
     "displayp3": (
         "Display P3",
         ((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407)),
@@ -40,19 +36,8 @@ _WHITE = (0.9642, 1.0, 0.8249)
 def profile_of(image: Image, made: Pillow.Image, asked: str) -> tuple[Pillow.Image, bytes | None]:
     """Return a picture in the colour space that was asked for, and the profile to embed.
 
-    Parameters
-    ----------
-    image : Image
-        Its own profile is ICC Profile (0028,2000), or that of its first optical path.
-    made : PIL.Image.Image
-        Mode L pictures have no colours, and stay as they are.
-    asked : str
-        "no", "yes" (the image's own, else sRGB), "srgb", "adobergb", "rommrgb" or "displayp3".
-
-    Returns
-    -------
-    picture : PIL.Image.Image
-    profile : bytes or None
+    Asked is "no", "yes" (the image's own, else sRGB), "srgb", "adobergb", "rommrgb" or "displayp3". Pictures of mode L
+    have no colours, and stay as they are.
 
     Raises
     ------
@@ -61,7 +46,9 @@ def profile_of(image: Image, made: Pillow.Image, asked: str) -> tuple[Pillow.Ima
     """
     if asked == "no" or made.mode != "RGB":
         return made, None
-    own = own_profile(image)
+    # ICC Profile, or that of an optical path.
+    places = (image.dataset, *items(image.dataset, "00480105"))
+    own = next(filter(None, (image.raw(place, "00282000") for place in places)), None)
     if asked == "yes":
         return made, own or well_known("srgb")
     target = well_known(asked)
@@ -75,22 +62,12 @@ def profile_of(image: Image, made: Pillow.Image, asked: str) -> tuple[Pillow.Ima
     return converted, target
 
 
-def own_profile(image: Image) -> bytes | None:
-    """Return the ICC profile in an image's data set, None without one."""
-    for place in (image.dataset, *items(image.dataset, "00480105")):
-        raw = image.raw(place, "00282000")
-        if raw:
-            return raw
-    return None
-
-
 @lru_cache(8)
 def well_known(name: str) -> bytes:
     """Return the profile of a colour space: "srgb", "adobergb", "rommrgb" or "displayp3"."""
     if name == "srgb":
         return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    title, primaries, gamma = _SPACES[name]
-    return _matrix_profile(title, primaries, gamma)
+    return _matrix_profile(*_SPACES[name])
 
 
 def _matrix_profile(title: str, primaries: tuple[tuple[float, ...], ...], gamma: float | None) -> bytes:

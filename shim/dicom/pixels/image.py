@@ -11,7 +11,6 @@ from typing import Any
 from dicouch.dicom.pixels.errors import PixelError, Unsupported
 
 PIXEL_TAGS = ("7FE00010", "7FE00008", "7FE00009")
-SHARED_GROUPS, FRAME_GROUPS = "52009229", "52009230"
 SMALL = 16 * 1024 * 1024
 """Longest bulk value (bytes) that is read for a lookup table or a profile."""
 
@@ -69,7 +68,7 @@ class Image:
     dataset : dict
         DICOM JSON Model, complete.
     transfer_syntax : str
-        Transfer syntax UID of the frames that `frame` gives; a native one stands for Explicit VR Little Endian.
+        Transfer syntax UID of the frames that `frame` gives; Explicit VR Little Endian for all native ones.
     count : int
         Number of frames.
     frame : callable
@@ -87,6 +86,21 @@ class Image:
     frame: Callable[[int], bytes]
     bulk: Callable[[str], bytes] = _no_bulk
     native: bool = False
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The Image Pixel Description Macro as pydicom's decoders and encoders take it, for one frame."""
+        return {
+            "rows": self.rows,
+            "columns": self.columns,
+            "samples_per_pixel": self.samples,
+            "planar_configuration": 1 if self.samples > 1 and self.planar == 1 else 0,
+            "photometric_interpretation": self.photometric,
+            "bits_allocated": self.bits_allocated,
+            "bits_stored": self.bits_stored,
+            "pixel_representation": int(self.signed),
+            "number_of_frames": 1,
+        }
 
     @property
     def photometric(self) -> str:
@@ -133,10 +147,7 @@ class Image:
     @property
     def pixel_tag(self) -> str:
         """Tag of the element that holds the pixels."""
-        for tag in PIXEL_TAGS:
-            if tag in self.dataset:
-                return tag
-        return PIXEL_TAGS[0]
+        return next((tag for tag in PIXEL_TAGS if tag in self.dataset), PIXEL_TAGS[0])
 
     @property
     def is_float(self) -> bool:
@@ -161,17 +172,8 @@ class Image:
     def group(self, number: int, tag: str) -> dict[str, Any]:
         """Return a functional group macro of a frame (PS3.3 C.7.6.16), else the data set itself.
 
-        Parameters
-        ----------
-        number : int
-            Frame number, from 1.
-        tag : str
-            Of the macro's sequence, for example ``00289132`` (Frame VOI LUT).
+        `tag` is that of the macro's sequence, for example ``00289132`` (Frame VOI LUT).
         """
-        frames = items(self.dataset, FRAME_GROUPS)
-        places = ([frames[number - 1]] if 0 < number <= len(frames) else []) + items(self.dataset, SHARED_GROUPS)[:1]
-        for place in places:
-            found = items(place, tag)
-            if found:
-                return found[0]
-        return self.dataset
+        of_frames, shared = items(self.dataset, "52009230"), items(self.dataset, "52009229")
+        places = of_frames[number - 1 : number] + shared[:1]
+        return next((item for place in places for item in items(place, tag)), self.dataset)

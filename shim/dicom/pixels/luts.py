@@ -1,20 +1,18 @@
 """From stored values to what is shown: Modality LUT, VOI LUT and Presentation LUT (PS3.3 C.11.1, C.11.2, C.11.6).
 
-pydicom rescales and windows. Tables are applied here, because pydicom 3.0 refuses those of other than 8 or 16 bits and
-those that are cut off, takes the input of an 8-bit table modulo 256, knows no functional groups, and stretches the
-input of a Presentation LUT from the lowest to the highest value of each frame.
+Slope and window are computed here: with pydicom's `apply_rescale` and `apply_windowing`, a CT of 512 x 512 pixels as
+image/jpeg takes 3.4 ms instead of 2.8 ms. So are tables: pydicom 3.0 refuses those of other than 8 or 16 bits and those
+that are cut off, takes the input of an 8-bit table modulo 256, knows no functional groups, and stretches the input of a
+Presentation LUT from the lowest to the highest value of each frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pydicom import Dataset
-from pydicom.pixels.processing import apply_rescale, apply_windowing
 
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import Image, integer, items, numbers, text
@@ -24,15 +22,7 @@ LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
 
 @dataclass(frozen=True)
 class VoiWindow:
-    """A window (PS3.3 C.11.2.1.2, C.11.2.1.3).
-
-    Attributes
-    ----------
-    center, width : float
-        In units of the Modality LUT's output.
-    function : str
-        LINEAR, LINEAR_EXACT or SIGMOID.
-    """
+    """A window (PS3.3 C.11.2.1.2, C.11.2.1.3), in units of the Modality LUT's output."""
 
     center: float
     width: float
@@ -45,29 +35,15 @@ class VoiWindow:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Return `values` through the window, from 0 to 1."""
-        with np.errstate(over="ignore"):  # exp, far below the center
-            return apply_windowing(values, _window_module(self))
-
-
-@lru_cache(256)
-def _window_module(window: VoiWindow) -> Dataset:
-    """Return a window as pydicom takes it; kept, as making it takes 0.1 ms."""
-    module = Dataset()
-    # One stored bit makes pydicom's output range 0 to 1.
-    module.PhotometricInterpretation, module.PixelRepresentation, module.BitsStored = "MONOCHROME2", 0, 1
-    module.VOILUTFunction = window.function
-    # FD, as a DS has no more than 16 characters.
-    module.add_new("WindowCenter", "FD", window.center)
-    module.add_new("WindowWidth", "FD", window.width)
-    return module
-
-
-@lru_cache(256)
-def _rescale_module(slope: float, intercept: float) -> Dataset:
-    module = Dataset()
-    module.add_new("RescaleSlope", "FD", slope)
-    module.add_new("RescaleIntercept", "FD", intercept)
-    return module
+        center, width = self.center, self.width
+        if self.function == SIGMOID:
+            with np.errstate(over="ignore"):  # far below the center
+                return 1 / (1 + np.exp(-4 * (values - center) / width))
+        if self.function == LINEAR:
+            center, width = center - 0.5, width - 1
+        if width <= 0:
+            return (values > center).astype(np.float64)
+        return np.clip((values - center) / width + 0.5, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -77,11 +53,11 @@ class Table:
     Attributes
     ----------
     first : int
-        The input value of the first entry; smaller values map to it too.
+        The input value of the first entry. Smaller values map to it too, and those beyond the last entry to the last.
     entries : numpy.ndarray
-        Output values; input values beyond the last entry map to the last.
+        Output values.
     bits : int
-        Bits of an entry.
+        Of an entry.
     """
 
     first: int
@@ -97,16 +73,7 @@ class Table:
 def read_table(
     image: Image, item: dict[str, Any], descriptor: str = "00283002", data: str = "00283006"
 ) -> Table | None:
-    """Read a lookup table from an item; None when it has none that is whole.
-
-    Parameters
-    ----------
-    image : Image
-    item : dict
-        Data set with the LUT Descriptor and the LUT Data.
-    descriptor, data : str
-        Their tags.
-    """
+    """Read a lookup table from an item, by the tags of LUT Descriptor and LUT Data; None without a whole one."""
     described = read_descriptor(image, item, descriptor)
     raw = read_words(image, item, data)
     if described is None or not raw:
@@ -135,25 +102,20 @@ def read_words(image: Image, item: dict[str, Any], tag: str) -> bytes:
     return np.array(listed).astype("<u2").tobytes() if listed else image.raw(item, tag) or b""
 
 
-def modality(image: Image, number: int, values: np.ndarray) -> np.ndarray:
-    """Apply the Modality LUT, or Rescale Slope and Intercept, of a frame to stored values.
+def _sequence_table(image: Image, dataset: dict[str, Any], tag: str) -> Table | None:
+    """Return the first whole table of a sequence."""
+    tables = (read_table(image, item) for item in items(dataset, tag))
+    return next((table for table in tables if table is not None), None)
 
-    Parameters
-    ----------
-    image : Image
-    number : int
-        Frame number, from 1.
-    values : numpy.ndarray
-        Stored values, any shape.
-    """
-    for item in items(image.dataset, "00283000"):
-        table = read_table(image, item)
-        if table is not None:
-            return table.apply(values)
+
+def modality(image: Image, number: int, values: np.ndarray) -> np.ndarray:
+    """Apply the Modality LUT, or Rescale Slope and Intercept, of a frame to stored values of any shape."""
+    table = _sequence_table(image, image.dataset, "00283000")
+    if table is not None:
+        return table.apply(values)
     place = image.group(number, "00289145")
-    slope, intercept = numbers(place, "00281053")[:1], numbers(place, "00281052")[:1]
-    # A slope of 0 would leave no image; pydicom wants both numbers.
-    return apply_rescale(values, _rescale_module((slope and slope[0]) or 1.0, intercept[0] if intercept else 0.0))
+    (slope, *_), (intercept, *_) = numbers(place, "00281053") or [1.0], numbers(place, "00281052") or [0.0]
+    return values * (slope or 1.0) + intercept  # a slope of 0 would leave no image
 
 
 def stored_window(image: Image, number: int) -> VoiWindow | None:
@@ -161,36 +123,23 @@ def stored_window(image: Image, number: int) -> VoiWindow | None:
     place = image.group(number, "00289132")
     centers, widths = numbers(place, "00281050"), numbers(place, "00281051")
     function = text(place, "00281056").upper()
-    if function not in (LINEAR_EXACT, SIGMOID):
-        function = LINEAR
-    windows = (VoiWindow(center, width, function) for center, width in zip(centers, widths, strict=False))
+    function = function if function in (LINEAR_EXACT, SIGMOID) else LINEAR
+    windows = (VoiWindow(*ends, function) for ends in zip(centers, widths, strict=False))
     return next((window for window in windows if window.valid), None)
 
 
 def stored_voi_table(image: Image, number: int) -> Table | None:
     """Return the first table of the VOI LUT Sequence of a frame."""
-    for place in (image.group(number, "00289132"), image.dataset):
-        for item in items(place, "00283010"):
-            table = read_table(image, item)
-            if table is not None:
-                return table
-    return None
-
-
-def scale(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return `values` stretched so that `low` is 0 and `high` is 1."""
-    if high <= low:
-        return (values > low).astype(np.float64)
-    return np.clip((values - low) / (high - low), 0, 1)
+    table = _sequence_table(image, image.group(number, "00289132"), "00283010")
+    return table if table is not None else _sequence_table(image, image.dataset, "00283010")
 
 
 def presentation(image: Image, shown: np.ndarray) -> np.ndarray:
     """Apply the Presentation LUT to values from 0 to 1: a table, a shape, or what MONOCHROME1 says."""
-    for item in items(image.dataset, "20500010"):
-        table = read_table(image, item)
-        if table is not None:
-            places: np.ndarray = np.rint(shown * (len(table.entries) - 1)).astype(np.int64)
-            return table.entries.take(places) / ((1 << table.bits) - 1)
+    table = _sequence_table(image, image.dataset, "20500010")
+    if table is not None:
+        places: np.ndarray = np.rint(shown * (len(table.entries) - 1)).astype(np.int64)
+        return table.entries.take(places) / ((1 << table.bits) - 1)
     inverse = image.photometric == "MONOCHROME1" or text(image.dataset, "20500020").upper() == "INVERSE"
     return 1 - shown if inverse else shown
 
@@ -201,16 +150,14 @@ def padding_range(image: Image) -> tuple[int, int] | None:
     if value is None:
         return None
     limit = integer(image.dataset, "00280121")
-    ends = sorted(_as_stored(image, one) for one in (value, value if limit is None else limit))
-    return ends[0], ends[1]
-
-
-def _as_stored(image: Image, value: int) -> int:
-    """Return a padding value in the range of stored values: some are written with the other sign."""
     span = 1 << image.bits_allocated
-    if image.signed and value >= span // 2:
-        return value - span
-    return value + span if not image.signed and value < 0 else value
+    ends = [value, value if limit is None else limit]
+    # Some are written with the other sign than stored values.
+    if image.signed:
+        ends = [end - span if end >= span // 2 else end for end in ends]
+    else:
+        ends = [end + span if end < 0 else end for end in ends]
+    return min(ends), max(ends)
 
 
 def full_range(image: Image) -> tuple[int, int]:
@@ -251,22 +198,14 @@ def look_up(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> 
 
 
 def show(image: Image, number: int, array: np.ndarray, window: VoiWindow | None = None) -> np.ndarray:
-    """Return a grayscale frame as it is shown.
+    """Return a grayscale frame as it is shown: uint8, 0 is black.
 
     Parameters
     ----------
-    image : Image
-    number : int
-        Frame number, from 1.
     array : numpy.ndarray
         Stored values, shape (rows, columns).
     window : VoiWindow, optional
         In place of the frame's own.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, 0 is black.
     """
     if array.ndim != 2:
         raise PixelError("only images of one sample per pixel have grayscale values")
@@ -292,4 +231,7 @@ def _voi(image: Image, number: int, array: np.ndarray, window: VoiWindow | None)
     if window is not None:
         return window.apply
     ends = modality(image, number, np.array(shown_range(image, array)))
-    return lambda values: scale(values, float(ends.min()), float(ends.max()))
+    low, high = float(ends.min()), float(ends.max())
+    if high <= low:
+        return lambda values: (values > low).astype(np.float64)
+    return lambda values: np.clip((values - low) / (high - low), 0, 1)

@@ -12,16 +12,9 @@ from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.luts import Table, look_up, read_descriptor, read_table, read_words
 
-LONGEST = 65536
-
 
 def palette(image: Image) -> Table:
-    """Return the palette of an image.
-
-    Returns
-    -------
-    Table
-        Entries are uint8, shape (entries, 3).
+    """Return the palette of an image; entries are uint8, shape (entries, 3).
 
     Raises
     ------
@@ -50,23 +43,15 @@ def _column(image: Image, colour: str) -> Table:
     if described is None or not raw:
         raise PixelError("the image has no whole palette")
     count, first, bits = described
-    entries = expand(
-        np.frombuffer(raw[: len(raw) // 2 * 2], "<u2") if bits > 8 else np.frombuffer(raw, np.uint8), count
-    )
+    words = np.frombuffer(raw[: len(raw) // 2 * 2], "<u2") if bits > 8 else np.frombuffer(raw, np.uint8)
+    entries = expand(words, count)
     if not len(entries):
         raise PixelError("the image has an empty palette")
     return Table(first, entries, bits)
 
 
-def expand(data: np.ndarray, limit: int = LONGEST) -> np.ndarray:
-    """Expand a segmented lookup table (PS3.3 C.7.9.2).
-
-    Parameters
-    ----------
-    data : numpy.ndarray
-        uint8 or uint16, as the element holds it.
-    limit : int
-        Entries that are wanted; there are no more.
+def expand(data: np.ndarray, limit: int = 65536) -> np.ndarray:
+    """Expand a segmented lookup table of uint8 or uint16 (PS3.3 C.7.9.2) to at most `limit` entries.
 
     Raises
     ------
@@ -92,16 +77,14 @@ def _segment(data: list[int], position: int, out: list[int]) -> int:
     """Append a discrete or linear segment to `out`; return the position behind it."""
     code, length, position = data[position], data[position + 1], position + 2
     if code == 0:
-        end = position + length
-        if end > len(data):
+        if position + length > len(data):
             raise IndexError
-        out.extend(data[position:end])
-        return end
+        out.extend(data[position : position + length])
+        return position + length
     if code == 1:
         if not out:
             raise PixelError("a segmented palette begins with a line")
-        steps = np.rint(np.linspace(out[-1], data[position], length + 1)[1:])
-        out.extend(int(step) for step in steps)
+        out.extend(int(step) for step in np.rint(np.linspace(out[-1], data[position], length + 1)[1:]))
         return position + 1
     raise PixelError(f"a segmented palette has a segment of the type {code}")
 

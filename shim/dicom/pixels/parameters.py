@@ -29,7 +29,7 @@ class Viewport:
         Most columns and rows of the rendered image; None for no limit.
     left, top : float
         Where the region begins in the source, in pixels.
-    right, bottom : float or None
+    region_width, region_height : float or None
         Its extent in pixels, negative when it is flipped; None for all that is left.
     relative : bool
         The region counts in fractions of the source (PS3.18 9.4.1.2.6).
@@ -46,19 +46,7 @@ class Viewport:
 
 @dataclass(frozen=True)
 class Rendering:
-    """How an image is rendered.
-
-    Attributes
-    ----------
-    annotation : frozenset of str
-        Of "patient" and "technique".
-    quality : int
-        Of JPEG, 1 to 100.
-    viewport : Viewport or None
-    window : VoiWindow or None
-    profile : str
-        One of `PROFILES`.
-    """
+    """How an image is rendered: `quality` is that of JPEG, 1 to 100; `profile` is one of `PROFILES`."""
 
     annotation: frozenset[str] = frozenset()
     quality: int = 90
@@ -68,12 +56,7 @@ class Rendering:
 
 
 def parse_rendering(query: Mapping[str, str]) -> Rendering:
-    """Read the parameters of a rendered resource of RESTful services (PS3.18 Table 8.3.5-1).
-
-    Parameters
-    ----------
-    query : mapping of str
-        Parameter names to decoded values; what is no rendering parameter is left alone (PS3.18 8.3).
+    """Read the parameters of a rendered resource of RESTful services (PS3.18 Table 8.3.5-1); others are left alone.
 
     Raises
     ------
@@ -82,21 +65,15 @@ def parse_rendering(query: Mapping[str, str]) -> Rendering:
     """
     return Rendering(
         annotation=_annotation(query.get("annotation")),
-        quality=_quality("quality", query.get("quality")),
+        quality=_whole("quality is a whole number", query.get("quality"), 100) or Rendering.quality,
         viewport=parse_viewport(query.get("viewport")),
-        window=parse_window(query.get("window")),
+        window=_parse_window(query.get("window")),
         profile=_profile(query.get("iccprofile")),
     )
 
 
 def parse_uri_rendering(query: Mapping[str, str]) -> Rendering:
-    """Read the parameters of the URI service (PS3.18 Table 9.4.1-2, 9.5.1).
-
-    Raises
-    ------
-    BadParameter
-        Naming the parameter and what is wrong with it.
-    """
+    """Read the parameters of the URI service (PS3.18 Table 9.4.1-2, 9.5.1), as `parse_rendering` does."""
     center, width = query.get("windowCenter"), query.get("windowWidth")
     if (center is None) != (width is None):
         raise BadParameter("windowCenter and windowWidth come together or not at all")
@@ -116,7 +93,7 @@ def parse_uri_rendering(query: Mapping[str, str]) -> Rendering:
         viewport = Viewport(columns, rows, left, top, right - left, bottom - top, relative=True)
     return Rendering(
         annotation=_annotation(query.get("annotation")),
-        quality=_quality("imageQuality", query.get("imageQuality")),
+        quality=_whole("imageQuality is a whole number", query.get("imageQuality"), 100) or Rendering.quality,
         viewport=viewport,
         window=window,
         profile=_profile(query.get("iccprofile")),
@@ -124,12 +101,7 @@ def parse_uri_rendering(query: Mapping[str, str]) -> Rendering:
 
 
 def parse_viewport(value: str | None) -> Viewport | None:
-    """Read ``viewport=vw,vh[,sx,sy,sw,sh]`` (PS3.18 8.3.5.1.3); None without one.
-
-    Raises
-    ------
-    BadParameter
-    """
+    """Read ``viewport=vw,vh[,sx,sy,sw,sh]`` (PS3.18 8.3.5.1.3); None without one. Raises `BadParameter`."""
     if value is None:
         return None
     parts = [part.strip() for part in value.split(",")]
@@ -146,13 +118,8 @@ def parse_viewport(value: str | None) -> Viewport | None:
     return Viewport(width, height, left or 0.0, top or 0.0, region_width, region_height)
 
 
-def parse_window(value: str | None) -> VoiWindow | None:
-    """Read ``window=center,width,function`` (PS3.18 8.3.5.1.4); None without one.
-
-    Raises
-    ------
-    BadParameter
-    """
+def _parse_window(value: str | None) -> VoiWindow | None:
+    """Read ``window=center,width,function`` (PS3.18 8.3.5.1.4); None without one."""
     if value is None:
         return None
     parts = [part.strip() for part in value.split(",")]
@@ -167,9 +134,8 @@ def parse_window(value: str | None) -> VoiWindow | None:
 def _window(name: str, center: float, width: float, function: str) -> VoiWindow:
     window = VoiWindow(center, width, function)
     if not window.valid:
-        raise BadParameter(
-            f"{name} has the width {width:g}: {'at least 1' if function == LINEAR else 'above 0'} is due"
-        )
+        due = "at least 1" if function == LINEAR else "above 0"
+        raise BadParameter(f"{name} has the width {width:g}: {due} is due")
     return window
 
 
@@ -183,14 +149,6 @@ def _annotation(value: str | None) -> frozenset[str]:
     return frozenset(asked)
 
 
-def _quality(name: str, value: str | None) -> int:
-    if value is None:
-        return Rendering.quality
-    if not (value.isascii() and value.isdigit()) or not 1 <= int(value[:9]) <= 100:
-        raise BadParameter(f"{name} is a whole number from 1 to 100, not {value[:80]!r}")
-    return int(value)
-
-
 def _profile(value: str | None) -> str:
     if value is None:
         return Rendering.profile
@@ -200,10 +158,14 @@ def _profile(value: str | None) -> str:
 
 
 def _size(name: str, value: str | None) -> int | None:
+    return _whole(f"{name} has sizes", value, LARGEST_VIEWPORT)
+
+
+def _whole(due: str, value: str | None, largest: int) -> int | None:
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit()) or not 1 <= int(value[:9]) <= LARGEST_VIEWPORT:
-        raise BadParameter(f"{name} has sizes from 1 to {LARGEST_VIEWPORT}, not {value[:80]!r}")
+    if not (value.isascii() and value.isdigit()) or not 1 <= int(value[:9]) <= largest:
+        raise BadParameter(f"{due} from 1 to {largest}, not {value[:80]!r}")
     return int(value)
 
 

@@ -26,21 +26,10 @@ from dicouch.dicom.pixels.decode import decode, native_bytes
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import Image
 
-PIXEL_ELEMENTS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-
 
 @dataclass
 class Head:
-    """What precedes the pixel data.
-
-    Attributes
-    ----------
-    dataset : FileDataset
-        With its file meta information.
-    implicit, little : bool
-        How it was encoded.
-    transfer_syntax : str
-    """
+    """What precedes the pixel data, with the file meta information, and how it was encoded."""
 
     dataset: FileDataset
     implicit: bool
@@ -63,12 +52,7 @@ def _converting(what: str) -> Iterator[None]:
 
 
 def read_head(data: bytes) -> Head:
-    """Read a file up to its pixel data.
-
-    Parameters
-    ----------
-    data : bytes
-        The file from its start, the data set inflated; it may end where the value of the pixel data begins.
+    """Read a file up to its pixel data, where it may end; the data set is inflated.
 
     Raises
     ------
@@ -81,7 +65,7 @@ def read_head(data: bytes) -> Head:
             BytesIO(data[meta.start :]),
             not meta.explicit,
             meta.little,
-            stop_when=lambda tag, _vr, _length: tag in PIXEL_ELEMENTS,
+            stop_when=lambda tag, _vr, _length: tag in (0x7FE00008, 0x7FE00009, 0x7FE00010),
         )
         group = FileMetaDataset()
         if data[128:132] == b"DICM":
@@ -91,13 +75,7 @@ def read_head(data: bytes) -> Head:
 
 
 def write_head(head: Head, transfer_syntax: str) -> bytes:
-    """Write preamble, file meta information and the elements in Explicit VR Little Endian.
-
-    Parameters
-    ----------
-    head : Head
-    transfer_syntax : str
-        UID to be named in the file meta information.
+    """Write preamble, file meta information naming a transfer syntax, and the elements in Explicit VR Little Endian.
 
     Raises
     ------
@@ -117,8 +95,7 @@ def write_head(head: Head, transfer_syntax: str) -> bytes:
 def write_elements(dataset: Dataset, head: Head) -> bytes:
     """Write elements in Explicit VR Little Endian."""
     target = DicomBytesIO()
-    target.is_implicit_VR = False
-    target.is_little_endian = True
+    target.is_implicit_VR, target.is_little_endian = False, True
     charset = head.dataset.original_character_set
     with _converting("what follows the pixel data"):
         dataset.set_original_encoding(head.implicit, head.little, charset)

@@ -1,36 +1,28 @@
-"""A frame as a picture: colours, grayscale values, region and annotations (PS3.18 8.3.5.1, PS3.4 N.2)."""
+"""A frame as a picture: colours, grayscale values, region and annotations (PS3.18 8.3.5.1, PS3.4 N.2); thumbnails."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
 from dicouch.dicom.pixels import luts, palette
 from dicouch.dicom.pixels.annotate import annotate
 from dicouch.dicom.pixels.decode import Pixels, decode
 from dicouch.dicom.pixels.errors import Unsupported
-from dicouch.dicom.pixels.geometry import fit
+from dicouch.dicom.pixels.geometry import fit, place
 from dicouch.dicom.pixels.image import Image, integer
-from dicouch.dicom.pixels.parameters import Rendering
+from dicouch.dicom.pixels.parameters import Rendering, Viewport
+
+SIZE = 128
+"""Rows and columns (pixels) of a thumbnail when the client names none."""
 
 _PLAIN = Rendering()
+_THUMBNAIL = Viewport(SIZE, SIZE)
 
 
 def picture(image: Image, number: int, rendering: Rendering = _PLAIN) -> Pillow.Image:
-    """Render a frame.
-
-    Parameters
-    ----------
-    image : Image
-    number : int
-        Frame number, from 1.
-    rendering : Rendering
-        The profile and the quality in it are for the encoder; see `dicouch.dicom.pixels.formats`.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode L or RGB.
+    """Render a frame in mode L or RGB. The profile and the quality in `rendering` are for the encoder.
 
     Raises
     ------
@@ -45,25 +37,9 @@ def picture(image: Image, number: int, rendering: Rendering = _PLAIN) -> Pillow.
 
 
 def render(image: Image, number: int, pixels: Pixels, window: luts.VoiWindow | None = None) -> np.ndarray:
-    """Return a decoded frame as it is shown.
+    """Return a decoded frame as it is shown: uint8, shape (rows, columns) or (rows, columns, 3).
 
-    Parameters
-    ----------
-    image : Image
-    number : int
-        Frame number, from 1.
-    pixels : Pixels
-    window : VoiWindow, optional
-        In place of the image's own; without meaning for colour.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, shape (rows, columns) or (rows, columns, 3).
-
-    Raises
-    ------
-    PixelError
+    `window` stands in place of the image's own; it has no meaning for colour. Raises `PixelError`.
     """
     if pixels.photometric in ("MONOCHROME1", "MONOCHROME2"):
         return luts.show(image, number, pixels.array, window)
@@ -85,6 +61,21 @@ def representative(image: Image) -> int:
     """Return the frame that stands for the image: the one it names (0028,6010), else the middle one."""
     named = integer(image.dataset, "00286010") or 0
     return named if 1 <= named <= image.count else (image.count + 1) // 2
+
+
+def thumbnail(image: Image, viewport: Viewport | None = None, number: int | None = None) -> Pillow.Image:
+    """Render a frame, the representative one without a number, as a thumbnail (PS3.18 10.4.1.1.4)."""
+    return picture(image, number or representative(image), Rendering(viewport=viewport or _THUMBNAIL))
+
+
+def sign(word: str, viewport: Viewport | None = None) -> Pillow.Image:
+    """Draw the thumbnail of what has no picture: a short word, such as the Modality, in the size of a viewport."""
+    plain = Viewport(viewport.width, viewport.height) if viewport else _THUMBNAIL
+    _box, size = place(plain, SIZE, SIZE)
+    made = Pillow.new("L", size, 48)
+    font = ImageFont.load_default(max(8, size[0] // 4))
+    ImageDraw.Draw(made).text((size[0] / 2, size[1] / 2), word[:8], fill=224, font=font, anchor="mm")
+    return made
 
 
 def _eight_bits(image: Image, array: np.ndarray) -> np.ndarray:

@@ -21,13 +21,9 @@ from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.part10_head import Head, read_head, write_elements, write_head
 
 EXPLICIT = ExplicitVRLittleEndian
-LARGEST_VALUE = 0xFFFFFFFE
-"""Longest value of defined length (PS3.5 7.1.2)."""
-
 Pieces = tuple[int, Iterator[bytes]]
+"""Size of a new file, and its bytes; to be closed when they are not all wanted."""
 
-_SPOOLED = 8 * 1024 * 1024
-_CHUNK = 256 * 1024
 _END = pack("<HHI", 0xFFFE, 0xE0DD, 0)
 _ALWAYS_LOSSY = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless))
 
@@ -38,15 +34,12 @@ class SourceFile:
 
     Attributes
     ----------
-    transfer_syntax : str
     size : int
         Bytes; of a deflated file, those of the inflated stream in which `read` counts.
     read : callable
         From a start and an end (exclusive) to the pieces of bytes in between.
     pixels : dict or None
         Where the value of the pixel data lies: ``offset``, ``length``, ``vr``, perhaps ``encapsulated``.
-    image : Image or None
-        The image, when there are pixel data.
     native : callable
         Gives the pieces of native pixel data in little-endian order.
     """
@@ -61,33 +54,16 @@ class SourceFile:
 
 def targets(source: SourceFile) -> list[str]:
     """Return the transfer syntaxes in which a file can be had, the one it is stored in first."""
-    found = [source.transfer_syntax]
-    image = source.image
-    if image is None:
-        return list(dict.fromkeys([*found, EXPLICIT]))
-    if image.native or can_decode(image.transfer_syntax):
-        found.append(EXPLICIT)
-        found += [syntax for syntax in ENCODED if can_encode(image, syntax)]
+    found, image = [source.transfer_syntax], source.image
+    if image is None or image.native or can_decode(image.transfer_syntax):
+        found += [EXPLICIT, *(syntax for syntax in ENCODED if image and can_encode(image, syntax))]
     return list(dict.fromkeys(found))
 
 
-def transcode(source: SourceFile, target: str) -> tuple[int, Iterator[bytes]]:
-    """Convert a file to another transfer syntax.
+def transcode(source: SourceFile, target: str) -> Pieces:
+    """Convert a file to Explicit VR Little Endian or one of `dicouch.dicom.pixels.encode.ENCODED`.
 
     The first frame is converted at once, so that an image that cannot be is refused before the answer begins.
-
-    Parameters
-    ----------
-    source : SourceFile
-    target : str
-        Transfer syntax UID: Explicit VR Little Endian, or one of `dicouch.dicom.pixels.encode.ENCODED`.
-
-    Returns
-    -------
-    size : int
-        Bytes of the new file.
-    pieces : iterator of bytes
-        Its bytes. To be closed when they are not all wanted.
 
     Raises
     ------
@@ -111,7 +87,7 @@ def transcode(source: SourceFile, target: str) -> tuple[int, Iterator[bytes]]:
     if target != EXPLICIT:
         return _encapsulated(image, head, target, tail)
     if image.native:
-        return _native_copy(image, head, tail, source.pixels["length"], source.native())
+        return _native(image, head, source.pixels["length"], source.native(), tail)
     return _decoded(image, head, tail)
 
 
@@ -120,8 +96,7 @@ def _tail(source: SourceFile, head: Head) -> bytes:
     if source.pixels is None:
         return b""
     start = source.pixels["offset"] + source.pixels["length"]
-    rest = b"".join(source.read(start, source.size)) if start < source.size else b""
-    rest = rest.removeprefix(_END)
+    rest = b"".join(source.read(start, source.size)).removeprefix(_END) if start < source.size else b""
     if not rest:
         return b""
     dataset = head.read_more(rest)
@@ -136,10 +111,13 @@ def _whole(start: bytes, body: Iterator[bytes], length: int, end: bytes) -> Piec
     return len(start) + length + len(end), chain((start,), body, (end,) if end else ())
 
 
-def _native_copy(image: Image, head: Head, tail: bytes, length: int, pixels: Iterator[bytes]) -> Pieces:
-    """Pixel data that stay native: only what stands around them changes."""
-    start = write_head(head, EXPLICIT) + _element(image, length + length % 2)
-    return _whole(start, pixels, length, b"\0" * (length % 2) + tail)
+def _native(image: Image, head: Head, length: int, pixels: Iterator[bytes], tail: bytes) -> Pieces:
+    """Native pixel data with what stands around them."""
+    of_floats = {"7FE00008": b"OF", "7FE00009": b"OD"}.get(image.pixel_tag)
+    vr = of_floats or (b"OB" if image.bits_allocated <= 8 else b"OW")
+    padding = length % 2
+    element = pack("<HH2sHI", 0x7FE0, int(image.pixel_tag[4:], 16), vr, 0, length + padding)
+    return _whole(write_head(head, EXPLICIT) + element, pixels, length, b"\0" * padding + tail)
 
 
 def _decoded(image: Image, head: Head, tail: bytes) -> Pieces:
@@ -147,11 +125,10 @@ def _decoded(image: Image, head: Head, tail: bytes) -> Pieces:
     if image.bits_allocated == 1 and image.count > 1 and image.rows * image.columns % 8:
         raise Unsupported("frames of single bits that do not fill bytes are not converted")
     length = image.count * frame_bytes(image)
-    if length > LARGEST_VALUE:
+    if length > 0xFFFFFFFE:  # the longest value of defined length (PS3.5 7.1.2)
         raise TooLarge(f"decoded pixel data of {length} bytes fit in no file of Explicit VR Little Endian")
     begun = decode(image, 1)
     _update_description(image, head.dataset, begun.photometric, image.planar)
-    start = write_head(head, EXPLICIT) + _element(image, length + length % 2)
 
     def frames() -> Iterator[bytes]:
         yield native_bytes(image, begun)
@@ -161,7 +138,7 @@ def _decoded(image: Image, head: Head, tail: bytes) -> Pieces:
                 raise PixelError(f"frame {number} is {pixels.photometric}, the first {begun.photometric}")
             yield native_bytes(image, pixels)
 
-    return _whole(start, frames(), length, b"\0" * (length % 2) + tail)
+    return _native(image, head, length, frames(), tail)
 
 
 def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> Pieces:
@@ -170,9 +147,8 @@ def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> Pieces:
     pydicom's `encapsulate_buffer` wants a buffer for each frame. Here they share one file, as there may be thousands.
     """
     with ExitStack() as opened:
-        body = opened.enter_context(SpooledTemporaryFile(max_size=_SPOOLED))
-        offsets, lengths = [], []
-        photometric = ""
+        body = opened.enter_context(SpooledTemporaryFile(max_size=8 * 1024 * 1024))
+        offsets, lengths, photometric = [], [], ""
         for number in range(1, image.count + 1):
             encoded, photometric = encode(image, number, target)
             offsets.append(body.tell())
@@ -195,15 +171,7 @@ def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> Pieces:
 def _file_pieces(file: IO[bytes]) -> Iterator[bytes]:
     with file:
         file.seek(0)
-        while piece := file.read(_CHUNK):
-            yield piece
-
-
-def _element(image: Image, length: int) -> bytes:
-    """Encode the beginning of the element of native pixel data."""
-    of_floats = {"7FE00008": "OF", "7FE00009": "OD"}.get(image.pixel_tag)
-    vr = of_floats or ("OB" if image.bits_allocated <= 8 else "OW")
-    return pack("<HH2sHI", 0x7FE0, int(image.pixel_tag[4:], 16), vr.encode(), 0, length)
+        yield from iter(lambda: file.read(256 * 1024), b"")
 
 
 def _update_description(image: Image, dataset: Dataset, photometric: str, planar: int) -> None:
