@@ -28,12 +28,7 @@ class _Call(Generic[Item, Result]):
 class Combined(Generic[Item, Result]):
     """A function that is called once for the items of all threads that come while it runs for others.
 
-    Parameters
-    ----------
-    ask : callable
-        Takes credentials and a list of items, returns as many results.
-    most : int
-        Items of one call, unless a single thread brings more.
+    `ask` takes credentials and at most `most` items, unless a single thread brings more; it returns as many results.
     """
 
     def __init__(self, ask: Callable[[str | None, list[Item]], list[Result]], most: int = 128) -> None:
@@ -47,11 +42,7 @@ class Combined(Generic[Item, Result]):
     def __call__(self, authorization: str | None, items: list[Item]) -> list[Result]:
         """Return the results of `items`; what the function raises is raised in every thread whose items it had.
 
-        Parameters
-        ----------
-        authorization : str or None
-            The client's own credentials: only what has the same goes together.
-        items : list
+        Only items with the same credentials go together.
         """
         with self._changed:
             waiting = self._waiting.setdefault(authorization, [])
