@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, cast
 from urllib.parse import urljoin
 
@@ -38,30 +40,14 @@ _OCTETS = MediaType("application", "octet-stream")
 
 @dataclass
 class Waiting:
-    """An instance of which not all bulk data have come.
+    """An instance of which not all bulk data have come."""
 
-    Attributes
-    ----------
-    number : int
-        Position in the metadata of the request, from 1.
-    dataset : dict
-        As received.
-    media : MediaType
-        Of the metadata.
-    missing : set of str
-        Locations of which parts are to come.
-    frames : int or None
-        Number of parts of compressed pixel data; None when only the end of the request shows it.
-    pixels : str
-        Location of the pixel data, empty if they are none.
-    """
-
-    number: int
+    number: int  # in the metadata of the request, from 1
     dataset: JsonDataset
-    media: MediaType
-    missing: set[str] = field(default_factory=set)
-    frames: int | None = 1
-    pixels: str = ""
+    media: MediaType  # of the metadata
+    missing: set[str] = field(default_factory=set)  # locations of which parts are to come
+    frames: int | None = 1  # parts of compressed pixel data; None when only the end of the request shows it
+    pixels: str = ""  # their location
 
 
 class Assembly:
@@ -73,9 +59,8 @@ class Assembly:
         URL of the request, to which relative references are relative.
     default : MediaType
         That of metadata, for a part without Content-Type.
-    max_size : int
-        Most bytes of an instance.
-    max_instances : int
+    max_size, max_instances : int
+        Most bytes of an instance, and most of them.
     folder : str or None
         Where large parts are spooled.
     """
@@ -111,22 +96,13 @@ class Assembly:
                 part.close()
             return
         with part:
-            if media.essence not in METADATA:
-                ready = self._bulk(part, media)
-            elif part.too_large or part.size > METADATA_LIMIT:
-                raise DicomWebError(413, f"metadata of {part.size} bytes are larger than the {METADATA_LIMIT} taken")
-            elif media.essence == XML:
-                try:
-                    datasets = [xml_to_dataset(cast(BinaryIO, part.file).read())]
-                except MalformedNativeDicom as problem:
-                    if self._number():
-                        yield Outcome(failure=CANNOT_UNDERSTAND, comment=f"part {part.number}: {problem}")
-                    return
-                ready = self._metadata(datasets, media)
-            else:
-                ready = self._metadata(_json(part), media)
-        for waiting in ready:
-            yield self._finish(waiting)
+            try:
+                ready = self._metadata(part, media) if media.essence in METADATA else self._bulk(part, media)
+            except MalformedNativeDicom as problem:
+                if self._number():
+                    yield Outcome(failure=CANNOT_UNDERSTAND, comment=f"part {part.number}: {problem}")
+                return
+        yield from map(self._finish, ready)
 
     @property
     def begun(self) -> bool:
@@ -145,8 +121,7 @@ class Assembly:
         """
         if not self.begun and self._parts:
             raise DicomWebError(400, "the request has bulk data and no metadata")
-        for waiting in list(self._waiting.values()):
-            yield self._finish(waiting)
+        yield from map(self._finish, list(self._waiting.values()))
         if self._too_many:  # the bulk data of those beyond the limit have no metadata either
             raise TooManyParts(f"more than {self.max_instances} instances")
         for location, parts in self._parts.items():
@@ -169,9 +144,11 @@ class Assembly:
         self._count += not self._too_many
         return not self._too_many
 
-    def _metadata(self, datasets: list, media: MediaType) -> list[Waiting]:
+    def _metadata(self, part: ReceivedPart, media: MediaType) -> list[Waiting]:
+        if part.too_large or part.size > METADATA_LIMIT:
+            raise DicomWebError(413, f"metadata of {part.size} bytes are larger than the {METADATA_LIMIT} taken")
         ready = []
-        for dataset in datasets:
+        for dataset in [xml_to_dataset(cast(BinaryIO, part.file).read())] if media.essence == XML else _json(part):
             if not self._number():
                 break
             waiting = Waiting(self._count, dataset, media)
@@ -203,10 +180,8 @@ class Assembly:
         if part.too_large or part.size > self.max_size:
             offset, length = -1, part.size
         else:
-            file = cast(BinaryIO, part.file)
-            offset, length = self.scratch.add(iter(lambda: file.read(CHUNK), b""))
-        bulk = Bulk(offset, length, media, 0, part.number)
-        self._parts.setdefault(key, []).append(bulk)
+            offset, length = self.scratch.add(iter(partial(cast(BinaryIO, part.file).read, CHUNK), b""))
+        self._parts.setdefault(key, []).append(Bulk(offset, length, media, 0, part.number))
         keys = [key]
         if frame := _FRAME.fullmatch(key):
             keys.append(frame[1])
@@ -243,9 +218,8 @@ class Assembly:
             found = self._find(self._key(uri))
             self._used.update(bulk.number for bulk in found)
             if any(bulk.offset < 0 for bulk in found):
-                raise BuildError(
-                    f"bulk data are larger than the {self.max_size} bytes this server takes", OUT_OF_RESOURCES
-                )
+                reason = f"bulk data are larger than the {self.max_size} bytes this server takes"
+                raise BuildError(reason, OUT_OF_RESOURCES)
             return found
 
         target = Target(self.max_size, self.folder)
@@ -256,10 +230,7 @@ class Assembly:
             for _pixels, uri in _uris(waiting.dataset, 0):  # the failure is reported once
                 self._used.update(bulk.number for bulk in self._find(self._key(uri)))
             return Outcome(
-                study=text(waiting.dataset, "0020000D"),
-                series=text(waiting.dataset, "0020000E"),
-                instance=text(waiting.dataset, "00080018"),
-                sop_class=text(waiting.dataset, "00080016"),
+                *(text(waiting.dataset, tag) for tag in ("0020000D", "0020000E", "00080018", "00080016")),
                 failure=problem.failure_reason,
                 comment=problem.reason,
                 too_large=problem.failure_reason == OUT_OF_RESOURCES,
@@ -275,21 +246,13 @@ class Assembly:
 def assemble(parts: Iterable[ReceivedPart], assembly: Assembly) -> Iterator[ReceivedPart | Outcome]:
     """Yield the instances of a request, each as soon as it is complete.
 
-    Parameters
-    ----------
-    parts : iterable of ReceivedPart
-        Those of the request.
-    assembly : Assembly
-
     Raises
     ------
-    MalformedMultipart
-        When the body is broken; after what could be built.
-    DicomWebError
-        When the metadata cannot be read; likewise.
+    MalformedMultipart, DicomWebError
+        When the body is broken, or metadata cannot be read; after what could be built.
     """
     problem = None
-    try:
+    with closing(assembly.scratch):
         try:
             for part in parts:
                 yield from assembly.take(part)
@@ -299,8 +262,6 @@ def assemble(parts: Iterable[ReceivedPart], assembly: Assembly) -> Iterator[Rece
             yield from assembly.end()
         if problem:
             raise problem
-    finally:
-        assembly.scratch.close()
 
 
 def _json(part: ReceivedPart) -> list:

@@ -19,21 +19,14 @@ SPOOL_LIMIT = 1 << 20
 class Limited:
     """A request body that is refused when it is longer than the site allows, or ends too early.
 
-    Parameters
-    ----------
-    stream : file object
-    limit : int
-        Bytes.
-    length : int or None
-        Bytes that the request says it has; when a client goes away midway there are fewer.
+    `length` are the bytes that the request says it has; when a client goes away midway there are fewer.
     """
 
-    def __init__(self, stream: Readable, limit: int, length: int | None = None) -> None:
+    def __init__(self, stream: Readable, limit: int, length: int | None) -> None:
         self._stream = stream
-        self._left = limit
         self._limit = limit
         self._length = length
-        self._passed = False
+        self._taken = 0
 
     def read(self, size: int = -1) -> bytes:
         """Read.
@@ -43,15 +36,14 @@ class Limited:
         DicomWebError
             413 once the limit is passed, 400 for an early end; what comes before either is read first.
         """
-        if self._passed:
+        if self._taken > self._limit:
             raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
         piece = self._stream.read(size)
-        if len(piece) > self._left:
-            self._passed = True
-            return piece[: self._left] or self.read()
-        self._left -= len(piece)
-        if not piece and size and self._length is not None and self._limit - self._left < self._length:
-            raise DicomWebError(400, f"the body ends after {self._limit - self._left} of {self._length} bytes")
+        before, self._taken = self._taken, self._taken + len(piece)
+        if self._taken > self._limit:
+            return piece[: self._limit - before] or self.read()
+        if not piece and size and self._taken < (self._length or 0):
+            raise DicomWebError(400, f"the body ends after {self._taken} of {self._length} bytes")
         return piece
 
 
@@ -78,14 +70,14 @@ def content_type(text: str) -> MediaType:
 
 
 def instances(
-    stream: Readable, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str = ""
+    stream: Readable, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str
 ) -> Iterator[ReceivedPart | Outcome]:
     """Yield the instances of a request body, each as soon as it is complete.
 
+    A part is a Part 10 file, received or built; an outcome tells why there is none.
+
     Parameters
     ----------
-    stream : file object
-        The body.
     text : str
         The request's ``Content-Type``.
     max_size : int
@@ -96,11 +88,6 @@ def instances(
         Where large parts are spooled.
     base : str
         URL of the request, to which the locations of bulk data may be relative.
-
-    Returns
-    -------
-    iterator of ReceivedPart or Outcome
-        A part is a Part 10 file, received or built; an outcome tells why there is none.
 
     Raises
     ------
