@@ -229,12 +229,12 @@ class Assembly:
             target.file.close()
             for _pixels, uri in _uris(waiting.dataset, 0):  # the failure is reported once
                 self._used.update(bulk.number for bulk in self._find(self._key(uri)))
-            return Outcome(
-                *(text(waiting.dataset, tag) for tag in ("0020000D", "0020000E", "00080018", "00080016")),
-                failure=problem.failure_reason,
-                comment=problem.reason,
-                too_large=problem.failure_reason == OUT_OF_RESOURCES,
-            )
+            tags = ("0020000D", "0020000E", "00080018", "00080016")
+            study, series, instance, sop_class = (text(waiting.dataset, tag) for tag in tags)
+            failure = problem.failure_reason
+            outcome = Outcome(study, series, instance, sop_class, failure, comment=problem.reason)
+            outcome.too_large = failure == OUT_OF_RESOURCES
+            return outcome
         except BaseException:
             target.file.close()
             raise

@@ -16,37 +16,6 @@ SINGLE = METADATA | {DICOM}
 SPOOL_LIMIT = 1 << 20
 
 
-class Limited:
-    """A request body that is refused when it is longer than the site allows, or ends too early.
-
-    `length` are the bytes that the request says it has; when a client goes away midway there are fewer.
-    """
-
-    def __init__(self, stream: Readable, limit: int, length: int | None) -> None:
-        self._stream = stream
-        self._limit = limit
-        self._length = length
-        self._taken = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Read.
-
-        Raises
-        ------
-        DicomWebError
-            413 once the limit is passed, 400 for an early end; what comes before either is read first.
-        """
-        if self._taken > self._limit:
-            raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
-        piece = self._stream.read(size)
-        before, self._taken = self._taken, self._taken + len(piece)
-        if self._taken > self._limit:
-            return piece[: self._limit - before] or self.read()
-        if not piece and size and self._taken < (self._length or 0):
-            raise DicomWebError(400, f"the body ends after {self._taken} of {self._length} bytes")
-        return piece
-
-
 def content_type(text: str) -> MediaType:
     """Return the media type of the request's body.
 
