@@ -66,20 +66,14 @@ def instances(
         When the body ends early or is none; after the last complete part.
     """
     media = content_type(text)
+    inner = parse_media_type(media.params.get("type", DICOM)) if media.is_multipart else media
+    files = inner.essence == DICOM
+    largest, most = (max_size, max_parts) if files else (max(max_size, METADATA_LIMIT), None)
     if media.is_multipart:
-        inner = parse_media_type(media.params.get("type", DICOM))
-        most, largest = (max_parts, max_size) if inner.essence == DICOM else (None, max(max_size, METADATA_LIMIT))
-        parts = iter_parts(
-            stream, text, spool_limit=SPOOL_LIMIT, max_part_size=largest, max_parts=most, directory=folder
-        )
+        parts = iter_parts(stream, text, max_part_size=largest, max_parts=most, directory=folder)
     else:
-        inner = media
-        largest = max_size if media.essence == DICOM else max(max_size, METADATA_LIMIT)
         parts = iter((_single(stream, media, largest, folder),))
-    if inner.essence == DICOM:
-        yield from parts
-    else:
-        yield from assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
+    yield from parts if files else assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
 
 
 def _single(stream: Readable, media: MediaType, max_size: int, folder: str | None) -> ReceivedPart:

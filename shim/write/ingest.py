@@ -84,13 +84,13 @@ class Ingest:
         """
         ready: list[tuple[Received, dict]] = []
         for received in self._with_headers([received for received in batch if not received.outcome.failure]):
-            with self._telling(received.outcome):
+            with _telling(received.outcome):
                 document = make_document(received.part10, received.size, received.sha256)
                 self._putter.claim(received, document["_id"])
                 document["file"]["store"] = self.bytes.keep(received.file, received.sha256)
                 ready.append((received, document))
         for received, document in self._write_small(ready, alone):
-            with self._telling(received.outcome):
+            with _telling(received.outcome):
                 self._putter.put(received, document)
         return [received.outcome for received in batch]
 
@@ -103,8 +103,7 @@ class Ingest:
         except (CouchError, DicomWebError) as problem:
             if len(batch) > 1:  # find the one that cannot be merged
                 return [ready for received in batch for ready in self._with_headers([received])]
-            for received in batch:
-                _tell(received.outcome, problem)
+            _tell(batch[0].outcome, problem)
         return [received for received in batch if not received.outcome.failure]
 
     def settle(self, outcomes: list[Outcome], pool: Executor) -> None:
@@ -122,16 +121,6 @@ class Ingest:
         for outcome in written:
             outcome.variants = self.headers.variants(outcome.merged)
             outcome.elsewhere = others.get(outcome.place, "")
-
-    @contextmanager
-    def _telling(self, outcome: Outcome) -> Iterator[None]:
-        """Turn what the database or the disk refuses into a failure of one instance."""
-        try:
-            yield
-        except (CouchError, DicomWebError) as problem:
-            _tell(outcome, problem)
-        except OSError as problem:  # of the folder, such as a full disk
-            outcome.failure, outcome.comment = OUT_OF_RESOURCES, f"not stored: {problem.strerror}"
 
     def _write_small(self, ready: list[tuple[Received, dict]], alone: bool) -> list[tuple[Received, dict]]:
         """Write small documents with one request; return the pairs that were not, to be written one by one."""
@@ -171,8 +160,18 @@ def _with_bytes(received: Received, document: dict) -> dict:
     return {**document, "_attachments": {ATTACHMENT: {"content_type": "application/dicom", "data": data}}}
 
 
+@contextmanager
+def _telling(outcome: Outcome) -> Iterator[None]:
+    """Turn what the database or the disk refuses into a failure of one instance."""
+    try:
+        yield
+    except (CouchError, DicomWebError) as problem:
+        _tell(outcome, problem)
+    except OSError as problem:  # of the folder, such as a full disk
+        outcome.failure, outcome.comment = OUT_OF_RESOURCES, f"not stored: {problem.strerror}"
+
+
 def _tell(outcome: Outcome, problem: CouchError | DicomWebError) -> None:
-    """Turn an error into the failure of an instance."""
     outcome.failure = FAILURES.get(problem.status, PROCESSING_FAILURE)
     outcome.comment = f"not stored: {problem}"
     outcome.too_large = problem.status == 413
