@@ -18,7 +18,7 @@ from dicouch.errors import DicomWebError
 from dicouch.scripts import stow
 from dicouch.scripts.commands import byte_folders
 from dicouch.scripts.connection import CommandError
-from dicouch.store.link import LinkStore
+from dicouch.store.folder import LinkStore
 from dicouch.store.places import Bytes
 from dicouch.write.ingest import Ingest
 from dicouch.write.outcome import Outcome

@@ -76,20 +76,17 @@ class Config:
         ValueError
             If a variable has a value that makes no sense; the message names the variable.
         """
-        values = {}
+        values: dict[str, Any] = {}
         for field in fields(cls):
             name = field.name.upper()
             if text := environment.get(name, "").strip():
-                read = READERS.get(field.name, _whole_number if isinstance(field.default, int) else _text)
-                values[field.name] = read(name, text)
+                read = READERS.get(field.name) or (whole_number if isinstance(field.default, int) else None)
+                values[field.name] = read(name, text) if read else text
         return cls(**values)
 
 
-def _text(_name: str, text: str) -> str:
-    return text
-
-
-def _whole_number(name: str, text: str) -> int:
+def whole_number(name: str, text: str) -> int:
+    """Return the value of the variable `name`; ValueError if it is none above 0."""
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise ValueError(f"{name} must be a whole number above 0, not {text!r}")
     return int(text)
@@ -112,10 +109,6 @@ def _folders(name: str, text: str) -> tuple[str, ...]:
     return roots
 
 
-def _prefix(_name: str, text: str) -> str:
-    return f"/{text.strip('/')}" if text.strip("/") else ""
-
-
 def _place(name: str, text: str) -> str:
     if text != "attachment" and not text.startswith("folder:/"):
         raise ValueError(f"{name} must be 'attachment' or 'folder:/path', not {text!r}")
@@ -133,7 +126,7 @@ def _one_of(*choices: str) -> Callable[[str, str], str]:
 
 # How fields are read that are neither texts nor whole numbers.
 READERS: dict[str, Callable[[str, str], Any]] = {
-    "prefix": _prefix,
+    "prefix": lambda _name, text: f"/{text.strip('/')}".rstrip("/"),
     "bytes": _place,
     "bytes_roots": _folders,
     "link_roots": _folders,

@@ -74,7 +74,7 @@ def request_parts(config: Config) -> Iterator[ReceivedPart | Outcome]:
     body.content_type(kind)
     check_space(config.spool_dir, config.min_free_space, length or 0)
     return body.instances(
-        body.Limited(RequestBody(request.stream), config.max_request_size, length),
+        RequestBody(request.stream, config.max_request_size, length),
         kind,
         max_size=config.max_instance_size,
         max_parts=config.max_instances,

@@ -10,14 +10,13 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http import message
 
 from dicouch import services
+from dicouch.config import whole_number
 from dicouch.server.worker import Worker, bound
 
 
 def _number(name: str, default: int) -> int:
     text = os.environ.get(name, "").strip()
-    if text and (not text.isdigit() or int(text) < 1):
-        raise ValueError(f"{name} must be a whole number above 0, not {text!r}")
-    return int(text) if text else default
+    return whole_number(name, text) if text else default
 
 
 wsgi_app = "dicouch.app:create_app()"

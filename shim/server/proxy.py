@@ -16,11 +16,6 @@ class ProxyHeaders:
     """WSGI middleware that puts the proxy's scheme, host and path prefix in place of the server's own.
 
     The headers only decide the absolute URLs in answers, so there is no list of trusted proxies.
-
-    Parameters
-    ----------
-    application : callable
-        The WSGI application behind.
     """
 
     def __init__(self, application: WSGIApplication) -> None:

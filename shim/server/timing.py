@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Response, g, has_app_context
+from werkzeug.http import quote_header_value
 
 from dicouch.tables import HIGH
 
@@ -18,33 +19,17 @@ LONGEST_DESCRIPTION = 160
 
 @dataclass
 class Trace:
-    """The requests to CouchDB that one request of a client led to.
-
-    Attributes
-    ----------
-    started : float
-        `time.perf_counter` at the beginning.
-    asked : list of (str, float)
-        Method and target of each, and the seconds until its answer was read.
-    hits, misses : int
-        How often something was remembered, or not.
-    age : float
-        Seconds since the oldest of it was read.
-    silent : bool
-        Whether nothing is remembered, as changes by others are not heard of.
-    """
+    """The requests to CouchDB that one request of a client led to, and what it found in the memory."""
 
     started: float = field(default_factory=time.perf_counter)
+    # Method and target of each, and the seconds until its answer was read.
     asked: list[tuple[str, float]] = field(default_factory=list)
+    # How often something was remembered, or not, and seconds since the oldest of it was read.
     hits: int = 0
     misses: int = 0
     age: float = 0.0
+    # Whether nothing is remembered, as changes by others are not heard of.
     silent: bool = False
-
-    @property
-    def couch(self) -> float:
-        """Seconds in CouchDB."""
-        return sum(seconds for _request, seconds in self.asked)
 
 
 def begin() -> None:
@@ -75,15 +60,16 @@ def add_header(response: Response) -> Response:
     """Add ``Server-Timing`` (https://www.w3.org/TR/server-timing/), durations in milliseconds."""
     trace = g.get("trace")
     if trace is not None:
-        total = time.perf_counter() - trace.started
-        entries = [f"couch;dur={trace.couch * 1000:.2f}", f"shim;dur={max(0, total - trace.couch) * 1000:.2f}"]
+        couch = sum(seconds for _request, seconds in trace.asked)
+        shim = max(0, time.perf_counter() - trace.started - couch)
+        entries = [f"couch;dur={couch * 1000:.2f}", f"shim;dur={shim * 1000:.2f}"]
         if trace.silent:
             entries.append('memory;desc="silent: changes by others are not heard of"')
         elif trace.hits or trace.misses:
             age = f", age {trace.age:.1f} s" if trace.hits else ""
             entries.append(f'memory;desc="hits {trace.hits}, misses {trace.misses}{age}"')
         entries += [
-            f'ask;dur={seconds * 1000:.2f};desc="{quoted(described(request))}"'
+            f"ask;dur={seconds * 1000:.2f};desc={quoted(described(request))}"
             for request, seconds in trace.asked[:MOST_ENTRIES]
         ]
         response.headers["Server-Timing"] = ", ".join(entries)
@@ -102,8 +88,6 @@ def described(request: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as it may stand in a quoted string of a header."""
+    """Return a text as a quoted string of a header."""
     text = text if len(text) <= LONGEST_DESCRIPTION else text[: LONGEST_DESCRIPTION - 3] + "..."
-    text = text.replace(HIGH, "~")
-    text = re.sub("[^ -~]", "?", text)
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    return quote_header_value(re.sub("[^ -~]", "?", text.replace(HIGH, "~")), allow_token=False)

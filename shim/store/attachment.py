@@ -1,4 +1,4 @@
-"""Bytes in an attachment of the instance's document."""
+"""Bytes in the attachment ``object.dcm`` of the instance's document."""
 
 from __future__ import annotations
 
@@ -11,78 +11,50 @@ from dicouch.store import ATTACHMENT
 from dicouch.store.ranges import cut_out
 
 
-class AttachmentStore:
-    """Bytes in the attachment ``object.dcm`` of the instance's document.
+def open_attachment(
+    couch: Couch,
+    document_id: str,
+    size: int,
+    start: int,
+    end: int,
+    authorization: str | None = None,
+    check: Callable[[str], None] | None = None,
+) -> Iterator[bytes]:
+    """Yield the bytes of an attachment of `size` bytes from `start` up to `end`; see `dicouch.store.places.Bytes.open`.
 
-    Parameters
-    ----------
-    couch : Couch
+    Raises
+    ------
+    DicomWebError
+        404, before the first byte, if the instance is not there any more.
     """
-
-    def __init__(self, couch: Couch) -> None:
-        self.couch = couch
-
-    def open(
-        self,
-        document_id: str,
-        file: dict,
-        start: int = 0,
-        end: int | None = None,
-        name: str = ATTACHMENT,
-        authorization: str | None = None,
-        check: Callable[[str], None] | None = None,
-    ) -> Iterator[bytes]:
-        """Yield the bytes of an attachment from `start` up to `end`.
-
-        Parameters
-        ----------
-        document_id : str
-        file : dict
-            Of the instance document; ``size`` is that of the attachment.
-        start, end : int
-        name : str
-            Of the attachment.
-        authorization : str or None
-            The client's own credentials.
-        check : callable, optional
-            Told the entity tag of the attachment before the first byte; it may raise.
-
-        Raises
-        ------
-        DicomWebError
-            404, before the first byte, if the instance is not there any more.
-        """
-        size = file["size"]
-        end = size if end is None else min(end, size)
-        headers = {"Accept": "*/*"}
-        if (start, end) != (0, size):
-            if start >= end:
-                return iter(())
-            headers["Range"] = f"bytes={start}-{end - 1}"
+    headers = {"Accept": "*/*"}
+    if (start, end) != (0, size):
+        if start >= end:
+            return iter(())
+        headers["Range"] = f"bytes={start}-{end - 1}"
+    try:
+        path = f"{segment(document_id)}/{ATTACHMENT}"
+        answer = couch.request("GET", path, headers=headers, authorization=authorization)
+    except CouchError as problem:
+        if problem.status == 404:
+            raise DicomWebError(404, f"{document_id} has no bytes in the database") from problem
+        raise
+    if check is not None:
         try:
-            answer = self.couch.request(
-                "GET", f"{segment(document_id)}/{name}", headers=headers, authorization=authorization
-            )
-        except CouchError as problem:
-            if problem.status == 404:
-                raise DicomWebError(404, f"{document_id} has no bytes in the database") from problem
+            check((answer.headers.get("ETag") or "").strip('"'))
+        except BaseException:
+            answer.close()
             raise
-        if check is not None:
-            try:
-                check((answer.headers.get("ETag") or "").strip('"'))
-            except BaseException:
-                answer.close()
-                raise
-        if "Range" in headers and answer.status != 206:
-            return cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
-        return _Streamed(answer)
+    if "Range" in headers and answer.status != 206:
+        return cut_out(answer.chunks(), start, end)  # a proxy in between may drop ranges
+    return _Streamed(answer)
 
 
 class _Streamed:
     """The pieces of an answer; `close` drops its connection even when none was asked for yet."""
 
     def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+        self.close = answer.close
         self._pieces = answer.chunks()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -90,7 +62,3 @@ class _Streamed:
 
     def __next__(self) -> bytes:
         return next(self._pieces)
-
-    def close(self) -> None:
-        """Give the connection back, or drop it."""
-        self._answer.close()

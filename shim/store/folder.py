@@ -1,26 +1,59 @@
-"""Bytes in files below a folder of this server."""
+"""Bytes in files: those below a folder of this server, and those that stay where a site has them."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from dicouch.couch.answer import CHUNK
-from dicouch.store import FOLDER
-from dicouch.store.files import resolved
+from dicouch.errors import DicomWebError
+from dicouch.store import FOLDER, LINK
+
+FILE_CHUNK = 1 << 20
+
+
+def _resolved(path: Path) -> Path | None:
+    """Return where a path leads; None for one that cannot be a path."""
+    try:
+        return path.resolve()
+    except (ValueError, OSError, RuntimeError):  # a NUL character, one too long, links in a circle
+        return None
+
+
+class FileChunks:
+    """The bytes of a range of a file, piece by piece; the file is opened at once, so removing it later does no harm."""
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self._source = io.FileIO(path)
+        self._source.seek(start)
+        self._left = end - start
+
+    def __iter__(self) -> FileChunks:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._source.read(min(FILE_CHUNK, self._left)) if self._left > 0 else b""
+        if not piece:
+            self.close()
+            raise StopIteration
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Close the file."""
+        self._left = 0
+        self._source.close()
 
 
 class FolderStore:
     """Bytes in files below a folder, named by their digest and a random part: one file for each document.
 
     If documents shared a file, deleting one while the same bytes are stored again could remove those of the new one.
-
-    Parameters
-    ----------
-    root : str or Path
-        The folder.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -31,13 +64,7 @@ class FolderStore:
         self._ready: set[Path] = set()
 
     def put(self, source: BinaryIO, digest: str) -> str:
-        """Keep the bytes of `source`; when this returns they are on the disk.
-
-        Returns
-        -------
-        str
-            What ``file.store`` says: ``folder:`` and the path below the root.
-        """
+        """Keep the bytes of `source` and return their ``file.store``; by then they are on the disk."""
         # One level: each new folder costs two more calls that wait for the disk, and 256 of them are soon all there.
         folder = self.root / digest[:2]
         if folder not in self._ready or not folder.is_dir():
@@ -64,7 +91,7 @@ class FolderStore:
         return path if path is not None and os.path.isfile(path) else None  # `Path.is_file` raises for long names
 
     def _path(self, name: str) -> Path | None:
-        path = resolved(self.root / name)
+        path = _resolved(self.root / name)
         return path if path is not None and path.is_relative_to(self._resolved_root) else None
 
     @cached_property
@@ -77,7 +104,7 @@ class FolderStore:
         Files outside the root are left alone.
         """
         path = self.root / file["store"].removeprefix(FOLDER)
-        folder = resolved(path.parent)
+        folder = _resolved(path.parent)
         if folder is not None and folder.is_relative_to(self.root.resolve()) and self.locate(file) is not None:
             (folder / path.name).unlink(missing_ok=True)
 
@@ -97,3 +124,49 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class LinkStore:
+    """Files that stay where they are, below `roots`, which the site names: they are read and never touched.
+
+    With `check`, the digest of a file is compared before it is read.
+    """
+
+    def __init__(self, roots: Sequence[str], check: bool = False) -> None:
+        self.roots = [Path(root).resolve() for root in roots]
+        self.check = check
+
+    def put(self, source: BinaryIO, _digest: str) -> str:
+        """Link an open file and return its ``file.store``.
+
+        Raises
+        ------
+        DicomWebError
+            403 when it lies below none of the folders.
+        """
+        path = Path(source.name).resolve()
+        if not self._allowed(path):
+            raise DicomWebError(403, f"{path} is below none of the folders that LINK_ROOTS names")
+        return f"{LINK}{path}"
+
+    def locate(self, file: dict) -> Path | None:
+        """Return the file of an instance; None when it is not there any more, or not allowed.
+
+        Raises
+        ------
+        DicomWebError
+            503 when it is not the file any more that was linked.
+        """
+        path = _resolved(Path(file["store"].removeprefix(LINK)))
+        if path is None or not self._allowed(path) or not os.path.isfile(path):
+            return None
+        changed = path.stat().st_size != file["size"]
+        if self.check and not changed:
+            with path.open("rb") as source:
+                changed = hashlib.file_digest(source, "sha256").hexdigest() != file["sha256"]
+        if changed:
+            raise DicomWebError(503, f"the linked file {path.name} is not what it was when it was linked")
+        return path
+
+    def _allowed(self, path: Path) -> bool:
+        return any(path.is_relative_to(root) for root in self.roots)

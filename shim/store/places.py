@@ -10,10 +10,8 @@ from dicouch.config import Config
 from dicouch.couch.client import Couch
 from dicouch.errors import DicomWebError
 from dicouch.store import ATTACHED, FOLDER, LINK
-from dicouch.store.attachment import AttachmentStore
-from dicouch.store.files import FileChunks
-from dicouch.store.folder import FolderStore
-from dicouch.store.link import LinkStore
+from dicouch.store.attachment import open_attachment
+from dicouch.store.folder import FileChunks, FolderStore, LinkStore
 
 # How often bytes may move while they are looked for.
 MOVES = 5
@@ -24,7 +22,6 @@ class Bytes:
 
     Parameters
     ----------
-    couch : Couch
     place : str
         ``attachment`` or ``folder:/path``.
     roots : sequence of str
@@ -35,7 +32,6 @@ class Bytes:
 
     def __init__(self, couch: Couch, place: str, roots: Sequence[str] = (), links: LinkStore | None = None) -> None:
         self.couch = couch
-        self.attachments = AttachmentStore(couch)
         own = FolderStore(place.removeprefix(FOLDER)) if place.startswith(FOLDER) else None
         self.folder: FolderStore | LinkStore | None = own
         others = [FolderStore(root) for root in roots if own is None or Path(root) != own.root]
@@ -45,17 +41,10 @@ class Bytes:
     @classmethod
     def from_config(cls, config: Config, couch: Couch) -> Bytes:
         """Return the places where a site has bytes."""
-        links = LinkStore(config.link_roots, config.check_links == "yes")
-        return cls(couch, config.bytes, config.bytes_roots, links)
+        return cls(couch, config.bytes, config.bytes_roots, LinkStore(config.link_roots, config.check_links == "yes"))
 
     def keep(self, source: BinaryIO, digest: str) -> str:
-        """Keep the bytes of a new instance, unless they go to the database with its document.
-
-        Returns
-        -------
-        str
-            What ``file.store`` says.
-        """
+        """Keep the bytes of a new instance, unless they go to the database; return what ``file.store`` says."""
         return ATTACHED if self.folder is None else self.folder.put(source, digest)
 
     def discard(self, file: dict) -> None:
@@ -86,22 +75,21 @@ class Bytes:
         Parameters
         ----------
         check : callable, optional
-            Told the entity tag of an attachment, as soon as the database answers.
+            Told the entity tag of an attachment before the first byte; it may raise.
 
         Raises
         ------
         DicomWebError
             404 when they are gone meanwhile; 503 when they are in no folder of this site.
         """
+        size = file["size"]
+        end = size if end is None else min(end, size)
         for _attempt in range(MOVES):
             try:
                 if file["store"] == ATTACHED:
-                    return self.attachments.open(
-                        document_id, file, start, end, authorization=authorization, check=check
-                    )
-                path = self.locate(file)
-                if path is not None:
-                    return FileChunks(path, start, file["size"] if end is None else min(end, file["size"]))
+                    return open_attachment(self.couch, document_id, size, start, end, authorization, check)
+                if (path := self.locate(file)) is not None:
+                    return FileChunks(path, start, end)
                 missing = DicomWebError(503, f"{document_id}: its file is in none of the folders of this site")
             except FileNotFoundError:
                 missing = DicomWebError(404, f"{document_id} has no bytes any more")

@@ -7,15 +7,7 @@ from dicouch.write.outcome import OUT_OF_RESOURCES, Outcome
 
 
 def status_of(outcomes: list[Outcome], complaint: str = "") -> int:
-    """Return the status of the answer (PS3.18 Table 10.5.3-1).
-
-    Parameters
-    ----------
-    outcomes : list of Outcome
-        At least one.
-    complaint : str
-        What ended the request early, if anything did.
-    """
+    """Return the status of the answer (PS3.18 Table 10.5.3-1); `complaint` is what ended the request early."""
     failed = [outcome for outcome in outcomes if outcome.failure]
     if len(failed) == len(outcomes):
         if all(outcome.too_large for outcome in failed):
@@ -31,7 +23,6 @@ def response_dataset(outcomes: list[Outcome], study: str | None, base: str) -> d
 
     Parameters
     ----------
-    outcomes : list of Outcome
     study : str or None
         The study that the request names.
     base : str
@@ -51,52 +42,41 @@ def response_dataset(outcomes: list[Outcome], study: str | None, base: str) -> d
 
 
 def location_of(outcomes: list[Outcome], base: str) -> str:
-    """Return the ``Content-Location`` of the answer (PS3.18 Table 10.5.3-2): the one resource that was stored.
+    """Return the ``Content-Location`` of the answer (PS3.18 Table 10.5.3-2): the instance or the study that was stored.
 
-    Returns
-    -------
-    str
-        Of the instance or, when there are several, their study; empty when they are of several studies.
+    Empty when instances of several studies were.
     """
     places = {outcome.place for outcome in outcomes if not outcome.failure}
     studies = {study for study, _series, _instance in places}
     if len(studies) != 1:
         return ""
-    if len(places) > 1:
-        return f"{base}/studies/{studies.pop()}"
-    ((study, series, instance),) = places
-    return f"{base}/studies/{study}/series/{series}/instances/{instance}"
+    return f"{base}/studies/{studies.pop()}" if len(places) > 1 else _url(places.pop(), base)
+
+
+def _url(place: tuple[str, str, str], base: str) -> str:
+    return "{}/studies/{}/series/{}/instances/{}".format(base, *place)
 
 
 def _item(outcome: Outcome, base: str) -> dict:
-    item: dict[str, dict] = {}
-    if outcome.comment:
+    told: list[tuple[str, str, str | int]] = [
         # Error Comment, as Microsoft's server gives it; 64 characters are what its VR allows.
-        item["00000902"] = {"vr": "LO", "Value": [outcome.comment[:64]]}
-    if outcome.sop_class:
-        item["00081150"] = {"vr": "UI", "Value": [outcome.sop_class]}
-    if outcome.instance:
-        item["00081155"] = {"vr": "UI", "Value": [outcome.instance]}
+        ("00000902", "LO", outcome.comment[:64]),
+        ("00081150", "UI", outcome.sop_class),
+        ("00081155", "UI", outcome.instance),
+    ]
     if outcome.failure:
-        item["00081197"] = {"vr": "US", "Value": [outcome.failure]}
-        return item
-    url = f"{base}/studies/{outcome.study}/series/{outcome.series}/instances/{outcome.instance}"
-    item["00081190"] = {"vr": "UR", "Value": [url]}
-    if outcome.warning:
-        item["00081196"] = {"vr": "US", "Value": [outcome.warning]}
-    return item
+        told += [("00081197", "US", outcome.failure)]
+    else:
+        told += [("00081190", "UR", _url(outcome.place, base)), ("00081196", "US", outcome.warning)]
+    return {tag: {"vr": vr, "Value": [value]} for tag, vr, value in told if value}
 
 
 def warnings(outcomes: list[Outcome], complaint: str) -> list[str]:
     """Return the texts of the answer's ``Warning`` headers."""
-    texts = []
-    if complaint:
-        texts.append(f"The request ended early: {complaint}")
-    differing = sorted({tag for outcome in outcomes for tag in outcome.variants})
-    if differing:
+    texts = [f"The request ended early: {complaint}"] if complaint else []
+    if differing := sorted({tag for outcome in outcomes for tag in outcome.variants}):
         texts.append("Values differ within a study or series: " + ", ".join(describe(tag) for tag in differing))
-    elsewhere = [outcome for outcome in outcomes if outcome.elsewhere]
-    if elsewhere:
+    if elsewhere := [outcome for outcome in outcomes if outcome.elsewhere]:
         named = ", ".join(f"{outcome.instance} in {outcome.elsewhere}" for outcome in elsewhere[:10])
         texts.append(f"SOP Instance UIDs that other series have too: {named}")
     return texts

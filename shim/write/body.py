@@ -16,45 +16,6 @@ SINGLE = METADATA | {DICOM}
 SPOOL_LIMIT = 1 << 20
 
 
-class Limited:
-    """A request body that is refused when it is longer than the site allows, or ends too early.
-
-    Parameters
-    ----------
-    stream : file object
-    limit : int
-        Bytes.
-    length : int or None
-        Bytes that the request says it has; when a client goes away midway there are fewer.
-    """
-
-    def __init__(self, stream: Readable, limit: int, length: int | None = None) -> None:
-        self._stream = stream
-        self._left = limit
-        self._limit = limit
-        self._length = length
-        self._passed = False
-
-    def read(self, size: int = -1) -> bytes:
-        """Read.
-
-        Raises
-        ------
-        DicomWebError
-            413 once the limit is passed, 400 for an early end; what comes before either is read first.
-        """
-        if self._passed:
-            raise DicomWebError(413, f"the request is longer than the {self._limit} bytes this server takes")
-        piece = self._stream.read(size)
-        if len(piece) > self._left:
-            self._passed = True
-            return piece[: self._left] or self.read()
-        self._left -= len(piece)
-        if not piece and size and self._length is not None and self._limit - self._left < self._length:
-            raise DicomWebError(400, f"the body ends after {self._limit - self._left} of {self._length} bytes")
-        return piece
-
-
 def content_type(text: str) -> MediaType:
     """Return the media type of the request's body.
 
@@ -78,14 +39,14 @@ def content_type(text: str) -> MediaType:
 
 
 def instances(
-    stream: Readable, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str = ""
+    stream: Readable, text: str, *, max_size: int, max_parts: int, folder: str | None, base: str
 ) -> Iterator[ReceivedPart | Outcome]:
     """Yield the instances of a request body, each as soon as it is complete.
 
+    A part is a Part 10 file, received or built; an outcome tells why there is none.
+
     Parameters
     ----------
-    stream : file object
-        The body.
     text : str
         The request's ``Content-Type``.
     max_size : int
@@ -97,11 +58,6 @@ def instances(
     base : str
         URL of the request, to which the locations of bulk data may be relative.
 
-    Returns
-    -------
-    iterator of ReceivedPart or Outcome
-        A part is a Part 10 file, received or built; an outcome tells why there is none.
-
     Raises
     ------
     DicomWebError
@@ -110,20 +66,14 @@ def instances(
         When the body ends early or is none; after the last complete part.
     """
     media = content_type(text)
+    inner = parse_media_type(media.params.get("type", DICOM)) if media.is_multipart else media
+    files = inner.essence == DICOM
+    largest, most = (max_size, max_parts) if files else (max(max_size, METADATA_LIMIT), None)
     if media.is_multipart:
-        inner = parse_media_type(media.params.get("type", DICOM))
-        most, largest = (max_parts, max_size) if inner.essence == DICOM else (None, max(max_size, METADATA_LIMIT))
-        parts = iter_parts(
-            stream, text, spool_limit=SPOOL_LIMIT, max_part_size=largest, max_parts=most, directory=folder
-        )
+        parts = iter_parts(stream, text, max_part_size=largest, max_parts=most, directory=folder)
     else:
-        inner = media
-        largest = max_size if media.essence == DICOM else max(max_size, METADATA_LIMIT)
         parts = iter((_single(stream, media, largest, folder),))
-    if inner.essence == DICOM:
-        yield from parts
-    else:
-        yield from assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
+    yield from parts if files else assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
 
 
 def _single(stream: Readable, media: MediaType, max_size: int, folder: str | None) -> ReceivedPart:

@@ -17,21 +17,11 @@ from dicouch.write.headers import current_revisions
 
 @dataclass(frozen=True)
 class Single:
-    """A small instance that seems to be the only one of its request.
-
-    Attributes
-    ----------
-    id : str
-        Of its document.
-    document : bytes
-        JSON.
-    headers : tuple of str
-        Ids of its study's and series' headers.
-    """
+    """A small instance that seems to be the only one of its request."""
 
     id: str
-    document: bytes
-    headers: tuple[str, ...]
+    document: bytes  # JSON
+    headers: tuple[str, ...]  # ids of its study's and series'
 
     @property
     def uid(self) -> str:
@@ -41,29 +31,15 @@ class Single:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of an instance.
-
-    Attributes
-    ----------
-    ok : bool
-        Whether it was written; if not, it is to be written by itself, for its own answer.
-    stored : list of Place
-        The instances that the index has of its UID.
-    revisions : dict
-        Ids of its headers to their revisions after the write, None where there is none; empty when they were not told.
-    """
+    """What became of an instance; one that is not `ok` is to be written by itself, for its own answer."""
 
     ok: bool
-    stored: list[Place]
-    revisions: dict[str, str | None]
+    stored: list[Place]  # the instances that the index has of its UID
+    revisions: dict[str, str | None]  # of its headers after the write, None where there is none; {} when not told
 
 
 class BulkWriter:
     """Writes small documents, those of several requests together.
-
-    Parameters
-    ----------
-    couch : Couch
 
     Attributes
     ----------
@@ -79,30 +55,16 @@ class BulkWriter:
         self.revisions: Combined[str, str | None] = Combined(partial(current_revisions, couch))
 
     def write(self, authorization: str | None, documents: list[tuple[str, bytes]]) -> list[bool]:
-        """Write documents with one request to the database.
+        """Write documents (ids and JSON) with one request to the database.
 
-        Parameters
-        ----------
-        authorization : str or None
-            The client's own credentials.
-        documents : list of (str, bytes)
-            Ids, and documents as JSON.
-
-        Returns
-        -------
-        list of bool
-            Whether each was written; the others are to be written one by one, for their answer.
+        Return whether each was written; the others are to be written one by one, for their answer.
         """
+        ids = [document_id for document_id, _document in documents]
         body = b'{"docs":[' + b",".join(document for _id, document in documents) + b"]}"
         headers = {"Content-Type": "application/json"}
         try:
             pending = self._couch.start(
-                "POST",
-                "_bulk_docs",
-                body=body,
-                headers=headers,
-                authorization=authorization,
-                writes=[document_id for document_id, _document in documents],
+                "POST", "_bulk_docs", body=body, headers=headers, authorization=authorization, writes=ids
             )
             return ["error" not in row for row in pending.json()]
         except (CouchError, DicomWebError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -17,23 +18,16 @@ Result = TypeVar("Result")
 
 @dataclass
 class _Call(Generic[Item, Result]):
-    """Items that go together, and what came of them."""
+    """Items that go together, and what comes of them."""
 
     items: list[Item] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-    problem: BaseException | None = None
-    done: bool = False
+    results: Future[list[Result]] = field(default_factory=Future)
 
 
 class Combined(Generic[Item, Result]):
     """A function that is called once for the items of all threads that come while it runs for others.
 
-    Parameters
-    ----------
-    ask : callable
-        Takes credentials and a list of items, returns as many results.
-    most : int
-        Items of one call, unless a single thread brings more.
+    `ask` takes credentials and at most `most` items, unless a single thread brings more; it returns as many results.
     """
 
     def __init__(self, ask: Callable[[str | None, list[Item]], list[Result]], most: int = 128) -> None:
@@ -47,11 +41,7 @@ class Combined(Generic[Item, Result]):
     def __call__(self, authorization: str | None, items: list[Item]) -> list[Result]:
         """Return the results of `items`; what the function raises is raised in every thread whose items it had.
 
-        Parameters
-        ----------
-        authorization : str or None
-            The client's own credentials: only what has the same goes together.
-        items : list
+        Only items with the same credentials go together.
         """
         with self._changed:
             waiting = self._waiting.setdefault(authorization, [])
@@ -60,25 +50,22 @@ class Combined(Generic[Item, Result]):
             call = waiting[-1]
             start = len(call.items)
             call.items += items
-            while not call.done and (authorization in self._running or waiting[0] is not call):
+            while not call.results.done() and (authorization in self._running or waiting[0] is not call):
                 self._changed.wait()
-            if not call.done:
+            if mine := not call.results.done():
                 waiting.pop(0)
                 self._running.add(authorization)
-        if not call.done:
+        if mine:
             self._run(authorization, call)
-        if call.problem is not None:
-            raise call.problem
-        return call.results[start : start + len(items)]
+        return call.results.result()[start : start + len(items)]
 
     def _run(self, authorization: str | None, call: _Call[Item, Result]) -> None:
         try:
-            call.results = self._ask(authorization, call.items)
+            call.results.set_result(self._ask(authorization, call.items))
         except BaseException as problem:  # noqa: BLE001 - raised again in each thread that waits for this
-            call.problem = problem
+            call.results.set_exception(problem)
         finally:
             with self._changed:
-                call.done = True
                 self._running.discard(authorization)
                 if not self._waiting[authorization]:
                     del self._waiting[authorization]

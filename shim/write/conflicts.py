@@ -34,7 +34,6 @@ class Fix:
         The series whose attribute it is, None for one of the study.
     patient : bool
         Whether it goes for all studies of the patient.
-    undo : bool
     """
 
     tag: str
@@ -46,16 +45,9 @@ class Fix:
 
 
 class Conflicts:
-    """Reads and decides for one request.
+    """Reads and decides for one request."""
 
-    Parameters
-    ----------
-    couch : Couch
-    authorization : str or None
-        The client's own credentials.
-    """
-
-    def __init__(self, couch: Couch, authorization: str | None = None) -> None:
+    def __init__(self, couch: Couch, authorization: str | None) -> None:
         self.couch = couch
         self.authorization = authorization
 
@@ -74,13 +66,7 @@ class Conflicts:
         return orjson.loads(self.ask(requests.conflicts(state, start, size), "application/json").read())
 
     def study(self, study: str) -> dict:
-        """Return what the instances of a study say of each attribute that disagrees.
-
-        Raises
-        ------
-        DicomWebError
-            404 if there is no such study.
-        """
+        """Return what the instances of a study say of each attribute that disagrees; 404 if there is no such study."""
         try:
             return orjson.loads(self.ask(requests.conflict(study), "application/json").read())
         except CouchError as problem:
@@ -109,16 +95,18 @@ class Conflicts:
         header = f"{study}:{fix.series or 'study'}"
         body = {**fix.change, "tag": fix.tag, "by": fix.by, "id": uuid.uuid4().hex}
         others = self._others(study, fix, body) if fix.patient else []
-        told = self._update(header, body)
+        told = self._update("fix", header, body)
         if told["modality"] is not None and fix.series:
-            self._tell_study(study, fix.series, told["modality"])
+            # Modalities in Study (0008,0061) keeps in step with a correction of a series' Modality.
+            change = {"series": fix.series, "modality": told["modality"], "attributes": {}, "override": True}
+            self._update("study", f"{study}:study", change)
         answer = {"changed": [header] if told["changed"] else [], "id": told["id"], "fix": told["fix"], "failed": []}
         body.pop("seen", None)
         if "form" in body:
             body["form"] = {**body["form"], "seen": None}
         for other in others:
             try:
-                if self._update(other, body)["changed"]:
+                if self._update("fix", other, body)["changed"]:
                     answer["changed"].append(other)
             except (CouchError, DicomWebError) as problem:
                 answer["failed"].append({"study": other.partition(":")[0], "reason": str(problem)})
@@ -142,24 +130,11 @@ class Conflicts:
             body["only"] = header.get("fixes", {}).get(fix.tag, {}).get("id", "")
         return [row["id"] for row in rows["rows"] if row["id"] != header["_id"]]
 
-    def _update(self, header: str, body: dict) -> dict:
-        return orjson.loads(self._put("fix", header, body).read())
-
-    def _tell_study(self, study: str, series: str, modality: str) -> None:
-        """Keep Modalities in Study (0008,0061) in step with a correction of a series' Modality."""
-        body = {"series": series, "modality": modality, "attributes": {}, "override": True}
-        self._put("study", f"{study}:study", body)
-
-    def _put(self, name: str, header: str, body: dict) -> Answer:
+    def _update(self, name: str, header: str, body: dict) -> dict:
+        path = f"{DESIGN}/_update/{name}/{segment(header)}"
         for attempt in range(ATTEMPTS):
             try:
-                return self.couch.request(
-                    "PUT",
-                    f"{DESIGN}/_update/{name}/{segment(header)}",
-                    body=orjson.dumps(body),
-                    headers={"Content-Type": "application/json"},
-                    authorization=self.authorization,
-                )
+                return self.couch.json("PUT", path, body=body, authorization=self.authorization)
             except CouchError as problem:
                 # CouchDB itself says so when another writer was first; the design document gives another reason.
                 lost = problem.status == 409 and problem.reason.startswith("Document update conflict")

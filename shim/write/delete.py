@@ -16,19 +16,9 @@ ROUNDS = 20
 
 
 class Deleter:
-    """Deletes for one request.
+    """Deletes for one request."""
 
-    Parameters
-    ----------
-    couch : Couch
-    store : Bytes
-    memory : Memory
-        Has what the process knows of the headers.
-    authorization : str or None
-        The client's own credentials.
-    """
-
-    def __init__(self, couch: Couch, store: Bytes, memory: Memory, authorization: str | None = None) -> None:
+    def __init__(self, couch: Couch, store: Bytes, memory: Memory, authorization: str | None) -> None:
         self.couch = couch
         self.store = store
         self.authorization = authorization
@@ -37,21 +27,19 @@ class Deleter:
     def delete(self, study: str, series: str | None = None, instance: str | None = None) -> int:
         """Delete all instances of a resource, their bytes, and the headers that have no instance left.
 
-        An instance stored meanwhile stays, and its headers are made anew.
-
-        Returns
-        -------
-        int
-            How many instances were deleted.
+        An instance stored meanwhile stays, and its headers are made anew. Return how many instances were deleted.
 
         Raises
         ------
         DicomWebError
             404 if there is no such resource; 503 if others keep writing the same instances.
         """
+        asked = requests.instance_files(study, series, instance)
         deleted = 0
         for _round in range(ROUNDS):
-            listed = self._instances(study, series, instance)
+            listed = self.couch.json(asked.method, asked.path, params=asked.params, authorization=self.authorization)[
+                "rows"
+            ]
             if not listed:
                 break
             for start in range(0, len(listed), BATCH):
@@ -63,18 +51,11 @@ class Deleter:
         self.headers.rebuild(study)
         return deleted
 
-    def _instances(self, study: str, series: str | None, instance: str | None) -> list[dict]:
-        request = requests.instance_files(study, series, instance)
-        return self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)[
-            "rows"
-        ]
-
     def _delete(self, rows: list[dict]) -> int:
         docs = [{"_id": row["id"], "_rev": row["rev"], "_deleted": True} for row in rows]
         ids = [row["id"] for row in rows]
-        answer = self.couch.json(
-            "POST", "_bulk_docs", body={"docs": docs}, authorization=self.authorization, writes=ids
-        )
+        body = {"docs": docs}
+        answer = self.couch.json("POST", "_bulk_docs", body=body, authorization=self.authorization, writes=ids)
         gone = 0
         for row, told in zip(rows, answer, strict=True):
             if "error" not in told:

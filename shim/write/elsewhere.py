@@ -16,6 +16,7 @@ FEW = 4
 """UIDs up to which they are asked for one by one."""
 
 Place = tuple[str, str, str]
+"""Study, series and SOP Instance UIDs."""
 
 
 def find_stored(couch: Couch, places: Iterable[Place], authorization: str | None) -> list[Place]:
@@ -23,19 +24,6 @@ def find_stored(couch: Couch, places: Iterable[Place], authorization: str | None
 
     The index is read as it is. Bringing it up to date first would cost five to thirty times as much as the query, and
     CouchDB does so by itself soon after every write.
-
-    Parameters
-    ----------
-    couch : Couch
-    places : iterable of (str, str, str)
-        Study, series and SOP Instance UIDs.
-    authorization : str or None
-        The client's own credentials.
-
-    Returns
-    -------
-    list of (str, str, str)
-        Of these and other series.
     """
     uids = sorted({place[2] for place in places})
     try:
@@ -49,19 +37,9 @@ def find_stored(couch: Couch, places: Iterable[Place], authorization: str | None
 
 
 def elsewhere(places: Iterable[Place], stored: Iterable[Place]) -> dict[Place, str]:
-    """Return which instances have a SOP Instance UID that another series has, too.
+    """Return the instances of a request whose UID is `stored` in another series, too, or comes twice in the request.
 
-    Parameters
-    ----------
-    places : iterable of (str, str, str)
-        Of the instances of a request.
-    stored : iterable of (str, str, str)
-        What the index has.
-
-    Returns
-    -------
-    dict
-        Place to the resource of the other one, such as ``studies/1.2/series/3.4``.
+    Each place is mapped to the resource of the other one, such as ``studies/1.2/series/3.4``.
     """
     own = set(places)
     known: dict[str, dict[Place, None]] = {}
@@ -69,9 +47,8 @@ def elsewhere(places: Iterable[Place], stored: Iterable[Place]) -> dict[Place, s
         known.setdefault(place[2], {})[place] = None
     found = {}
     for place in own:
-        others = [other for other in known[place[2]] if other != place]
-        if others:
-            found[place] = f"studies/{others[0][0]}/series/{others[0][1]}"
+        if other := next((other for other in known[place[2]] if other != place), None):
+            found[place] = f"studies/{other[0]}/series/{other[1]}"
     return found
 
 
@@ -87,31 +64,19 @@ def _stored(couch: Couch, uids: list[str], authorization: str | None) -> list[Pl
     return _rows(couch, requests.instances_with(uids), authorization)
 
 
-def _rows(couch: Couch, request: requests.CouchRequest, authorization: str | None) -> list[Place]:
-    answer = couch.json(
-        request.method, request.path, params=request.params, body=request.body, authorization=authorization
+def _rows(couch: Couch, asked: requests.CouchRequest, authorization: str | None) -> list[Place]:
+    return places_of(
+        couch.json(asked.method, asked.path, params=asked.params, body=asked.body, authorization=authorization)
     )
-    return places_of(answer)
 
 
 def places_of(answer: dict) -> list[Place]:
     """Return the instances that an answer of ``instances_by_uid`` names."""
-    found = []
-    for row in answer["rows"]:
-        study, series, instance = row["id"].split(":")
-        found.append((study, series, instance))
-    return found
+    return [tuple(row["id"].split(":")) for row in answer["rows"]]
 
 
 class UidSearch:
-    """Looks for the SOP Instance UIDs of a request in the index, while its instances are written.
-
-    Parameters
-    ----------
-    couch : Couch
-    authorization : str or None
-        The client's own credentials.
-    """
+    """Looks for the SOP Instance UIDs of a request in the index, while its instances are written."""
 
     def __init__(self, couch: Couch, authorization: str | None) -> None:
         self._couch = couch

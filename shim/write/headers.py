@@ -30,20 +30,11 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Holds:
-    """What is remembered of one header, at one of its revisions: attributes that were merged, and those that disagree.
-
-    Attributes
-    ----------
-    revision : str
-    digests : frozenset of bytes
-        Of what was merged into it.
-    variants : list of str
-        Tags that have several values.
-    """
+    """What is remembered of one header at one of its revisions."""
 
     revision: str
-    digests: frozenset[bytes]
-    variants: list[str]
+    digests: frozenset[bytes]  # of what was merged into it
+    variants: list[str]  # tags that have several values
 
     def with_merged(self, digest: bytes, before: str | None, revision: str, variants: list[str]) -> Holds:
         """Return what is known when something was merged, which made `revision` of the revision `before`."""
@@ -80,24 +71,11 @@ def current_revisions(couch: Couch, authorization: str | None, ids: list[str]) -
     return [found.get(document_id) for document_id in ids]
 
 
-def is_instance(document_id: str) -> bool:
-    """Return whether a document is an instance's: a study, a series and a SOP Instance UID make its id."""
-    return document_id.count(":") == 2
-
-
 class Headers:
     """The headers of one database, as one request's client may write them.
 
-    Parameters
-    ----------
-    couch : Couch
-    memory : Memory
-        Has what the process knows of headers already.
-    authorization : str or None
-        The client's own credentials.
-    revisions : callable, optional
-        Takes credentials and document ids and returns the current revision of each, None where there is none; asks by
-        itself when not given.
+    `memory` has what the process knows of headers already; `revisions` asks for several requests what
+    `current_revisions` asks for one.
     """
 
     def __init__(
@@ -111,9 +89,8 @@ class Headers:
         self.memory = memory
         self.authorization = authorization
         self._revisions = revisions or partial(current_revisions, couch)
-        # What this request has merged, by digest: the variants that came of it, and the header revision that has it.
-        self._variants: dict[bytes, list[str]] = {}
-        self._merges: dict[bytes, tuple[Merge, str | None]] = {}
+        # What this request has merged, by digest: the header revision that has it, and the variants that came of it.
+        self._merged: dict[bytes, tuple[Merge, str | None, list[str]]] = {}
         # Several threads store the instances of a request, mostly of one series: the first merges into a header and
         # the others wait for it. If all merged at once, most would be refused as conflicts.
         self._running: dict[str, threading.Event] = {}
@@ -125,15 +102,8 @@ class Headers:
         A header without instances is not listed, so a crash in between shows nothing. What this process has merged
         before is not merged again: `settle` looks whether it is still there, after the instances are written.
 
-        Parameters
-        ----------
-        places : list of (str, str, dict)
-            Study UID, series UID and data set (DICOM JSON Model) of each instance.
-
-        Returns
-        -------
-        list of list of bytes
-            For each instance what was merged, for `variants`.
+        Of each instance `places` has study UID, series UID and data set (DICOM JSON Model), and the result the digests
+        of what was merged, for `variants`.
         """
         wanted = [_merges(*place) for place in places]
         left = {merge.digest: merge for merges in wanted for merge in merges}
@@ -148,7 +118,7 @@ class Headers:
             for running in others:
                 running.wait()
             # What another thread failed at is tried once more, so that each instance gets an answer of its own.
-            left = {digest: merge for digest, merge in left.items() if digest not in self._variants}
+            left = {digest: merge for digest, merge in left.items() if digest not in self._merged}
         return [[merge.digest for merge in merges] for merges in wanted]
 
     def _claim(self, left: Iterable[Merge]) -> tuple[list[Merge], list[threading.Event]]:
@@ -161,7 +131,7 @@ class Headers:
                     mine[merge.document_id].append(merge)
                 elif merge.document_id in self._running:
                     others.append(self._running[merge.document_id])
-                elif merge.digest not in self._variants:
+                elif merge.digest not in self._merged:
                     self._running[merge.document_id] = threading.Event()
                     mine[merge.document_id] = [merge]
         return [merge for merges in mine.values() for merge in merges], others
@@ -174,7 +144,7 @@ class Headers:
             if known is None or merge.digest not in known.digests:
                 asked.setdefault(merge.document_id, []).append(merge)
             else:
-                self._note(merge, known.revision, known.variants)
+                self._merged[merge.digest] = (merge, known.revision, known.variants)
         problems = []
         while asked:
             turn = [more.pop(0) for more in list(asked.values())[:AT_ONCE]]
@@ -189,30 +159,26 @@ class Headers:
 
     def written(self, merged: list[bytes]) -> tuple[str, ...]:
         """Return the ids of the headers into which something was merged."""
-        return tuple(self._merges[digest][0].document_id for digest in merged)
+        return tuple(self._merged[digest][0].document_id for digest in merged)
 
     def variants(self, merged: list[bytes]) -> list[str]:
         """Return the tags of which an instance's study or series has several values."""
-        return [tag for digest in merged for tag in self._variants[digest]]
+        return [tag for digest in merged for tag in self._merged[digest][2]]
 
-    def settle(self, seen: dict[str, str | None] | None = None) -> None:
+    def settle(self, seen: dict[str, str | None]) -> None:
         """Merge again into headers that others deleted or wrote meanwhile; the instances are written by now.
 
         Only after this is a request answered. A deletion looks for instances once more after it has removed headers
-        (`rebuild`), so one of the two sees what the other did.
-
-        Parameters
-        ----------
-        seen : dict, optional
-            Ids of headers to the revisions that they had after every write of the request, None where there was none.
+        (`rebuild`), so one of the two sees what the other did. `seen` has revisions of headers after every write of the
+        request, None where there was none.
         """
-        merges = list(self._merges.values())
-        current = dict(seen or {})
-        ids = sorted({merge.document_id for merge, _revision in merges} - current.keys())
+        merges = list(self._merged.values())
+        current = dict(seen)
+        ids = sorted({merge.document_id for merge, *_rest in merges} - current.keys())
         if ids:
             current |= zip(ids, self._revisions(self.authorization, ids), strict=True)
         gone = set()
-        for merge, revision in merges:
+        for merge, revision, _variants in merges:
             if current[merge.document_id] is None:
                 gone.add(merge.document_id.partition(":")[0])
             elif current[merge.document_id] != revision:
@@ -222,18 +188,9 @@ class Headers:
         for study in sorted(gone):
             self.rebuild(study)
 
-    def _note(self, merge: Merge, revision: str | None, variants: list[str]) -> None:
-        self._variants[merge.digest] = variants
-        self._merges[merge.digest] = (merge, revision)
-
     def _held(self, document_id: str) -> Holds | None:
         """Return what is remembered of a header; `settle` asks CouchDB whether that is so."""
         return self.memory.recall(document_id, "merged", self.authorization, admitted=True)
-
-    def _hold(self, document_id: str, holds: Holds) -> None:
-        # The state behind the write, which the answer tells: should another have written since, `settle` sees it.
-        token = self.memory.token(document_id)
-        self.memory.remember(document_id, "merged", self.authorization, holds, token, 200 + 90 * len(holds.digests))
 
     def _ask(self, merge: Merge) -> Pending:
         return self.couch.start(
@@ -259,26 +216,19 @@ class Headers:
             before = told.get("revision")
             revision = answer.headers.get("X-Couch-Update-NewRev") or before
             if revision:
-                known = (held or Holds(revision, frozenset(), [])).with_merged(
-                    merge.digest, before, revision, told["variants"]
-                )
-                self._hold(merge.document_id, known)
-            self._note(merge, revision, told["variants"])
+                known = held or Holds(revision, frozenset(), [])
+                known = known.with_merged(merge.digest, before, revision, told["variants"])
+                # The state behind the write, which the answer tells; what others wrote since, `settle` sees.
+                token, size = self.memory.token(merge.document_id), 200 + 90 * len(known.digests)
+                self.memory.remember(merge.document_id, "merged", self.authorization, known, token, size)
+            self._merged[merge.digest] = (merge, revision, told["variants"])
             return
         raise AssertionError("unreachable")
 
     def rebuild(self, study: str) -> int:
         """Make the headers of a study anew from its instances; remove those of a series or study that has none left.
 
-        Parameters
-        ----------
-        study : str
-            UID.
-
-        Returns
-        -------
-        int
-            How many headers were written or removed.
+        Return how many headers were written or removed.
         """
         written = 0
         for _attempt in range(ATTEMPTS):
@@ -286,13 +236,8 @@ class Headers:
             wanted = self._ask_for(requests.rebuilt_headers(study))["docs"]
             if not wanted:
                 return written
-            answer = self.couch.json(
-                "POST",
-                "_bulk_docs",
-                body={"docs": wanted},
-                authorization=self.authorization,
-                writes=[document["_id"] for document in wanted],
-            )
+            ids, body = [document["_id"] for document in wanted], {"docs": wanted}
+            answer = self.couch.json("POST", "_bulk_docs", body=body, authorization=self.authorization, writes=ids)
             # A header that someone merged into meanwhile is refused; then everything is read again. The same when an
             # instance was written since the instances were read: what it had merged before is in no header now.
             refused = [row for row in answer if row.get("error") == "conflict"]
@@ -303,8 +248,9 @@ class Headers:
 
     def _was_stored_in(self, study: str, since: str) -> bool:
         """Return whether instances of a study were written since a sequence, as far as a short answer tells."""
-        rows = self._ask_for(requests.changes(since, CHANGES))["results"]
-        return len(rows) == CHANGES or any(row["id"].startswith(f"{study}:") and is_instance(row["id"]) for row in rows)
+        ids = [row["id"] for row in self._ask_for(requests.changes(since, CHANGES))["results"]]
+        # An instance's id has three UIDs.
+        return len(ids) == CHANGES or any(one.startswith(f"{study}:") and one.count(":") == 2 for one in ids)
 
     def _ask_for(self, request: requests.CouchRequest) -> dict:
         return self.couch.json(request.method, request.path, params=request.params, authorization=self.authorization)

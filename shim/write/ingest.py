@@ -34,16 +34,10 @@ class Ingest:
 
     Parameters
     ----------
-    couch : Couch
-    store : Bytes
-    memory : Memory
-        Has what the process knows of the headers.
     study : str or None
         The study that the request names; instances of another are refused (PS3.18 10.5.1).
     replace : bool
         Whether an instance may replace one with the same UID and other content.
-    authorization : str or None
-        The client's own credentials.
     bulk : BulkWriter, optional
         Writes small documents together with those of other requests.
     """
@@ -68,7 +62,7 @@ class Ingest:
         # Revisions of the headers after the write of a request's only instance.
         self._seen: dict[str, str | None] = {}
 
-    def read(self, file: BinaryIO, size: int, sha256: str, number: int = 0) -> Received:
+    def read(self, file: BinaryIO, size: int, sha256: str, number: int) -> Received:
         """Read one Part 10 file; see `read_instance`."""
         return read_instance(file, size, sha256, number, self.study)
 
@@ -77,13 +71,7 @@ class Ingest:
         self._uids.begin([received.outcome.place for received in batch if not received.outcome.failure], pool)
 
     def store(self, received: Received) -> Outcome:
-        """Store one instance with its headers and bytes.
-
-        Returns
-        -------
-        Outcome
-            Failures are told, not raised.
-        """
+        """Store one instance with its headers and bytes; failures are told, not raised."""
         return self.store_batch([received])[0]
 
     def is_small(self, received: Received) -> bool:
@@ -93,22 +81,17 @@ class Ingest:
     def store_batch(self, batch: list[Received], alone: bool = False) -> list[Outcome]:
         """Store several instances, the small ones with one write to the database; see `store`.
 
-        Parameters
-        ----------
-        batch : list of Received
-        alone : bool
-            Whether it is one instance and, as it seems, the only one of its request: it is written with those of other
-            requests.
+        One that seems to be `alone` in its request is written with those of other requests.
         """
         ready: list[tuple[Received, dict]] = []
         for received in self._with_headers([received for received in batch if not received.outcome.failure]):
-            with self._telling(received.outcome):
+            with _telling(received.outcome):
                 document = make_document(received.part10, received.size, received.sha256)
                 self._putter.claim(received, document["_id"])
                 document["file"]["store"] = self.bytes.keep(received.file, received.sha256)
                 ready.append((received, document))
         for received, document in self._write_small(ready, alone):
-            with self._telling(received.outcome):
+            with _telling(received.outcome):
                 self._putter.put(received, document)
         return [received.outcome for received in batch]
 
@@ -121,19 +104,13 @@ class Ingest:
         except (CouchError, DicomWebError) as problem:
             if len(batch) > 1:  # find the one that cannot be merged
                 return [ready for received in batch for ready in self._with_headers([received])]
-            for received in batch:
-                _tell(received.outcome, problem)
+            _tell(batch[0].outcome, problem)
         return [received for received in batch if not received.outcome.failure]
 
     def settle(self, outcomes: list[Outcome], pool: Executor) -> None:
         """Do once for a request what its instances leave: headers that others changed meanwhile, UIDs used twice.
 
-        Parameters
-        ----------
-        outcomes : list of Outcome
-            All of the request.
-        pool : Executor
-            Asks for the UIDs while the headers are looked at.
+        `pool` asks for the UIDs while the headers are looked at.
         """
         written = [outcome for outcome in outcomes if not outcome.failure]
         self._uids.begin([outcome.place for outcome in written], pool)
@@ -145,17 +122,6 @@ class Ingest:
         for outcome in written:
             outcome.variants = self.headers.variants(outcome.merged)
             outcome.elsewhere = others.get(outcome.place, "")
-
-    @contextmanager
-    def _telling(self, outcome: Outcome) -> Iterator[None]:
-        """Turn what the database or the disk refuses into a failure of one instance."""
-        try:
-            yield
-        except (CouchError, DicomWebError) as problem:
-            _tell(outcome, problem)
-        except OSError as problem:  # of the folder, such as a full disk
-            outcome.failure = OUT_OF_RESOURCES
-            outcome.comment = f"not stored: {problem.strerror}"
 
     def _write_small(self, ready: list[tuple[Received, dict]], alone: bool) -> list[tuple[Received, dict]]:
         """Write small documents with one request; return the pairs that were not, to be written one by one."""
@@ -170,9 +136,7 @@ class Ingest:
         if small and alone:
             answers = [self._write_single(received, body) for received, _document, body in small]
         elif small:
-            answers = self.bulk.write(
-                self.authorization, [(document["_id"], body) for _received, document, body in small]
-            )
+            answers = self.bulk.write(self.authorization, [(document["_id"], body) for _, document, body in small])
         else:
             answers = []
         pairs = zip(small, answers, strict=True)
@@ -197,8 +161,18 @@ def _with_bytes(received: Received, document: dict) -> dict:
     return {**document, "_attachments": {ATTACHMENT: {"content_type": "application/dicom", "data": data}}}
 
 
+@contextmanager
+def _telling(outcome: Outcome) -> Iterator[None]:
+    """Turn what the database or the disk refuses into a failure of one instance."""
+    try:
+        yield
+    except (CouchError, DicomWebError) as problem:
+        _tell(outcome, problem)
+    except OSError as problem:  # of the folder, such as a full disk
+        outcome.failure, outcome.comment = OUT_OF_RESOURCES, f"not stored: {problem.strerror}"
+
+
 def _tell(outcome: Outcome, problem: CouchError | DicomWebError) -> None:
-    """Turn an error into the failure of an instance."""
     outcome.failure = FAILURES.get(problem.status, PROCESSING_FAILURE)
     outcome.comment = f"not stored: {problem}"
     outcome.too_large = problem.status == 413

@@ -37,12 +37,8 @@ class Outcome:
     ----------
     study, series, instance, sop_class : str
         Empty where they could not be read.
-    failure : int
-        Failure Reason (0008,1197), 0 when it is stored.
-    warning : int
-        Warning Reason (0008,1196), 0 for none.
-    comment : str
-        What a person is told.
+    failure, warning : int
+        Failure Reason (0008,1197) and Warning Reason (0008,1196), 0 for none.
     too_large : bool
         Whether it passed a limit of size.
     elsewhere : str

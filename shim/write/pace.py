@@ -8,7 +8,7 @@ counts what it stores itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from contextlib import suppress
 
 from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
@@ -24,18 +24,10 @@ LONGEST = 30.0
 
 
 class Pace:
-    """How far the index is behind what this process has stored.
+    """How far the index is behind what this process has stored."""
 
-    Parameters
-    ----------
-    couch : Couch
-    start : callable, optional
-        Runs a function in another thread.
-    """
-
-    def __init__(self, couch: Couch, start: Callable[[Callable[[], None]], None] | None = None) -> None:
+    def __init__(self, couch: Couch) -> None:
         self._couch = couch
-        self._start = start or (lambda job: threading.Thread(target=job, name="index", daemon=True).start())
         self._changed = threading.Condition()
         self._behind = 0
         self._running = False
@@ -44,19 +36,13 @@ class Pace:
         """Take note of stored instances; wait while the index is too far behind.
 
         The wait is in the thread that stored a batch, so it holds one of those that store.
-
-        Parameters
-        ----------
-        count : int
-        authorization : str or None
-            The client's own credentials.
         """
         with self._changed:
             self._behind += count
             begin = self._behind >= EVERY and not self._running
             self._running = self._running or begin
         if begin:
-            self._start(lambda: self._index(authorization))
+            threading.Thread(target=self._index, args=(authorization,), name="index", daemon=True).start()
         with self._changed:
             self._changed.wait_for(lambda: not self._running or self._behind <= MOST, LONGEST)
 
@@ -65,11 +51,9 @@ class Pace:
         while True:
             with self._changed:
                 taken = self._behind
-            try:
-                request = requests.indexed()
+            request = requests.indexed()
+            with suppress(CouchError, DicomWebError):  # the instances are stored; a search will say what is wrong
                 self._couch.json(request.method, request.path, params=request.params, authorization=authorization)
-            except (CouchError, DicomWebError):
-                pass  # the instances are stored all the same, and a search will say what is wrong
             with self._changed:
                 self._behind -= taken
                 self._running = self._behind >= EVERY

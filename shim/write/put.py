@@ -26,14 +26,7 @@ ATTEMPTS = 20
 class Putter:
     """Writes instances one by one, for one request.
 
-    Parameters
-    ----------
-    couch : Couch
-    store : Bytes
-    replace : bool
-        Whether an instance may replace one with the same UIDs and other content.
-    authorization : str or None
-        The client's own credentials.
+    `replace` lets an instance take the place of one with the same UIDs and other content.
     """
 
     def __init__(self, couch: Couch, store: Bytes, replace: bool, authorization: str | None) -> None:
@@ -51,20 +44,8 @@ class Putter:
             if received.number > self._last.get(document_id, (-1, ""))[0]:
                 self._last[document_id] = (received.number, received.sha256)
 
-    def _is_overtaken(self, received: Received, document_id: str, stored: str) -> bool:
-        """Return whether what is stored (its digest) comes from a later part of the same request."""
-        with self._lock:
-            number, digest = self._last.get(document_id, (-1, ""))
-        return received.number < number and stored == digest
-
     def put(self, received: Received, document: dict) -> None:
-        """Write an instance; what becomes of it is told in its outcome.
-
-        Raises
-        ------
-        CouchError, DicomWebError
-            What the database said.
-        """
+        """Write an instance; what becomes of it is told in its outcome, what the database refuses is raised."""
         replaced: dict | None = None
         for attempt in range(ATTEMPTS):
             try:
@@ -89,21 +70,22 @@ class Putter:
 
     def _stays(self, stored: dict, received: Received) -> bool:
         """Return whether what is stored stays, and tell in the outcome why or why not."""
-        outcome = received.outcome
-        if stored["file"]["sha256"] == received.sha256:
+        outcome, digest = received.outcome, stored["file"]["sha256"]
+        with self._lock:
+            last = self._last.get(stored["_id"], (-1, ""))
+        if digest == received.sha256:
             outcome.comment = "already stored, the same bytes"
-            return True
-        if self._is_overtaken(received, stored["_id"], stored["file"]["sha256"]):
+        elif received.number < last[0] and digest == last[1]:
             outcome.warning = COERCED
             outcome.comment = "a later instance of the request has the same UID and took its place"
-            return True
-        if not self._replace:
+        elif not self._replace:
             outcome.failure, outcome.warning = DUPLICATE, 0
             outcome.comment = "an instance with this UID and other content is stored"
-            return True
-        outcome.warning = COERCED
-        outcome.comment = "an instance with this UID and other content was replaced"
-        return False
+        else:
+            outcome.warning = COERCED
+            outcome.comment = "an instance with this UID and other content was replaced"
+            return False
+        return True
 
     def _drop(self, file: dict, kept: dict) -> None:
         """Remove the bytes of `file` unless `kept` has the very same: a write without an answer may have succeeded."""
@@ -121,12 +103,10 @@ class Putter:
             body = orjson.dumps(document)
             files.append((DATASET, "application/json", BytesIO(dataset), len(dataset)))
         if files:
-            described = {
-                name: {"follows": True, "content_type": kind, "length": size} for name, kind, _source, size in files
-            }
+            described = {name: {"follows": True, "content_type": kind, "length": size} for name, kind, _, size in files}
             # Appended, not serialized again: a data set can be megabytes.
             text = body[:-1] + b',"_attachments":' + orjson.dumps(described) + b"}"
-            headers, pieces = couch_multipart(text, [(source, size) for _name, _kind, source, size in files])
+            headers, pieces = couch_multipart(text, [file[2:] for file in files])
         self._couch.request(
             "PUT", segment(document["_id"]), body=pieces or body, headers=headers, authorization=self._authorization
         ).read()

@@ -11,28 +11,15 @@ from dicouch.write.outcome import MISMATCH, UNSUPPORTED_CLASS, WITHOUT_STUDY, WR
 
 @dataclass
 class Received:
-    """One part of a request, read.
-
-    Attributes
-    ----------
-    read : Part10 or None
-        None when it could not be read; `outcome` then says why.
-    file : file object
-    size : int
-        Bytes.
-    sha256 : str
-        Hexadecimal.
-    outcome : Outcome
-    number : int
-        Position in the request.
-    """
+    """One part of a request, read: what could not be has an `outcome` that says why."""
 
     read: Part10 | None
     file: BinaryIO
     size: int
     sha256: str
     outcome: Outcome
-    number: int = 0
+    number: int
+    """Position in the request."""
 
     @property
     def part10(self) -> Part10:
@@ -41,26 +28,17 @@ class Received:
         return self.read
 
 
-def read_instance(file: BinaryIO, size: int, sha256: str, number: int = 0, study: str | None = None) -> Received:
-    """Read one Part 10 file.
+def read_instance(file: BinaryIO, size: int, sha256: str, number: int, study: str | None) -> Received:
+    """Read one Part 10 file; failures are told in its outcome, not raised.
 
     Parameters
     ----------
     file : file object
         Seekable; read from its beginning.
-    size : int
-        Bytes.
-    sha256 : str
-        Hexadecimal digest of the bytes.
     number : int
         Position in the request.
     study : str or None
         The study that the request names; an instance of another is refused (PS3.18 10.5.1).
-
-    Returns
-    -------
-    Received
-        Failures are told in its outcome, not raised.
     """
     try:
         read = read_part10(file, size)
@@ -68,11 +46,9 @@ def read_instance(file: BinaryIO, size: int, sha256: str, number: int = 0, study
         return Received(None, file, size, sha256, _unreadable(problem), number)
     outcome = Outcome(read.study_uid, read.series_uid, read.sop_instance_uid, read.sop_class_uid)
     if study is not None and read.study_uid != study:
-        outcome.failure = WRONG_STUDY
-        outcome.comment = f"the instance belongs to study {read.study_uid}"
+        outcome.failure, outcome.comment = WRONG_STUDY, f"the instance belongs to study {read.study_uid}"
     elif read.warnings:
-        outcome.warning = MISMATCH
-        outcome.comment = "; ".join(read.warnings[:5])
+        outcome.warning, outcome.comment = MISMATCH, "; ".join(read.warnings[:5])
     return Received(read, file, size, sha256, outcome, number)
 
 
@@ -80,10 +56,10 @@ def _unreadable(problem: Part10Error) -> Outcome:
     """Return what becomes of a file that cannot be stored, with what could be read of it."""
     outcome = Outcome(failure=problem.failure_reason, comment=problem.reason)
     if isinstance(problem, MissingIdentifier):
-        known = problem.identifiers
         names = ("study_uid", "series_uid", "sop_instance_uid", "sop_class_uid")
-        outcome.study, outcome.series, outcome.instance, outcome.sop_class = (known.get(name, "") for name in names)
+        outcome.study, outcome.series, outcome.instance, outcome.sop_class = (
+            problem.identifiers.get(name, "") for name in names
+        )
         if not outcome.study and WITHOUT_STUDY.fullmatch(outcome.sop_class):
-            outcome.failure = UNSUPPORTED_CLASS
-            outcome.comment = "objects of this SOP Class belong to no study"
+            outcome.failure, outcome.comment = UNSUPPORTED_CLASS, "objects of this SOP Class belong to no study"
     return outcome

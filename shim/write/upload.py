@@ -31,16 +31,10 @@ POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
 class Upload:
     """Stores the instances of one request, several at a time; what became of them is told in their order.
 
-    Parameters
-    ----------
-    ingest : Ingest
-    pace : Pace
-        Makes uploads wait for the index.
-    length : int or None
-        Bytes of the request's body, where it says so.
+    `length` is that of the request's body in bytes, where it says so; `pace` makes uploads wait for the index.
     """
 
-    def __init__(self, ingest: Ingest, pace: Pace, length: int | None = None) -> None:
+    def __init__(self, ingest: Ingest, pace: Pace, length: int | None) -> None:
         self.ingest = ingest
         self._pace = pace
         self._length = length
@@ -53,11 +47,9 @@ class Upload:
         if isinstance(part, Outcome):
             self._submit(lambda: [part])
         elif part.too_large:
-            part.close()
-            comment = f"the instance of {part.size} bytes is larger than this server takes"
-            self._submit(lambda: [Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)])
+            self.add(_too_large(f"the instance of {part.size} bytes is larger than this server takes"))
         elif self._length is not None and self._length - part.size < ALONE:
-            self.outcomes += self._store([part], alone=True)  # handing it to another thread would only cost time
+            self.outcomes += self._store([part], alone=True)  # another thread would only cost time
         elif part.size < SMALL:
             self._small.append(part)
             if len(self._small) >= BATCH:
@@ -113,7 +105,6 @@ def receive(parts: Iterable[ReceivedPart | Outcome], upload: Upload) -> tuple[li
     ----------
     parts : iterable of ReceivedPart or Outcome
         From `dicouch.write.body.instances`.
-    upload : Upload
 
     Returns
     -------
@@ -146,29 +137,17 @@ def receive(parts: Iterable[ReceivedPart | Outcome], upload: Upload) -> tuple[li
             raise DicomWebError(503, complaint, {"Retry-After": "600"}) from problem
     outcomes = upload.finish()
     if limited:
-        comment = f"further instances were not read: {complaint}"
-        outcomes.append(Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True))
+        outcomes.append(_too_large(f"further instances were not read: {complaint}"))
     upload.ingest.settle(outcomes, POOL)
     return outcomes, complaint
 
 
+def _too_large(comment: str) -> Outcome:
+    return Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)
+
+
 def check_space(folder: str | None, least: int, length: int) -> None:
-    """Refuse a request while the disk for spooled parts is nearly full.
-
-    Parameters
-    ----------
-    folder : str or None
-        Where parts are spooled.
-    least : int
-        Bytes that must stay free.
-    length : int
-        Bytes of the request.
-
-    Raises
-    ------
-    DicomWebError
-        503
-    """
+    """Refuse (503) a request of `length` bytes if less than `least` would be left where parts are spooled."""
     free = shutil.disk_usage(folder or tempfile.gettempdir()).free
     if free < least + length:
         raise DicomWebError(503, f"only {free} bytes are free on the disk of this server", {"Retry-After": "600"})

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from dicouch.store.folder import FolderStore
-from dicouch.store.link import LinkStore
+from dicouch.store.folder import FolderStore, LinkStore
 from tests.made import instance
 from tests.server import Server, serve
 

@@ -52,6 +52,5 @@ def test_uploads_go_on_beside_the_index_and_wait_when_it_is_far_behind():
 def test_a_database_that_refuses_does_not_keep_uploads():
     database = Database(CouchError(500, "error", "no index"))
     database.ready.release()
-    pace = Pace(database, start=lambda job: job())
-    pace.stored(MOST + 1, None)
+    Pace(database).stored(MOST + 1, None)
     assert database.asked == 1
