@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dicouch.config import Config
-from dicouch.couch.answer import CouchError
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts.commands import byte_folders, couch_of_server, study_parser
 from dicouch.scripts.connection import CommandError

@@ -11,9 +11,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from dicouch.config import Config
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts import stow
 from dicouch.scripts.commands import byte_folders

@@ -21,8 +21,8 @@ import orjson
 from tqdm import tqdm
 
 from dicouch.config import Config
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch, segment
+from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.errors import DicomWebError
 from dicouch.scripts.commands import byte_folders, couch_of_server, print_failed, study_parser

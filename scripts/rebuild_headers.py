@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts.commands import couch_of_server, print_failed, study_parser
 from dicouch.scripts.connection import CommandError

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import orjson
 from couchdb.http import ConnectionPool, basic_auth, extract_credentials
 
-from dicouch.couch.answer import Answer, CouchError
+from dicouch.couch.response import Answer, CouchError
 from dicouch.errors import DicomWebError
 
 Body = bytes | Callable[[], Iterable[bytes]] | None

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import orjson
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
+from dicouch.couch.response import CouchError
 from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
 

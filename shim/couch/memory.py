@@ -23,9 +23,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
 from dicouch.couch.feed import Feed
+from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import DATABASE, States, Token
 from dicouch.errors import DicomWebError

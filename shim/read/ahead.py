@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Pending
 from dicouch.couch.memory import Memory, Token
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.read.retrieve import Retriever, Stored, stored_in_row
 from dicouch.rewrite import requests

@@ -11,8 +11,8 @@ from typing import IO
 
 import orjson
 
-from dicouch.couch.answer import CHUNK, Answer
 from dicouch.couch.client import Couch, Pending, segment
+from dicouch.couch.response import CHUNK, Answer
 from dicouch.dicom.correct import Change, changes_of, correct_stored
 from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.native import cut_bits, swap, word_size

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import orjson
 from flask import Response, request
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.memory import Memory, Token
+from dicouch.couch.response import CouchError
 from dicouch.dicom.media.negotiate import MediaType
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.syntaxes import media_type

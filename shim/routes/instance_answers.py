@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from flask import Response, request
 
-from dicouch.couch.answer import CHUNK
+from dicouch.couch.response import CHUNK
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, parse_media_type
 from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import integer

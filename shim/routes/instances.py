@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import orjson
 from flask import Response
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.memory import Memory, Token
+from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type
 from dicouch.dicom.media.zip_stream import write_zip

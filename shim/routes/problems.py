@@ -6,7 +6,7 @@ import orjson
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from dicouch.couch.answer import CouchError, told
+from dicouch.couch.response import CouchError, told
 from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge
 from dicouch.errors import DicomWebError
 

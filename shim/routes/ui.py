@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from dicouch.couch.answer import Answer, CouchError
+from dicouch.couch.response import Answer, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.routes import current

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dicouch.couch.answer import Answer, CouchError
 from dicouch.couch.client import Couch, segment
+from dicouch.couch.response import Answer, CouchError
 from dicouch.errors import DicomWebError
 from dicouch.store import ATTACHMENT
 from dicouch.store.ranges import cut_out

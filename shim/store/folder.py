@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from dicouch.couch.answer import CHUNK
+from dicouch.couch.response import CHUNK
 from dicouch.errors import DicomWebError
 from dicouch.store import FOLDER, LINK
 

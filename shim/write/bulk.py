@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.write.combined import Combined

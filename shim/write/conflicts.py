@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from dicouch.couch.answer import Answer, CouchError
 from dicouch.couch.client import Couch, segment
+from dicouch.couch.response import Answer, CouchError
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN, CouchRequest

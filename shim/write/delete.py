@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.store.places import Bytes

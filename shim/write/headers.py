@@ -10,9 +10,9 @@ from functools import partial
 
 import orjson
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch, Pending, segment
 from dicouch.couch.memory import Memory
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import DESIGN

@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import orjson
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.store import ATTACHED, ATTACHMENT
 from dicouch.store.places import Bytes

@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 

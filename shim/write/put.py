@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import orjson
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import Couch, segment
+from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.store import ATTACHED, ATTACHMENT, DATASET
 from dicouch.store.places import Bytes

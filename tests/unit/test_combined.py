@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dicouch.couch.answer import CouchError
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.write.bulk import BulkWriter, Single, Written
 from dicouch.write.combined import Combined

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dicouch.couch.answer import CouchError
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.write.elsewhere import ASKED_AT_ONCE, FEW, elsewhere, find_stored
 

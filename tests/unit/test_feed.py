@@ -9,9 +9,9 @@ import time
 import orjson
 import pytest
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.feed import HEARTBEAT, LOST, SILENT, Feed, Lost
 from dicouch.couch.memory import Memory
+from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import States
 from dicouch.errors import DicomWebError

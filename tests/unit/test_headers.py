@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 import pytest
 
-from dicouch.couch.answer import CouchError
+from dicouch.couch.response import CouchError
 from dicouch.write.headers import DIGESTS, Headers, Holds
 from tests.unit.test_memory import make as memory
 

@@ -6,9 +6,9 @@ import multiprocessing
 
 import pytest
 
-from dicouch.couch.answer import CouchError
 from dicouch.couch.client import written_by
 from dicouch.couch.memory import DATABASE, Memory
+from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import States
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from dicouch.couch.answer import CouchError
+from dicouch.couch.response import CouchError
 from dicouch.write.pace import EVERY, MOST, Pace
 
 

@@ -25,7 +25,7 @@ _TRAILING_PADDING = 0xFFFCFFFC
 _END_BYTES = {True: b"\xfe\xff\xdd\xe0", False: b"\xff\xfe\xe0\xdd"}
 
 
-class Pixels(NamedTuple):
+class PixelElement(NamedTuple):
     """Where the pixel data of the top level lie.
 
     `fragments`, when encapsulated: offset and length of the data of every item, the Basic Offset Table first.
@@ -55,7 +55,7 @@ class DatasetReader:
         self.warnings = warnings
         self.walk = Walk(source, warnings)
         self.attributes = Attributes(source, warnings)
-        self.pixels: Pixels | None = None
+        self.pixels: PixelElement | None = None
         self.character_set: list[str] = []
         self.ordered = True
         self.visit: Callable[[int, int], bool] | None = None
@@ -156,7 +156,7 @@ class DatasetReader:
         if vr == "SQ":
             return self._sequence(level, coding, tag, start, length)
         if tag in PIXEL_TAGS and not level.depth and length:
-            self.pixels = Pixels(tag, start, length)
+            self.pixels = PixelElement(tag, start, length)
         if vr:
             return self.attributes.make(level, coding, tag, vr, start, length)
         # US or SS: it waits until the whole file is read.
@@ -194,7 +194,7 @@ class DatasetReader:
         if walk.problem:
             self.warnings.about(tag, walk.problem)
         if tag in PIXEL_TAGS and not level.depth:
-            self.pixels = Pixels(tag, start, walk.stop - start, fragments)
+            self.pixels = PixelElement(tag, start, walk.stop - start, fragments)
         return self.attributes.make_bulk(level, tag, vr, start, walk.stop - start, encapsulated=True)
 
     def _resolve(self, level: Level, tag: int, vr: str | None, start: int, length: int) -> tuple[str | None, Coding]:

@@ -19,7 +19,7 @@ from pydicom.uid import RLELossless
 from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.json_model import JsonDataset, first_value
 from dicouch.dicom.part10.byte_source import ByteSource
-from dicouch.dicom.part10.dataset import Pixels
+from dicouch.dicom.part10.dataset import PixelElement
 from dicouch.dicom.part10.meta import Meta
 from dicouch.dicom.part10.model import Bulk, Warnings
 from dicouch.dicom.syntaxes import syntax_of
@@ -34,7 +34,7 @@ Ranges = list[tuple[int, int]]
 
 
 def find_frames(
-    pixels: Pixels | None, dataset: JsonDataset, bulk: Bulk, meta: Meta, source: ByteSource, warnings: Warnings
+    pixels: PixelElement | None, dataset: JsonDataset, bulk: Bulk, meta: Meta, source: ByteSource, warnings: Warnings
 ) -> dict[str, Any] | None:
     """Find every frame, as described above; without an offset table a few bytes of each fragment are read."""
     if pixels is None:
@@ -55,7 +55,7 @@ def find_frames(
     return {"count": len(frames), "fragments": [[n for fragment in frame for n in fragment] for frame in frames]}
 
 
-def _native(pixels: Pixels, dataset: JsonDataset, declared: int | None, warnings: Warnings) -> dict[str, Any]:
+def _native(pixels: PixelElement, dataset: JsonDataset, declared: int | None, warnings: Warnings) -> dict[str, Any]:
     """Frames of one size, one after the other (PS3.5 8.1.1, 8.2)."""
     frame_bits = _frame_bits(pixels, dataset)
     value_bits = pixels.length * 8
@@ -82,7 +82,7 @@ def _native(pixels: Pixels, dataset: JsonDataset, declared: int | None, warnings
     return {"count": count, "offset": pixels.offset, **size}
 
 
-def _frame_bits(pixels: Pixels, dataset: JsonDataset) -> int:
+def _frame_bits(pixels: PixelElement, dataset: JsonDataset) -> int:
     """Return the bits of one frame, 0 when the image description does not tell."""
     bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixels.tag) or first_value(dataset, "00280100")
     sides = first_value(dataset, "00280010"), first_value(dataset, "00280011")

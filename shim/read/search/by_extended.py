@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dicouch.couch.answer import CouchError
+from dicouch.couch.response import CouchError
 from dicouch.read.search.studies import Search
 from dicouch.rewrite import requests
 from dicouch.rewrite.extended import DESIGN, Extended, parse, scan_range
