@@ -13,7 +13,7 @@ from pathlib import Path
 
 from couchdb.loader import DuplicateKeyError, load_design_doc
 
-from dicouch.read.search.by_extended import read_listed
+from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite import extended as attributes
 from dicouch.scripts.connection import CommandError
 

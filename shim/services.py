@@ -10,7 +10,7 @@ from flask import Flask, current_app
 from dicouch.config import Config
 from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
-from dicouch.read.search.by_extended import read_listed
+from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
 from dicouch.store.places import Bytes
 from dicouch.write.bulk import BulkWriter

@@ -1,7 +1,8 @@
 """Metadata: data sets without bulk data (PS3.18 10.4.1.1.2).
 
 What nobody corrected is what the documents say, and they are read as they are. What a header says otherwise than its
-instances is laid over by the list of the design document (``lib/metadata``). docs/architecture.md has the figures.
+instances is laid over by the list of the design document (``lib/metadata``). The figures are in
+docs/decisions/0020-metadata-are-read-as-documents.md.
 """
 
 from __future__ import annotations

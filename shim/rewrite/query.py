@@ -56,7 +56,7 @@ class Query:
     limit_given: bool = False
     # How the client named each matching key.
     names: dict[str, str] = field(default_factory=dict)
-    # Document ids of the instances that an index has found already (`dicouch.read.search.by_extended`).
+    # Document ids of the instances that an index has found already (`dicouch.read.search.own_attributes`).
     located: list[str] | None = None
 
     def values(self, tag: str) -> list[str]:

@@ -11,7 +11,7 @@ from dicouch.couch.memory import DATABASE
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.negotiate import MediaType, choose, parse_media_type
 from dicouch.errors import not_acceptable
-from dicouch.read.search import by_extended as search_extended
+from dicouch.read.search import own_attributes
 from dicouch.read.search.instances import InstanceSearch
 from dicouch.read.search.patients import patients
 from dicouch.read.search.studies import Page, Search
@@ -110,7 +110,7 @@ def study_of(level: str, asked: Query) -> str | None:
 
 def run(searching: Search, level: str, asked: Query, study: str | None, series: str | None) -> Page:
     """Search at a level, below what the path names."""
-    listed = search_extended.split(asked, level, services().extended)
+    listed = own_attributes.split(asked, level, services().extended)
     asked.drop_below(level)
     path = {tag: uid for tag, uid in ((STUDY_UID, study), (SERIES_UID, series)) if uid is not None}
     for tag, uid in path.items():
@@ -118,7 +118,7 @@ def run(searching: Search, level: str, asked: Query, study: str | None, series: 
         if uid not in wanted or asked.keys.get(tag, {}).get("empty"):
             return Page()  # the path and the key contradict each other
         asked.keys[tag] = {"vr": "UI", "values": [uid]}
-    if not search_extended.resolve(searching, asked, listed):
+    if not own_attributes.resolve(searching, asked, listed):
         return Page()
     for tag in path:
         del asked.keys[tag]

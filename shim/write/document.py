@@ -1,4 +1,4 @@
-"""The document of an instance, as `docs/architecture.md` describes it. Pure functions."""
+"""The document of an instance, as `docs/documents.md` describes it. Pure functions."""
 
 from __future__ import annotations
 

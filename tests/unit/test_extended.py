@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dicouch.read.search.by_extended import read_listed
+from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import LAST, Extended
 from dicouch.rewrite.plan import HIGH
 from dicouch.scripts import designdocs, jscheck

@@ -75,7 +75,7 @@ class Image:
         From a frame number (from 1) to its bytes: a compressed frame's code stream, or native pixels in little-endian
         order beginning at a byte (PS3.5 8.1.1).
     bulk : callable
-        From the path of a ``BulkDataURI`` (docs/architecture.md) to the value in little-endian order.
+        From the path of a ``BulkDataURI`` (docs/documents.md) to the value in little-endian order.
     native : bool
         True when the frames are not compressed.
     """
