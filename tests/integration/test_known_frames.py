@@ -211,9 +211,14 @@ def test_how_long_the_server_remembers(fresh_database, tmp_path, remember, asks)
     site.store(made(FIRST))
     try:
         for below, accept in (("", STORED), ("/frames/1", ALONE)):
-            site.get(PATH + below, accept)
-            time.sleep(0.5)
-            assert bool(site.get(PATH + below, accept)[1]) == asks
+
+            def asked_again(path=PATH + below, accept=accept):
+                site.get(path, accept)
+                time.sleep(0.5)
+                return bool(site.get(path, accept)[1])
+
+            # More than once: on a busy machine the feed may only now tell of what was stored.
+            assert all(asked_again() for _ in range(6)) == asks
     finally:
         site.delete()
 
