@@ -12,10 +12,11 @@ from typing import IO
 import orjson
 
 from dicouch.couch.client import Couch, Pending, segment
-from dicouch.couch.response import CHUNK, Answer
+from dicouch.couch.response import Answer
 from dicouch.dicom.correct import Change, changes_of, correct_stored
 from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.native import cut_bits, swap, word_size
+from dicouch.dicom.part10.byte_source import read_range
 from dicouch.dicom.part10.find_frames import clip, frame_ranges
 from dicouch.dicom.part10.inflate import open_inflated
 from dicouch.dicom.syntaxes import EXPLICIT_BIG, PIXELS_BIG
@@ -203,14 +204,7 @@ class Retriever:
         return self.store.open(document["_id"], file, start, end, self.authorization, self._check)
 
     def _inflated_pieces(self, document: dict, start: int, end: int) -> Iterator[bytes]:
-        inflated = self._open_inflated(document)
-        while start < end:
-            inflated.seek(start)
-            piece = inflated.read(min(CHUNK, end - start))
-            if not piece:
-                return
-            start += len(piece)
-            yield piece
+        yield from read_range(self._open_inflated(document), start, end)
 
     def _open_inflated(self, document: dict) -> IO[bytes]:
         key = (document["_id"], document["file"]["sha256"])

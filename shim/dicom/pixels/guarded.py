@@ -40,8 +40,7 @@ def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
         decoder = get_decoder(request["syntax"])
         source = encapsulate([data], has_bot=False)
         array, described = decoder.as_array(source, decoding_plugin=request["plugin"], **request["options"])
-    # A decoder fed with a forged file raises anything, and the child goes on.
-    except Exception as problem:  # noqa: BLE001
+    except Exception as problem:  # noqa: BLE001 - a decoder fed with a forged file raises anything; the child goes on
         return {"error": one_line(problem)}, b""
     array = np.ascontiguousarray(array)
     return {"dtype": array.dtype.str, "shape": array.shape, "described": described}, array.tobytes()

@@ -111,8 +111,7 @@ def _decode_icons(dataset: Dataset, transfer_syntax: str) -> None:
         if "PixelData" in item and item["PixelData"].is_undefined_length:
             try:
                 _decode_icon(item, transfer_syntax)
-            # An icon is optional, and whatever is wrong with it must not cost the image.
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - an icon is optional: what is wrong with it must not cost the image
                 del dataset.IconImageSequence
                 return
 
