@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, request
 
 from dicouch import services
 from dicouch.config import Config
-from dicouch.routes import capabilities, conflicts, current, problems, resources, ui, uids, wado_uri
+from dicouch.routes import capabilities, conflicts, current, problems, resources, ui, wado_uri
 from dicouch.server import timing
 from dicouch.server.proxy import ProxyHeaders
 
@@ -27,7 +27,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.before_request(timing.begin)
     app.before_request(current.remember_client)
     app.before_request(capabilities.tell)
-    app.before_request(uids.check_path)
+    app.before_request(current.check_path)
     dicomweb = Blueprint("dicomweb", __name__)
     resources.register(dicomweb)
     for blueprint in (dicomweb, wado_uri.blueprint, conflicts.blueprint):

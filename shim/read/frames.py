@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
+from dicouch.dicom.errors import Unsupported
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.decode import can_decode, decode, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
-from dicouch.dicom.pixels.errors import Unsupported
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, is_native, media_type
 from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.imaging import image_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
+from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.image import SMALL, Image
 from dicouch.dicom.pixels.transcode import SourceFile
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from dicouch.dicom.correct import RangeFile, correct
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.decode import can_decode
 from dicouch.dicom.pixels.encode import ENCODED
-from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.transcode import SourceFile, targets, transcode
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
 from dicouch.errors import DicomWebError

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from dicouch.rewrite import normalise, sound
+from dicouch.rewrite import normalise
 from dicouch.rewrite.query import Query
 from dicouch.rewrite.values import is_wild
 from dicouch.tables import read_table
@@ -62,12 +62,12 @@ def of_text(pattern: str) -> list[str]:
 
 def of_words(name: str) -> list[str]:
     """Return the pieces of those words of a normalised name that fuzzy matching finds by how they begin alone."""
-    return _spread(word for word in sound.words(name) if not _has_sound(word))
+    return _spread(word for word in normalise.words(name) if not _has_sound(word))
 
 
 def _has_sound(word: str) -> bool:
     # JavaScript counts a character outside the basic plane twice.
-    return max(word) > "\uffff" or (len(word) >= LONG_WORD and len(sound.code(word)) > 1)
+    return max(word) > "\uffff" or (len(word) >= LONG_WORD and len(normalise.sound(word)) > 1)
 
 
 def _spread(texts: Iterable[str]) -> list[str]:

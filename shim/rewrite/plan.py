@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
-from dicouch.rewrite import normalise, pieces, sound
+from dicouch.rewrite import normalise, pieces
 from dicouch.rewrite.query import STUDY_UID, Query
 from dicouch.rewrite.values import is_wild
 from dicouch.tables import HIGH, LIMITS
@@ -188,7 +188,7 @@ def _by_sound(query: Query) -> Range | None:
     value = _single(query, PATIENT_NAME)
     if value is None or is_wild(value) or not query.keys[PATIENT_NAME].get("fuzzy"):
         return None
-    code = max((sound.code(word) for word in sound.words(normalise.name(value))), key=len, default="")
+    code = max((normalise.sound(word) for word in normalise.words(normalise.name(value))), key=len, default="")
     return _of_text(query, "sound", code[:LONGEST_BEGINNING]) if code else None
 
 

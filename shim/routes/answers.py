@@ -1,8 +1,9 @@
-"""Answers as several routes give them: JSON, multipart, a value or a range of it, warnings."""
+"""Answers as several routes give them: JSON, multipart, a value or a range of it; warnings and validators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
 from itertools import chain
 
 import orjson
@@ -18,7 +19,6 @@ from dicouch.dicom.media.multipart_writer import (
 from dicouch.dicom.media.negotiate import parse_media_type
 from dicouch.errors import DicomWebError
 from dicouch.read.frames import LazyPart
-from dicouch.routes.validators import unchanged, with_validator
 
 
 def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
@@ -125,3 +125,25 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, 
     if span:
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return with_validator(response, tag)
+
+
+def tag_of(*parts: object) -> str:
+    """Return an entity tag for what an answer is made of; see also `dicouch.read.retrieve.Stored.tag`."""
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def with_validator(response: Response, tag: str | None) -> Response:
+    """Add the entity tag (without quotes) of a representation that depends on Accept headers and the client's rights.
+
+    With None the response stays as it is.
+    """
+    if tag is not None:
+        response.set_etag(tag)
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.vary.update(("Accept", "Accept-Encoding", "Authorization"))
+    return response
+
+
+def unchanged(tag: str) -> Response | None:
+    """Return the 304 for a client that has a representation already, None for others (RFC 9110 13.1.2)."""
+    return with_validator(Response(status=304), tag) if request.if_none_match.contains(tag) else None

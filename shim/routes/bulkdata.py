@@ -8,21 +8,21 @@ from contextlib import suppress
 from flask import Response
 from pydicom.encaps import generate_frames
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
-from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import SMALL
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.frames import LazyPart, all_frames, choose_frames, syntax_of
 from dicouch.read.rendering import DOCUMENT, document_type
 from dicouch.read.retrieve import Retriever, pixel_path
-from dicouch.routes import accept, answers, current, validators
+from dicouch.routes import answers, current
 
 
 def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Response:
     """Retrieve one bulk value, as a part or alone, whole or by range."""
     # Documents have their own media type here, which is none of rendering.
-    ranges = accept.accepted()
+    ranges = current.accepted()
     reader = current.reader()
     document = reader.document(study, series, instance)
     path, base = bulkdata.upper(), current.base_url()
@@ -31,9 +31,9 @@ def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Res
         raise DicomWebError(404, f"{resource_name(study, series, instance)} has no bulk data {path[:80]!r}")
     if _is_frames(document, path, found):
         return _compressed_pixels(reader, document, ranges, base)
-    chosen = accept.negotiated(_offers(document, path, found), ranges)
-    tag = validators.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
-    if known := validators.unchanged(tag):
+    chosen = current.negotiated(_offers(document, path, found), ranges)
+    tag = answers.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
+    if known := answers.unchanged(tag):
         return known
     part = _part(reader, document, path, found, chosen, base)
     if not chosen.is_multipart:
@@ -44,7 +44,7 @@ def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Res
 def retrieve_all(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with every bulk value of a resource as parts; compressed pixel data go frame by frame."""
     # Documents have their own media type here, which is none of rendering.
-    ranges = accept.accepted()
+    ranges = current.accepted()
     reader = current.reader()
     found = reader.instances(study, series, instance)
     base = current.base_url()
@@ -85,8 +85,8 @@ def _is_frames(document: dict, path: str, value: dict) -> bool:
 def _compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Response:
     """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
     chosen = choose_frames(reader, document, ranges, single=document["file"]["frames"]["count"] == 1)
-    tag = validators.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
-    if known := validators.unchanged(tag):
+    tag = answers.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
+    if known := answers.unchanged(tag):
         return known
     parts = all_frames(reader, document, syntax_of(chosen), base)
     first = next(parts)

@@ -6,7 +6,7 @@ from flask import Response, request
 
 from dicouch.dicom.media.negotiate import parse_media_type
 from dicouch.errors import DicomWebError
-from dicouch.routes import accept, current, resources, wadl
+from dicouch.routes import current, resources, wadl
 from dicouch.services import services
 
 WRITERS = {
@@ -32,6 +32,6 @@ def tell() -> Response | None:
     if "Access-Control-Request-Method" in request.headers:
         # A browser's question before a request of another origin; `dicouch.app.add_headers` answers it.
         return Response(status=204, headers=headers)
-    chosen = accept.negotiated(list(WRITERS))
+    chosen = current.negotiated(list(WRITERS))
     body = WRITERS[chosen](current.base_url(), found, delete=delete)
     return Response(body, content_type=chosen.essence, headers=headers)

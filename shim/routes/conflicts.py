@@ -15,7 +15,6 @@ from pydicom.datadict import tag_for_keyword
 
 from dicouch.errors import DicomWebError
 from dicouch.routes import answers, current
-from dicouch.routes.uids import check_uid
 from dicouch.server.request_body import RequestBody
 from dicouch.services import services
 from dicouch.tables import LIMITS
@@ -128,7 +127,7 @@ def fix_of(given: Mapping[str, Any], change: dict[str, Any], undo: bool) -> Fix:
     elif not isinstance(series, str):
         raise DicomWebError(400, "series: a UID")
     else:
-        check_uid("series", series)
+        current.check_uid("series", series)
     scope = given.get("scope", "study")
     if scope not in ("study", "patient"):
         raise DicomWebError(400, "scope is study or patient")

@@ -1,10 +1,21 @@
-"""What a route needs of the request that it answers: the client's credentials, the URL it used, a reader for it."""
+"""The request that a route answers: its credentials and UIDs, the URL it used, and what it accepts (PS3.18 8.7)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import g, request
 
-from dicouch.errors import DicomWebError
+from dicouch.dicom.media.negotiate import (
+    MalformedMediaType,
+    MediaRange,
+    MediaType,
+    choose,
+    mixes_dicom_and_rendered,
+    parse_accept,
+)
+from dicouch.dicom.uids import series_uid_problem, uid_problem
+from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.retrieve import Retriever
 from dicouch.services import services
 
@@ -34,3 +45,63 @@ def reader() -> Retriever:
     """Return what reads the database for this request."""
     shared = services()
     return Retriever(shared.couch, shared.store, authorization())
+
+
+def check_path() -> None:
+    """Refuse a path whose UIDs cannot be UIDs; see `check_uid`."""
+    for level, uid in (request.view_args or {}).items():
+        if level in ("study", "series", "instance"):
+            check_uid(level, uid)
+
+
+def check_uid(level: str, uid: str) -> None:
+    """Refuse what cannot be a UID: DicomWebError 400, naming the UID and what is wrong with it."""
+    problem = series_uid_problem(uid) if level == "series" else uid_problem(uid)
+    if problem:
+        raise DicomWebError(400, f"the {level} UID {uid[:80]!r} {problem}")
+
+
+def frame_list(text: str) -> list[int]:
+    """Return the frame numbers of a path: comma-separated, from 1, ascending and each once; DicomWebError 400."""
+    numbers = []
+    for part in text.replace("%2C", ",").replace("%2c", ",").split(","):
+        if not (part.isascii() and part.isdigit()) or len(part) > 9 or int(part) < 1:
+            raise DicomWebError(
+                400, f"frame numbers are whole numbers from 1 on, separated by commas, not {text[:80]!r}"
+            )
+        numbers.append(int(part))
+    if any(first >= second for first, second in zip(numbers, numbers[1:], strict=False)):
+        raise DicomWebError(400, f"a frame list is ascending and names each frame once, not {text[:80]!r}")
+    return numbers
+
+
+def accept_told() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the client says that it accepts, in its own words: all that negotiation looks at."""
+    return tuple(request.headers.getlist("Accept")), tuple(request.args.getlist("accept"))
+
+
+def accepted() -> list[MediaRange]:
+    """Return what the client accepts (PS3.18 8.7.4), the ``accept`` parameter before the header; DicomWebError 400."""
+    try:
+        return parse_accept(*accept_told())
+    except MalformedMediaType as problem:
+        raise DicomWebError(400, f"Accept: {problem}") from problem
+
+
+def retrieval_accepted() -> list[MediaRange]:
+    """Return what the client accepts; DicomWebError 400 for DICOM and rendered types together (PS3.18 8.7.5)."""
+    ranges = accepted()
+    if mixes_dicom_and_rendered(ranges):
+        raise DicomWebError(400, "Accept names DICOM and rendered media types together (PS3.18 8.7.5)")
+    return ranges
+
+
+def negotiated(offered: Sequence[MediaType], ranges: Sequence[MediaRange] | None = None) -> MediaType:
+    """Return the media type of the answer (PS3.18 8.7.8), the default of what is offered first.
+
+    `ranges` are what the client accepts, where the route has read it already. DicomWebError 406 names what there is.
+    """
+    chosen = choose(accepted() if ranges is None else ranges, offered)
+    if chosen is None:
+        raise not_acceptable(offered)
+    return chosen

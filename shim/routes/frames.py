@@ -10,15 +10,14 @@ from flask import Response, request
 
 from dicouch.couch.memory import Memory, Token
 from dicouch.couch.response import CouchError
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import MediaType
-from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.syntaxes import media_type
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.ahead import Around, Keep
 from dicouch.read.frames import LazyPart, all_frames, check_there, choose_frames, frame_parts, is_kept, plain_syntax
 from dicouch.read.retrieve import Changed, Retriever, Stored, stored_in
-from dicouch.routes import accept, answers, current, validators
-from dicouch.routes.frame_list import frame_list
+from dicouch.routes import answers, current
 from dicouch.services import services
 from dicouch.store import ATTACHED
 
@@ -46,16 +45,16 @@ class Located:
 
 def retrieve(study: str, series: str, instance: str, frames: str) -> Response:
     """Retrieve frames, as stored, decoded, or encoded without loss."""
-    numbers = frame_list(frames)
+    numbers = current.frame_list(frames)
     document_id = f"{study}:{series}:{instance}"
-    form = "frames", len(numbers) == 1, *accept.told()
+    form = "frames", len(numbers) == 1, *current.accept_told()
     memory, reader = services().memory, current.reader()
     known = memory.recall(study, (document_id, *form), reader.authorization, admitted=True)
     if known is not None and (found := from_memory(reader, known, numbers)):
         return found
     with Around(memory, current.reader(), study, series, *form, wanted=len(numbers) == 1) as around:
         document = reader.document(study, series, instance)
-        chosen = choose_frames(reader, document, accept.retrieval_accepted(), single=len(numbers) == 1)
+        chosen = choose_frames(reader, document, current.retrieval_accepted(), single=len(numbers) == 1)
         if is_kept(document, chosen):
             keep = keeper(memory, reader.authorization, form, chosen, document["file"]["transferSyntax"])
             one = stored_in(document)
@@ -102,8 +101,8 @@ def answer(reader: Retriever, document: dict, numbers: list[int], chosen: MediaT
     """Answer with frames of an instance."""
     check_there(document, numbers)
     syntax, base = str(chosen.transfer_syntax), current.base_url()
-    tag = validators.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
-    if unchanged := validators.unchanged(tag):
+    tag = answers.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
+    if unchanged := answers.unchanged(tag):
         return unchanged
     parts = frame_parts(reader, document, numbers, syntax, base)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
@@ -116,7 +115,7 @@ def answer(reader: Retriever, document: dict, numbers: list[int], chosen: MediaT
 
 def retrieve_all(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with all frames of all images of a resource; instances of other kinds have no part in it."""
-    ranges = accept.retrieval_accepted()
+    ranges = current.retrieval_accepted()
     reader = current.reader()
     documents = (reader.document(*one.id.split(":")) for one in reader.instances(study, series, instance))
     images = (document for document in documents if document["file"].get("frames"))

@@ -9,8 +9,8 @@ from contextlib import suppress
 from flask import Response, request
 
 from dicouch.couch.response import CHUNK
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, parse_media_type
-from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import integer
 from dicouch.dicom.pixels.parameters import Rendering
 from dicouch.dicom.pixels.render import representative
@@ -32,7 +32,7 @@ from dicouch.read.rendering import (
     stream_type,
 )
 from dicouch.read.retrieve import Retriever, Stored
-from dicouch.routes import accept, answers, current, validators
+from dicouch.routes import answers, current
 from dicouch.store import ATTACHED
 
 
@@ -45,14 +45,14 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
         if stored.file["store"] != ATTACHED and not stored.changes:
             pieces = _from_file(reader, stored)
         return answers.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
-    tag = validators.tag_of(stored.id, stored.tag, syntax)
-    if known := validators.unchanged(tag):
+    tag = answers.tag_of(stored.id, stored.tag, syntax)
+    if known := answers.unchanged(tag):
         return known
     sent = files.deliver(reader, stored, syntax)
     response = Response(sent.open(), content_type=sent.content_type)
     if sent.size is not None:
         response.content_length = sent.size
-    return validators.with_validator(response, tag)
+    return answers.with_validator(response, tag)
 
 
 def _from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
@@ -96,9 +96,9 @@ def as_rendered(
     found = shots(reader, document, numbers)
     # One picture of many frames is the representative one, unless the frames were named.
     alone = numbers is None or len(found) == 1
-    chosen = accept.negotiated([*PICTURES, *PICTURES_AS_PARTS] if alone else [*PICTURES_AS_PARTS, *PICTURES], ranges)
-    tag = validators.tag_of(document["_id"], document["_rev"], numbers, rendering, chosen, current.base_url())
-    if known := validators.unchanged(tag):
+    chosen = current.negotiated([*PICTURES, *PICTURES_AS_PARTS] if alone else [*PICTURES_AS_PARTS, *PICTURES], ranges)
+    tag = answers.tag_of(document["_id"], document["_rev"], numbers, rendering, chosen, current.base_url())
+    if known := answers.unchanged(tag):
         return known
     if chosen == GIF and len(found) > 1:
         return picture(chosen, animation(found, rendering), tag)
@@ -114,7 +114,7 @@ def representative_shot(found: list[Shot]) -> Shot:
 
 def picture(kind: MediaType, made: bytes, tag: str | None = None) -> Response:
     """Answer with one picture."""
-    return validators.with_validator(Response(made, content_type=kind.essence), tag)
+    return answers.with_validator(Response(made, content_type=kind.essence), tag)
 
 
 def pictures(
@@ -141,25 +141,25 @@ def _as_stored(
     document: dict, ranges: list[MediaRange], kind: str, size: int, pieces: Callable[..., Iterator[bytes]]
 ) -> Response:
     """Answer with a video or a document as it is, whole or by range: players seek, and readers of PDF do."""
-    chosen = accept.negotiated([parse_media_type(kind), parse_media_type(f'multipart/related; type="{kind}"')], ranges)
+    chosen = current.negotiated([parse_media_type(kind), parse_media_type(f'multipart/related; type="{kind}"')], ranges)
     base = current.base_url()
-    tag = validators.tag_of(document["_id"], document["file"]["sha256"], "rendered", chosen, base)
+    tag = answers.tag_of(document["_id"], document["file"]["sha256"], "rendered", chosen, base)
     place = "/studies/{}/series/{}/instances/{}/rendered".format(*document["_id"].split(":"))
     part = {"Content-Type": kind, "Content-Location": base + place}, size, pieces
     if not chosen.is_multipart:
         return answers.part_alone(part, tag)
-    return validators.unchanged(tag) or answers.multipart_answer(kind, [part], tag=tag)
+    return answers.unchanged(tag) or answers.multipart_answer(kind, [part], tag=tag)
 
 
 def _report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Response:
     """Answer with a structured report as text."""
-    chosen = accept.negotiated([parse_media_type(name) for name in REPORTS], ranges)
+    chosen = current.negotiated([parse_media_type(name) for name in REPORTS], ranges)
     # As the metadata have it: with what people corrected.
     study, series, instance = document["_id"].split(":")
     found = metadata.read(reader, study, series, instance, current.base_url())
-    tag = validators.tag_of(found.fingerprint, chosen)
-    if known := validators.unchanged(tag):
+    tag = answers.tag_of(found.fingerprint, chosen)
+    if known := answers.unchanged(tag):
         return known
     made = REPORTS[chosen.essence](next(metadata.split(found.pieces)))
     response = Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")
-    return validators.with_validator(response, tag)
+    return answers.with_validator(response, tag)

@@ -17,7 +17,7 @@ from dicouch.read import instances as files
 from dicouch.read.ahead import Ahead, Around, Keep
 from dicouch.read.frames import LazyPart
 from dicouch.read.retrieve import Changed, Retriever, Stored
-from dicouch.routes import accept, answers, current, validators
+from dicouch.routes import answers, current
 from dicouch.routes.frames import is_unconditional
 from dicouch.routes.instance_answers import as_file
 from dicouch.services import services
@@ -30,7 +30,7 @@ ZIP = parse_media_type("application/zip")
 
 def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with whole instances, streamed."""
-    ranges = accept.retrieval_accepted()
+    ranges = current.retrieval_accepted()
     memory, reader = services().memory, current.reader()
     uids = tuple(uid for uid in (study, series, instance) if uid)
     key = "instances", *uids
@@ -94,7 +94,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
     if len(uids) == 3:
         kinds += files.offers(syntaxes[0], multipart=False)
-    chosen = accept.negotiated([*kinds, ZIP], ranges)
+    chosen = current.negotiated([*kinds, ZIP], ranges)
     if reader.expected and chosen.transfer_syntax != syntaxes[0]:
         raise Changed
     if chosen is ZIP:
@@ -114,8 +114,8 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
     as_stored = all(one.file["transferSyntax"] == syntax for one, syntax in chosen)
     base = current.base_url()
     # Of what is sent: another choice of transfer syntaxes leaves others out.
-    tag = validators.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
-    if unchanged := validators.unchanged(tag):
+    tag = answers.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
+    if unchanged := answers.unchanged(tag):
         return unchanged
     if as_stored:
         parts: list[LazyPart] = []

@@ -14,7 +14,7 @@ from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_typ
 from dicouch.dicom.media.negotiate import MediaType, parse_media_type
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.metadata import Metadata, digest_of, read, revisions, split
-from dicouch.routes import accept, current, validators
+from dicouch.routes import answers, current
 from dicouch.services import services
 
 JSON = parse_media_type("application/dicom+json")
@@ -28,14 +28,14 @@ _LEVEL = 1
 
 def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with the data sets without bulk data, or with 304 when the client has them."""
-    chosen = accept.negotiated(OFFERED)
+    chosen = current.negotiated(OFFERED)
     memory, reader = services().memory, current.reader()
     zipped = request.accept_encodings["gzip"] > 0
     uids, base = (study, series, instance), current.base_url()
     token = memory.token(study)
 
     def tag_of(fingerprint: bytes) -> str:
-        return validators.tag_of(fingerprint.decode(), chosen, base, zipped)
+        return answers.tag_of(fingerprint.decode(), chosen, base, zipped)
 
     fingerprint = memory.shared(study, ("fingerprint", *uids), reader.authorization)
     if fingerprint is None and request.if_none_match:
@@ -44,7 +44,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
         memory.share(study, ("fingerprint", *uids), reader.authorization, fingerprint, token)
     if fingerprint is not None:
         tag = tag_of(fingerprint)
-        if unchanged := validators.unchanged(tag):
+        if unchanged := answers.unchanged(tag):
             return unchanged
         kept = memory.shared(study, ("metadata", tag), reader.authorization)
         if kept is not None:
@@ -52,7 +52,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     found = read(reader, *uids, base)
     tag = tag_of(found.fingerprint.encode())
     memory.share(study, ("fingerprint", *uids), reader.authorization, found.fingerprint.encode(), token)
-    if unchanged := validators.unchanged(tag):
+    if unchanged := answers.unchanged(tag):
         return unchanged
     body = _made(found, tag, chosen, zipped, uids)
     body = _kept(body, memory, lambda whole: memory.share(study, ("metadata", tag), reader.authorization, whole, token))
@@ -65,7 +65,7 @@ def _response(body: Iterable[bytes], tag: str, chosen: MediaType, zipped: bool) 
     response = Response(body, content_type=kind)
     if zipped:
         response.headers["Content-Encoding"] = "gzip"
-    return validators.with_validator(response, tag)
+    return answers.with_validator(response, tag)
 
 
 def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tuple) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from dicouch.couch.response import CouchError, told
-from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge
+from dicouch.dicom.errors import BadParameter, PixelError, TooLarge
 from dicouch.errors import DicomWebError
 
 

@@ -15,8 +15,7 @@ from dicouch.read.rendering import (
     representative_instance,
     shots,
 )
-from dicouch.routes import accept, current
-from dicouch.routes.frame_list import frame_list
+from dicouch.routes import current
 from dicouch.routes.instance_answers import as_rendered, picture, pictures, representative_shot
 
 # Instances of one animation: all their documents are in memory.
@@ -26,23 +25,23 @@ MOST_INSTANCES = 1000
 def retrieve(study: str, series: str, instance: str, frames: str = "") -> Response:
     """Render an instance, or frames of it: an image, or a video, document or report in its own media type."""
     reader = current.reader()
-    numbers = frame_list(frames) if frames else None
+    numbers = current.frame_list(frames) if frames else None
     rendering = parse_rendering(request.args)
     document = reader.document(study, series, instance)
-    return as_rendered(reader, document, numbers, accept.retrieval_accepted(), rendering)
+    return as_rendered(reader, document, numbers, current.retrieval_accepted(), rendering)
 
 
 def retrieve_all(study: str, series: str | None = None) -> Response:
     """Render all images of a study or series."""
     rendering = parse_rendering(request.args)
     reader = current.reader()
-    ranges = accept.retrieval_accepted()
+    ranges = current.retrieval_accepted()
     found = reader.instances(study, series, None)
     if len(found) == 1:
         document = reader.document(*found[0].id.split(":"))
         if kind_of_document(document) in ("video", "document", "report"):
             return as_rendered(reader, document, None, ranges, rendering)
-    chosen = accept.negotiated([*PICTURES_AS_PARTS, *PICTURES], ranges)
+    chosen = current.negotiated([*PICTURES_AS_PARTS, *PICTURES], ranges)
     if not chosen.is_multipart and chosen != GIF:
         shot = representative_shot(shots(reader, representative_instance(reader, study, series, None)))
         return picture(chosen, shot.encode(chosen.essence, rendering))

@@ -17,7 +17,7 @@ from dicouch.read.search.patients import patients
 from dicouch.read.search.studies import Page, Search
 from dicouch.rewrite import query
 from dicouch.rewrite.query import SERIES_UID, STUDY_UID, Query
-from dicouch.routes import accept, answers, current
+from dicouch.routes import answers, current
 from dicouch.services import services
 
 JSON = parse_media_type("application/dicom+json")
@@ -57,7 +57,7 @@ class Result:
 
 def search(level: str, study: str | None = None, series: str | None = None) -> Response:
     """Search for patients, studies, series or instances (PS3.18 10.6.1, Table 10.6.1-1)."""
-    chosen = accept.negotiated(OFFERED)
+    chosen = current.negotiated(OFFERED)
     asked = query.parse(request.args.items(multi=True), services().config.search_limit)
     if "explain" in request.args:
         return explained(level, asked, study, series)
@@ -67,7 +67,7 @@ def search(level: str, study: str | None = None, series: str | None = None) -> R
 
 def count(level: str, study: str | None = None, series: str | None = None) -> Response:
     """Answer how many patients, studies, series or instances match: ``{"count": 3}``, as dcm4chee does."""
-    if choose(accept.accepted(), [PLAIN_JSON, JSON]) is None:
+    if choose(current.accepted(), [PLAIN_JSON, JSON]) is None:
         raise not_acceptable([str(PLAIN_JSON)])
     asked = query.parse(request.args.items(multi=True), services().config.search_limit)
     asked = replace(asked, limit=0, offset=0, limit_given=False)

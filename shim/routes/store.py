@@ -11,7 +11,7 @@ from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.multipart import ReceivedPart
 from dicouch.dicom.media.negotiate import parse_media_type
 from dicouch.errors import DicomWebError
-from dicouch.routes import accept, answers, current
+from dicouch.routes import answers, current
 from dicouch.server.request_body import RequestBody
 from dicouch.services import services
 from dicouch.write import body
@@ -28,7 +28,7 @@ OFFERED = [JSON, PLAIN_JSON, XML]
 
 def store(study: str | None = None) -> Response:
     """Store the instances of the request, of one study or of any (PS3.18 10.5.1), and say what became of each."""
-    chosen = accept.negotiated(OFFERED)
+    chosen = current.negotiated(OFFERED)
     ours, length = services(), request.content_length
     parts = request_parts(ours.config)
     ingest = Ingest(

@@ -6,15 +6,14 @@ from contextlib import suppress
 
 from flask import Response, request
 
-from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.formats import encode_picture
 from dicouch.dicom.pixels.image import text
 from dicouch.dicom.pixels.parameters import Rendering, Viewport, parse_viewport
 from dicouch.dicom.pixels.render import sign, thumbnail
 from dicouch.read.rendering import PICTURES, kind_of_document, representative_instance, shots
 from dicouch.read.retrieve import Retriever
-from dicouch.routes import accept, current, validators
-from dicouch.routes.frame_list import frame_list
+from dicouch.routes import answers, current
 from dicouch.services import services
 
 QUALITY = 80
@@ -24,8 +23,8 @@ TAG = 32
 
 def retrieve(study: str, series: str | None = None, instance: str | None = None, frames: str = "") -> Response:
     """Retrieve a thumbnail of a resource, or of the first of some frames; 304 when the client has it."""
-    number = frame_list(frames)[0] if frames else None
-    chosen = accept.negotiated(PICTURES, accept.retrieval_accepted())
+    number = current.frame_list(frames)[0] if frames else None
+    chosen = current.negotiated(PICTURES, current.retrieval_accepted())
     viewport = parse_viewport(request.args.get("viewport"))
     memory, reader = services().memory, current.reader()
     # The tag, and the picture.
@@ -35,8 +34,8 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None,
         return answer(kept[TAG:], kept[:TAG].decode(), chosen.essence)
     token = memory.token(study)
     document = representative_instance(reader, study, series, instance)
-    tag = validators.tag_of(document["_id"], document["_rev"], number, viewport, chosen.essence)
-    if known := validators.unchanged(tag):
+    tag = answers.tag_of(document["_id"], document["_rev"], number, viewport, chosen.essence)
+    if known := answers.unchanged(tag):
         return known
     made = draw(reader, document, number, viewport, chosen.essence)
     memory.share(study, key, reader.authorization, tag.encode() + made, token)
@@ -45,7 +44,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None,
 
 def answer(made: bytes, tag: str, kind: str) -> Response:
     """Answer with a thumbnail, or with 304 when the client has it."""
-    return validators.unchanged(tag) or validators.with_validator(Response(made, content_type=kind), tag)
+    return answers.unchanged(tag) or answers.with_validator(Response(made, content_type=kind), tag)
 
 
 def draw(reader: Retriever, document: dict, number: int | None, viewport: Viewport | None, kind: str) -> bytes:

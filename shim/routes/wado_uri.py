@@ -22,9 +22,8 @@ from dicouch.dicom.pixels.parameters import parse_uri_rendering
 from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.instances import DICOM, offers
 from dicouch.read.rendering import REPORTS, document_type, kind_of_document, stream_type
-from dicouch.routes import accept, current
+from dicouch.routes import current
 from dicouch.routes.instance_answers import as_file, as_rendered
-from dicouch.routes.uids import check_uid
 
 blueprint = Blueprint("wado_uri", __name__)
 
@@ -50,7 +49,7 @@ def wado_uri() -> Response:
     for name, uid in uids.items():
         if not uid:
             raise DicomWebError(400, f"the parameter {name}UID is missing")
-        check_uid(name, uid)
+        current.check_uid(name, uid)
     for name, reason in REFUSED.items():
         if query.get(name, "no").lower() not in ("no", ""):
             raise DicomWebError(400, reason)
@@ -83,7 +82,7 @@ def _acceptable(syntax: str | None) -> list[MediaRange]:
         ranges = parse_accept(named)
     except MalformedMediaType as problem:
         raise DicomWebError(400, f"contentType: {problem}") from problem
-    ranges = ranges or accept.accepted()
+    ranges = ranges or current.accepted()
     if all(one.essence == "*/*" for one in ranges):
         ranges = [MediaRange("application", "dicom")]
     if mixes_dicom_and_rendered(ranges):

@@ -8,8 +8,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.pixels.processing import convert_color_space
 
+from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.decode import FRAME_LIMIT, can_decode, decode, native_bytes
-from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.image import Image
 from tests.made_objects import pixels_of, segmentations
 from tests.unit.made_images import document_of, image_files, open_image, sample

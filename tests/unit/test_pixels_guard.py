@@ -11,9 +11,9 @@ import numpy as np
 import psutil
 import pytest
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels import guard
 from dicouch.dicom.pixels.decode import _options, decode
-from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.guard import Guard
 from dicouch.dicom.pixels.image import Image
 from tests.unit.made_images import open_image, sample

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pydicom.pixels.processing import _expand_segmented_lut
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels import palette
 from dicouch.dicom.pixels.decode import Pixels
-from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, VoiWindow
 from dicouch.dicom.pixels.render import render, representative

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageCms
 
+from dicouch.dicom.errors import BadParameter, PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.annotate import annotate, patient_lines, technique_lines
-from dicouch.dicom.pixels.errors import BadParameter, PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_time
 from dicouch.dicom.pixels.geometry import fit, place
 from dicouch.dicom.pixels.icc import profile_of, well_known

@@ -9,8 +9,8 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
+from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
-from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.transcode import EXPLICIT, targets, transcode
 from tests.made_objects import as_bytes, pixels_of, report
 from tests.unit.made_images import document_of, image_files, open_stored, sample

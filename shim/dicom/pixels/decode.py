@@ -20,8 +20,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from dicouch.dicom.errors import PixelError, TooLarge, Unsupported, one_line
 from dicouch.dicom.pixels.codestream import Header, read_header
-from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported, one_line
 from dicouch.dicom.pixels.guard import GUARD
 from dicouch.dicom.pixels.image import Image
 

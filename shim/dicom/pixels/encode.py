@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from dicouch.dicom.errors import PixelError, Unsupported, one_line
 from dicouch.dicom.pixels.decode import decode
-from dicouch.dicom.pixels.errors import PixelError, Unsupported, one_line
 from dicouch.dicom.pixels.image import Image
 
 RLE, JPEG_LS, JPEG_2000 = RLELossless, JPEGLSLossless, JPEG2000Lossless

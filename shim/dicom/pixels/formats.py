@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from dicouch.dicom.pixels.errors import TooLarge, Unsupported
+from dicouch.dicom.errors import TooLarge, Unsupported
 from dicouch.dicom.pixels.image import Image, numbers
 from dicouch.dicom.pixels.parameters import Rendering
 

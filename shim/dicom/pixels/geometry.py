@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image as Pillow
 
-from dicouch.dicom.pixels.errors import BadParameter
+from dicouch.dicom.errors import BadParameter
 from dicouch.dicom.pixels.parameters import LARGEST_AREA, Viewport
 
 

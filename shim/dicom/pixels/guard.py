@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.errors import PixelError
 
 CHILDREN = 2
 """Children of a process at a time; further frames wait for their turn."""

@@ -12,7 +12,7 @@ import orjson
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 
-from dicouch.dicom.pixels.errors import one_line
+from dicouch.dicom.errors import one_line
 from dicouch.dicom.pixels.guard import LENGTHS, MEMORY
 
 

@@ -12,7 +12,7 @@ from struct import pack
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.image import Image, items
 
 # Primaries adapted to D50, as XYZ, and the gamma, None for the curve of sRGB (IEC 61966-2-1): Adobe RGB (1998),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dicouch.dicom.pixels.errors import PixelError, Unsupported
+from dicouch.dicom.errors import PixelError, Unsupported
 
 PIXEL_TAGS = ("7FE00010", "7FE00008", "7FE00009")
 SMALL = 16 * 1024 * 1024

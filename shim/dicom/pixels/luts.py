@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.image import Image, integer, items, numbers, text
 
 LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dicouch.dicom.pixels.errors import PixelError
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.luts import Table, look_up, read_descriptor, read_table, read_words
 

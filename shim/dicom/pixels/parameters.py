@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dicouch.dicom.pixels.errors import BadParameter
+from dicouch.dicom.errors import BadParameter
 from dicouch.dicom.pixels.luts import LINEAR, LINEAR_EXACT, SIGMOID, VoiWindow
 
 PATIENT, TECHNIQUE = "patient", "technique"

@@ -19,11 +19,11 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.uid import UID
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.meta import read_meta
 from dicouch.dicom.part10.model import Warnings
 from dicouch.dicom.pixels.decode import decode, native_bytes
-from dicouch.dicom.pixels.errors import PixelError
 from dicouch.dicom.pixels.image import Image
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from dicouch.dicom.errors import Unsupported
 from dicouch.dicom.pixels import luts, palette
 from dicouch.dicom.pixels.annotate import annotate
 from dicouch.dicom.pixels.decode import Pixels, decode
-from dicouch.dicom.pixels.errors import Unsupported
 from dicouch.dicom.pixels.geometry import fit, place
 from dicouch.dicom.pixels.image import Image, integer
 from dicouch.dicom.pixels.parameters import Rendering, Viewport

@@ -14,9 +14,9 @@ from pydicom import Dataset
 from pydicom.encaps import itemize_fragment, itemize_frame
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
+from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.decode import can_decode, decode, frame_bytes, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
-from dicouch.dicom.pixels.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.part10_head import Head, read_head, write_elements, write_head
 

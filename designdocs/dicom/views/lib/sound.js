@@ -1,7 +1,7 @@
 // How a word of a name sounds, as a short code: after Soundex (Russell 1918), with two differences. The first letter is
 // coded like the others (Cathy and Kathy agree), and nothing is cut off or padded, so the code of a word's beginning is the
 // beginning of the word's code: one range of an index holds both what a prefix and what a sound finds.
-// Words come normalised (views/lib/normalise). shim/rewrite/sound.py does the same; tests/designdocs/test_sound.py compares them.
+// Words come normalised (views/lib/normalise). shim/rewrite/normalise.py does the same; tests/designdocs/test_sound.py compares them.
 
 // The letters by how they are spoken. Vowels part two equal sounds (Tymczak: 3522), silent letters do not; neither has a code
 // behind the first letter.
