@@ -11,7 +11,7 @@ from functools import partial
 import orjson
 
 from dicouch.couch.client import Couch, Pending, segment
-from dicouch.couch.memory import Memory
+from dicouch.couch.memory import REVISION, Memory
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
@@ -190,7 +190,7 @@ class Headers:
 
     def _held(self, document_id: str) -> Holds | None:
         """Return what is remembered of a header; `settle` asks CouchDB whether that is so."""
-        return self.memory.recall(document_id, "merged", self.authorization, admitted=True)
+        return self.memory.recall(REVISION, ("merged", document_id), self.authorization, admitted=True)
 
     def _ask(self, merge: Merge) -> Pending:
         return self.couch.start(
@@ -202,7 +202,7 @@ class Headers:
         )
 
     def _update(self, merge: Merge, pending: Pending | None = None) -> None:
-        held = self._held(merge.document_id)  # before the write, behind which it is forgotten
+        held, token = self._held(merge.document_id), self.memory.token(REVISION)
         for attempt in range(ATTEMPTS):
             try:
                 answer = (pending or self._ask(merge)).answer()
@@ -218,9 +218,8 @@ class Headers:
             if revision:
                 known = held or Holds(revision, frozenset(), [])
                 known = known.with_merged(merge.digest, before, revision, told["variants"])
-                # The state behind the write, which the answer tells; what others wrote since, `settle` sees.
-                token, size = self.memory.token(merge.document_id), 200 + 90 * len(known.digests)
-                self.memory.remember(merge.document_id, "merged", self.authorization, known, token, size)
+                key, size = ("merged", merge.document_id), 200 + 90 * len(known.digests)
+                self.memory.remember(REVISION, key, self.authorization, known, token, size)
             self._merged[merge.digest] = (merge, revision, told["variants"])
             return
         raise AssertionError("unreachable")

@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from dicouch.dicom.part10 import read_part10
+from tests.eventually import eventually
 
 DICOM = {"Accept": "application/dicom; transfer-syntax=*"}
 NUMBERS = itertools.count(1)
@@ -185,8 +186,12 @@ def test_rows_of_instances_without_a_current_value(study):
     header = requests.get(url, timeout=30).json()
     del header["dataset"]["00100010"]
     requests.put(url, json=header, timeout=30).raise_for_status()
-    rows = study.server.get(f"{study.path}/instances?includefield=all").json()
-    assert all(None not in row.values() and "00100010" not in row for row in rows)
+
+    def told():
+        return study.server.get(f"{study.path}/instances?includefield=all").json()
+
+    rows = eventually(told, lambda rows: all("00100010" not in row for row in rows))
+    assert all(None not in row.values() for row in rows)
     xml = {"Accept": 'multipart/related; type="application/dicom+xml"'}
     assert study.server.get(f"{study.path}/instances?includefield=all", headers=xml).status_code == 200
 

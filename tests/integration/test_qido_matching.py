@@ -12,6 +12,7 @@ import requests
 from dicouch.rewrite import normalise
 from tests import model
 from tests.archive import attribute, study_documents, write
+from tests.eventually import eventually
 
 STUDIES = [next(iter(study_documents(number, 3, 4))) for number in range(60)]
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "match"
@@ -363,7 +364,7 @@ class TestWhatTextsContain:
         document["dataset"]["00081030"] = {"vr": "LO", "Value": ["something unheard of"]}
         requests.put(address, json=document, timeout=30).raise_for_status()
         try:
-            (row,) = server.get("/studies?StudyDescription=*unheard of*").json()
+            (row,) = eventually(lambda: server.get("/studies?StudyDescription=*unheard of*").json(), bool)
             assert row["0020000D"]["Value"] == ["1.2.826.0.1.7"]
         finally:
             document = server.document("1.2.826.0.1.7:study")
