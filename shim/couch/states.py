@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-# The scope of what may change with any document, and of what is true of one revision of a document, whatever follows it.
+# The scope of what may change with any document; that of what is true of one revision, whatever follows it.
 DATABASE, REVISION = "", "\0"
 # How many numbers there are. Scopes that share one are forgotten together.
 SLOTS = 1 << 16
