@@ -6,6 +6,7 @@ Right are libjpeg-turbo's own RGB, through Pillow, and what pydicom decodes.
 from base64 import b64decode
 from io import BytesIO
 from itertools import product
+from random import Random
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from openjpeg.utils import encode_array
 from PIL import Image as Pillow
 from pydicom import dcmread
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.codestream import identify, read_header
 from dicouch.dicom.pixels.decode import decode, native_bytes
 from dicouch.dicom.pixels.render import picture
@@ -207,3 +209,23 @@ def test_what_is_stored_without_a_label_is_given_the_right_one():
     assert identify(marked(jpeg(), adobe=0, jfif=True)).photometric == "YBR_FULL"
     assert identify(marked(jpeg(), names=b"RGB")).photometric == "RGB"
     assert identify(bare(jpeg(LOSSLESS_SV1))).photometric == "RGB"
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("syntax", [BASELINE, RLE])
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_is_changed_in_a_stream_is_told_or_read(syntax, bits):
+    random = Random(bits)
+    whole = marked(jpeg(), adobe=1, jfif=True) if syntax == BASELINE else encoded(RLE, coloured())
+    told = 0
+    for label in LABELS * 40:
+        data = bytearray(whole)
+        for _ in range(3):
+            data[random.randrange(min(len(data), 700))] = random.randrange(256)
+        image = described(bytes(data), syntax, label, bits=bits)
+        identify(image.frame(1))
+        try:
+            assert decode(image, 1).array.shape == (40, 48, 3)
+        except PixelError:
+            told += 1
+    assert 0 < told < 200

@@ -194,9 +194,9 @@ def _photometric(image: Image, header: Header | None) -> str:
 
 def _to_rgb(array: np.ndarray, header: Header | None) -> np.ndarray:
     """Convert YBR_FULL to RGB (PS3.3 C.7.6.3.1.2); pydicom's function knows 8 bits only."""
-    if array.dtype == np.uint8 or header is None:
+    if array.dtype == np.uint8:
         return convert_color_space(array, "YBR_FULL", "RGB")
-    middle = 1 << header.precision - 1
+    middle = 1 << (header.precision if header else array.dtype.itemsize * 8) - 1
     y, blue, red = np.moveaxis(array.astype(np.float64), -1, 0) - np.array([0, middle, middle])[:, None, None]
     colours = np.stack([y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], axis=-1)
     converted: np.ndarray = np.clip(np.rint(colours), 0, 2 * middle - 1)
