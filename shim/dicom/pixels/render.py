@@ -42,6 +42,8 @@ def render(image: Image, number: int, pixels: Pixels, window: luts.VoiWindow | N
     `window` stands in place of the image's own; it has no meaning for colour. Raises `PixelError`.
     """
     if pixels.photometric in ("MONOCHROME1", "MONOCHROME2"):
+        if palette.has_supplement(image, number):
+            return palette.supplement(image, number, pixels.array, window)
         return luts.show(image, number, pixels.array, window)
     if pixels.photometric == "PALETTE COLOR":
         return palette.apply(image, pixels.array)
