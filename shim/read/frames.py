@@ -31,13 +31,24 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
     if not (file.get("frames") or {}).get("count"):
         raise DicomWebError(404, "the instance has no frame")
     stored = plain_syntax(file["transferSyntax"])
-    offered = forms(media_type(stored), stored, single)
-    for syntax in other_syntaxes(reader, document):
-        offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
-    chosen = choose(ranges, offered)
-    if chosen is None:
-        raise not_acceptable(offer for offer in offered if is_honest(offer))
+    syntaxes = other_syntaxes(file["transferSyntax"])
+    chosen = choose(ranges, offers(stored, syntaxes, single))
+    if chosen is None or syntax_of(chosen) in ENCODED and chosen.transfer_syntax != stored:
+        # Whether it can be encoded so, only the whole data set tells.
+        left = encodable(reader, document, syntaxes)
+        offered = offers(stored, left, single)
+        chosen = choose(ranges, offered)
+        if chosen is None:
+            raise not_acceptable(offer for offer in offered if is_honest(offer))
     return chosen
+
+
+def offers(stored: str, others: list[str], single: bool) -> list[MediaType]:
+    """Return the media types of frames that are stored in one transfer syntax and can be converted to others."""
+    offered = forms(media_type(stored), stored, single)
+    for syntax in others:
+        offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
+    return offered
 
 
 def syntax_of(form: MediaType) -> str:
@@ -70,18 +81,21 @@ def _forms(kind: str, syntax: str, single: bool) -> tuple[MediaType, ...]:
     return tuple(parse_media_type(text) for text in [*multipart, *alone])
 
 
-def other_syntaxes(reader: Retriever, document: dict) -> list[str]:
-    """Return the transfer syntaxes that frames can be converted to."""
-    stored = document["file"]["transferSyntax"]
-    if not is_native(stored) and not can_decode(stored):
-        return []
-    found = [] if is_native(stored) else [EXPLICIT_LITTLE]
+def other_syntaxes(stored: str) -> list[str]:
+    """Return the transfer syntaxes that frames may be converted to, as far as the one they are stored in tells."""
+    if is_native(stored):
+        return list(ENCODED)
+    return [EXPLICIT_LITTLE, *(syntax for syntax in ENCODED if syntax != stored)] if can_decode(stored) else []
+
+
+def encodable(reader: Retriever, document: dict, syntaxes: list[str]) -> list[str]:
+    """Return those of some transfer syntaxes that the frames of an instance can be converted to."""
     try:
-        image = image_of(reader, document)
-        found += [syntax for syntax in ENCODED if syntax != stored and can_encode(image, syntax)]
+        image = image_of(reader, reader.whole(document))
+        return [syntax for syntax in syntaxes if syntax == EXPLICIT_LITTLE or can_encode(image, syntax)]
     except Unsupported:
-        pass  # an image that does not say what it is goes as it is
-    return found
+        # An image that does not say what it is goes as it is.
+        return [syntax for syntax in syntaxes if syntax == EXPLICIT_LITTLE]
 
 
 def is_plain(document: dict) -> bool:

@@ -6,6 +6,13 @@ import math
 from dataclasses import dataclass
 
 from PIL import Image as Pillow
+from pydicom.uid import (
+    EncapsulatedCDAStorage,
+    EncapsulatedMTLStorage,
+    EncapsulatedOBJStorage,
+    EncapsulatedPDFStorage,
+    EncapsulatedSTLStorage,
+)
 
 from dicouch.dicom.media.negotiate import parse_media_type
 from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_time
@@ -25,6 +32,13 @@ _NO_PICTURES = frozenset(
     ("SR", "PR", "KO", "DOC", "SEG", "REG", "RTSTRUCT", "RTPLAN", "RWV", "FID", "AU", "PLAN", "HD")
 )
 DOCUMENT = "00420011"  # Encapsulated Document
+_DOCUMENT_TYPES = {
+    EncapsulatedPDFStorage: "application/pdf",
+    EncapsulatedCDAStorage: "text/xml",
+    EncapsulatedSTLStorage: "model/stl",
+    EncapsulatedOBJStorage: "model/obj",
+    EncapsulatedMTLStorage: "model/mtl",
+}
 PICTURES = [parse_media_type(name) for name in FORMATS]
 PICTURES_AS_PARTS = [parse_media_type(f'multipart/related; type="{name}"') for name in FORMATS]
 GIF = parse_media_type("image/gif")
@@ -49,7 +63,7 @@ class Shot:
         return encode_picture(made, kind, rendering, profile)
 
 
-def kind_of_document(document: dict) -> str:
+def kind_of_document(reader: Retriever, document: dict) -> str:
     """Return what an instance is: ``image``, ``video``, ``document``, ``report`` or nothing of these."""
     frames = document["file"].get("frames") or {}
     if frames.get("video"):
@@ -58,7 +72,7 @@ def kind_of_document(document: dict) -> str:
         return "image"
     if DOCUMENT in document["file"].get("bulk", {}):
         return "document"
-    return "report" if "0040A730" in document["dataset"] else ""
+    return "report" if "0040A730" in reader.whole(document)["dataset"] else ""
 
 
 def shots(reader: Retriever, document: dict, numbers: list[int] | None = None) -> list[Shot]:
@@ -79,17 +93,30 @@ def animation(found: list[Shot], rendering: Rendering) -> bytes:
     return animate((shot.picture(rendering) for shot in found), times)
 
 
-def document_type(document: dict) -> str:
-    """Return the media type of an encapsulated document, as the instance names it (0042,0012)."""
+def document_type(reader: Retriever, document: dict) -> str:
+    """Return the media type of an encapsulated document, as the instance names it (0042,0012), else as its class does.
+
+    (PS3.3 A.45.1, A.45.2, A.85: what each of the classes holds.)
+    """
+    dataset = reader.whole(document)["dataset"]
     try:
-        return parse_media_type(text(document["dataset"], "00420012").lower()).essence
+        return parse_media_type(text(dataset, "00420012").lower()).essence
     except ValueError:
-        return OCTETS
+        return _DOCUMENT_TYPES.get(text(dataset, "00080016"), OCTETS)
 
 
 def stream_type(document: dict) -> str:
     """Return the media type of a video."""
     return media_type(document["file"]["transferSyntax"])
+
+
+def rendered_types(reader: Retriever, document: dict, kind: str) -> list[str]:
+    """Return the media types in which an instance of a kind can be rendered, the default first (PS3.18 8.7.4)."""
+    if kind == "video":
+        return [stream_type(document)]
+    if kind == "document":
+        return [document_type(reader, document)]
+    return {"image": list(FORMATS), "report": list(REPORTS)}.get(kind, [])
 
 
 def representative_instance(reader: Retriever, study: str, series: str | None, instance: str | None) -> dict:

@@ -31,7 +31,7 @@ def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Res
         raise DicomWebError(404, f"{resource_name(study, series, instance)} has no bulk data {path[:80]!r}")
     if _is_frames(document, path, found):
         return _compressed_pixels(reader, document, ranges, base)
-    chosen = current.negotiated(_offers(document, path, found), ranges)
+    chosen = current.negotiated(_offers(reader, document, path, found), ranges)
     tag = answers.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
     if known := answers.unchanged(tag):
         return known
@@ -72,7 +72,9 @@ def _values(reader: Retriever, document: dict, ranges: list[MediaRange], base: s
             with suppress(DicomWebError, PixelError):  # not to be had in an acceptable form
                 form = choose_frames(reader, document, ranges, single=False)
                 yield from all_frames(reader, document, syntax_of(form), base)
-        elif chosen := choose(ranges, [offer for offer in _offers(document, path, value) if offer.is_multipart]):
+            continue
+        offered = _offers(reader, document, path, value)
+        if chosen := choose(ranges, [offer for offer in offered if offer.is_multipart]):
             with suppress(PixelError):
                 yield _part(reader, document, path, value, chosen, base)
 
@@ -95,7 +97,7 @@ def _compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRang
     return answers.part_alone(first, tag)
 
 
-def _offers(document: dict, path: str, value: dict) -> list[MediaType]:
+def _offers(reader: Retriever, document: dict, path: str, value: dict) -> list[MediaType]:
     """Return the media types of a bulk value: as a part and alone, of its own kind and as octets (PS3.18 8.7.3.3).
 
     Octets are Explicit VR Little Endian, but those of a compressed value, which only who takes any transfer syntax
@@ -106,7 +108,7 @@ def _offers(document: dict, path: str, value: dict) -> list[MediaType]:
         syntax = document["file"]["transferSyntax"]
         kind = media_type(syntax)
     elif path == DOCUMENT:
-        kind = document_type(document)
+        kind = document_type(reader, document)
     labels = {kind: "", OCTETS: f"; transfer-syntax={syntax}"}
     multipart = [f'multipart/related; type="{one}"{label}' for one, label in labels.items()]
     return [parse_media_type(name) for name in (*multipart, *(f"{one}{label}" for one, label in labels.items()))]

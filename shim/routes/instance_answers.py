@@ -80,7 +80,7 @@ def as_rendered(
     reader: Retriever, document: dict, numbers: list[int] | None, ranges: list[MediaRange], rendering: Rendering
 ) -> Response:
     """Answer with one instance, or frames of it by number, from 1."""
-    kind = kind_of_document(document)
+    kind = kind_of_document(reader, document)
     if kind == "video":
         return _as_stored(document, ranges, stream_type(document), *reader.frame(document, 1))
     if kind == "document":
@@ -88,7 +88,8 @@ def as_rendered(
         size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
         # The length without the pad byte (PS3.3 C.24.2).
         size = min(size, integer(document["dataset"], "00420015") or size)
-        return _as_stored(document, ranges, document_type(document), size, lambda start=0, end=size: pieces(start, end))
+        media = document_type(reader, document)
+        return _as_stored(document, ranges, media, size, lambda start=0, end=size: pieces(start, end))
     if kind == "report":
         return _report(ranges, reader, document)
     if kind != "image":
