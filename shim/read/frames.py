@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
-from dicouch.dicom.errors import Unsupported
+from dicouch.dicom.errors import PixelError, Unsupported
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.decode import can_decode, decode, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
@@ -46,6 +47,8 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
 def offers(stored: str, others: list[str], single: bool) -> list[MediaType]:
     """Return the media types of frames that are stored in one transfer syntax and can be converted to others."""
     offered = forms(media_type(stored), stored, single)
+    if not others:
+        return stand_ins(stored, single)
     for syntax in others:
         offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
     return offered
@@ -54,6 +57,11 @@ def offers(stored: str, others: list[str], single: bool) -> list[MediaType]:
 def syntax_of(form: MediaType) -> str:
     """Return the transfer syntax of a form that `choose_frames` returned: each names one."""
     return form.transfer_syntax or EXPLICIT_LITTLE
+
+
+def syntax_in(part: LazyPart) -> str | None:
+    """Return the transfer syntax that a part names."""
+    return parse_media_type(part[0]["Content-Type"]).transfer_syntax
 
 
 def plain_syntax(stored: str) -> str:
@@ -79,6 +87,15 @@ def _forms(kind: str, syntax: str, single: bool) -> tuple[MediaType, ...]:
         multipart.append(f'multipart/related; type="{OCTETS}"; transfer-syntax={syntax}')
     alone = [f"{kind}; transfer-syntax={syntax}"] if single else []
     return tuple(parse_media_type(text) for text in [*multipart, *alone])
+
+
+def stand_ins(stored: str, single: bool) -> list[MediaType]:
+    """Return the media types of frames that cannot be decoded, for who names no transfer syntax, too.
+
+    (PS3.18 8.7.3.3: Explicit VR Little Endian, unless the origin server has the pixel data in compressed form only.)
+    """
+    alone = [parse_media_type(f"{OCTETS}; transfer-syntax={stored}")] if single else []
+    return [replace(form, stands_in=True) for form in (*forms(media_type(stored), stored, single), *alone)]
 
 
 def other_syntaxes(stored: str) -> list[str]:
@@ -110,9 +127,32 @@ def is_kept(document: dict, chosen: MediaType) -> bool:
     return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"]["transferSyntax"])
 
 
-def all_frames(reader: Retriever, document: dict, syntax: str, base: str) -> Iterator[LazyPart]:
-    """Yield all frames of an instance; see `frame_parts`."""
-    return frame_parts(reader, document, list(range(1, document["file"]["frames"]["count"] + 1)), syntax, base)
+def all_frames(
+    reader: Retriever, document: dict, chosen: MediaType, ranges: list[MediaRange], base: str
+) -> Iterator[LazyPart]:
+    """Yield all frames of an instance; see `acceptable_frames`."""
+    numbers = list(range(1, document["file"]["frames"]["count"] + 1))
+    return acceptable_frames(reader, document, numbers, chosen, ranges, base)
+
+
+def acceptable_frames(
+    reader: Retriever, document: dict, numbers: list[int], chosen: MediaType, ranges: list[MediaRange], base: str
+) -> Iterator[LazyPart]:
+    """Yield frames in the form that `choose_frames` chose; see `frame_parts`.
+
+    Where the first of them cannot be decoded and the client names no transfer syntax, they come as they are stored.
+    """
+    syntax, stored = syntax_of(chosen), document["file"]["transferSyntax"]
+    parts = frame_parts(reader, document, numbers, syntax, base)
+    try:
+        first = next(parts)
+    except PixelError:
+        if syntax == stored or is_native(stored) or choose(ranges, stand_ins(stored, not chosen.is_multipart)) is None:
+            raise
+        parts = frame_parts(reader, document, numbers, stored, base)
+        first = next(parts)
+    yield first
+    yield from parts
 
 
 def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: str, base: str) -> Iterator[LazyPart]:

@@ -36,8 +36,11 @@ from dicouch.routes import answers, current
 from dicouch.store import ATTACHED
 
 
-def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
-    """Answer with one instance in a transfer syntax; as it is stored (None) it can be a range of it."""
+def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[MediaRange]) -> Response:
+    """Answer with one instance in a transfer syntax; as it is stored (None) it can be a range of it.
+
+    `ranges` are what the client accepts; see `dicouch.read.instances.deliver_acceptable`.
+    """
     syntax = syntax or stored.file["transferSyntax"]
     if syntax == stored.file["transferSyntax"]:
         pieces: Callable[[int, int], Iterable[bytes]]
@@ -48,7 +51,10 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
     tag = answers.tag_of(stored.id, stored.tag, syntax)
     if known := answers.unchanged(tag):
         return known
-    sent = files.deliver(reader, stored, syntax)
+    sent = files.deliver_acceptable(reader, stored, syntax, ranges, multipart=False)
+    if sent.transfer_syntax == stored.file["transferSyntax"]:
+        return as_file(reader, stored, None, ranges)
+    tag = answers.tag_of(stored.id, stored.tag, sent.transfer_syntax)
     response = Response(sent.open(), content_type=sent.content_type)
     if sent.size is not None:
         response.content_length = sent.size

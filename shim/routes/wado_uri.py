@@ -62,11 +62,12 @@ def wado_uri() -> Response:
     kind = kind_of_document(reader, document)
     syntax = query.get("transferSyntax")
     rendered = rendered_types(reader, document, kind)
-    chosen = choose(_acceptable(syntax), _offered(document, rendered, syntax))
+    ranges = _acceptable(syntax)
+    chosen = choose(ranges, _offered(document, rendered, syntax))
     if chosen is None:
         raise not_acceptable(_offered(document, rendered, None))
     if chosen.essence == DICOM:
-        return as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
+        return as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax, ranges)
     numbers = _frame_number(document, kind)
     return as_rendered(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
 
