@@ -1,10 +1,14 @@
-"""Structured reports as text: the content tree (PS3.3 C.17.3) as text/html and text/plain (PS3.18 8.7.4)."""
+"""Structured reports as text: the content tree (PS3.3 C.17.3) as text/html and text/plain (PS3.18 8.7.4).
+
+Key object selections are such reports; structure sets come in the same form.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
 
+from dicouch.dicom import structures
 from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.pixels.image import items, numbers, text
 
@@ -16,12 +20,17 @@ _VALUES = {
 }  # fmt: skip
 
 
+def is_report(dataset: JsonDataset) -> bool:
+    """Return whether a data set is shown as text: it has a tree of content, or regions of interest."""
+    return "0040A730" in dataset or bool(text(dataset, "0040A040")) or structures.is_structures(dataset)
+
+
 def as_html(dataset: JsonDataset) -> str:
     """Return a report as an HTML document without links to elsewhere."""
     title = escape(_title(dataset))
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _header(dataset))
     lines, depth = [], 0
-    for level, name, value in _tree(dataset, dataset, 0):
+    for level, name, value in _lines(dataset):
         lines.append("<ul>" * (level - depth) + "</ul>" * (depth - level))
         depth = level
         shown = escape(value).replace("\n", "<br>")
@@ -37,13 +46,15 @@ def as_text(dataset: JsonDataset) -> str:
     """Return a report as plain text, one content item a line."""
     lines = [_title(dataset), ""]
     lines += [f"{name}: {value}" for name, value in _header(dataset)] + [""]
-    for level, name, value in _tree(dataset, dataset, 0):
+    for level, name, value in _lines(dataset):
         shown = value.replace("\n", "\n" + "  " * (level + 1))
         lines.append("  " * (level - 1) + (f"{name}: {shown}" if name and shown else name or shown))
     return "\n".join(lines) + "\n"
 
 
 def _title(dataset: JsonDataset) -> str:
+    if structures.is_structures(dataset):
+        return structures.title(dataset)
     return _code(dataset, "0040A043") or text(dataset, "0008103E") or "Structured Report"
 
 
@@ -52,11 +63,16 @@ def _header(dataset: JsonDataset) -> list[tuple[str, str]]:
         ("Patient", text(dataset, "00100010").replace("^", " ")),
         ("Patient ID", text(dataset, "00100020")),
         ("Study", text(dataset, "00081030")),
-        ("Date", text(dataset, "00080023") or text(dataset, "00080020")),
+        ("Date", text(dataset, "00080023") or text(dataset, "30060008") or text(dataset, "00080020")),
         ("Completion", text(dataset, "0040A491")),
         ("Verification", text(dataset, "0040A493")),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def _lines(dataset: JsonDataset) -> Iterator[tuple[int, str, str]]:
+    """Yield level, name and value of each line of the body."""
+    return structures.tree(dataset) if structures.is_structures(dataset) else _tree(dataset, dataset, 0)
 
 
 def _tree(dataset: JsonDataset, root: JsonDataset, level: int) -> Iterator[tuple[int, str, str]]:

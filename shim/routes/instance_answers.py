@@ -20,6 +20,7 @@ from dicouch.read import metadata
 from dicouch.read.frames import LazyPart
 from dicouch.read.rendering import (
     DOCUMENT,
+    DRAWN,
     GIF,
     PICTURES,
     PICTURES_AS_PARTS,
@@ -98,7 +99,7 @@ def as_rendered(
         return _as_stored(document, ranges, media, size, lambda start=0, end=size: pieces(start, end))
     if kind == "report":
         return _report(ranges, reader, document)
-    if kind != "image":
+    if kind not in DRAWN:
         raise DicomWebError(406, f"{resource_name(*document['_id'].split(':'))} has nothing that can be rendered")
     found = shots(reader, document, numbers)
     # One picture of many frames is the representative one, unless the frames were named.
@@ -131,8 +132,7 @@ def pictures(
     kind, base = chosen.item_type, current.base_url()
 
     def part(shot: Shot) -> LazyPart:
-        place = "/studies/{}/series/{}/instances/{}".format(*shot.document["_id"].split(":"))
-        headers = {"Content-Type": kind, "Content-Location": f"{base}{place}/frames/{shot.number}/rendered"}
+        headers = {"Content-Type": kind, "Content-Location": f"{base}{shot.path}/rendered"}
         made = shot.encode(kind, rendering)
         return headers, len(made), lambda: (made,)
 

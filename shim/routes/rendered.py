@@ -7,6 +7,7 @@ from flask import Response, request
 from dicouch.dicom.pixels.parameters import parse_rendering
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.rendering import (
+    DRAWN,
     GIF,
     PICTURES,
     PICTURES_AS_PARTS,
@@ -48,7 +49,7 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
     if chosen == GIF and len(found) > MOST_INSTANCES:
         raise DicomWebError(413, f"{len(found)} instances are too many for one animation")
     documents = (reader.document(*stored.id.split(":")) for stored in found)
-    images = (document for document in documents if kind_of_document(reader, document) == "image")
+    images = (document for document in documents if kind_of_document(reader, document) in DRAWN)
     frames = (shot for document in images for shot in shots(reader, document))
     if chosen == GIF:
         return picture(chosen, animation(list(frames), rendering))
