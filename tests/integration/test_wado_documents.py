@@ -128,10 +128,16 @@ def test_a_drawing_at_every_level_and_by_the_uri_service(server, paths):
 
 
 def test_structure_sets_and_key_objects_are_text(server, paths):
-    for name, lines in (
-        ("structures", ["RT Structure Set: sep30", "ROI 1: patient", "  Volume: 49200 cm³", "  Interpreted type: EXTERNAL"]),
-        ("key", ["Of Interest", "Key Object Description: Look at this <one>", f"Source: {sources()[0].SOPInstanceUID}"]),
-    ):  # fmt: skip
+    said = {
+        "structures": [
+            "RT Structure Set: sep30",
+            "ROI 1: patient",
+            "  Volume: 49200 cm³",
+            "  Interpreted type: EXTERNAL",
+        ],
+        "key": ["Of Interest", "Key Object Description: Look at this <one>", f"Source: {sources()[0].SOPInstanceUID}"],
+    }
+    for name, lines in said.items():
         plain = get(server, paths[name] + "/rendered", "text/plain")
         assert plain.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert all(line in plain.content.decode().splitlines() for line in lines), plain.text
