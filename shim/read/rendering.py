@@ -35,7 +35,7 @@ _NO_PICTURES = frozenset(
     ("SR", "PR", "KO", "DOC", "SEG", "REG", "RTSTRUCT", "RTPLAN", "RWV", "FID", "AU", "PLAN", "HD")
 )
 DOCUMENT = "00420011"  # Encapsulated Document
-_DOCUMENT_TYPES = {
+_DOCUMENT_TYPES: dict[str, str] = {
     EncapsulatedPDFStorage: "application/pdf",
     EncapsulatedCDAStorage: "text/xml",
     EncapsulatedSTLStorage: "model/stl",

@@ -47,7 +47,7 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     # Documents have their own media type here, which is none of rendering.
     ranges = current.accepted()
     reader = current.reader()
-    return answer(reader, reader.instances(study, series, instance), ranges, (study, series, instance))
+    return answer(reader, reader.instances(study, series, instance), ranges, resource_name(study, series, instance))
 
 
 def offers(syntaxes: list[str]) -> list[MediaType]:
@@ -56,8 +56,8 @@ def offers(syntaxes: list[str]) -> list[MediaType]:
     return [parse_media_type(f'multipart/related; type="{kind}"') for kind in kinds]
 
 
-def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uids: tuple[str | None, ...]) -> Response:
-    """Answer with every bulk value of instances that were found."""
+def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], name: str) -> Response:
+    """Answer with every bulk value of instances that were found; `name` is what the resource is called."""
     base = current.base_url()
     there = False
 
@@ -72,7 +72,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
     first = next(parts, None)
     if first is None:
         what = "bulk data in an acceptable form" if there else "bulk data"
-        raise DicomWebError(406 if there else 404, f"there are no {what} in {resource_name(*uids)}")
+        raise DicomWebError(406 if there else 404, f"there are no {what} in {name}")
     return answers.streamed(first, parts)
 
 

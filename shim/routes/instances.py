@@ -12,7 +12,7 @@ from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type
 from dicouch.dicom.media.zip_stream import write_zip
-from dicouch.errors import DicomWebError, not_acceptable
+from dicouch.errors import DicomWebError, not_acceptable, resource_name
 from dicouch.read import instances as files
 from dicouch.read.ahead import Ahead, Around, Keep
 from dicouch.read.frames import LazyPart
@@ -100,7 +100,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
         raise Changed
     if chosen in octets:
         try:
-            return bulkdata.answer(reader, found, ranges, uids)
+            return bulkdata.answer(reader, found, ranges, resource_name(*uids))
         except DicomWebError as problem:
             raise not_acceptable([*kinds, ZIP]) from problem
     if chosen is ZIP:
