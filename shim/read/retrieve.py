@@ -141,10 +141,14 @@ class Retriever:
         return [stored_in_row(row) for row in self.rows(requests.behind(study, series, one.number, count))]
 
     def whole(self, document: dict) -> dict:
-        """Return an instance document with its whole data set, which may be in an attachment."""
+        """Return an instance document with its whole data set, which may be in an attachment.
+
+        What a trimmed data set lacks says nothing: who decides by an attribute asks for the whole one first.
+        """
         if not document["file"].get("datasetAttachment"):
             return document
-        return {**document, "dataset": orjson.loads(self.dataset(document["_id"]))}
+        file = {**document["file"], "datasetAttachment": False}
+        return {**document, "file": file, "dataset": orjson.loads(self.dataset(document["_id"]))}
 
     def dataset(self, document_id: str) -> bytes:
         """Return the data set (DICOM JSON Model) that is an attachment of an instance document."""

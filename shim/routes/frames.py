@@ -11,11 +11,20 @@ from flask import Response, request
 from dicouch.couch.memory import Memory, Token
 from dicouch.couch.response import CouchError
 from dicouch.dicom.errors import PixelError
-from dicouch.dicom.media.negotiate import MediaType
+from dicouch.dicom.media.negotiate import MediaRange, MediaType
 from dicouch.dicom.syntaxes import media_type
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.ahead import Around, Keep
-from dicouch.read.frames import LazyPart, all_frames, check_there, choose_frames, frame_parts, is_kept, plain_syntax
+from dicouch.read.frames import (
+    LazyPart,
+    acceptable_frames,
+    all_frames,
+    check_there,
+    choose_frames,
+    is_kept,
+    plain_syntax,
+    syntax_in,
+)
 from dicouch.read.retrieve import Changed, Retriever, Stored, stored_in
 from dicouch.routes import answers, current
 from dicouch.services import services
@@ -60,7 +69,7 @@ def retrieve(study: str, series: str, instance: str, frames: str) -> Response:
             one = stored_in(document)
             keep(one, around.token)
             around.read(one, keep)
-        return answer(reader, document, numbers, chosen)
+        return answer(reader, document, numbers, chosen, current.retrieval_accepted())
 
 
 def keeper(memory: Memory, authorization: str | None, form: tuple, chosen: MediaType, syntax: str) -> Keep:
@@ -86,7 +95,7 @@ def from_memory(reader: Retriever, known: Located, numbers: list[int]) -> Respon
         return None
     reader.expect(known.digest if attached else None)
     try:
-        return answer(reader, known.document, numbers, known.chosen)
+        return answer(reader, known.document, numbers, known.chosen, [])
     except (Changed, CouchError, DicomWebError):
         reader.expect(None)
         return None
@@ -97,19 +106,21 @@ def is_unconditional() -> bool:
     return request.method == "GET" and not CONDITIONAL & set(request.headers.keys())
 
 
-def answer(reader: Retriever, document: dict, numbers: list[int], chosen: MediaType) -> Response:
+def answer(
+    reader: Retriever, document: dict, numbers: list[int], chosen: MediaType, ranges: list[MediaRange]
+) -> Response:
     """Answer with frames of an instance."""
     check_there(document, numbers)
     syntax, base = str(chosen.transfer_syntax), current.base_url()
     tag = answers.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
     if unchanged := answers.unchanged(tag):
         return unchanged
-    parts = frame_parts(reader, document, numbers, syntax, base)
+    parts = acceptable_frames(reader, document, numbers, chosen, ranges, base)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
         return answers.multipart_answer(media_type(syntax), list(parts), syntax, tag)
     first = next(parts)
     if chosen.is_multipart:
-        return answers.streamed(first, parts, syntax, tag)
+        return answers.streamed(first, parts, syntax_in(first), tag)
     return answers.part_alone(first, tag)
 
 
@@ -124,7 +135,7 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
         raise DicomWebError(404, f"there are no pixel data in {resource_name(study, series, instance)}")
     chosen = choose_frames(reader, document, ranges, single=False)
     base = current.base_url()
-    parts = all_frames(reader, document, str(chosen.transfer_syntax), base)
+    parts = all_frames(reader, document, chosen, ranges, base)
     first = next(parts)
 
     def more() -> Iterator[LazyPart]:
@@ -132,8 +143,8 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
         for following in images:
             try:
                 choice = choose_frames(reader, following, ranges, single=False)
-                yield from all_frames(reader, following, str(choice.transfer_syntax), base)
+                yield from all_frames(reader, following, choice, ranges, base)
             except (DicomWebError, PixelError):
                 continue  # not to be had in an acceptable form
 
-    return answers.streamed(first, more(), chosen.transfer_syntax if instance else None)
+    return answers.streamed(first, more(), syntax_in(first) if instance else None)

@@ -16,7 +16,7 @@ from dicouch.routes.wadl import Handler, Method, Resource
 JSON = ("application/dicom+json", "application/json")
 DATASETS = (*JSON, 'multipart/related; type="application/dicom+xml"')
 UPLOADS = ('multipart/related; type="application/dicom"', "application/dicom")
-FILES = (*UPLOADS, "application/zip")
+FILES = (*UPLOADS, "application/zip", 'multipart/related; type="application/octet-stream"')
 PICTURES = ("image/jpeg", "image/png", "image/gif", "image/jp2")
 PIXELS = (
     'multipart/related; type="application/octet-stream"',

@@ -17,11 +17,10 @@ from dicouch.dicom.media.negotiate import (
     parse_accept,
     parse_media_type,
 )
-from dicouch.dicom.pixels.formats import FORMATS
 from dicouch.dicom.pixels.parameters import parse_uri_rendering
 from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.instances import DICOM, offers
-from dicouch.read.rendering import REPORTS, document_type, kind_of_document, stream_type
+from dicouch.read.rendering import kind_of_document, rendered_types
 from dicouch.routes import current
 from dicouch.routes.instance_answers import as_file, as_rendered
 
@@ -60,13 +59,15 @@ def wado_uri() -> Response:
     rendering = parse_uri_rendering(query)
     reader = current.reader()
     document = reader.document(*uids.values())
-    kind = kind_of_document(document)
+    kind = kind_of_document(reader, document)
     syntax = query.get("transferSyntax")
-    chosen = choose(_acceptable(syntax), _offered(document, kind, syntax))
+    rendered = rendered_types(reader, document, kind)
+    ranges = _acceptable(syntax)
+    chosen = choose(ranges, _offered(document, rendered, syntax))
     if chosen is None:
-        raise not_acceptable(_offered(document, kind, None))
+        raise not_acceptable(_offered(document, rendered, None))
     if chosen.essence == DICOM:
-        return as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
+        return as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax, ranges)
     numbers = _frame_number(document, kind)
     return as_rendered(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
 
@@ -95,16 +96,10 @@ def _acceptable(syntax: str | None) -> list[MediaRange]:
     ]
 
 
-def _offered(document: dict, kind: str, syntax: str | None) -> list[MediaType]:
+def _offered(document: dict, rendered: list[str], syntax: str | None) -> list[MediaType]:
     """Return the media types in which an instance can be had; with a transfer syntax, DICOM in that one only."""
     files = offers(document["file"]["transferSyntax"], multipart=False)
     files = [offer for offer in files if syntax in (None, "*", offer.transfer_syntax)]
-    rendered = {
-        "image": list(FORMATS),
-        "video": [stream_type(document)] if kind == "video" else [],
-        "document": [document_type(document)],
-        "report": list(REPORTS),
-    }.get(kind, [])
     return [*files, *(parse_media_type(name) for name in rendered)]
 
 

@@ -43,12 +43,13 @@ class MediaType:
     """A media type with its parameters (RFC 9110 8.3.1).
 
     Type, subtype (``*`` in a range) and the parameters' names are in lower case, values unquoted and otherwise as they
-    came.
+    came. What `stands_in` is what there is for who names no transfer syntax, where Explicit VR Little Endian is not.
     """
 
     type: str
     subtype: str
     params: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stands_in: bool = field(default=False, kw_only=True)
 
     @cached_property
     def essence(self) -> str:
@@ -108,8 +109,9 @@ class MediaRange(MediaType):
         """Whether the range accepts a media type, its weight left aside.
 
         Of the parameters only ``type`` and ``transfer-syntax`` are looked at. A range of ``application/dicom`` or
-        ``application/octet-stream`` that names no transfer syntax means Explicit VR Little Endian (PS3.18 8.7.3.5.2);
-        for a compressed type it accepts any, as clients that ask for ``image/jpeg`` expect.
+        ``application/octet-stream`` that names no transfer syntax means Explicit VR Little Endian (PS3.18 8.7.3.5.2),
+        unless the pixel data cannot be had in it (8.7.3, 8.7.3.3); for a compressed type it accepts any, as clients
+        that ask for ``image/jpeg`` expect.
         """
         if not _covers(self.essence, media_type.essence):
             return False
@@ -119,7 +121,7 @@ class MediaRange(MediaType):
             return False
         asked, offered = self.transfer_syntax, media_type.transfer_syntax
         if asked is None and self.item_type in ("application/dicom", "application/octet-stream"):
-            asked = EXPLICIT_LITTLE
+            asked = None if media_type.stands_in else EXPLICIT_LITTLE
         return asked in (None, "*", offered) or offered is None
 
 

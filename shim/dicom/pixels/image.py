@@ -46,10 +46,15 @@ def numbers(dataset: dict[str, Any], tag: str) -> list[float]:
 
 
 def text(dataset: dict[str, Any], tag: str) -> str:
-    """Return the first value of an element as text; of a name, the first of its representations."""
+    """Return the first value of an element as text; of a name, the first of its representations.
+
+    A whole number has no decimal point, however a database writes it: CouchDB 12.0, the embedded one 12.
+    """
     value = first(dataset, tag, "")
     if isinstance(value, dict):
         value = next((value[name] for name in ("Alphabetic", "Ideographic", "Phonetic") if value.get(name)), "")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value).strip()
 
 
