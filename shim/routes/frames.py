@@ -21,7 +21,7 @@ from dicouch.routes import answers, current
 from dicouch.services import services
 from dicouch.store import ATTACHED
 
-CONDITIONAL = {"If-None-Match", "If-Range", "Range"}
+CONDITIONAL = {"If-Match", "If-None-Match", "If-Range", "Range"}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 from dicouch.couch.response import CouchError, told
 from dicouch.dicom.errors import BadParameter, PixelError, TooLarge
 from dicouch.errors import DicomWebError
+from dicouch.routes import answers
 
 
 def register(app: Flask) -> None:
@@ -20,11 +21,20 @@ def register(app: Flask) -> None:
     app.register_error_handler(PixelError, lambda problem: answer(DicomWebError(406, str(problem))))
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
+    app.after_request(check_match)
 
 
 def answer(problem: DicomWebError) -> Response:
     """Answer a request that cannot be served."""
     return Response(orjson.dumps(problem.body), problem.status, problem.headers, content_type="application/json")
+
+
+def check_match(response: Response) -> Response:
+    """Answer 412 in place of a representation that is none of those that the client named (RFC 9110 13.1.1)."""
+    if not answers.is_unmatched(response):
+        return response
+    response.close()
+    return answer(DicomWebError(412, "the resource has another entity tag than those of If-Match"))
 
 
 def answer_http_exception(problem: HTTPException) -> Response:

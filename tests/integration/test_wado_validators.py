@@ -41,6 +41,9 @@ def test_the_same_tag_is_the_same_bytes(gallery, name, below, accept):
     assert (second.headers["ETag"], second.content) == (tag, first.content)
     again = gallery.get(name, below, accept=accept, headers={"If-None-Match": tag})
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    # Proxies that compress make a tag weak (RFC 9110 13.1.2).
+    assert gallery.get(name, below, accept=accept, headers={"If-None-Match": f"W/{tag}"}).status_code == 304
+    assert gallery.get(name, below, accept=accept, headers={"If-Match": '"other"'}).status_code == 412
     assert gallery.get(name, below, accept=accept, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
