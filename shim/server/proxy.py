@@ -36,8 +36,9 @@ class ProxyHeaders:
             environ["wsgi.url_scheme"] = scheme
         if host:
             environ["HTTP_HOST"] = host
-            if port.isdigit() and ":" not in host.rpartition("]")[2]:
-                environ["HTTP_HOST"] = f"{host}:{port}"
+        host = environ.get("HTTP_HOST", "")
+        if host and port.isdigit() and ":" not in host.rpartition("]")[2]:
+            environ["HTTP_HOST"] = f"{host}:{port}"
         if prefix.startswith("/"):
             environ["SCRIPT_NAME"] = prefix + environ.get("SCRIPT_NAME", "")
         _complete_host(environ)

@@ -53,6 +53,8 @@ def url(host: str | None, port: str, headers: dict[str, str], scheme: str = "htt
         ("pacs.example", "5985", {"Forwarded": "for=10.0.0.1"}, "http", "http://pacs.example/"),
         ("inner", "5985", {"Forwarded": "host=pacs.example;proto=https"}, "http", "https://pacs.example/"),
         ("inner", "5985", {"X-Forwarded-Host": "pacs.example"}, "http", "http://pacs.example/"),
+        ("pacs.example", "5985", {"X-Forwarded-Port": "8080"}, "http", "http://pacs.example:8080/"),
+        ("[::1]", "5985", {"X-Forwarded-Port": "443", "X-Forwarded-Proto": "https"}, "http", "https://[::1]/"),
         (
             "inner",
             "5985",
