@@ -82,9 +82,11 @@ def animation(found: list[Shot], rendering: Rendering) -> bytes:
 def document_type(document: dict) -> str:
     """Return the media type of an encapsulated document, as the instance names it (0042,0012)."""
     try:
-        return parse_media_type(text(document["dataset"], "00420012").lower()).essence
+        found = parse_media_type(text(document["dataset"], "00420012").lower())
     except ValueError:
         return OCTETS
+    # Without its boundary, which the essence does not have, a multipart cannot be read.
+    return OCTETS if found.is_multipart else found.essence
 
 
 def stream_type(document: dict) -> str:
