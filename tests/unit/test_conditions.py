@@ -13,9 +13,8 @@ TAG = "5f3a"
 def client():
     app = Flask(__name__)
     problems.register(app)
-    app.add_url_rule(
-        "/value", "value", lambda: answers.ranged(100, lambda start, end: [VALUE[start:end]], "a/b", TAG)
-    )
+    app.after_request(problems.check_match)
+    app.add_url_rule("/value", "value", lambda: answers.ranged(100, lambda start, end: [VALUE[start:end]], "a/b", TAG))
     app.add_url_rule("/untagged", "untagged", lambda: answers.ranged(100, lambda start, end: [VALUE[start:end]], "a/b"))
     return app.test_client()
 
