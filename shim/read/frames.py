@@ -19,8 +19,12 @@ from dicouch.read.retrieve import Retriever
 LazyPart = tuple[dict[str, str], int | None, Callable[..., Iterable[bytes]]]
 
 
-def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool) -> MediaType:
+def choose_frames(
+    reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool, ranged: bool = False
+) -> MediaType:
     """Return the media type, with transfer syntax, in which frames are sent (PS3.18 8.7.3.3).
+
+    A `single` one may go without packaging; where a range of it is asked for (`ranged`), it does so if it can.
 
     Raises
     ------
@@ -34,7 +38,8 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
     offered = forms(media_type(stored), stored, single)
     for syntax in other_syntaxes(reader, document):
         offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
-    chosen = choose(ranges, offered)
+    alone = [offer for offer in offered if ranged and not offer.is_multipart]
+    chosen = choose(ranges, alone) or choose(ranges, offered)
     if chosen is None:
         raise not_acceptable(offer for offer in offered if is_honest(offer))
     return chosen

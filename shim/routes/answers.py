@@ -140,6 +140,29 @@ def asked_range(size: int, tag: str | None) -> tuple[int, int] | None:
     return max(start + size, 0) if start < 0 else start, min(end or size, size)
 
 
+def part_of(part: LazyPart, tag: str) -> Response:
+    """Return a multipart answer of one value, or of the part of it that ``Range`` asks for (PS3.18 10.4.1.1.5).
+
+    No cache may keep it: asked for a range, a browser would cut that out of the whole message with its headers.
+    """
+    headers, size, opener = part
+    span = asked_range(size, tag) if size is not None else None
+    if span and size is not None:
+        start, end = span
+        headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{size}"}
+        part = headers, end - start, lambda: opener(start, end)
+    kind = parse_media_type(headers["Content-Type"]).essence
+    response = multipart_answer(kind, [part], tag=None if span else tag)
+    response.status_code = 206 if span else 200
+    return not_stored(response)
+
+
+def not_stored(response: Response) -> Response:
+    """Have no cache keep an answer."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def tag_of(*parts: object) -> str:
     """Return an entity tag for what an answer is made of; see also `dicouch.read.retrieve.Stored.tag`."""
     return sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
