@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, request
 
 from dicouch import services
 from dicouch.config import Config
-from dicouch.routes import capabilities, conflicts, current, problems, resources, ui, wado_uri
+from dicouch.routes import browsers, capabilities, codings, conflicts, current, problems, resources, ui, wado_uri
 from dicouch.server import timing
 from dicouch.server.proxy import ProxyHeaders
 
@@ -39,7 +39,11 @@ def create_app(config: Config | None = None) -> Flask:
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     problems.register(app)
     app.after_request(add_headers)
+    app.after_request(browsers.add_headers)
     app.after_request(timing.add_header)
+    # The last one is the first to see an answer.
+    app.after_request(codings.encode)
+    app.after_request(problems.check_match)
     return app
 
 

@@ -13,6 +13,7 @@ NAMES = {
     406: "not_acceptable",
     409: "conflict",
     411: "length_required",
+    412: "precondition_failed",
     413: "too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",

@@ -20,8 +20,12 @@ from dicouch.read.retrieve import Retriever
 LazyPart = tuple[dict[str, str], int | None, Callable[..., Iterable[bytes]]]
 
 
-def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool) -> MediaType:
+def choose_frames(
+    reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool, ranged: bool = False
+) -> MediaType:
     """Return the media type, with transfer syntax, in which frames are sent (PS3.18 8.7.3.3).
+
+    A `single` one may go without packaging; where a range of it is asked for (`ranged`), it does so if it can.
 
     Raises
     ------
@@ -33,15 +37,19 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
         raise DicomWebError(404, "the instance has no frame")
     stored = plain_syntax(file["transferSyntax"])
     syntaxes = other_syntaxes(file["transferSyntax"])
-    chosen = choose(ranges, offers(stored, syntaxes, single))
+    chosen = _chosen(ranges, offers(stored, syntaxes, single), ranged)
     if chosen is None or syntax_of(chosen) in ENCODED and chosen.transfer_syntax != stored:
         # Whether it can be encoded so, only the whole data set tells.
-        left = encodable(reader, document, syntaxes)
-        offered = offers(stored, left, single)
-        chosen = choose(ranges, offered)
+        offered = offers(stored, encodable(reader, document, syntaxes), single)
+        chosen = _chosen(ranges, offered, ranged)
         if chosen is None:
             raise not_acceptable(offer for offer in offered if is_honest(offer))
     return chosen
+
+
+def _chosen(ranges: list[MediaRange], offered: list[MediaType], ranged: bool) -> MediaType | None:
+    alone = [offer for offer in offered if ranged and not offer.is_multipart]
+    return choose(ranges, alone) or choose(ranges, offered)
 
 
 def offers(stored: str, others: list[str], single: bool) -> list[MediaType]:

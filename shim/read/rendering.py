@@ -133,9 +133,11 @@ def document_type(reader: Retriever, document: dict) -> str:
     """
     dataset = reader.whole(document)["dataset"]
     try:
-        return parse_media_type(text(dataset, "00420012").lower()).essence
+        found = parse_media_type(text(dataset, "00420012").lower())
     except ValueError:
         return _DOCUMENT_TYPES.get(text(dataset, "00080016"), OCTETS)
+    # Without its boundary, which the essence does not have, a multipart cannot be read.
+    return OCTETS if found.is_multipart else found.essence
 
 
 def stream_type(document: dict) -> str:

@@ -32,14 +32,16 @@ def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Res
         raise DicomWebError(404, f"{resource_name(study, series, instance)} has no bulk data {path[:80]!r}")
     if _is_frames(document, path, found):
         return _compressed_pixels(reader, document, ranges, base)
-    chosen = current.negotiated(_offers(reader, document, path, found), ranges)
+    offered = _offers(reader, document, path, found)
+    alone = [offer for offer in offered if not offer.is_multipart] if current.wants_range() else []
+    chosen = choose(ranges, alone) or current.negotiated(offered, ranges)
     tag = answers.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
     if known := answers.unchanged(tag):
         return known
     part = _part(reader, document, path, found, chosen, base)
     if not chosen.is_multipart:
         return answers.part_alone(part, tag)
-    return answers.multipart_answer(parse_media_type(part[0]["Content-Type"]).essence, [part], tag=tag)
+    return answers.part_of(part, tag)
 
 
 def retrieve_all(study: str, series: str | None = None, instance: str | None = None) -> Response:
@@ -73,7 +75,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], nam
     if first is None:
         what = "bulk data in an acceptable form" if there else "bulk data"
         raise DicomWebError(406 if there else 404, f"there are no {what} in {name}")
-    return answers.streamed(first, parts)
+    return answers.not_stored(answers.streamed(first, parts))
 
 
 def _values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[LazyPart]:
@@ -97,14 +99,17 @@ def _is_frames(document: dict, path: str, value: dict) -> bool:
 
 def _compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Response:
     """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
-    chosen = choose_frames(reader, document, ranges, single=document["file"]["frames"]["count"] == 1)
+    single, ranged = document["file"]["frames"]["count"] == 1, current.wants_range()
+    chosen = choose_frames(reader, document, ranges, single=single, ranged=ranged)
     tag = answers.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
     if known := answers.unchanged(tag):
         return known
     parts = all_frames(reader, document, chosen, ranges, base)
     first = next(parts)
+    if chosen.is_multipart and single:
+        return answers.part_of(first, tag)
     if chosen.is_multipart:
-        return answers.streamed(first, parts, syntax_in(first), tag)
+        return answers.not_stored(answers.streamed(first, parts, syntax_in(first), tag))
     return answers.part_alone(first, tag)
 
 

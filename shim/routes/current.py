@@ -96,6 +96,11 @@ def retrieval_accepted() -> list[MediaRange]:
     return ranges
 
 
+def wants_range() -> bool:
+    """Return whether a range is asked for, which only a single part can be (RFC 9110 14.2)."""
+    return request.method == "GET" and "Range" in request.headers
+
+
 def negotiated(offered: Sequence[MediaType], ranges: Sequence[MediaRange] | None = None) -> MediaType:
     """Return the media type of the answer (PS3.18 8.7.8), the default of what is offered first.
 

@@ -30,7 +30,7 @@ from dicouch.routes import answers, current
 from dicouch.services import services
 from dicouch.store import ATTACHED
 
-CONDITIONAL = {"If-None-Match", "If-Range", "Range"}
+CONDITIONAL = {"If-Match", "If-None-Match", "If-Range", "Range"}
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,16 @@ def retrieve(study: str, series: str, instance: str, frames: str) -> Response:
     """Retrieve frames, as stored, decoded, or encoded without loss."""
     numbers = current.frame_list(frames)
     document_id = f"{study}:{series}:{instance}"
-    form = "frames", len(numbers) == 1, *current.accept_told()
+    ranged = len(numbers) == 1 and current.wants_range()
+    form = "frames", len(numbers) == 1, ranged, *current.accept_told()
     memory, reader = services().memory, current.reader()
     known = memory.recall(study, (document_id, *form), reader.authorization, admitted=True)
     if known is not None and (found := from_memory(reader, known, numbers)):
         return found
     with Around(memory, current.reader(), study, series, *form, wanted=len(numbers) == 1) as around:
         document = reader.document(study, series, instance)
-        chosen = choose_frames(reader, document, current.retrieval_accepted(), single=len(numbers) == 1)
+        ranges = current.retrieval_accepted()
+        chosen = choose_frames(reader, document, ranges, single=len(numbers) == 1, ranged=ranged)
         if is_kept(document, chosen):
             keep = keeper(memory, reader.authorization, form, chosen, document["file"]["transferSyntax"])
             one = stored_in(document)

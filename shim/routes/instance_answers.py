@@ -35,10 +35,11 @@ from dicouch.read.rendering import (
 from dicouch.read.retrieve import Retriever, Stored
 from dicouch.routes import answers, current
 from dicouch.store import ATTACHED
+from dicouch.store.ranges import cut_out
 
 
 def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[MediaRange]) -> Response:
-    """Answer with one instance in a transfer syntax; as it is stored (None) it can be a range of it.
+    """Answer with one instance, or a range of it, in a transfer syntax, or in the one that it is stored in (None).
 
     `ranges` are what the client accepts; see `dicouch.read.instances.deliver_acceptable`.
     """
@@ -56,10 +57,10 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[
     if sent.transfer_syntax == stored.file["transferSyntax"]:
         return as_file(reader, stored, None, ranges)
     tag = answers.tag_of(stored.id, stored.tag, sent.transfer_syntax)
-    response = Response(sent.open(), content_type=sent.content_type)
-    if sent.size is not None:
-        response.content_length = sent.size
-    return answers.with_validator(response, tag)
+    if sent.size is None:
+        return answers.with_validator(Response(sent.open(), content_type=sent.content_type), tag)
+    # The bytes before a range are made, too: how long each frame becomes is not known.
+    return answers.ranged(sent.size, lambda start, end: cut_out(sent.open(), start, end), sent.content_type, tag)
 
 
 def _from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
@@ -169,4 +170,5 @@ def _report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Resp
         return known
     made = REPORTS[chosen.essence](next(metadata.split(found.pieces)))
     response = Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     return answers.with_validator(response, tag)

@@ -104,7 +104,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
         except DicomWebError as problem:
             raise not_acceptable([*kinds, ZIP]) from problem
     if chosen is ZIP:
-        return zipped(reader, found, ":".join(uids))
+        return zipped(reader, found)
     if not chosen.is_multipart:
         return as_file(reader, found[0], chosen.transfer_syntax, ranges)
     return multipart(reader, found, ranges)
@@ -170,7 +170,7 @@ def converted(reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[
     return Response(write_multipart(parts(), boundary), content_type=multipart_content_type(files.DICOM, boundary))
 
 
-def zipped(reader: Retriever, found: list[Stored], name: str) -> Response:
+def zipped(reader: Retriever, found: list[Stored]) -> Response:
     """Answer with the files in the encoding in which they are stored, one folder a series."""
     if not found:
         raise DicomWebError(404, "there is no instance")
@@ -179,7 +179,4 @@ def zipped(reader: Retriever, found: list[Stored], name: str) -> Response:
         for one in found:
             yield "/".join(one.id.split(":")) + ".dcm", reader.content(one)[1]()
 
-    response = Response(write_zip(entries()), content_type=str(ZIP))
-    safe = "".join(character if character.isalnum() or character in ".-" else "_" for character in name)
-    response.headers["Content-Disposition"] = f'attachment; filename="{safe}.zip"'
-    return response
+    return Response(write_zip(entries()), content_type=str(ZIP))

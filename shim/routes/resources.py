@@ -81,6 +81,7 @@ TABLE = (
     *_search("series", "Series", "series"),
     *_search("instances", "Instances", "instance"),
     *_search("patients", "Patients", "patient"),
+    Resource("wado"),  # the URI service, which PS3.18 has no capabilities of
 )
 
 

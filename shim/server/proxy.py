@@ -1,4 +1,4 @@
-"""The URL a client used, when a reverse proxy stands in between: ``Forwarded`` (RFC 7239) and ``X-Forwarded-*``."""
+"""The URL a client used: what reverse proxies tell (``Forwarded``, RFC 7239, ``X-Forwarded-*``), and the port."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.http import parse_dict_header
+
+# Besides X-Forwarded-*: headers that only proxies send (RFC 7239, RFC 9110 7.6.3).
+PROXIED = {"HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP"}
 
 
 def _first(value: str | None) -> str:
@@ -33,8 +36,23 @@ class ProxyHeaders:
             environ["wsgi.url_scheme"] = scheme
         if host:
             environ["HTTP_HOST"] = host
-            if port.isdigit() and ":" not in host.rpartition("]")[2]:
-                environ["HTTP_HOST"] = f"{host}:{port}"
+        host = environ.get("HTTP_HOST", "")
+        if host and port.isdigit() and ":" not in host.rpartition("]")[2]:
+            environ["HTTP_HOST"] = f"{host}:{port}"
         if prefix.startswith("/"):
             environ["SCRIPT_NAME"] = prefix + environ.get("SCRIPT_NAME", "")
+        _complete_host(environ)
         return self.application(environ, start_response)
+
+
+def _complete_host(environ: WSGIEnvironment) -> None:
+    """Add the port that the server listens on to a ``Host`` without one, which dicomweb-client sends.
+
+    What came through a proxy stays as it is: the port that the client used is then the proxy's.
+    """
+    host, port = environ.get("HTTP_HOST", "").removesuffix(":"), environ.get("SERVER_PORT", "")
+    usual = {"http": "80", "https": "443"}.get(environ.get("wsgi.url_scheme", ""))
+    if not host or ":" in host.rpartition("]")[2] or port in ("", usual):
+        return
+    if not any(name.startswith("HTTP_X_FORWARDED_") or name in PROXIED for name in environ):
+        environ["HTTP_HOST"] = f"{host}:{port}"
