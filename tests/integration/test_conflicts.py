@@ -87,6 +87,9 @@ def study(server):
     return Study(server)
 
 
+OWN = ["Doe^John", "Doe^John", "Doe^Jon"]
+
+
 def alphabetic(metadata):
     return [row["00100010"]["Value"][0]["Alphabetic"] for row in metadata]
 
@@ -114,10 +117,21 @@ def test_values_are_counted(study):
     assert {one["tag"] for one in own["attributes"]} == {"00100010", "00080070"}
 
 
-def test_without_a_fix_files_are_as_stored(study):
+def test_without_a_fix_file_and_metadata_are_the_instance_s_own(study):
+    """Metadata are the data set of the instance without bulk data (PS3.18 10.4.1.1.2), at every level."""
+    paths = {number: study.url(number) for number in range(3)}
+    whole = {one["00080018"]["Value"][0]: one for one in study.server.get(f"{study.path}/metadata").json()}
     for number, content in enumerate(study.files):
         assert study.instance(number).content == content
-    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == ["Doe^John"] * 3
+        (own,) = study.server.get(f"{paths[number]}/metadata").json()
+        place = f"{study.server.url}{paths[number]}/"
+        assert json.loads(json.dumps(own).replace(place, "")) == read_part10(io.BytesIO(content), len(content)).dataset
+        assert own == whole[own["00080018"]["Value"][0]]
+        series = study.server.get(f"{paths[number].partition('/instances')[0]}/metadata").json()
+        assert own in series
+    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == OWN
+    (row,) = study.server.get("/studies", params={"StudyInstanceUID": study.uid}).json()
+    assert alphabetic([row]) == ["Doe^John"]
 
 
 def test_a_fix_is_what_everybody_sees(study):
@@ -268,7 +282,7 @@ def test_a_fix_outlives_deletion_and_replacement(study):
     study.server.store(buffer.getvalue())
     assert study.attribute("00100010")["current"]["Value"] == [{"Alphabetic": "Roe^Jane"}]
     study.fix(tag="PatientName", undo=True)
-    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == ["Doe^John"] * 2
+    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == OWN[:2]
     assert len(study.state()["history"]) == 2
 
 
@@ -446,4 +460,5 @@ def test_storing_and_correcting_at_once(study):
     assert name["current"] == name["fix"]["value"] == state["history"][0]["to"]
     assert sum(value["instances"] for value in name["values"]) == 19
     study.fix(tag="PatientName", undo=True)
-    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == ["Doe^John"] * 19
+    names = [*OWN, *(f"Name^{n}" for n in range(16))]
+    assert sorted(alphabetic(study.server.get(f"{study.path}/metadata").json())) == sorted(names)

@@ -62,7 +62,7 @@ class InstanceSearch:
         corrected = {}
         for study in dict.fromkeys(uid_of(entry.row) for entry in entries):
             values = [row["value"] for row in self.search.ask(requests.corrections(study))["rows"]]
-            if any(value.get("fixes") for value in values):
+            if values:
                 corrected[study] = values
         ids = [entry.row["id"] for entry in entries if uid_of(entry.row) in corrected]
         if ids:
