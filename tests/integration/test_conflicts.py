@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from dicouch.dicom.part10 import read_part10
+from dicouch.tables import SERIES_TAGS, STUDY_TAGS
 
 DICOM = {"Accept": "application/dicom; transfer-syntax=*"}
 NUMBERS = itertools.count(1)
@@ -193,16 +194,38 @@ def test_metadata_and_file_say_the_same(study):
         assert {**metadata, "00080005": dataset["00080005"]} == dataset
 
 
-def test_rows_of_instances_without_a_current_value(study):
-    """A value that somebody took out of a header in Fauxton is no attribute of a row."""
+def remove_in_fauxton(study):
+    """Take a value out of a header, whose instances have it."""
     url = f"{study.server.database}/{study.uid}:study"
     header = requests.get(url, timeout=30).json()
     del header["dataset"]["00100010"]
     requests.put(url, json=header, timeout=30).raise_for_status()
-    rows = study.server.get(f"{study.path}/instances?includefield=all").json()
-    assert all(None not in row.values() and "00100010" not in row for row in rows)
+
+
+STATES = {
+    "disagreeing": lambda study: None,
+    "fixed": lambda study: study.fix(tag="PatientName", value="Roe^Jane"),
+    "fixed in a series": lambda study: study.fix(tag="Manufacturer", value="three", series=f"{study.uid}.1"),
+    "fixed to nothing": lambda study: study.fix(tag="PatientWeight", value=""),
+    "removed": remove_in_fauxton,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_rows_of_instances_with_all_their_attributes(study, state):
+    """All that is the instance's own, nothing of a parent that the path names, and no attribute without a VR."""
+    STATES[state](study)
     xml = {"Accept": 'multipart/related; type="application/dicom+xml"'}
-    assert study.server.get(f"{study.path}/instances?includefield=all", headers=xml).status_code == 200
+    for path, named in ((study.path, STUDY_TAGS), (f"{study.path}/series/{study.uid}.1", STUDY_TAGS | SERIES_TAGS)):
+        answer = study.server.get(f"{path}/instances?includefield=all", headers=xml)
+        assert answer.status_code == 200, answer.text
+        for row in study.server.get(f"{path}/instances?includefield=all").json():
+            assert not set(row) & named - {"0020000D", "0020000E"}
+            assert all("vr" in attribute for attribute in row.values())
+            uid = row["00080018"]["Value"][0].encode()
+            (content,) = (file for file in study.files if uid in file)
+            own = read_part10(io.BytesIO(content), len(content)).dataset
+            assert set(own) - STUDY_TAGS - SERIES_TAGS <= set(row)
 
 
 def test_every_way_to_retrieve_is_corrected(study):
