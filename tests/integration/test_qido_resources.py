@@ -131,6 +131,7 @@ def test_only_what_the_tables_name(archive):
     assert set(study) == {"00080061", *SCHEMAS["studies.schema.json"]["items"]["allOf"][1]["required"]}
     series = archive.get(f"/studies/{STUDY}/series").json()[0]
     required = set(SCHEMAS["series.schema.json"]["items"]["allOf"][1]["required"])
+    assert "0020000D" in required
     assert set(series) == required | {"0008103E", "00400244", "00400275"}
     assert set(value(series, "00400275")) == {"00400009", "00401001"}
     instance = archive.get(f"/studies/{STUDY}/series/{SERIES}/instances").json()[0]
@@ -144,6 +145,29 @@ def test_the_order_of_series_and_instances(archive):
     assert [(value(row, "00200011"), value(row, "00200013")) for row in rows] == [
         (series, instance) for series in (1, 2, 3) for instance in (1, 2, 3, 4)
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/studies/{STUDY}/series",
+        f"/series?StudyInstanceUID={STUDY}",
+        f"/studies/{STUDY}/instances",
+        f"/studies/{STUDY}/series/{SERIES}/instances",
+        f"/instances?SeriesInstanceUID={SERIES}",
+        f"/instances?SOPInstanceUID={SERIES}.1",
+    ],
+)
+@pytest.mark.parametrize("include", ["", "Rows", "all", "Modality"])
+def test_rows_tell_the_uids_of_the_path(archive, path, include):
+    """Their own UIDs and those of all parents: a row says what it is of wherever it is kept."""
+    rows = archive.get(path + ("&" if "?" in path else "?") + f"includefield={include}").json()
+    for row in rows:
+        names = value(row, "00081190").removeprefix(f"{archive.url}/").split("/")
+        tags = ("0020000D", "0020000E", "00080018")[: len(names) // 2]
+        assert [row[tag] for tag in tags] == [{"vr": "UI", "Value": [uid]} for uid in names[1::2]]
+    assert rows
+    assert ("00080018" in rows[0]) == ("/instances" in path)
 
 
 def test_urls_behind_a_proxy(archive):
@@ -178,7 +202,7 @@ class TestIncludeField:
         assert row["00180050"]["Value"] == [1.5]
         url = f"{archive.url}/studies/{STUDY}/series/{SERIES}/instances/{SERIES}.1/bulkdata/7FE00010"
         assert row["7FE00010"] == {"vr": "OW", "BulkDataURI": url}
-        assert "0020000D" not in row
+        assert "00100010" not in row  # of the study
 
     def test_parents_by_name(self, archive):
         row = archive.get(f"/studies/{STUDY}/series?limit=1&includefield=PatientName").json()[0]
@@ -187,7 +211,7 @@ class TestIncludeField:
         path = f"/studies/{STUDY}/series/{SERIES}/instances"
         row = archive.get(f"{path}?limit=1&includefield=Modality,PatientID").json()[0]
         assert {"00080060", "00100020"} <= set(row)
-        assert not {"0020000E", "00100010"} & set(row)
+        assert not {"0008103E", "00100010"} & set(row)
 
     def test_private_with_creator(self, archive):
         row = archive.get(f"/studies/{STUDY}/series/{SERIES}/instances?limit=1&includefield=00091001").json()[0]

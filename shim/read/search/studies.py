@@ -10,7 +10,7 @@ from dicouch.read.search import ranges
 from dicouch.read.search.reading import Reading
 from dicouch.rewrite import plan, requests
 from dicouch.rewrite.plan import Range
-from dicouch.rewrite.query import SERIES_UID, STUDY_UID, Query
+from dicouch.rewrite.query import SERIES_UID, SOP_UID, STUDY_UID, Query
 from dicouch.rewrite.requests import Paging
 from dicouch.tables import BESIDE_TAGS
 
@@ -195,6 +195,9 @@ class Search(Reading):
                 dataset.update(row["dataset"])
                 self._add_counts(dataset, row)
         uids = entry.row["id"].removesuffix(":study").split(":")
+        # Also those that the path names: a row says what it is of wherever a client keeps it.
+        for tag, uid in zip((STUDY_UID, SERIES_UID, SOP_UID), uids, strict=False):
+            dataset[tag] = {"vr": "UI", "Value": [uid]}
         path = "".join(f"/{name}/{uid}" for name, uid in zip(("studies", "series", "instances"), uids, strict=False))
         dataset["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
         dataset["00081190"] = {"vr": "UR", "Value": [self.base + path]}
