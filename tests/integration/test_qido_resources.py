@@ -189,6 +189,25 @@ class TestIncludeField:
     def test_matched_attributes_are_shown(self, archive):
         assert all("00081030" in row for row in archive.get("/studies?StudyDescription=*thorax").json())
 
+    def test_the_transfer_syntax(self, archive):
+        """Some clients ask for (0002,0010), which no data set has: it answers as (0008,3002) does."""
+        for path in (f"/studies/{STUDY}/series/{SERIES}/instances", f"/instances?StudyInstanceUID={STUDY}"):
+            query = "&" if "?" in path else "?"
+            plain = archive.get(path).json()
+            for name in ("00020010", "TransferSyntaxUID"):
+                rows = archive.get(f"{path}{query}includefield={name}").json()
+                assert [{**row, "00020010": row["00083002"]} for row in plain] == rows
+                assert list(rows[0]) == sorted(rows[0])
+            syntax = value(plain[0], "00083002")
+            assert archive.get(f"{path}{query}00020010={syntax}").json() == plain
+            assert archive.get(f"{path}{query}00020010=1.2.3").json() == []
+        assert not {"00020010", "00083002"} & set(archive.get("/studies?includefield=00020010").json()[0])
+
+    def test_names_of_no_attribute_are_told(self, archive):
+        answer = archive.get("/studies?limit=1&includefield=StudyDescription,NoSuchThing,00089999")
+        assert "00081030" in answer.json()[0]
+        assert "includefield=NoSuchThing, includefield=00089999" in answer.headers["Warning"]
+
     def test_sequence_paths(self, archive):
         path = "RequestAttributesSequence.RequestedProcedureDescription"
         row = archive.get(f"/studies/{STUDY}/series?includefield={path}").json()[0]
@@ -254,6 +273,13 @@ def test_paths_and_keys_that_contradict_each_other(archive):
         assert (answer.status_code, answer.json()) == (200, []), path
     own = f"StudyInstanceUID={STUDY}&SeriesInstanceUID={SERIES}"
     assert len(archive.get(f"/studies/{STUDY}/series/{SERIES}/instances?{own}").json()) == 4
+
+
+def test_bad_uids_in_the_query(archive):
+    for resource in ("studies", "series", "instances", f"studies/{STUDY}/series"):
+        answer = archive.get(f"/{resource}?StudyInstanceUID=abc!")
+        assert answer.status_code == 400
+        assert "StudyInstanceUID: 'abc!' is not a UID" in answer.json()["reason"]
 
 
 def test_bad_uids_in_the_path(archive):

@@ -10,7 +10,7 @@ from dicouch.read.search import ranges
 from dicouch.read.search.reading import Reading
 from dicouch.rewrite import plan, requests
 from dicouch.rewrite.plan import Range
-from dicouch.rewrite.query import SERIES_UID, SOP_UID, STUDY_UID, Query
+from dicouch.rewrite.query import AVAILABLE_SYNTAX, SERIES_UID, SOP_UID, STUDY_UID, TRANSFER_SYNTAX, Query
 from dicouch.rewrite.requests import Paging
 from dicouch.tables import BESIDE_TAGS
 
@@ -184,7 +184,10 @@ class Search(Reading):
     def page(self, query: Query, found: Found) -> Page:
         """Return the rows of the answer, each with what its parents and the server add to it."""
         remaining = 0 if query.limit_given else max(0, found.matched - query.offset - query.limit)
-        return Page([self._finish(entry) for entry in found.entries], remaining)
+        rows = [self._finish(entry) for entry in found.entries]
+        if query.include != "all" and TRANSFER_SYNTAX in query.include:
+            rows = [{TRANSFER_SYNTAX: row[AVAILABLE_SYNTAX], **row} if AVAILABLE_SYNTAX in row else row for row in rows]
+        return Page(rows, remaining)
 
     def _finish(self, entry: Entry) -> dict:
         dataset: dict = {}
