@@ -11,7 +11,7 @@ from pydicom.datadict import dictionary_has_tag, keyword_for_tag, tag_for_keywor
 
 from dicouch.errors import DicomWebError
 from dicouch.rewrite.values import BINARY, MULTIPLE, UNKNOWN, check, is_universal, same_form, split_values, vr_of
-from dicouch.tables import SERIES_TAGS, STUDY_TAGS
+from dicouch.tables import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS
 
 # Answers that are computed, not stored: they can be asked for but not matched.
 COMPUTED = frozenset(
@@ -49,6 +49,8 @@ class Query:
 
     # The matching keys as the tree ``lib/match`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
     keys: dict[str, Any] = field(default_factory=dict)
+    # Of the resource: its rows decide what their headers show beside what they have (`BESIDE_TAGS`).
+    level: str = "study"
     # What is asked for besides the required attributes: ``{tag: True}``, or a tree of a sequence's attributes.
     include: dict[str, Any] | Literal["all"] = field(default_factory=dict)
     limit: int = 0
@@ -70,13 +72,17 @@ class Query:
 
     def of_level(self, level: str) -> dict[str, Any]:
         """Return those matching keys that are decided at `level`: ``study``, ``series`` or ``instance``."""
-        return {tag: key for tag, key in self.keys.items() if level_of(tag) == level}
+        return {tag: key for tag, key in self.keys.items() if self.carrier(tag) == level}
+
+    def carrier(self, tag: str) -> str:
+        """Return the level whose rows carry the attribute `tag` in this search."""
+        return self.level if tag in BESIDE_TAGS else level_of(tag)
 
     def include_of(self, level: str) -> dict[str, Any] | Literal["all"]:
         """Return what is asked for of `level`, matched attributes too (PS3.18 8.3.4.3)."""
         if self.include == "all":
             return "all"
-        asked = {tag: wanted for tag, wanted in self.include.items() if level_of(tag) == level}
+        asked = {tag: wanted for tag, wanted in self.include.items() if self.carrier(tag) == level}
         return {**dict.fromkeys(self.of_level(level), True), **asked}
 
     def fields(self, level: str, only: bool = False) -> dict[str, Any]:
@@ -87,12 +93,12 @@ class Query:
         if not only:
             return {"include": self.include_of(level)}
         named = {} if self.include == "all" else self.include
-        return {"include": {tag: wanted for tag, wanted in named.items() if level_of(tag) == level}, "only": True}
+        return {"include": {tag: wanted for tag, wanted in named.items() if self.carrier(tag) == level}, "only": True}
 
     def drop_below(self, level: str) -> None:
         """Ignore the keys that `level` (one of `LEVELS`) does not have, and remember their names."""
         for tag in list(self.keys):
-            below = LEVELS.index(level_of(tag)) > LEVELS.index(level)
+            below = LEVELS.index(self.carrier(tag)) > LEVELS.index(level)
             if tag not in PATIENT_TAGS if level == "patient" else below:
                 del self.keys[tag]
                 self.unknown.append(self.names.get(tag, tag))

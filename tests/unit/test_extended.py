@@ -45,7 +45,7 @@ def test_the_list(tmp_path):
         ({"attribute": "ReferencedStudySequence", "level": "study"}, 'needs a "vr"'),
         ({"attribute": "SliceThickness"}, '"level" must be'),
         ({"attribute": "SliceThickness", "level": "image"}, "'image'"),
-        ({"attribute": "PatientAge", "level": "series"}, "of the study, not of the series"),
+        ({"attribute": "PatientBirthDate", "level": "series"}, "of the study, not of the series"),
         ({"attribute": "SliceThickness", "level": "instance", "colour": 1}, "'colour'"),
     ],
 )

@@ -249,6 +249,18 @@ def test_keys_below_the_level_are_ignored_and_named():
     assert (list(asked.keys), asked.unknown) == (["00100040"], ["StudyDate"])
 
 
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_what_an_instance_has_of_its_own_is_of_every_level(level):
+    """Rows of instances show and match their own weight, those of series and studies the first of theirs."""
+    asked = read(("PatientWeight", "70"), ("includefield", "PatientAge,StudyDate"))
+    asked.level = level
+    asked.drop_below(level)
+    assert (list(asked.of_level(level)), asked.unknown) == (["00101030"], [])
+    assert {"00101030", "00101010"} <= set(asked.include_of(level))
+    above = {"study", "series", "instance"} - {level}
+    assert not any({"00101030", "00101010"} & set(asked.include_of(other)) for other in above)
+
+
 def test_a_key_is_a_sequence_or_a_value():
     for pairs in ([("00081110.00081150", "1"), ("00081150.00081110", "1")],):
         assert read(*pairs).keys
