@@ -173,7 +173,7 @@ class Retriever:
             corrected = [row["value"] for row in beside.json()["rows"]]
             if not found:
                 raise DicomWebError(404, f"there is no {resource_name(study, series)}")
-        if not any(correction.get("fixes") for correction in corrected):
+        if not corrected:
             return found
         modified = orjson.loads(self.ask(requests.modifications(study, series, instance, corrected)).read())
         for place, one in enumerate(found):
@@ -183,7 +183,7 @@ class Retriever:
         return found
 
     def corrections(self, study: str) -> list[dict]:
-        """Return what the headers of a study say otherwise than some of its instances."""
+        """Return what people fixed in the headers of a study."""
         return [row["value"] for row in self.rows(requests.corrections(study))]
 
     def content(self, instance: Stored) -> tuple[int, Callable[..., Iterator[bytes]]]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlencode
@@ -117,10 +118,13 @@ def test_lists_of_values(everything):
 def test_modalities_in_study(everything):
     server, studies = everything
     kinds = {study["dataset"]["0020000D"]["Value"][0]: set(study["series"].values()) for study in studies}
-    for value, every in (("CT", False), ("CT\\MR", False), ("CT\\MR", True), ("C?", False), ("XX", False)):
+    lists = (("CT\\MR", False), ("CT,MR", False), ("CT,MR", True), ("CT\\MR", True), ("SR, C?\\XX", False))
+    for value, every in (("CT", False), ("C?", False), ("XX", False), *lists):
         wanted = {
             uid for uid, own in kinds.items()
-            if (all if every else any)(any(model.wild(one, kind) for kind in own) for one in value.split("\\"))
+            if (all if every else any)(
+                any(model.wild(one.strip(), kind) for kind in own) for one in re.split(r"[,\\]", value)
+            )
         }  # fmt: skip
         assert found(server, ModalitiesInStudy=value, multiplevaluematching=str(every).lower()) == wanted
     rows = server.get("/studies?ModalitiesInStudy=CT&limit=5").json()
