@@ -24,7 +24,9 @@ def register(app: Flask) -> None:
 
 def answer(problem: DicomWebError) -> Response:
     """Answer a request that cannot be served."""
-    return Response(orjson.dumps(problem.body), problem.status, problem.headers, content_type="application/json")
+    # What is not there now will be: whoever is told so is told when to ask again (RFC 9110 15.6.4).
+    headers = {"Retry-After": "5", **problem.headers} if problem.status == 503 else problem.headers
+    return Response(orjson.dumps(problem.body), problem.status, headers, content_type="application/json")
 
 
 def answer_http_exception(problem: HTTPException) -> Response:
