@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import couchdb
 import requests
+from requests.auth import HTTPBasicAuth
 
 from dicouch.config import split_url
 
@@ -52,7 +53,7 @@ def client_of(url: str) -> tuple[str, requests.Session]:
     session = requests.Session()
     if credentials:
         # Texts would go as Latin-1, and fail beyond it.
-        session.auth = tuple(one.encode() for one in credentials)
+        session.auth = HTTPBasicAuth(*(one.encode() for one in credentials))
     return plain, session
 
 

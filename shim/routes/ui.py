@@ -41,8 +41,8 @@ def save(study: str) -> BaseResponse:
     """Save what a person chose, and show the study again."""
     given = dict(parse_qsl(body_of(request).decode(errors="replace"), keep_blank_values=True))
     if not hmac.compare_digest(given.get("token", "").encode(), _token(study).encode()):
-        told = "the form was not of this page, or of before the server started: please choose again"
-        return _show(study, 403, problem=told)
+        problem = "the form was not of this page, or of before the server started: please choose again"
+        return _show(study, 403, problem=problem)
     form = {name: given[name] for name in FIELDS if name in given}
     undo = form.get("action") == "undo"
     try:

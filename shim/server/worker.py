@@ -17,7 +17,7 @@ import struct
 import time
 from collections.abc import Iterable
 from typing import Any
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.message import Request
@@ -52,7 +52,7 @@ class Worker(ThreadWorker):
     def load_wsgi(self) -> None:
         """Load the application, and say ``Connection: close`` with refusals whose bodies are still to come."""
         super().load_wsgi()
-        application = self.wsgi
+        application: WSGIApplication = self.wsgi  # type: ignore[has-type] # gunicorn's own
 
         def closing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             def start(status: str, *headers: Any) -> Any:

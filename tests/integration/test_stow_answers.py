@@ -145,7 +145,7 @@ def test_values_that_differ_within_a_study_are_named(server):
         (415, "multipart/form-data; boundary=x", b"--x--\r\n", {}),
         (415, 'multipart/related; type="image/jpeg"; boundary=x', b"--x--\r\n", {}),
         (415, 'multipart/related; type="', b"--x--\r\n", {}),
-        (409, "application/dicom", b"", {}),
+        (400, "application/dicom", b"", {}),
     ],
 )
 def test_status_codes(server, status, content_type, data, headers):
