@@ -108,7 +108,7 @@ class Worker(ThreadWorker):
 
 def _is_unread(request: Request) -> bool:
     """Return whether more of a request's body is to come than is read in passing."""
-    reader = request.body.reader
+    reader = getattr(request.body, "reader", None)
     if isinstance(reader, LengthReader):
         return reader.length > SMALL_BODY
     return isinstance(reader, ChunkedReader) and reader.parser is not None
