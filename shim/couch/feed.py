@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -73,8 +74,9 @@ class Feed:
         with self._lock:
             if self._process != os.getpid():
                 self._heard = float("-inf")
-                threading.Thread(target=self._run, name="changes", daemon=True).start()
-                self._process = os.getpid()
+                with suppress(RuntimeError):  # no further thread can be had: the next request tries again
+                    threading.Thread(target=self._run, name="changes", daemon=True).start()
+                    self._process = os.getpid()
 
     def is_alive(self) -> bool:
         """Return whether the feed was heard of a moment ago, so that no change is unknown that is older."""
@@ -147,14 +149,20 @@ class Feed:
             self.follow()
         except (CouchError, DicomWebError, Lost, OSError, ValueError) as problem:
             LOG.info("the changes feed ends: %s", problem or type(problem).__name__)
-        begun = self._heard > float("-inf")
-        self._heard = float("-inf")
+        finally:
+            begun = self._heard > float("-inf")
+            self._heard = float("-inf")
         return begun
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._closed:
-            pause = FIRST_PAUSE if self.attempt() else min(pause * 2, LAST_PAUSE)
+            try:
+                began = self.attempt()
+            except Exception:  # noqa: BLE001 - without this thread the process would remember nothing any more
+                LOG.exception("the changes feed")
+                began = False
+            pause = FIRST_PAUSE if began else min(pause * 2, LAST_PAUSE)
             time.sleep(pause)
 
 

@@ -17,7 +17,7 @@ from dicouch.dicom.media.multipart_writer import (
     write_multipart,
 )
 from dicouch.dicom.media.negotiate import parse_media_type
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, shortened
 from dicouch.read.frames import LazyPart
 
 
@@ -29,8 +29,8 @@ def json_answer(value: object, status: int = 200, media_type: str = "application
 def warn(response: Response, text: str) -> None:
     """Add a ``Warning`` header with code 299 (RFC 7234 5.5, PS3.18 8.3.4.4.1)."""
     text = "".join(character if " " <= character <= "~" else "?" for character in text)
-    text = text.replace("\\", "/").replace('"', "'")[:2000]
-    response.headers.add("Warning", f'299 {request.host} "{text}"')
+    text = text.replace("\\", "/").replace('"', "'")
+    response.headers.add("Warning", f'299 {request.host} "{shortened(text, 2000)}"')
 
 
 def multipart_answer(

@@ -28,7 +28,9 @@ def remember_client() -> None:
     if len(request.query_string) > LONGEST_QUERY:
         raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
     g.base = f"{request.scheme}://{request.host}{request.root_path}{services().config.prefix}"
-    g.authorization = request.headers.get("Authorization")
+    g.authorization = None
+    if request.method != "OPTIONS":  # browsers ask first without credentials, and capabilities are no secret
+        g.authorization = services().credentials.of(request.headers.get("Authorization"), request.cookies)
 
 
 def base_url() -> str:

@@ -62,10 +62,12 @@ def register(app: Flask) -> None:
 
 def answer(problem: DicomWebError) -> Response:
     """Answer a request that cannot be served."""
+    # What is not there now will be: whoever is told so is told when to ask again (RFC 9110 15.6.4).
+    headers = {"Retry-After": "5", **problem.headers} if problem.status == 503 else problem.headers
     shown = wants_page()
     body: str | bytes = page(problem) if shown else orjson.dumps(problem.body)
     kind = "text/html; charset=utf-8" if shown else "application/json"
-    response = Response(body, problem.status, problem.headers, content_type=kind)
+    response = Response(body, problem.status, headers, content_type=kind)
     if shown:
         response.headers["Content-Security-Policy"] = POLICY
     response.vary.add("Accept")

@@ -7,6 +7,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.http import parse_dict_header
 
+from dicouch.server.origins import RECEIVED_HOST
+
 # Besides X-Forwarded-*: headers that only proxies send (RFC 7239, RFC 9110 7.6.3).
 PROXIED = {"HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP"}
 
@@ -18,7 +20,8 @@ def _first(value: str | None) -> str:
 class ProxyHeaders:
     """WSGI middleware that puts the proxy's scheme, host and path prefix in place of the server's own.
 
-    The headers only decide the absolute URLs in answers, so there is no list of trusted proxies.
+    The headers only decide the absolute URLs in answers, so there is no list of trusted proxies. What is safe is
+    decided by the Host that came, see `dicouch.server.origins`.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -26,6 +29,7 @@ class ProxyHeaders:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
+        environ[RECEIVED_HOST] = environ.get("HTTP_HOST", "")
         forwarded = parse_dict_header(_first(environ.get("HTTP_FORWARDED")).replace(";", ","))
         forwarded = {name.lower(): value for name, value in forwarded.items()}
         scheme = forwarded.get("proto") or _first(environ.get("HTTP_X_FORWARDED_PROTO"))

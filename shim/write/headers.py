@@ -227,7 +227,7 @@ class Headers:
     def rebuild(self, study: str) -> int:
         """Make the headers of a study anew from its instances; remove those of a series or study that has none left.
 
-        Return how many headers were written or removed.
+        Return how many headers were written or removed. CouchError when the database refuses one of them.
         """
         written = 0
         for _attempt in range(ATTEMPTS):
@@ -239,8 +239,10 @@ class Headers:
             answer = self.couch.json("POST", "_bulk_docs", body=body, authorization=self.authorization, writes=ids)
             # A header that someone merged into meanwhile is refused; then everything is read again. The same when an
             # instance was written since the instances were read: what it had merged before is in no header now.
-            refused = [row for row in answer if row.get("error") == "conflict"]
+            refused = [row for row in answer if "error" in row]
             written += len(wanted) - len(refused)
+            if others := [row for row in refused if row["error"] != "conflict"]:
+                raise CouchError.of_row(others[0])
             if not refused and not self._was_stored_in(study, since):
                 return written
         raise CouchError(409, "conflict", f"the headers of study {study} are written by others all the time")

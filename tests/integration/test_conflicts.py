@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -393,8 +394,23 @@ def test_bodies_that_are_cut_off_or_too_long(server, study):
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(65536).split()[1] == b"400"
     assert study.state()["history"] == []
+    # Another site's page can send a form, but not read this one's token; nor is that of another study taken.
+    for wrong in ({}, {"token": ""}, {"token": "x"}, {"token": token_of(page.replace(study.uid, Study(server).uid))}):
+        answer = requests.post(page, data={**form, **wrong}, allow_redirects=False, timeout=30)
+        assert answer.status_code == 403
+        assert "choose again" in answer.text
+    assert study.state()["history"] == []
+    form["token"] = token_of(page)
     assert requests.post(page, data=form, allow_redirects=False, timeout=30).status_code == 303
     assert study.state()["history"] != []
+
+
+def token_of(page):
+    """Return the token of a page's forms, each of which has it."""
+    text = requests.get(page, timeout=30).text
+    tokens = re.findall(r'<input type="hidden" name="token" value="([0-9a-f]{64})">', text)
+    assert len(tokens) == text.count("<form ") > 1
+    return tokens[0]
 
 
 def test_refused_before_it_is_read(server, study):

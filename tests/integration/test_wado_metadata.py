@@ -144,7 +144,7 @@ def test_capabilities_name_only_what_answers(gallery):
 
 def test_a_preflight_is_not_a_question_for_capabilities(gallery):
     headers = {
-        "Origin": "http://viewer.example",
+        "Origin": "http://localhost:3000",
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": "x-a",
     }

@@ -246,3 +246,38 @@ def test_one_thread_a_process_that_ends_with_its_memory(monkeypatch):
     assert feed._closed
     assert not feed.is_alive()
     assert threads
+
+
+def test_whatever_ends_the_feed_it_begins_again(caplog):
+    """A thread that dies would leave the process without a memory for good."""
+    couch, begun = Couch(refusal=KeyError("never thought of")), threading.Event()
+    feed = Feed(couch, States())
+    feed.start()
+    deadline = time.monotonic() + 10
+    while not couch.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not feed.is_alive()
+
+    def lines():
+        begun.set()
+        yield b"\n"
+
+    couch.refusal, couch.given = None, lines()
+    assert begun.wait(10)
+    feed.close()
+    assert "never thought of" in caplog.text
+
+
+def test_a_thread_that_cannot_be_had_is_tried_again(monkeypatch):
+    couch = Couch([b"\n"])
+    feed = Feed(couch, States())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", lambda _self: (_ for _ in ()).throw(RuntimeError("no thread")))
+        feed.start()
+    assert couch.asked == []
+    feed.start()
+    deadline = time.monotonic() + 10
+    while not couch.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    feed.close()
+    assert couch.asked
