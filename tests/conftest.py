@@ -18,6 +18,9 @@ settings.register_profile("steady", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile("steady")
 
+# Servers are started hundreds of times; compiling the package each time takes a third of a second of a processor.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 USED = pytest.StashKey[list]()
 # What could not be tested, and why: lines of the summary.
 MISSING = pytest.StashKey[list]()
