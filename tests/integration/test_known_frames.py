@@ -12,6 +12,7 @@ import requests
 from dicouch import services
 from dicouch.app import create_app
 from dicouch.config import Config
+from dicouch.couch.feed import PAUSE
 from dicouch.couch.memory import Memory
 from dicouch.read import ahead
 from dicouch.scripts.push_views import push
@@ -54,7 +55,7 @@ class Site:
             time.sleep(0.02)
         for each in self.memories:
             each.admits(None)
-        time.sleep(0.2)
+        time.sleep(PAUSE + 0.2)
 
     def get(self, path: str, headers: dict, worker: int = 0):
         """Return an answer, and what the database was asked for it."""

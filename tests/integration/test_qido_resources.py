@@ -81,7 +81,7 @@ class TestEveryResource:
             model = ElementTree.fromstring(part.get_payload(decode=True))
             assert {element.get("tag") for element in model} == set(row)
         assert archive.get(path + "?accept=application/json", headers={"Accept": "*/*"}).json()
-        refused = archive.get(path, headers={"Accept": "text/html", "Origin": "http://127.0.0.1"})
+        refused = archive.get(path, headers={"Accept": "image/png", "Origin": "http://127.0.0.1"})
         assert refused.status_code == 406
         assert refused.headers["Access-Control-Allow-Origin"] == "http://127.0.0.1"
         assert refused.json()["error"] == "not_acceptable"

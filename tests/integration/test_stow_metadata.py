@@ -103,7 +103,7 @@ def test_to_a_study(server):
         (409, [metadata(image(31))], {}),
         (415, [metadata(image(31))], {"kind": "image/png"}),
         (415, [metadata(image(31))], {"kind": "application/dicom+zip"}),
-        (406, [metadata(image(31))], {"accept": "text/html"}),
+        (406, [metadata(image(31))], {"accept": "image/png"}),
     ],
 )
 def test_status_codes(server, status, parts, options):

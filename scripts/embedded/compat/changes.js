@@ -1,6 +1,6 @@
 'use strict';
 
-// The changes of a database as they come (`feed=continuous` and `feed=longpoll`). express-pouchdb begins its answer with
+// The changes of a database as they come (`feed=continuous` and `feed=longpoll`), and the sequence of now. express-pouchdb begins its answer with
 // the first heartbeat only, before anybody knows what `since=now` came to, and goes on for ever behind a database that
 // was deleted and a client that is gone.
 
@@ -12,8 +12,24 @@ const KNOWN = new Set(['feed', 'heartbeat', 'include_docs', 'since']);
 const FORMS = {
   continuous: { begin: '\n', end: last => JSON.stringify({ last_seq: last, pending: 0 }) + '\n' },
   // Answered by the first changes.
-  longpoll: { begin: '{"results":[\n', end: last => `],\n"last_seq":${last},"pending":0}\n` }
+  longpoll: { begin: '{"results":[\n', end: last => `],\n"last_seq":${JSON.stringify(last)},"pending":0}\n` }
 };
+
+// A sequence names its database: what is behind one of a database that was made anew is everything.
+async function startOf(db, text) {
+  if (text === 'now') {
+    return (await db.info()).update_seq;
+  }
+  const [, number, id] = /^(\d+)(?:-(.+))?$/.exec(text) || [];
+  if (number === undefined) {
+    throw new HttpError(400, 'bad_request', `Malformed sequence supplied in 'since' parameter: ${text}`);
+  }
+  return id === undefined || id === await db.id() ? Number(number) : 0;
+}
+
+async function now(req, res) {
+  res.json({ results: [], last_seq: `${await startOf(req.db, 'now')}-${await req.db.id()}`, pending: 0 });
+}
 
 async function follow(req, res) {
   const query = req.couchQuery;
@@ -22,18 +38,18 @@ async function follow(req, res) {
   if (!(heartbeat >= 1)) {
     throw new HttpError(400, 'query_parse_error', `Invalid value for heartbeat: ${query.heartbeat}`);
   }
-  const since = query.since === 'now' ? (await req.db.info()).update_seq : Number(query.since || 0);
-  if (!Number.isInteger(since)) {
-    throw new HttpError(400, 'bad_request', `Malformed sequence supplied in 'since' parameter: ${query.since}`);
-  }
-  let last = since;
+  const since = await startOf(req.db, String(query.since || 0));
+  const id = await req.db.id();
+  const named = change => ({ ...change, seq: `${change.seq}-${id}` });
+  let last = `${since}-${id}`;
   const options = { since, include_docs: query.include_docs === 'true' };
   const there = query.feed === 'longpoll' ? (await req.db.changes(options)).results : [];
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'must-revalidate');
   res.write(form.begin);
   if (there.length) {
-    res.end(there.map(change => JSON.stringify(change)).join(',\n') + '\n' + form.end(there[there.length - 1].seq));
+    const rows = there.map(named);
+    res.end(rows.map(change => JSON.stringify(change)).join(',\n') + '\n' + form.end(rows[rows.length - 1].seq));
     return;
   }
   const changes = req.db.changes({ ...options, live: true });
@@ -52,8 +68,8 @@ async function follow(req, res) {
     if (res.writableEnded) {
       return;
     }
-    last = change.seq;
-    res.write(JSON.stringify(change) + '\n');
+    last = named(change).seq;
+    res.write(JSON.stringify(named(change)) + '\n');
     if (query.feed === 'longpoll') {
       finish();
     }
@@ -73,6 +89,10 @@ function install(router) {
     const mine = query.feed in FORMS && Object.keys(query).every(name => KNOWN.has(name));
     next(mine ? undefined : 'route');
   }, route(follow));
+  router.get('/:db/_changes', (req, res, next) => {
+    const { feed = 'normal', since, ...others } = req.couchQuery;
+    next(feed === 'normal' && since === 'now' && Object.keys(others).every(name => name === 'limit') ? undefined : 'route');
+  }, route(now));
 }
 
 module.exports = { install };
