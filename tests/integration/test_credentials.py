@@ -6,11 +6,11 @@ import json
 import shutil
 import sys
 import uuid
-from subprocess import run
 from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
+from dicomweb_client import cli
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
@@ -21,15 +21,17 @@ from tests.integration.conftest import serve
 USER, STRANGER, PASSWORD = "ünal@klinik", "stranger", "pä ss:w/ö@r#d?%€"
 
 
-@pytest.fixture(scope="module")
-def command(server):
+@pytest.fixture
+def command(server, monkeypatch, capsys):
     """Give dicomweb-client's command line, which says `Bearer None` in every request."""
 
     def ask(*words):
-        program = [sys.executable, "-c", "from dicomweb_client.cli import _main; _main()", "--url", server.url]
-        done = run([*program, *words], capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        monkeypatch.setattr(sys, "argv", ["dicomweb_client", "--url", server.url, *words])
+        with pytest.raises(SystemExit) as ended:
+            cli._main()
+        told = capsys.readouterr()
+        assert not ended.value.code, told.err
+        return told.out
 
     return ask
 

@@ -215,7 +215,9 @@ def test_command_line():
 @pytest.mark.parametrize("part", PARTS)
 def test_part(part, tmp_path, capfd, monkeypatch):
     monkeypatch.delenv("COUCHDB_URL", raising=False)
-    code = bench.main([part, "--tiny", "--out", str(tmp_path), "--keep", str(tmp_path / "data")])
+    code = bench.main(
+        [part, "--tiny", "--engines", "quickjs", "--out", str(tmp_path), "--keep", str(tmp_path / "data")]
+    )
     told = capfd.readouterr()
     results = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert code == 0, told.out + told.err
