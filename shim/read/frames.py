@@ -9,9 +9,9 @@ from dicouch.dicom.errors import Unsupported
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.decode import can_decode, decode, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
-from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, is_native, media_type
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, media_type
 from dicouch.errors import DicomWebError, not_acceptable
-from dicouch.read.imaging import image_of
+from dicouch.read.imaging import form_problem, image_of
 from dicouch.read.retrieve import Retriever
 
 # A part of an answer before it is opened: headers, size when known, and what yields the bytes, or those from a start
@@ -30,7 +30,9 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
     file = document["file"]
     if not (file.get("frames") or {}).get("count"):
         raise DicomWebError(404, "the instance has no frame")
-    stored = plain_syntax(file["transferSyntax"])
+    if problem := form_problem(file):
+        raise DicomWebError(406, problem)
+    stored = plain_syntax(file)
     offered = forms(media_type(stored), stored, single)
     for syntax in other_syntaxes(reader, document):
         offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
@@ -45,9 +47,9 @@ def syntax_of(form: MediaType) -> str:
     return form.transfer_syntax or EXPLICIT_LITTLE
 
 
-def plain_syntax(stored: str) -> str:
+def plain_syntax(file: dict) -> str:
     """Return the transfer syntax of frames as they are sent without being converted."""
-    return EXPLICIT_LITTLE if is_native(stored) else stored
+    return file["transferSyntax"] if "fragments" in file["frames"] else EXPLICIT_LITTLE
 
 
 def is_honest(offer: MediaType) -> bool:
@@ -72,10 +74,11 @@ def _forms(kind: str, syntax: str, single: bool) -> tuple[MediaType, ...]:
 
 def other_syntaxes(reader: Retriever, document: dict) -> list[str]:
     """Return the transfer syntaxes that frames can be converted to."""
-    stored = document["file"]["transferSyntax"]
-    if not is_native(stored) and not can_decode(stored):
+    stored = plain_syntax(document["file"])
+    native = stored == EXPLICIT_LITTLE
+    if not native and not can_decode(stored):
         return []
-    found = [] if is_native(stored) else [EXPLICIT_LITTLE]
+    found = [] if native else [EXPLICIT_LITTLE]
     try:
         image = image_of(reader, document)
         found += [syntax for syntax in ENCODED if syntax != stored and can_encode(image, syntax)]
@@ -93,7 +96,7 @@ def is_plain(document: dict) -> bool:
 
 def is_kept(document: dict, chosen: MediaType) -> bool:
     """Return whether frames of an instance go out as they are stored, so that knowing where they lie is enough."""
-    return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"]["transferSyntax"])
+    return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"])
 
 
 def all_frames(reader: Retriever, document: dict, syntax: str, base: str) -> Iterator[LazyPart]:
@@ -124,11 +127,10 @@ def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: s
         It cannot be decoded.
     """
     check_there(document, numbers)
-    stored = document["file"]["transferSyntax"]
     location = "/studies/{}/series/{}/instances/{}/frames/".format(*document["_id"].split(":"))
     kind = OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax)
     label = f"{kind}; transfer-syntax={syntax}"
-    as_stored = syntax == plain_syntax(stored)
+    as_stored = syntax == plain_syntax(document["file"])
     image = None if as_stored else image_of(reader, reader.whole(document))
     for number in numbers:
         headers = {"Content-Type": label, "Content-Location": f"{base}{location}{number}"}

@@ -70,6 +70,11 @@ def _offer(syntax: str, multipart: bool) -> MediaType:
     return parse_media_type(f"{DICOM}; transfer-syntax={syntax}")
 
 
+def is_kept(stored: Stored, syntax: str) -> bool:
+    """Return whether an instance goes out in a transfer syntax without being converted."""
+    return syntax == stored.file["transferSyntax"] and "recoded" not in stored.file
+
+
 class Chooser:
     """Chooses the transfer syntax of every instance of an answer.
 
@@ -102,7 +107,7 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
     DicomWebError
         406 if it cannot be converted, naming what there is; of a converted one, the first frame is made at once.
     """
-    if syntax == stored.file["transferSyntax"]:
+    if is_kept(stored, syntax):
         size, pieces = reader.content(stored)
         return Delivery(stored, syntax, size, pieces)
     document = reader.whole(reader.document(*stored.id.split(":")))

@@ -16,6 +16,7 @@ from dicouch.dicom.syntaxes import media_type
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.ahead import Around, Keep
 from dicouch.read.frames import LazyPart, all_frames, check_there, choose_frames, frame_parts, is_kept, plain_syntax
+from dicouch.read.imaging import form_problem
 from dicouch.read.retrieve import Changed, Retriever, Stored, stored_in
 from dicouch.routes import answers, current
 from dicouch.services import services
@@ -67,7 +68,7 @@ def keeper(memory: Memory, authorization: str | None, form: tuple, chosen: Media
     """Return what remembers where the frames of instances lie whose transfer syntax is `syntax`."""
 
     def keep(one: Stored, token: Token) -> None:
-        told = one.digest or one.file["store"] != ATTACHED
+        told = (one.digest or one.file["store"] != ATTACHED) and not form_problem(one.file)
         if told and one.file.get("frames") and one.file["transferSyntax"] == syntax:
             located = Located({"_id": one.id, "file": one.file, "dataset": {}}, one.digest, chosen)
             size = len(orjson.dumps(one.file)) + 1000
@@ -105,7 +106,7 @@ def answer(reader: Retriever, document: dict, numbers: list[int], chosen: MediaT
     if unchanged := answers.unchanged(tag):
         return unchanged
     parts = frame_parts(reader, document, numbers, syntax, base)
-    if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
+    if chosen.is_multipart and syntax == plain_syntax(document["file"]):
         return answers.multipart_answer(media_type(syntax), list(parts), syntax, tag)
     first = next(parts)
     if chosen.is_multipart:

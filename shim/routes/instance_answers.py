@@ -39,10 +39,10 @@ from dicouch.store import ATTACHED
 def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
     """Answer with one instance in a transfer syntax; as it is stored (None) it can be a range of it."""
     syntax = syntax or stored.file["transferSyntax"]
-    if syntax == stored.file["transferSyntax"]:
+    if files.is_kept(stored, syntax):
         pieces: Callable[[int, int], Iterable[bytes]]
         size, pieces = reader.content(stored)
-        if stored.file["store"] != ATTACHED and not stored.changes:
+        if stored.file["store"] != ATTACHED and stored.is_as_stored:
             pieces = _from_file(reader, stored)
         return answers.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
     tag = answers.tag_of(stored.id, stored.tag, syntax)

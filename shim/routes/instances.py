@@ -58,7 +58,7 @@ def keeper(memory: Memory, authorization: str | None) -> Keep:
 
     def keep(one: Stored, token: Token) -> None:
         # A corrected file is read in pieces; which attachment they are of only the first could tell.
-        if one.file["store"] != ATTACHED or (one.digest and not one.changes):
+        if one.file["store"] != ATTACHED or (one.digest and one.is_as_stored):
             study, series, instance = one.id.split(":")
             size = len(orjson.dumps(one.file)) + 1000
             memory.remember(study, ("instances", study, series, instance), authorization, [one], token, size)
@@ -111,7 +111,7 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
     """
     chooser = files.Chooser(ranges)
     chosen = [(one, syntax) for one in found if (syntax := chooser(one.file["transferSyntax"]))]
-    as_stored = all(one.file["transferSyntax"] == syntax for one, syntax in chosen)
+    as_stored = all(files.is_kept(one, syntax) for one, syntax in chosen)
     base = current.base_url()
     # Of what is sent: another choice of transfer syntaxes leaves others out.
     tag = answers.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
@@ -122,7 +122,7 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
         for one, syntax in chosen:
             headers = {"Content-Type": f"{files.DICOM}; transfer-syntax={syntax}", "Content-Location": base + one.path}
             # A corrected file is made when its turn comes, and only then is its size known.
-            size = None if one.changes else one.file["size"]
+            size = one.file["size"] if one.is_as_stored else None
             parts.append((headers, size, lambda one=one: reader.content(one)[1]()))
         if len(parts) == 1:
             # What is alone is opened now: what can be wrong with it is told instead of an answer.
@@ -171,7 +171,8 @@ def zipped(reader: Retriever, found: list[Stored], name: str) -> Response:
 
     def entries() -> Iterator[tuple[str, Iterator[bytes]]]:
         for one in found:
-            yield "/".join(one.id.split(":")) + ".dcm", reader.content(one)[1]()
+            sent = files.deliver(reader, one, one.file["transferSyntax"])
+            yield "/".join(one.id.split(":")) + ".dcm", sent.open()
 
     response = Response(write_zip(entries()), content_type=str(ZIP))
     safe = "".join(character if character.isalnum() or character in ".-" else "_" for character in name)

@@ -11,6 +11,7 @@
 | `attributes` | one attribute of DICOM JSON: value, inline binary or bulk data |
 | `values`, `charset` | values of each VR, text of each character set |
 | `resolve`, `dictionary` | VRs that the file does not tell |
+| `form` | what pixel data are, where the transfer syntax says otherwise |
 | `find_frames` | where frames lie; the bytes of one of them |
 | `encode` | DICOM JSON written as bytes of a file |
 """

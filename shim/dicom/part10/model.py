@@ -40,6 +40,10 @@ Bulk = dict[str, dict[str, Any]]
 """Where bulk values lie, by path; see `Part10`."""
 
 
+Mend = tuple[int, int, str]
+"""Start and end of a part of a file, and base64 of what is sent in its place."""
+
+
 class Part10Error(DicomError):
     """A file that cannot be stored."""
 
@@ -86,6 +90,10 @@ class Part10:
         What in the file breaks the standard.
     ordered : bool
         Whether the elements of its top level are in ascending order, each there once (PS3.5 7.1).
+    mended : list
+        What is sent in place of parts of the file, so that it is one in `transfer_syntax`: start, end, base64.
+    recoded : bool
+        Its data set has to be written anew for that.
     """
 
     study_uid: str
@@ -100,6 +108,8 @@ class Part10:
     character_set: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     ordered: bool = True
+    mended: list[Mend] = field(default_factory=list)
+    recoded: bool = False
 
 
 class Warnings:

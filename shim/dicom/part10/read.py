@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
 
@@ -11,6 +12,7 @@ from dicouch.dicom.part10.byte_source import ByteSource, Seekable
 from dicouch.dicom.part10.dataset import DatasetReader
 from dicouch.dicom.part10.dictionary import key_of, label
 from dicouch.dicom.part10.find_frames import find_frames
+from dicouch.dicom.part10.form import find_form
 from dicouch.dicom.part10.inflate import SPOOLED, inflate
 from dicouch.dicom.part10.meta import Meta, read_meta
 from dicouch.dicom.part10.model import MissingIdentifier, Part10, Warnings
@@ -46,7 +48,11 @@ def _read(source: ByteSource, meta: Meta, warnings: Warnings) -> Part10:
     identifiers = _identifiers(dataset, meta, sop_class)
     if meta.sop_instance_uid and meta.sop_instance_uid != identifiers["sop_instance_uid"]:
         warnings.add("(0002,0003) MediaStorageSOPInstanceUID differs from (0008,0018) SOPInstanceUID.")
-    frames = find_frames(reader.pixels, dataset, bulk, meta, source, warnings)
+    form = find_form(reader.pixels, dataset, bulk, meta, source, warnings)
+    frames = find_frames(form.pixels, dataset, bulk, meta, source, warnings)
+    if not meta.proper:
+        header = meta.header(source, sop_class, identifiers["sop_instance_uid"])
+        form.mended.insert(0, (0, meta.start, b64encode(header).decode("ascii")))
     return Part10(
         **identifiers,
         sop_class_uid=sop_class,
@@ -58,6 +64,8 @@ def _read(source: ByteSource, meta: Meta, warnings: Warnings) -> Part10:
         character_set=reader.character_set,
         warnings=warnings.sentences(),
         ordered=reader.ordered,
+        mended=form.mended,
+        recoded=form.recoded,
     )
 
 

@@ -72,7 +72,7 @@ def transcode(source: SourceFile, target: str) -> Pieces:
     PixelError
         Its pixel data are damaged.
     """
-    if target != EXPLICIT and target not in ENCODED:
+    if target not in (EXPLICIT, source.transfer_syntax, *ENCODED):
         raise Unsupported(f"files are not converted to the transfer syntax {target}")
     end = source.pixels["offset"] if source.pixels else source.size
     head = read_head(b"".join(source.read(0, end)))
@@ -148,14 +148,17 @@ def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> Pieces:
     """
     with ExitStack() as opened:
         body = opened.enter_context(SpooledTemporaryFile(max_size=8 * 1024 * 1024))
-        offsets, lengths, photometric = [], [], ""
+        offsets, lengths, photometric, planar = [], [], "", 0
         for number in range(1, image.count + 1):
-            encoded, photometric = encode(image, number, target)
+            if target == image.transfer_syntax:  # only what is around the pixels changes
+                encoded, photometric, planar = image.frame(number), image.photometric, image.planar
+            else:
+                encoded, photometric = encode(image, number, target)
             offsets.append(body.tell())
             lengths.append(len(encoded))
             body.writelines(itemize_frame(encoded))
         size = body.tell()
-        _update_description(image, head.dataset, photometric, 0)
+        _update_description(image, head.dataset, photometric, planar)
         table = b""
         if size <= 0xFFFFFFFF:
             table = pack(f"<{len(offsets)}I", *offsets)
