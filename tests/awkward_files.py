@@ -168,8 +168,8 @@ def readable(number: int = 0) -> Iterator[tuple[str, bytes]]:
 HOSTILE = {
     "nested 10,000 deep": made(nested(10_000), **uids(901)),
     "nested 2,000 deep, lengths defined": made(nested(2_000, undefined=False), **uids(902)),
-    "a million empty items": made(sequence(REFERENCED, item() * 1_000_000), **uids(903)),
-    "a million empty elements": made(**uids(904)) + element(0x00200010, "SH", "") * 1_000_001,
+    "items that take 400 MB": made(sequence(REFERENCED, item() * 1_400_000), **uids(903)),
+    "elements that take 400 MB": made(**uids(904)) + element(0x00200010, "SH", "") * 2_600_000,
     "no DICOM": b"GIF89a" + bytes(500),
     "nothing": b"",
 }

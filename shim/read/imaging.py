@@ -54,9 +54,9 @@ def stored_of(reader: Retriever, document: dict) -> SourceFile:
     def read(start: int, end: int) -> Iterator[bytes]:
         return reader.read(document, start, end)
 
-    syntax, size = file["transferSyntax"], reader.inflated_size(document)
+    syntax, size, careful = file["transferSyntax"], reader.inflated_size(document), bool(document.get("warnings"))
     if path is None:
-        return SourceFile(syntax, size, read)
+        return SourceFile(syntax, size, read, careful=careful)
     image = image_of(reader, document) if file.get("frames") and not form_problem(file) else None
     value = file["bulk"][path]
-    return SourceFile(syntax, size, read, value, image, lambda: reader.bulk(document, value)[1]())
+    return SourceFile(syntax, size, read, value, image, lambda: reader.bulk(document, value)[1](), careful)

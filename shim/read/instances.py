@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from dicouch.couch.response import CouchError
 from dicouch.dicom.correct import RangeFile, correct
 from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
@@ -16,6 +18,8 @@ from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
 from dicouch.errors import DicomWebError
 from dicouch.read.imaging import stored_of
 from dicouch.read.retrieve import Retriever, Stored
+
+LOG = logging.getLogger(__name__)
 
 DICOM = "application/dicom"
 
@@ -143,7 +147,10 @@ def deliver_all(reader: Retriever, chosen: Iterable[tuple[Stored, str]]) -> Iter
     for stored, syntax in chosen:
         try:
             yield deliver(reader, stored, syntax)
-        except DicomWebError as problem:
-            if problem.status != 406:
-                raise
-            yield deliver(reader, stored, stored.file["transferSyntax"])
+        except CouchError:
+            raise  # nothing else would be had either
+        except Exception as problem:  # noqa: BLE001 - an instance must not take the others of its study with it
+            if not isinstance(problem, DicomWebError):
+                LOG.exception("converting %s", stored.id)
+            size, pieces = reader.content(stored)
+            yield Delivery(stored, stored.file["transferSyntax"], size, pieces)

@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-from dicouch.dicom.part10.model import MissingIdentifier, Part10, Part10Error, Unreadable
+from dicouch.dicom.part10.model import MissingIdentifier, Part10, Part10Error, TooMuch, Unreadable
 from dicouch.dicom.part10.read import read_part10
 
-__all__ = ["MissingIdentifier", "Part10", "Part10Error", "Unreadable", "read_part10"]
+__all__ = ["MissingIdentifier", "Part10", "Part10Error", "TooMuch", "Unreadable", "read_part10"]

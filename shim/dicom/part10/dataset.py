@@ -78,6 +78,10 @@ class DatasetReader:
         Whether the elements of the top level are in ascending order, each there once.
     visit : callable or None
         Told tag and position of every element of the top level; reading ends where it returns True.
+    begun : dict
+        The data set as far as it is read.
+    places : dict
+        Where the value of each begins and the element ends, by position; only of those that `visit` was told of.
     """
 
     def __init__(self, source: ByteSource, warnings: Warnings) -> None:
@@ -89,11 +93,15 @@ class DatasetReader:
         self.character_set: list[str] = []
         self.ordered = True
         self.visit: Callable[[int, int], bool] | None = None
+        self.places: dict[int, tuple[int, int]] = {}
+        self.begun: JsonDataset = {}
         self._undecided: list[tuple[Level, int, bytes, Coding]] = []
 
     def read(self, start: int, explicit: bool, little: bool) -> JsonDataset:
         """Read the data set that begins at `start`."""
-        dataset = self._dataset(Level(Coding(explicit, little, [DEFAULT])), start, self.source.size)
+        top = Level(Coding(explicit, little, [DEFAULT]))
+        self.begun = top.dataset
+        dataset = self._dataset(top, start, self.source.size)
         # PS3.6: US or SS, by Pixel Representation, which may come later and even further out.
         for level, tag, raw, coding in self._undecided:
             if pixel_representation(level):
@@ -132,6 +140,8 @@ class DatasetReader:
                 dataset[key] = self._sequence(level, coding, tag, value, length)
             else:
                 dataset[key] = self._defined(level, coding, tag, vr, value, length, end)
+            if visit:
+                self.places[position] = value, self.walk.resume if length == UNDEFINED else value + length
             if tag == _CHARACTER_SET:
                 level.coding = self._change_character_set(level)
         if not ordered:
@@ -181,7 +191,7 @@ class DatasetReader:
         """Read a value of defined length that is neither plain nor a whole sequence."""
         if start + length > end:
             held = max(end - start, 0)
-            self.warnings.about(tag, f"is cut off: {held} of {length} bytes are there")
+            self.warnings.broken(tag, f"is cut off: {held} of {length} bytes are there")
             length = held
         if vr == "SQ":
             return self._sequence(level, coding, tag, start, length)

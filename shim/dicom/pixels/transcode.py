@@ -18,7 +18,7 @@ from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.decode import can_decode, decode, frame_bytes, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
 from dicouch.dicom.pixels.image import Image
-from dicouch.dicom.pixels.part10_head import Head, read_head, write_elements, write_head
+from dicouch.dicom.pixels.part10_head import Head, Unwritable, read_head, write_elements, write_head
 
 EXPLICIT = ExplicitVRLittleEndian
 Pieces = tuple[int, Iterator[bytes]]
@@ -42,6 +42,8 @@ class SourceFile:
         Where the value of the pixel data lies: ``offset``, ``length``, ``vr``, perhaps ``encapsulated``.
     native : callable
         Gives the pieces of native pixel data in little-endian order.
+    careful : bool
+        Something in it breaks the standard.
     """
 
     transfer_syntax: str
@@ -50,6 +52,7 @@ class SourceFile:
     pixels: dict[str, Any] | None = None
     image: Image | None = None
     native: Callable[[], Iterator[bytes]] = lambda: iter(())
+    careful: bool = False
 
 
 def targets(source: SourceFile) -> list[str]:
@@ -72,10 +75,19 @@ def transcode(source: SourceFile, target: str) -> Pieces:
     PixelError
         Its pixel data are damaged.
     """
+    try:
+        return _transcode(source, target, source.careful)
+    except Unwritable:
+        if source.careful:
+            raise
+        return _transcode(source, target, True)
+
+
+def _transcode(source: SourceFile, target: str, careful: bool) -> Pieces:
     if target not in (EXPLICIT, source.transfer_syntax, *ENCODED):
         raise Unsupported(f"files are not converted to the transfer syntax {target}")
     end = source.pixels["offset"] if source.pixels else source.size
-    head = read_head(b"".join(source.read(0, end)))
+    head = read_head(b"".join(source.read(0, end)), careful=careful)
     tail = _tail(source, head)
     if source.pixels is None:
         return _whole(write_head(head, target) + tail, iter(()), 0, b"")
@@ -101,9 +113,9 @@ def _tail(source: SourceFile, head: Head) -> bytes:
         return b""
     dataset = head.read_more(rest)
     # Padding is void; a signature over other bytes is too.
-    for element in list(dataset):
-        if element.tag >= 0xFFFA0000:
-            del dataset[element.tag]
+    for tag in list(dataset.keys()):
+        if tag >= 0xFFFA0000:
+            del dataset[tag]
     return write_elements(dataset, head) if len(dataset) else b""
 
 
