@@ -46,6 +46,15 @@ def data_dir() -> Path:
     return Path(os.environ.get("DATA_DIR") or "data").absolute()
 
 
+def _named() -> str:
+    return os.environ.get("COUCHDB_URL", "").strip()
+
+
+def is_ours() -> bool:
+    """Return whether commands start the database themselves: ``COUCHDB_URL`` names none that runs already."""
+    return _named() in ("", "embedded")
+
+
 @contextmanager
 def database(folder: Path, *, running: bool = False) -> Iterator[Database]:
     """Choose a database and start it where that is needed.
@@ -66,8 +75,8 @@ def database(folder: Path, *, running: bool = False) -> Iterator[Database]:
     CommandError
         When it cannot be reached or started, or another server works on the same folder.
     """
-    url = os.environ.get("COUCHDB_URL", "").strip()
-    if url and url != "embedded":
+    url = _named()
+    if not is_ours():
         server = connect(url)
         plain, credentials = split_credentials(url)
         yield Database(with_credentials(plain, credentials), _describe(server, plain), f"{plain}/_utils/")

@@ -2,10 +2,13 @@
 
 import os
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import couchdb
 import requests
+from requests.auth import HTTPBasicAuth
+
+from dicouch.config import split_url
 
 DEFAULT_DATABASE = "dicom"
 PROBE_TIMEOUT = 10.0
@@ -34,26 +37,24 @@ def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
         When this is not an ``http`` or ``https`` URL.
     """
     try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        port = parts.port
+        return split_url(url)
     except ValueError as error:
-        raise CommandError(f"not a URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not host:
-        raise CommandError(
-            f"not a URL of a server: {url.rpartition('@')[2]!r}; it looks like http://user:password@host:port"
-        )
-    host = f"[{host}]" if ":" in host else host
-    netloc = f"{host}:{port}" if port else host
-    credentials = None
-    if parts.username is not None:
-        credentials = (unquote(parts.username), unquote(parts.password or ""))
-    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", "")), credentials
+        raise CommandError(str(error)) from error
 
 
 def redact(url: str) -> str:
     """Return `url` without user and password, for printing."""
     return split_credentials(url)[0]
+
+
+def client_of(url: str) -> tuple[str, requests.Session]:
+    """Return a URL without user and password, and a session that sends these in UTF-8 (RFC 7617 2.1)."""
+    plain, credentials = split_credentials(url)
+    session = requests.Session()
+    if credentials:
+        # Texts would go as Latin-1, and fail beyond it.
+        session.auth = HTTPBasicAuth(*(one.encode() for one in credentials))
+    return plain, session
 
 
 def with_credentials(url: str, credentials: tuple[str, str] | None) -> str:
@@ -103,11 +104,11 @@ def connect(url: str, timeout: float = 60.0) -> couchdb.Server:
 
 def _probe(address: str, plain: str, credentials: tuple[str, str] | None) -> Any:
     """Fetch a JSON resource of the server; every way in which that fails is one clear line."""
-    session = requests.Session()
+    session = client_of(with_credentials(plain, credentials))[1]
     # A proxy or a .netrc of this account must not change who is asked, and as whom.
     session.trust_env = False
     try:
-        answer = session.get(address, auth=credentials, timeout=PROBE_TIMEOUT, headers={"Accept": "application/json"})
+        answer = session.get(address, timeout=PROBE_TIMEOUT, headers={"Accept": "application/json"})
     except requests.exceptions.SSLError as error:
         raise CommandError(f"{plain} has no certificate that is trusted here: {error}") from error
     except requests.exceptions.ConnectTimeout as error:

@@ -19,9 +19,10 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
@@ -107,6 +108,8 @@ class Database:
     user: str
     password: str
     process: subprocess.Popen | None = None
+    # Starts it once more, at the same address.
+    begin: Callable[[], subprocess.Popen] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -117,6 +120,18 @@ class Database:
         if self.process:
             _stop(self.process)
 
+    def restart(self) -> None:
+        """Start a database of ours again that has ended, with the same data, URL and administrator.
+
+        Raises
+        ------
+        DatabaseError
+            When it does not start.
+        """
+        self.stop()
+        if self.begin:
+            self.process = self.begin()
+
 
 def _stop(process: subprocess.Popen) -> None:
     # The process leads its own group, in which CouchDB's query servers live.
@@ -124,6 +139,15 @@ def _stop(process: subprocess.Popen) -> None:
     for stream in (process.stdin, process.stdout):
         if stream:
             stream.close()
+
+
+@contextlib.contextmanager
+def _stopped_if_it_fails(process: subprocess.Popen) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        _stop(process)
+        raise
 
 
 def _settings(folder: Path) -> dict:
@@ -204,23 +228,31 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         else:
             folder = _make_folder(data_dir)
         settings = _settings(folder)
-        command = [node, str(EMBEDDED_HOST / "server.js"), "--port", str(port), "--with-parent"]
+        command = [node, str(EMBEDDED_HOST / "server.js"), "--with-parent"]
         command += ["--memory"] if memory else ["--data", str(folder)]
         log = folder / "embedded.log"
-        with open(log, "ab") as errors:
-            # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
-                env={**os.environ, "EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}"},
-            )  # fmt: skip
-        stack.callback(_stop, process)
-        line = process.stdout.readline() if process.stdout else b""
-        if not line:
-            process.wait()
-            raise DatabaseError(f"the embedded database did not start: {_tail(log)}")
-        url = json.loads(line)["url"]
+
+        def begin(number: int) -> tuple[subprocess.Popen, str]:
+            with open(log, "ab") as errors:
+                # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
+                process = subprocess.Popen(
+                    [*command, "--port", str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                    env={**os.environ, "EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}"},
+                    start_new_session=True,
+                )  # fmt: skip
+            with _stopped_if_it_fails(process):
+                line = process.stdout.readline() if process.stdout else b""
+                if not line:
+                    process.wait()
+                    raise DatabaseError(f"the embedded database did not start: {_tail(log)}")
+                return process, json.loads(line)["url"]
+
+        process, url = begin(port)
         version = json.loads((EMBEDDED_HOST / "node_modules" / "pouchdb-core" / "package.json").read_text())["version"]
-        yield _running(process, url, f"Embedded PouchDB {version}", settings)
+        database = _running(process, url, f"Embedded PouchDB {version}", settings)
+        database.begin = lambda: begin(urlsplit(url).port or 0)[0]
+        stack.callback(database.stop)
+        yield database
 
 
 def find_couchdb() -> Path | None:
@@ -285,21 +317,28 @@ def private_couchdb(
         if setpriv := shutil.which("setpriv"):
             # Ends with this process, however it ends.
             command = [setpriv, "--pdeathsig", "TERM", *command]
-        with open(log, "ab") as output:
-            # It inherits the lock, which therefore lasts as long as it runs.
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                pass_fds=[lock.fileno()], cwd=folder,
-                env={
-                    **os.environ,
-                    "COUCHDB_ARGS_FILE": str(folder / "vm.args"),
-                    "COUCHDB_INI_FILES": f"{default_ini} {folder / 'private.ini'}",
-                },
-            )  # fmt: skip
-        stack.callback(_stop, process)
         base = f"http://127.0.0.1:{number}"
-        welcome = _wait(process, base, (settings["user"], settings["password"]), log)
-        yield _running(process, base, f"Apache CouchDB {welcome['version']}", settings)
+
+        def begin() -> tuple[subprocess.Popen, dict]:
+            with open(log, "ab") as output:
+                # It inherits the lock, which therefore lasts as long as it runs.
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                    pass_fds=[lock.fileno()], cwd=folder,
+                    env={
+                        **os.environ,
+                        "COUCHDB_ARGS_FILE": str(folder / "vm.args"),
+                        "COUCHDB_INI_FILES": f"{default_ini} {folder / 'private.ini'}",
+                    },
+                )  # fmt: skip
+            with _stopped_if_it_fails(process):
+                return process, _wait(process, base, (settings["user"], settings["password"]), log)
+
+        process, welcome = begin()
+        database = _running(process, base, f"Apache CouchDB {welcome['version']}", settings)
+        database.begin = lambda: begin()[0]
+        stack.callback(database.stop)
+        yield database
 
 
 def _choose_port(wanted: int, last: int) -> int:

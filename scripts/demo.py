@@ -17,7 +17,7 @@ import pydicom
 import pydicom.data
 import requests
 
-from dicouch.scripts.connection import CommandError, reason, redact
+from dicouch.scripts.connection import CommandError, client_of, reason, redact
 from dicouch.scripts.load import DEFAULT_URL, upload
 
 FILES = Path(pydicom.data.__file__).parent / "test_files"
@@ -47,11 +47,12 @@ def fetch(url: str, accept: str, **parameters: Any) -> requests.Response:
     CommandError
         When the answer is an error.
     """
-    request = requests.Request("GET", url, params=parameters, headers={"Accept": accept}).prepare()
+    plain, session = client_of(url)
+    request = session.prepare_request(requests.Request("GET", plain, params=parameters, headers={"Accept": accept}))
     output = "" if "json" in accept else " --output instance.dcm"
     query = f"?{str(request.url).partition('?')[2]}" if parameters else ""
-    print(f"\n$ curl -H 'Accept: {accept}'{output} '{redact(url)}{query}'")
-    with requests.Session() as session:
+    print(f"\n$ curl -H 'Accept: {accept}'{output} '{plain}{query}'")
+    with session:
         answer = session.send(request, timeout=60)
     if answer.status_code != 200:
         raise CommandError(f"{redact(url)} answers {answer.status_code}: {reason(answer)}")

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from dicouch.config import Config
 from dicouch.scripts import choose, dicomfiles, stow
 from dicouch.scripts.commands import couch_of_server
-from dicouch.scripts.connection import CommandError, reason, redact
+from dicouch.scripts.connection import CommandError, client_of, reason, redact
 from dicouch.scripts.journal import Journal
 from dicouch.scripts.link import Linker
 
@@ -137,10 +137,9 @@ def check_server(url: str) -> None:
     CommandError
         When nothing does, or it refuses the login.
     """
+    plain, session = client_of(url)
     try:
-        answer = requests.get(f"{url.rstrip('/')}/studies", params={"limit": 1}, timeout=30)
-    except requests.exceptions.InvalidURL as error:
-        raise CommandError(f"not a URL: {error}") from error
+        answer = session.get(f"{plain}/studies", params={"limit": 1}, timeout=30)
     except requests.ConnectionError as error:
         raise CommandError(f"no DICOMweb server answers at {redact(url)}: start one with make run") from error
     except requests.RequestException as error:

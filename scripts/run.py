@@ -24,8 +24,9 @@ from types import FrameType
 import requests
 
 from dicouch.config import Config
-from dicouch.scripts import choose, databases, processes
+from dicouch.scripts import choose, processes, watch
 from dicouch.scripts.connection import CommandError, database_name
+from dicouch.server import listening
 
 DEFAULT_BIND = "127.0.0.1:5985"
 START_LIMIT = 60.0
@@ -120,6 +121,29 @@ def serve(process: subprocess.Popen, bind: str, url: str, database: str, **setti
         process.stdin.write(json.dumps(told))
 
 
+class Gunicorn:
+    """gunicorn's process: it reads its modules before the database is there, and starts again when it has ended."""
+
+    def __init__(self, bind: str) -> None:
+        self.bind = bind
+        self.process = prepare()
+        self._told = ("", "")
+
+    def serve(self, url: str, database: str) -> None:
+        """Serve a database; see `serve`."""
+        self._told = url, database
+        serve(self.process, self.bind, url, database)
+
+    def again(self) -> None:
+        """Start again and serve the same database."""
+        self.stop()  # workers may be left, which hold the port
+        self.process = prepare()
+        self.serve(*self._told)
+
+    def stop(self) -> None:
+        processes.stop(self.process, STOP_LIMIT)
+
+
 def wait_until_ready(
     process: subprocess.Popen, address: str, limit: float = START_LIMIT, asked: Asked | None = None
 ) -> None:
@@ -203,7 +227,7 @@ def until_signal() -> Iterator[Asked]:
 
 
 def run(asked: Asked) -> None:
-    """Start everything, say where it is, and wait for a signal or for a part to end.
+    """Start everything, say where it is, and start again what ends, until a signal comes.
 
     Parameters
     ----------
@@ -213,21 +237,14 @@ def run(asked: Asked) -> None:
     Raises
     ------
     CommandError
-        When something cannot start, or ends by itself.
+        When something cannot start.
     KeyboardInterrupt
         When a signal ended it.
     """
-    bind = os.environ.get("SHIM_BIND") or DEFAULT_BIND
-    host, port = parse_bind(bind)
-    try:
-        prefix = Config.from_environment().prefix
-        importlib.import_module("dicouch.server.gunicorn_conf")
-    except ValueError as error:
-        raise CommandError(str(error)) from error
-    check_free(host, port)
+    host, port, config = settings()
     name = database_name()
     # The database takes seconds to start: the server and the push read what they need meanwhile.
-    server = prepare()
+    server = Gunicorn(f"{host}:{port}" if ":" not in host else f"[{host}]:{port}")
     read = threading.Event()
     threading.Thread(target=read_push, args=(read,), daemon=True).start()
     try:
@@ -237,25 +254,40 @@ def run(asked: Asked) -> None:
                 # Waiting can be interrupted by a signal; an import cannot, not everywhere.
                 read.wait()
                 push(database, name, asked)
-                serve(server, f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", database.url, name)
-                address = local_url(host, port) + prefix
-                wait_until_ready(server, address, asked=asked)
+                server.serve(database.url, name)
+                address = local_url(host, port) + config.prefix
+                wait_until_ready(server.process, address, asked=asked)
                 tell(f"DICOMweb    {address}")
                 show_fauxton(database)
-                while server.poll() is None and alive(database.owned):
-                    asked.check()
-                    time.sleep(0.2)
+                parts = [watch.Part("the DICOMweb server", lambda: server.process, server.again)]
+                if owned := database.owned:
+                    # First, as the server needs it.
+                    parts.insert(0, watch.Part("the database", lambda: owned.process, owned.restart))
+                watch.forever(parts, tell, asked.check)
             finally:
                 asked.stopping = True
                 # Before the database, which the last answers need.
-                processes.stop(server, STOP_LIMIT)
-            ended = "the DICOMweb server" if alive(database.owned) else "the database"
-            raise CommandError(f"{ended} ended by itself")
+                server.stop()
     finally:
         asked.stopping = True
-        processes.stop(server, STOP_LIMIT)
+        server.stop()
         # A thread that Python ends during an import keeps that module's lock, and the exit would wait for it.
         read.wait(READ_LIMIT)
+
+
+def settings() -> tuple[str, int, Config]:
+    """Return host and port to listen on, and the settings; CommandError, before anything starts, for what cannot be."""
+    host, port = parse_bind(os.environ.get("SHIM_BIND") or DEFAULT_BIND)
+    try:
+        config = Config.from_environment()
+        importlib.import_module("dicouch.server.gunicorn_conf")
+        # Of a database that runs already, gunicorn finds out whether it asks for a login.
+        if choose.is_ours():
+            listening.check(listening.addresses_of(host, port), config, lends=True)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    check_free(host, port)
+    return host, port, config
 
 
 def read_push(read: threading.Event) -> None:
@@ -278,11 +310,6 @@ def push(database: choose.Database, name: str, asked: Asked) -> None:
     changes = importlib.import_module("dicouch.scripts.push_views").push(database.url, name, report=report)
     if changes:
         tell(f"pushed      {', '.join(sorted({change.document for change in changes}))}")
-
-
-def alive(owned: databases.Database | None) -> bool:
-    """Tell whether a database that this command started still runs; another's is not ours to watch."""
-    return owned is None or owned.process is None or owned.process.poll() is None
 
 
 def show_fauxton(database: choose.Database) -> None:

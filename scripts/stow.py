@@ -12,7 +12,7 @@ import pydicom
 import requests
 from pydicom.errors import InvalidDicomError
 
-from dicouch.scripts.connection import CommandError, reason
+from dicouch.scripts.connection import CommandError, client_of, reason
 
 CHUNK = 1 << 18
 ATTEMPTS = 3
@@ -136,9 +136,8 @@ class Client:
     """
 
     def __init__(self, url: str, sent: Callable[[int], object] | None = None) -> None:
-        self.url = url.rstrip("/")
+        self.url, self.session = client_of(url)
         self.sent = sent or (lambda count: None)
-        self.session = requests.Session()
 
     def store(self, files: Sequence[File]) -> list[Outcome]:
         """Store files with one request, or with more where the server finds one too large.
@@ -204,7 +203,7 @@ class Client:
         if answer.status_code in (401, 403):
             raise CommandError(f"the server refuses the login ({answer.status_code}): {reason(answer)}")
         dataset = _json(answer)
-        if answer.status_code in (200, 202, 409) and dataset is not None:
+        if answer.status_code in (200, 202, 400, 409) and dataset is not None:
             return match(dataset, files)
         if answer.status_code == 413 and len(files) > 1:
             self.sent(-sum(size for _, size in files))

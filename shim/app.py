@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response
 
 from dicouch import services
 from dicouch.config import Config
-from dicouch.routes import capabilities, conflicts, current, problems, resources, ui, wado_uri
-from dicouch.server import timing
+from dicouch.routes import browsers, capabilities, codings, conflicts, current, problems, resources, ui, wado_uri
+from dicouch.server import origins, timing
 from dicouch.server.proxy import ProxyHeaders
 
 
@@ -25,6 +25,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.extensions[services.NAME] = ours
 
     app.before_request(timing.begin)
+    app.before_request(origins.guard)
     app.before_request(current.remember_client)
     app.before_request(capabilities.tell)
     app.before_request(current.check_path)
@@ -39,22 +40,18 @@ def create_app(config: Config | None = None) -> Flask:
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     problems.register(app)
     app.after_request(add_headers)
+    app.after_request(browsers.add_headers)
+    app.after_request(origins.add_headers)
     app.after_request(timing.add_header)
+    # The last one is the first to see an answer.
+    app.after_request(codings.encode)
+    app.after_request(problems.check_match)
     return app
 
 
 def add_headers(response: Response) -> Response:
-    """Let viewers of any origin read the answers, errors too."""
+    """Say nothing of the type of no content (RFC 9110 8.3)."""
     if response.status_code == 204:
-        # Flask says ``text/html`` where nobody chose; there is no content to have a type (RFC 9110 8.3).
+        # Flask says ``text/html`` where nobody chose.
         response.headers.pop("Content-Type", None)
-    response.headers.setdefault("Access-Control-Allow-Origin", "*")
-    response.headers.setdefault(
-        "Access-Control-Expose-Headers", "Content-Location, Content-Range, ETag, Location, Server-Timing, Warning"
-    )
-    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE, OPTIONS"
-        asked = request.headers.get("Access-Control-Request-Headers", "Accept, Authorization, Content-Type")
-        response.headers["Access-Control-Allow-Headers"] = asked
-        response.headers["Access-Control-Max-Age"] = "86400"
     return response

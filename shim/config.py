@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,18 @@ class Config:
         What happens to an instance whose UID is stored with other content: ``overwrite`` or ``reject``.
     allow_delete : str
         ``yes`` or ``no``.
+    shim_bind : str
+        Address and port to listen on.
+    authorization : str
+        Which credentials of a client count: ``known``, ``all``, ``required`` or ``none``; see
+        `dicouch.couch.credentials`.
+    origins, edit_origins : tuple of str
+        Whose pages may search, retrieve and store, and whose may delete and correct as well: origins, ``loopback`` for
+        those of this machine, ``*`` for all; see `dicouch.server.origins`.
+    host_names : tuple of str
+        Further names by which clients may ask this server; ``*``: any.
+    open_to_the_network : str
+        ``yes`` lets a server that asks for no login listen beyond loopback.
     remember : float
         Seconds for which credentials are trusted after the database let them in, so that what is remembered is given to
         them without asking it; 0: nothing is remembered. See `dicouch.couch.memory`.
@@ -65,6 +80,12 @@ class Config:
     min_free_space: int = 64 << 20
     duplicates: str = "overwrite"
     allow_delete: str = "yes"
+    shim_bind: str = "127.0.0.1:5985"
+    authorization: str = "known"
+    origins: tuple[str, ...] = ("loopback",)
+    edit_origins: tuple[str, ...] = ()
+    host_names: tuple[str, ...] = ()
+    open_to_the_network: str = "no"
     remember: float = 10.0
 
     @classmethod
@@ -109,6 +130,71 @@ def _folders(name: str, text: str) -> tuple[str, ...]:
     return roots
 
 
+def split_url(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Take user and password out of the URL of a server.
+
+    Returns
+    -------
+    tuple of (str, tuple of (str, str) or None)
+        The URL without them and without a trailing slash, and the decoded user and password (RFC 3986 3.2.1).
+
+    Raises
+    ------
+    ValueError
+        For what is no ``http`` or ``https`` URL. The message has nothing of a password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ValueError(
+            f"not a URL of a server: {url.rpartition('@')[2]!r}; it looks like http://user:password@host:port, "
+            "with %2F, %3F, %23 and %40 for / ? # and @ in user and password"
+        )
+    host = f"[{host}]" if ":" in host else host
+    netloc = f"{host}:{port}" if port else host
+    credentials = None
+    if parts.username is not None:
+        credentials = unquote(parts.username), unquote(parts.password or "")
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", "")), credentials
+
+
+def basic_auth(user: str, password: str) -> str:
+    """Return the ``Authorization`` of a user and a password, in UTF-8 as CouchDB reads it (RFC 7617 2.1)."""
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+
+def _origins(name: str, text: str) -> tuple[str, ...]:
+    """Read origins as browsers write them (RFC 6454 6.2): in lower case, without a path, without the usual port."""
+    listed = []
+    for word in text.replace(",", " ").lower().split():
+        if word not in ("*", "loopback", "none"):
+            try:
+                parts = urlsplit(word.rstrip("/"))
+                port = (
+                    f":{parts.port}" if parts.port not in (None, {"http": 80, "https": 443}.get(parts.scheme)) else ""
+                )
+            except ValueError:
+                parts, port = urlsplit(""), ""
+            host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+            if not (parts.scheme and host) or "@" in word or parts.path or parts.query or parts.fragment:
+                raise ValueError(
+                    f"{name} must list origins such as https://viewer.example, 'loopback' or '*', not {word!r}"
+                )
+            word = f"{parts.scheme}://{host}{port}"
+        listed.append(word)
+    return tuple(word for word in listed if word != "none")
+
+
+def _names(name: str, text: str) -> tuple[str, ...]:
+    names = tuple(word.rstrip(".") for word in text.replace(",", " ").lower().split())
+    if wrong := [word for word in names if word != "*" and not re.fullmatch(r"[\w.-]+", word)]:
+        raise ValueError(f"{name} must list names of hosts without ports, not {wrong[0]!r}")
+    return names
+
+
 def _place(name: str, text: str) -> str:
     if text != "attachment" and not text.startswith("folder:/"):
         raise ValueError(f"{name} must be 'attachment' or 'folder:/path', not {text!r}")
@@ -133,5 +219,10 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "check_links": _one_of("yes", "no"),
     "duplicates": _one_of("overwrite", "reject"),
     "allow_delete": _one_of("yes", "no"),
+    "origins": _origins,
+    "edit_origins": _origins,
+    "host_names": _names,
+    "authorization": _one_of("known", "all", "required", "none"),
+    "open_to_the_network": _one_of("yes", "no"),
     "remember": _seconds,
 }

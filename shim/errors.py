@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 NAMES = {
@@ -13,15 +14,24 @@ NAMES = {
     406: "not_acceptable",
     409: "conflict",
     411: "length_required",
+    412: "precondition_failed",
     413: "too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",
     416: "requested_range_not_satisfiable",
+    421: "misdirected_request",
     500: "internal_server_error",
     501: "not_implemented",
     502: "bad_gateway",
     503: "service_unavailable",
 }
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of `most` characters at most that ends between two words: half a UID is another UID."""
+    if len(text) <= most:
+        return text
+    return textwrap.shorten(text, most, placeholder="...", break_long_words=False, break_on_hyphens=False)[:most]
 
 
 class DicomWebError(Exception):

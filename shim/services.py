@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import Flask, current_app
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch
+from dicouch.couch.credentials import Credentials
 from dicouch.couch.memory import Memory
 from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
@@ -27,6 +29,8 @@ class Services:
     couch: Couch
     # Where Part 10 bytes are.
     store: Bytes
+    # What of a client's credentials counts.
+    credentials: Credentials
     # What is remembered of the database; a part of it is made before gunicorn forks, and shared by its processes.
     memory: Memory
     # How far the index is behind; small documents of several requests in one write.
@@ -34,6 +38,8 @@ class Services:
     bulk: BulkWriter
     # Further attributes that the site searches by.
     extended: list[Extended]
+    # Of the forms' tokens: made before gunicorn forks, so all processes have the same.
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     @classmethod
     def from_config(cls, config: Config) -> Services:
@@ -43,6 +49,7 @@ class Services:
             config=config,
             couch=couch,
             store=Bytes.from_config(config, couch),
+            credentials=Credentials(couch, config.authorization),
             memory=Memory.of(couch, config.remember),
             pace=Pace(couch),
             bulk=BulkWriter(couch),

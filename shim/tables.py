@@ -24,8 +24,8 @@ STUDY_TAGS = frozenset(_LEVELS["study"])
 SERIES_TAGS = frozenset(_LEVELS["series"])
 # What the headers of both show besides, though every instance may say otherwise.
 BESIDE_TAGS = frozenset(_LEVELS["beside"])
-# What an instance's index row carries besides its transfer syntax; everything else needs the document.
-ROW_TAGS = frozenset(_LEVELS["instance"]) | {"00083002"}
+# What an instance's index row carries, and its transfer syntax under both names; everything else needs the document.
+ROW_TAGS = frozenset(_LEVELS["instance"]) | {"00083002", "00020010"}
 
 
 def pick(dataset: dict[str, Any], tags: frozenset[str]) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(database: str, log: Path, **environment: str) -> Iterator[Server]:
-    """Run gunicorn with the shim in front of a database; `environment` adds settings."""
+def serve(database: str, log: Path, ready: tuple[int, ...] = (200, 204), **environment: str) -> Iterator[Server]:
+    """Run gunicorn with the shim in front of a database; `environment` adds settings, `ready` says how it answers."""
     root, _, name = database.rpartition("/")
     push(root, name)
     port = free_port()
@@ -86,7 +86,7 @@ def serve(database: str, log: Path, **environment: str) -> Iterator[Server]:
         )
     server = Server(f"http://127.0.0.1:{port}/dicom-web", database, process.pid)
     try:
-        _wait(server, process, log)
+        _wait(server, process, log, ready)
         yield server
     finally:
         process.send_signal(signal.SIGTERM)
@@ -97,12 +97,12 @@ def serve(database: str, log: Path, **environment: str) -> Iterator[Server]:
             process.wait()
 
 
-def _wait(server: Server, process: subprocess.Popen, log: Path) -> None:
+def _wait(server: Server, process: subprocess.Popen, log: Path, ready: tuple[int, ...]) -> None:
     for _ in range(600):  # a busy machine takes its time
         if process.poll() is not None:
             break
         try:
-            if server.get("/studies?limit=1").ok:
+            if server.get("/studies?limit=1").status_code in ready:
                 return
         except requests.ConnectionError:
             pass

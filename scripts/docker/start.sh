@@ -1,6 +1,13 @@
 #!/bin/sh
 # Wait for CouchDB, deploy the design documents, and become gunicorn.
 set -eu
+# Any password: in a URL some characters have to be written in another way.
+if [ -n "${COUCHDB_PASSWORD:-}" ]; then
+  COUCHDB_URL=$(python -c 'import os
+from dicouch.scripts.connection import with_credentials
+print(with_credentials(os.environ["COUCHDB_URL"], (os.environ["COUCHDB_USER"], os.environ["COUCHDB_PASSWORD"])))')
+  export COUCHDB_URL
+fi
 tries=0
 until python -m dicouch.scripts.push_views; do
   tries=$((tries + 1))

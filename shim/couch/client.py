@@ -12,11 +12,14 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import orjson
-from couchdb.http import ConnectionPool, basic_auth, extract_credentials
+from couchdb.http import ConnectionPool
 
+from dicouch.config import basic_auth, split_url
 from dicouch.couch.response import Answer, CouchError
 from dicouch.errors import DicomWebError
 
+# Before credentials that go into the header of this name, not into `Authorization`.
+COOKIE = "Cookie "
 Body = bytes | Callable[[], Iterable[bytes]] | None
 P = ParamSpec("P")
 Made = TypeVar("Made")
@@ -147,7 +150,7 @@ class Couch:
     """
 
     def __init__(self, url: str, database: str, timeout: float = 120.0) -> None:
-        self.root, self.credentials = extract_credentials(url.rstrip("/"))
+        self.root, self.credentials = split_url(url)
         self.database = database
         self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
         self._pool = ConnectionPool(timeout)
@@ -201,7 +204,7 @@ class Couch:
             A callable gives the pieces of the body anew each time, so that a request can be repeated on a fresh
             connection; `headers` must then say the ``Content-Length``.
         authorization : str, optional
-            The client's own ``Authorization``, handed through instead of the server's credentials.
+            The client's own ``Authorization``, handed through instead of the server's credentials; see also `COOKIE`.
         writes : sequence of str, optional
             Ids of the documents that the request writes, where its path does not tell them; see `written_by`.
 
@@ -216,10 +219,12 @@ class Couch:
                 {key: value if isinstance(value, str) else orjson.dumps(value) for key, value in params.items()}
             )
         sent = {"Accept": "application/json", **(headers or {})}
-        if authorization:
+        if authorization and authorization.startswith(COOKIE):
+            sent["Cookie"] = authorization.removeprefix(COOKIE)
+        elif authorization:
             sent["Authorization"] = authorization
         elif self.credentials:
-            sent["Authorization"] = basic_auth(self.credentials).decode("ascii")
+            sent["Authorization"] = basic_auth(*self.credentials)
         if body is None:
             sent.setdefault("Content-Length", "0")
         elif isinstance(body, bytes):

@@ -1,9 +1,9 @@
 """What this server remembers of the database, by one rule.
 
-What is remembered belongs to a study, to a document, or to the whole database (its *scope*), and is true until a change
-of that is seen. All processes of the server share one number a scope (`dicouch.couch.states`); a change gives it
-another. Whoever reads takes the number before (`Memory.token`), and what was read is true as long as the number is the
-same.
+What is remembered belongs to a study or to the whole database (its *scope*), and is true until a change of that is
+seen; or to one revision of a document, of which it stays true. All processes of the server share one number a scope
+(`dicouch.couch.states`); a change gives it another. Whoever reads takes the number before (`Memory.token`), and what
+was read is true as long as the number is the same.
 
 - What this server writes changes the number behind CouchDB's answer and before the client is answered
   (`Couch.wrote`), so a client reads what it wrote, whichever process answers.
@@ -27,10 +27,10 @@ from dicouch.couch.client import Couch
 from dicouch.couch.feed import Feed
 from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
-from dicouch.couch.states import DATABASE, States, Token
+from dicouch.couch.states import DATABASE, REVISION, States, Token
 from dicouch.errors import DicomWebError
 
-__all__ = ("DATABASE", "Memory", "Token")
+__all__ = ("DATABASE", "REVISION", "Memory", "Token")
 
 # Bytes of all objects that one process remembers, and credentials of which it knows when they were let in.
 LARGEST = 64 << 20
@@ -155,7 +155,8 @@ class Memory:
         Parameters
         ----------
         scope : str
-            Study Instance UID, id of a header, or `DATABASE`: the value stays true until that is changed.
+            Study Instance UID or `DATABASE`: the value stays true until that is changed. `REVISION` for what is true
+            of one revision of a document: until the database is made anew.
         key : hashable
         authorization : str or None
             Credentials with which it was read.

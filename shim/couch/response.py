@@ -32,6 +32,13 @@ class CouchError(Exception):
         self.error = error
         self.reason = reason
 
+    @classmethod
+    def of_row(cls, row: dict[str, Any]) -> CouchError:
+        """Return what a row of the answer of ``_bulk_docs`` says of a document that was not written."""
+        error = str(row["error"])
+        status = {"conflict": 409, "forbidden": 403, "unauthorized": 401}.get(error, 500)
+        return cls(status, error, str(row.get("reason", "")))
+
 
 class Answer:
     """A response whose body has not been read yet. Use it as a context manager, or call `close`."""

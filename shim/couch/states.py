@@ -1,4 +1,4 @@
-"""In which state each study, each header and the whole database is: numbers that all processes of a server share."""
+"""In which state each study and the whole database is: numbers that all processes of a server share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-# The scope of what may change with any document.
-DATABASE = ""
+# The scope of what may change with any document; that of what is true of one revision, whatever follows it.
+DATABASE, REVISION = "", "\0"
 # How many numbers there are. Scopes that share one are forgotten together.
 SLOTS = 1 << 16
+_OWN = {DATABASE: SLOTS + 1, REVISION: SLOTS + 2}
 
 
 class Token(NamedTuple):
@@ -28,10 +29,10 @@ class States:
     new, and none ever comes again.
     """
 
-    _EVERYTHING, _DATABASE = SLOTS, SLOTS + 1
+    _EVERYTHING = SLOTS
 
     def __init__(self) -> None:
-        self._slots = memoryview(mmap.mmap(-1, (SLOTS + 2) * 8)).cast("Q")
+        self._slots = memoryview(mmap.mmap(-1, (SLOTS + 1 + len(_OWN)) * 8)).cast("Q")
 
     def token(self, scope: str) -> Token:
         """Return the state in which a scope is."""
@@ -43,14 +44,12 @@ class States:
         return lambda scope: Token(taken[self._EVERYTHING], taken[_place(scope)])
 
     def changed(self, document_id: str) -> None:
-        """Tell that a document was written: its study, the database, and itself where it is a header."""
+        """Tell that a document was written: its study, and the database."""
         if document_id.startswith("_design/"):
             self.changed_all()  # every index and every list may say otherwise
             return
-        self._change(self._DATABASE)
+        self._change(_place(DATABASE))
         self._change(_place(document_id.partition(":")[0]))
-        if document_id.count(":") == 1:
-            self._change(_place(document_id))
 
     def changed_all(self) -> None:
         """Tell that anything may have been written."""
@@ -68,4 +67,4 @@ class States:
 
 
 def _place(scope: str) -> int:
-    return zlib.crc32(scope.encode("utf-8", "surrogatepass")) % SLOTS if scope else SLOTS + 1
+    return _OWN.get(scope) or zlib.crc32(scope.encode("utf-8", "surrogatepass")) % SLOTS

@@ -16,6 +16,20 @@ def cut_bits(value: bytes, skip: int, count: int) -> bytes:
     return np.packbits(bits, bitorder="little").tobytes()
 
 
+def join_bits(frames: Iterable[np.ndarray]) -> Iterator[bytes]:
+    """Yield frames of zeros and ones as one run of bits, from the lowest of each byte upwards.
+
+    Frames follow each other without padding; the last byte is filled with zeros.
+    """
+    rest = np.empty(0, np.uint8)
+    for frame in frames:
+        bits = np.concatenate((rest, frame.reshape(-1)))
+        whole = len(bits) // 8 * 8
+        rest = bits[whole:]
+        yield np.packbits(bits[:whole], bitorder="little").tobytes()
+    yield np.packbits(rest, bitorder="little").tobytes()
+
+
 def swap(pieces: Iterable[bytes], word: int) -> Iterator[bytes]:
     """Yield big-endian `pieces` with the bytes of each word of `word` bytes in little-endian order."""
     if word == 1:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
-from dicouch.dicom.errors import Unsupported
+from dicouch.dicom.errors import PixelError, Unsupported
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.decode import can_decode, decode, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
-from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, media_type
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, is_native, media_type
 from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.imaging import form_problem, image_of
 from dicouch.read.retrieve import Retriever
@@ -19,8 +20,12 @@ from dicouch.read.retrieve import Retriever
 LazyPart = tuple[dict[str, str], int | None, Callable[..., Iterable[bytes]]]
 
 
-def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool) -> MediaType:
+def choose_frames(
+    reader: Retriever, document: dict, ranges: list[MediaRange], *, single: bool, ranged: bool = False
+) -> MediaType:
     """Return the media type, with transfer syntax, in which frames are sent (PS3.18 8.7.3.3).
+
+    A `single` one may go without packaging; where a range of it is asked for (`ranged`), it does so if it can.
 
     Raises
     ------
@@ -33,18 +38,40 @@ def choose_frames(reader: Retriever, document: dict, ranges: list[MediaRange], *
     if problem := form_problem(file):
         raise DicomWebError(406, problem)
     stored = plain_syntax(file)
-    offered = forms(media_type(stored), stored, single)
-    for syntax in other_syntaxes(reader, document):
-        offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
-    chosen = choose(ranges, offered)
-    if chosen is None:
-        raise not_acceptable(offer for offer in offered if is_honest(offer))
+    syntaxes = other_syntaxes(stored)
+    chosen = _chosen(ranges, offers(stored, syntaxes, single), ranged)
+    if chosen is None or syntax_of(chosen) in ENCODED and chosen.transfer_syntax != stored:
+        # Whether it can be encoded so, only the whole data set tells.
+        offered = offers(stored, encodable(reader, document, syntaxes), single)
+        chosen = _chosen(ranges, offered, ranged)
+        if chosen is None:
+            raise not_acceptable(offer for offer in offered if is_honest(offer))
     return chosen
+
+
+def _chosen(ranges: list[MediaRange], offered: list[MediaType], ranged: bool) -> MediaType | None:
+    alone = [offer for offer in offered if ranged and not offer.is_multipart]
+    return choose(ranges, alone) or choose(ranges, offered)
+
+
+def offers(stored: str, others: list[str], single: bool) -> list[MediaType]:
+    """Return the media types of frames that are stored in one transfer syntax and can be converted to others."""
+    offered = forms(media_type(stored), stored, single)
+    if not others:
+        return stand_ins(stored, single)
+    for syntax in others:
+        offered += forms(OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax), syntax, single)
+    return offered
 
 
 def syntax_of(form: MediaType) -> str:
     """Return the transfer syntax of a form that `choose_frames` returned: each names one."""
     return form.transfer_syntax or EXPLICIT_LITTLE
+
+
+def syntax_in(part: LazyPart) -> str | None:
+    """Return the transfer syntax that a part names."""
+    return parse_media_type(part[0]["Content-Type"]).transfer_syntax
 
 
 def plain_syntax(file: dict) -> str:
@@ -72,19 +99,30 @@ def _forms(kind: str, syntax: str, single: bool) -> tuple[MediaType, ...]:
     return tuple(parse_media_type(text) for text in [*multipart, *alone])
 
 
-def other_syntaxes(reader: Retriever, document: dict) -> list[str]:
-    """Return the transfer syntaxes that frames can be converted to."""
-    stored = plain_syntax(document["file"])
-    native = stored == EXPLICIT_LITTLE
-    if not native and not can_decode(stored):
-        return []
-    found = [] if native else [EXPLICIT_LITTLE]
+def stand_ins(stored: str, single: bool) -> list[MediaType]:
+    """Return the media types of frames that cannot be decoded, for who names no transfer syntax, too.
+
+    (PS3.18 8.7.3.3: Explicit VR Little Endian, unless the origin server has the pixel data in compressed form only.)
+    """
+    alone = [parse_media_type(f"{OCTETS}; transfer-syntax={stored}")] if single else []
+    return [replace(form, stands_in=True) for form in (*forms(media_type(stored), stored, single), *alone)]
+
+
+def other_syntaxes(stored: str) -> list[str]:
+    """Return the transfer syntaxes that frames may be converted to, as far as the one they are stored in tells."""
+    if is_native(stored):
+        return list(ENCODED)
+    return [EXPLICIT_LITTLE, *(syntax for syntax in ENCODED if syntax != stored)] if can_decode(stored) else []
+
+
+def encodable(reader: Retriever, document: dict, syntaxes: list[str]) -> list[str]:
+    """Return those of some transfer syntaxes that the frames of an instance can be converted to."""
     try:
-        image = image_of(reader, document)
-        found += [syntax for syntax in ENCODED if syntax != stored and can_encode(image, syntax)]
+        image = image_of(reader, reader.whole(document))
+        return [syntax for syntax in syntaxes if syntax == EXPLICIT_LITTLE or can_encode(image, syntax)]
     except Unsupported:
-        pass  # an image that does not say what it is goes as it is
-    return found
+        # An image that does not say what it is goes as it is.
+        return [syntax for syntax in syntaxes if syntax == EXPLICIT_LITTLE]
 
 
 def is_plain(document: dict) -> bool:
@@ -99,9 +137,32 @@ def is_kept(document: dict, chosen: MediaType) -> bool:
     return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"])
 
 
-def all_frames(reader: Retriever, document: dict, syntax: str, base: str) -> Iterator[LazyPart]:
-    """Yield all frames of an instance; see `frame_parts`."""
-    return frame_parts(reader, document, list(range(1, document["file"]["frames"]["count"] + 1)), syntax, base)
+def all_frames(
+    reader: Retriever, document: dict, chosen: MediaType, ranges: list[MediaRange], base: str
+) -> Iterator[LazyPart]:
+    """Yield all frames of an instance; see `acceptable_frames`."""
+    numbers = list(range(1, document["file"]["frames"]["count"] + 1))
+    return acceptable_frames(reader, document, numbers, chosen, ranges, base)
+
+
+def acceptable_frames(
+    reader: Retriever, document: dict, numbers: list[int], chosen: MediaType, ranges: list[MediaRange], base: str
+) -> Iterator[LazyPart]:
+    """Yield frames in the form that `choose_frames` chose; see `frame_parts`.
+
+    Where the first of them cannot be decoded and the client names no transfer syntax, they come as they are stored.
+    """
+    syntax, stored = syntax_of(chosen), plain_syntax(document["file"])
+    parts = frame_parts(reader, document, numbers, syntax, base)
+    try:
+        first = next(parts)
+    except PixelError:
+        if syntax == stored or is_native(stored) or choose(ranges, stand_ins(stored, not chosen.is_multipart)) is None:
+            raise
+        parts = frame_parts(reader, document, numbers, stored, base)
+        first = next(parts)
+    yield first
+    yield from parts
 
 
 def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: str, base: str) -> Iterator[LazyPart]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 
 from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
+from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.pixels.image import SMALL, Image
 from dicouch.dicom.pixels.transcode import SourceFile
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_known, is_native
+from dicouch.dicom.waveform import Read
 from dicouch.read.retrieve import Retriever, pixel_path
 
 
@@ -44,6 +47,22 @@ def image_of(reader: Retriever, document: dict) -> Image:
     native = "fragments" not in frames
     syntax = EXPLICIT_LITTLE if native else file["transferSyntax"]
     return Image(document["dataset"], syntax, frames["count"], frame, bulk, native)
+
+
+def values_of(reader: Retriever, document: dict) -> Read:
+    """Return what gives the first bytes of binary values in the data set of an instance, inline or in the file."""
+
+    def read(item: JsonDataset, tag: str, length: int) -> bytes | None:
+        element = item.get(tag) or {}
+        if "InlineBinary" in element:
+            return b64decode(element["InlineBinary"])[:length]
+        value = document["file"].get("bulk", {}).get(element.get("BulkDataURI", "").removeprefix("bulkdata/"))
+        if value is None:
+            return None
+        size, pieces = reader.bulk(document, value)
+        return b"".join(pieces(0, min(length, size)))
+
+    return read
 
 
 def stored_of(reader: Retriever, document: dict) -> SourceFile:

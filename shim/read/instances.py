@@ -65,7 +65,15 @@ def offers(stored: str, *, multipart: bool) -> list[MediaType]:
 
 @lru_cache(256)
 def _offers(stored: str, multipart: bool) -> tuple[MediaType, ...]:
-    return tuple(_offer(syntax, multipart) for syntax in transfer_syntaxes(stored))
+    syntaxes = transfer_syntaxes(stored)
+    if syntaxes == [stored]:
+        return (_as_stored(stored, multipart),)
+    return tuple(_offer(syntax, multipart) for syntax in syntaxes)
+
+
+def _as_stored(stored: str, multipart: bool) -> MediaType:
+    """Return what there is of a file that cannot be converted, also for who names no transfer syntax (8.7.3)."""
+    return replace(_offer(stored, multipart), stands_in=True)
 
 
 def _offer(syntax: str, multipart: bool) -> MediaType:
@@ -126,6 +134,27 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
     return Delivery(stored, syntax, made, lambda: converted)
 
 
+def deliver_acceptable(
+    reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[MediaRange], *, multipart: bool
+) -> Delivery:
+    """Return an instance in a transfer syntax, or in the next one that is acceptable when it cannot be converted.
+
+    `ranges` are what the client accepts: who names no transfer syntax gets what cannot be decoded as it is stored.
+    Raises `DicomWebError` as `deliver` does.
+    """
+    own = stored.file["transferSyntax"]
+    left = [_as_stored(own, multipart)] + [offer for offer in _offers(own, multipart) if offer.transfer_syntax != own]
+    while True:
+        try:
+            return deliver(reader, stored, syntax)
+        except DicomWebError as problem:
+            left = [offer for offer in left if offer.transfer_syntax != syntax]
+            found = choose(ranges, left) if problem.status == 406 else None
+            if found is None or found.transfer_syntax is None:
+                raise
+            syntax = found.transfer_syntax
+
+
 def _corrected(source: SourceFile, stored: Stored) -> SourceFile:
     """Return a file to be transcoded with what people fixed laid over it; frames are read from the stored one."""
     file = RangeFile(source.read, source.size)
@@ -139,14 +168,16 @@ def _corrected(source: SourceFile, stored: Stored) -> SourceFile:
     )
 
 
-def deliver_all(reader: Retriever, chosen: Iterable[tuple[Stored, str]]) -> Iterator[Delivery]:
-    """Yield instances one after the other, each in its transfer syntax, or as it is stored when it has to be.
+def deliver_all(
+    reader: Retriever, chosen: Iterable[tuple[Stored, str]], ranges: Sequence[MediaRange]
+) -> Iterator[Delivery]:
+    """Yield instances one after the other as parts, each in its transfer syntax, or as it is stored when it has to be.
 
     Only an image whose pixels are damaged is not converted; its own transfer syntax is then told, and nothing is lost.
     """
     for stored, syntax in chosen:
         try:
-            yield deliver(reader, stored, syntax)
+            yield deliver_acceptable(reader, stored, syntax, ranges, multipart=True)
         except CouchError:
             raise  # nothing else would be had either
         except Exception as problem:  # noqa: BLE001 - an instance must not take the others of its study with it

@@ -1,7 +1,7 @@
 """Metadata: data sets without bulk data (PS3.18 10.4.1.1.2).
 
-What nobody corrected is what the documents say, and they are read as they are. What a header says otherwise than its
-instances is laid over by the list of the design document (``lib/metadata``). The figures are in
+An instance's metadata are its own data set, and the documents are read as they are. What a person fixed in the header
+of study or series is laid over by the list of the design document (``lib/metadata``). The figures are in
 docs/decisions/0020-metadata-are-read-as-documents.md.
 """
 
@@ -111,8 +111,8 @@ def digest_of(lines: Iterable[str]) -> str:
 
 
 def corrects(document: dict) -> bool:
-    """Return whether a document is a header that may say otherwise than its instances; see ``corrections_by_study``."""
-    return document.get("type") in ("study", "series") and bool(document.get("fixes") or document.get("variants"))
+    """Return whether a document is a header in which a person fixed something; see ``corrections_by_study``."""
+    return document.get("type") in ("study", "series") and bool(document.get("fixes"))
 
 
 def text_of(reader: Retriever, document: dict, base: str) -> bytes:

@@ -6,17 +6,27 @@ import math
 from dataclasses import dataclass
 
 from PIL import Image as Pillow
+from pydicom.uid import (
+    EncapsulatedCDAStorage,
+    EncapsulatedMTLStorage,
+    EncapsulatedOBJStorage,
+    EncapsulatedPDFStorage,
+    EncapsulatedSTLStorage,
+)
 
 from dicouch.dicom.media.negotiate import parse_media_type
+from dicouch.dicom.pixels.annotate import annotate
 from dicouch.dicom.pixels.formats import FORMATS, animate, encode_picture, frame_time
+from dicouch.dicom.pixels.geometry import fit
 from dicouch.dicom.pixels.icc import profile_of
 from dicouch.dicom.pixels.image import Image, numbers, text
 from dicouch.dicom.pixels.parameters import Rendering
 from dicouch.dicom.pixels.render import picture
-from dicouch.dicom.report import as_html, as_text
+from dicouch.dicom.report import as_html, as_text, is_report
 from dicouch.dicom.syntaxes import OCTETS, media_type
+from dicouch.dicom.waveform import Read, draw, is_waveform
 from dicouch.errors import DicomWebError, resource_name
-from dicouch.read.imaging import image_of
+from dicouch.read.imaging import image_of, values_of
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
 
@@ -25,9 +35,17 @@ _NO_PICTURES = frozenset(
     ("SR", "PR", "KO", "DOC", "SEG", "REG", "RTSTRUCT", "RTPLAN", "RWV", "FID", "AU", "PLAN", "HD")
 )
 DOCUMENT = "00420011"  # Encapsulated Document
+_DOCUMENT_TYPES: dict[str, str] = {
+    EncapsulatedPDFStorage: "application/pdf",
+    EncapsulatedCDAStorage: "text/xml",
+    EncapsulatedSTLStorage: "model/stl",
+    EncapsulatedOBJStorage: "model/obj",
+    EncapsulatedMTLStorage: "model/mtl",
+}
 PICTURES = [parse_media_type(name) for name in FORMATS]
 PICTURES_AS_PARTS = [parse_media_type(f'multipart/related; type="{name}"') for name in FORMATS]
 GIF = parse_media_type("image/gif")
+DRAWN = ("image", "waveform")  # the kinds that are rendered as pictures
 REPORTS = {"text/html": as_html, "text/plain": as_text}
 
 
@@ -39,6 +57,11 @@ class Shot:
     image: Image
     number: int
 
+    @property
+    def path(self) -> str:
+        """Return the path of what is rendered, below the DICOMweb root."""
+        return "/studies/{}/series/{}/instances/{}/frames/{}".format(*self.document["_id"].split(":"), self.number)
+
     def picture(self, rendering: Rendering) -> Pillow.Image:
         """Render it."""
         return picture(self.image, self.number, rendering)
@@ -49,8 +72,23 @@ class Shot:
         return encode_picture(made, kind, rendering, profile)
 
 
-def kind_of_document(document: dict) -> str:
-    """Return what an instance is: ``image``, ``video``, ``document``, ``report`` or nothing of these."""
+@dataclass(frozen=True)
+class Drawing(Shot):
+    """The waveforms of an instance; its image has their data set and no frame, and `read` gives their values."""
+
+    read: Read
+
+    @property
+    def path(self) -> str:
+        return super().path.partition("/frames")[0]
+
+    def picture(self, rendering: Rendering) -> Pillow.Image:
+        made = fit(draw(self.image.dataset, self.read), rendering.viewport)
+        return annotate(made, self.image, self.number, rendering.annotation)
+
+
+def kind_of_document(reader: Retriever, document: dict) -> str:
+    """Return what an instance is: ``image``, ``waveform``, ``video``, ``document``, ``report`` or nothing of these."""
     frames = document["file"].get("frames") or {}
     if frames.get("video"):
         return "video"
@@ -58,15 +96,24 @@ def kind_of_document(document: dict) -> str:
         return "image"
     if DOCUMENT in document["file"].get("bulk", {}):
         return "document"
-    return "report" if "0040A730" in document["dataset"] else ""
+    dataset = reader.whole(document)["dataset"]
+    if is_waveform(dataset):
+        return "waveform"
+    return "report" if is_report(dataset) else ""
 
 
 def shots(reader: Retriever, document: dict, numbers: list[int] | None = None) -> list[Shot]:
-    """Return frames of an instance, all of them when no numbers are given.
+    """Return frames of an instance, all of them when no numbers are given; a drawing of waveforms.
 
     `DicomWebError` 404 for a frame that is not there, `Unsupported` for what is no image.
     """
-    image = image_of(reader, reader.whole(document))
+    document = reader.whole(document)
+    if is_waveform(document["dataset"]) and not document["file"].get("frames"):
+        if numbers:
+            raise DicomWebError(404, "the instance has no frame: it is a waveform")
+        image = Image(document["dataset"], document["file"]["transferSyntax"], 1, lambda _number: b"")
+        return [Drawing(document, image, 1, values_of(reader, document))]
+    image = image_of(reader, document)
     numbers = numbers or list(range(1, image.count + 1))
     if numbers[-1] > image.count:
         raise DicomWebError(404, f"there is no frame {numbers[-1]}: the instance has {image.count}")
@@ -79,17 +126,32 @@ def animation(found: list[Shot], rendering: Rendering) -> bytes:
     return animate((shot.picture(rendering) for shot in found), times)
 
 
-def document_type(document: dict) -> str:
-    """Return the media type of an encapsulated document, as the instance names it (0042,0012)."""
+def document_type(reader: Retriever, document: dict) -> str:
+    """Return the media type of an encapsulated document, as the instance names it (0042,0012), else as its class does.
+
+    (PS3.3 A.45.1, A.45.2, A.85: what each of the classes holds.)
+    """
+    dataset = reader.whole(document)["dataset"]
     try:
-        return parse_media_type(text(document["dataset"], "00420012").lower()).essence
+        found = parse_media_type(text(dataset, "00420012").lower())
     except ValueError:
-        return OCTETS
+        return _DOCUMENT_TYPES.get(text(dataset, "00080016"), OCTETS)
+    # Without its boundary, which the essence does not have, a multipart cannot be read.
+    return OCTETS if found.is_multipart else found.essence
 
 
 def stream_type(document: dict) -> str:
     """Return the media type of a video."""
     return media_type(document["file"]["transferSyntax"])
+
+
+def rendered_types(reader: Retriever, document: dict, kind: str) -> list[str]:
+    """Return the media types in which an instance of a kind can be rendered, the default first (PS3.18 8.7.4)."""
+    if kind == "video":
+        return [stream_type(document)]
+    if kind == "document":
+        return [document_type(reader, document)]
+    return list(FORMATS) if kind in DRAWN else list(REPORTS) if kind == "report" else []
 
 
 def representative_instance(reader: Retriever, study: str, series: str | None, instance: str | None) -> dict:

@@ -148,10 +148,14 @@ class Retriever:
         return [stored_in_row(row) for row in self.rows(requests.behind(study, series, one.number, count))]
 
     def whole(self, document: dict) -> dict:
-        """Return an instance document with its whole data set, which may be in an attachment."""
+        """Return an instance document with its whole data set, which may be in an attachment.
+
+        What a trimmed data set lacks says nothing: who decides by an attribute asks for the whole one first.
+        """
         if not document["file"].get("datasetAttachment"):
             return document
-        return {**document, "dataset": orjson.loads(self.dataset(document["_id"]))}
+        file = {**document["file"], "datasetAttachment": False}
+        return {**document, "file": file, "dataset": orjson.loads(self.dataset(document["_id"]))}
 
     def dataset(self, document_id: str) -> bytes:
         """Return the data set (DICOM JSON Model) that is an attachment of an instance document."""
@@ -176,7 +180,7 @@ class Retriever:
             corrected = [row["value"] for row in beside.json()["rows"]]
             if not found:
                 raise DicomWebError(404, f"there is no {resource_name(study, series)}")
-        if not any(correction.get("fixes") for correction in corrected):
+        if not corrected:
             return found
         modified = orjson.loads(self.ask(requests.modifications(study, series, instance, corrected)).read())
         for place, one in enumerate(found):
@@ -186,7 +190,7 @@ class Retriever:
         return found
 
     def corrections(self, study: str) -> list[dict]:
-        """Return what the headers of a study say otherwise than some of its instances."""
+        """Return what people fixed in the headers of a study."""
         return [row["value"] for row in self.rows(requests.corrections(study))]
 
     def content(self, instance: Stored) -> tuple[int, Callable[..., Iterator[bytes]]]:

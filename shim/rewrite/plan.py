@@ -250,4 +250,4 @@ def narrowed_by_series(query: Query) -> Query:
     modality = query.keys.get("00080060", {})
     if MODALITIES not in keys and query.values("00080060") and not modality.get("every"):
         keys[MODALITIES] = {"vr": "CS", "values": modality["values"]}
-    return Query(keys=keys, include=query.include, limit_given=True)
+    return Query(keys=keys, level=query.level, include=query.include, limit_given=True)

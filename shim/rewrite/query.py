@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, keyword_for_tag, tag_for_keyword
 
 from dicouch.errors import DicomWebError
-from dicouch.rewrite.values import BINARY, MULTIPLE, check, is_universal, same_form, split_values, vr_of
-from dicouch.tables import SERIES_TAGS, STUDY_TAGS
+from dicouch.rewrite.values import BINARY, MULTIPLE, UNKNOWN, check, is_universal, same_form, split_values, vr_of
+from dicouch.tables import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS
 
 # Answers that are computed, not stored: they can be asked for but not matched.
 COMPUTED = frozenset(
@@ -20,8 +20,11 @@ COMPUTED = frozenset(
 LEVELS = ("patient", "study", "series", "instance")
 STUDY_UID, SERIES_UID, SOP_UID = "0020000D", "0020000E", "00080018"
 PATIENT_TAGS = frozenset(tag for tag in STUDY_TAGS if tag.startswith("0010"))
+# Transfer Syntax UID is no attribute of a data set (PS3.10 7.1); Available Transfer Syntax UID is, of an answer.
+TRANSFER_SYNTAX, AVAILABLE_SYNTAX = "00020010", "00083002"
 FLAGS = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 NOT_KEYS = frozenset({"accept", "charset", "explain", *FLAGS})
+WORDS = frozenset({"includefield", "limit", "offset", *FLAGS})
 EMPTY = '""'  # the value that finds what has none (PS3.4 C.2.2.2.7)
 MOST_PARAMETERS = 500
 # Attributes that includefield may name: each costs something in every row of the answer.
@@ -46,6 +49,8 @@ class Query:
 
     # The matching keys as the tree ``lib/match`` reads: ``{tag: {"vr", "values"}}``, sequences with ``"items"``.
     keys: dict[str, Any] = field(default_factory=dict)
+    # Of the resource: its rows decide what their headers show beside what they have (`BESIDE_TAGS`).
+    level: str = "study"
     # What is asked for besides the required attributes: ``{tag: True}``, or a tree of a sequence's attributes.
     include: dict[str, Any] | Literal["all"] = field(default_factory=dict)
     limit: int = 0
@@ -67,13 +72,17 @@ class Query:
 
     def of_level(self, level: str) -> dict[str, Any]:
         """Return those matching keys that are decided at `level`: ``study``, ``series`` or ``instance``."""
-        return {tag: key for tag, key in self.keys.items() if level_of(tag) == level}
+        return {tag: key for tag, key in self.keys.items() if self.carrier(tag) == level}
+
+    def carrier(self, tag: str) -> str:
+        """Return the level whose rows carry the attribute `tag` in this search."""
+        return self.level if tag in BESIDE_TAGS else level_of(tag)
 
     def include_of(self, level: str) -> dict[str, Any] | Literal["all"]:
         """Return what is asked for of `level`, matched attributes too (PS3.18 8.3.4.3)."""
         if self.include == "all":
             return "all"
-        asked = {tag: wanted for tag, wanted in self.include.items() if level_of(tag) == level}
+        asked = {tag: wanted for tag, wanted in self.include.items() if self.carrier(tag) == level}
         return {**dict.fromkeys(self.of_level(level), True), **asked}
 
     def fields(self, level: str, only: bool = False) -> dict[str, Any]:
@@ -84,12 +93,12 @@ class Query:
         if not only:
             return {"include": self.include_of(level)}
         named = {} if self.include == "all" else self.include
-        return {"include": {tag: wanted for tag, wanted in named.items() if level_of(tag) == level}, "only": True}
+        return {"include": {tag: wanted for tag, wanted in named.items() if self.carrier(tag) == level}, "only": True}
 
     def drop_below(self, level: str) -> None:
         """Ignore the keys that `level` (one of `LEVELS`) does not have, and remember their names."""
         for tag in list(self.keys):
-            below = LEVELS.index(level_of(tag)) > LEVELS.index(level)
+            below = LEVELS.index(self.carrier(tag)) > LEVELS.index(level)
             if tag not in PATIENT_TAGS if level == "patient" else below:
                 del self.keys[tag]
                 self.unknown.append(self.names.get(tag, tag))
@@ -123,7 +132,8 @@ def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
     `maximum` is the most rows the server answers with. DicomWebError 400 for a malformed value of a known parameter.
     """
     query = Query(limit=maximum)
-    pairs = [(name, value) for name, value in pairs if name != ""]  # Weasis sends "?&includefield=…"
+    # Weasis sends "?&includefield=…". The words of the grammar are not case-sensitive (RFC 5234 2.3), keywords are.
+    pairs = [(name.lower() if name.lower() in WORDS else name, value) for name, value in pairs if name != ""]
     if len(pairs) > MOST_PARAMETERS:
         raise DicomWebError(400, f"{len(pairs)} query parameters are more than the {MOST_PARAMETERS} that are read")
     flags = {name: _flag(name, value) for name, value in pairs if name in FLAGS}
@@ -144,9 +154,9 @@ def parse(pairs: Iterable[tuple[str, str]], maximum: int) -> Query:
 
 
 def _flag(name: str, value: str) -> bool:
-    if value not in ("true", "false"):
+    if value.lower() not in ("true", "false"):
         raise DicomWebError(400, f"{name} must be true or false, not {value[:80]!r}")
-    return value == "true"
+    return value.lower() == "true"
 
 
 def _include(query: Query, names: list[str]) -> None:
@@ -154,12 +164,26 @@ def _include(query: Query, names: list[str]) -> None:
         raise DicomWebError(400, f"includefield: {len(names)} names are more than the {MOST_INCLUDED} that are read")
     for name in names:
         path = attribute_path(name)
-        if name == "all":
+        if name.lower() == "all":
             query.include = "all"
-        elif name and path is None:
+        elif name and not (path and _exists(path)):
             query.unknown.append(f"includefield={name}")
         elif path and query.include != "all":
             _add_path(query.include, path)
+            if path == [TRANSFER_SYNTAX]:
+                query.include[AVAILABLE_SYNTAX] = True
+
+
+def _exists(path: list[str]) -> bool:
+    """Return whether a path can name an attribute: one of PS3.6 or private, below sequences."""
+    known = all(_is_private(tag) or dictionary_has_tag(int(tag, 16)) for tag in path)
+    return known and all(vr_of(tag) in ("SQ", UNKNOWN) for tag in path[:-1])
+
+
+def _is_private(tag: str) -> bool:
+    """Return whether the group of a tag is odd and none of those that nobody may use (PS3.5 7.8.1)."""
+    group = int(tag[:4], 16)
+    return group % 2 == 1 and 0x0007 < group < 0xFFFF
 
 
 def _add_path(tree: dict[str, Any], path: list[str]) -> None:
@@ -175,6 +199,7 @@ def _add_path(tree: dict[str, Any], path: list[str]) -> None:
 
 def _key(query: Query, name: str, value: str, flags: dict[str, bool]) -> None:
     path = attribute_path(name)
+    path = [AVAILABLE_SYNTAX] if path == [TRANSFER_SYNTAX] else path
     vr = vr_of(path[-1]) if path else ""
     if not path or path[0] in COMPUTED or vr in BINARY:
         query.unknown.append(name)
@@ -208,7 +233,8 @@ def _finish(keys: dict[str, Any], flags: dict[str, bool]) -> None:
             _finish(key["items"], flags)
         elif key["vr"] == "PN" and flags.get("fuzzymatching"):
             key["fuzzy"] = True
-        if flags.get("multiplevaluematching") and key["vr"] in MULTIPLE | {"UN"} and len(values) > 1:
+        several = len(values) > 1 or (key["vr"] == UNKNOWN and "," in "".join(values))
+        if flags.get("multiplevaluematching") and key["vr"] in MULTIPLE | {UNKNOWN} and several:
             key["every"] = True
         times = keys.get(MOMENTS.get(tag, ""), {}).get("values", [])
         if len(values) == len(times) == 1 and not key.get("empty") and same_form(values[0], times[0]):

@@ -264,7 +264,7 @@ def beginning(study: str, series: str, count: int) -> CouchRequest:
 
 
 def corrections(study: str) -> CouchRequest:
-    """Return the request for what the headers of a study say otherwise than some of its instances."""
+    """Return the request for what people fixed in the headers of a study."""
     return _view("corrections_by_study", one_key(study))
 
 

@@ -24,7 +24,10 @@ _GRAMMAR = read_table("temporal")
 ONE = {"DA": _GRAMMAR["DA"], "TM": _GRAMMAR["TM"], "DT": f"{_GRAMMAR['DT']}(?:{_GRAMMAR['offset']})?"}
 TEMPORAL = {vr: re.compile(rf"({one})|({one})?-({one})?", re.ASCII) for vr, one in ONE.items()}
 KIND = {"DA": "a date YYYYMMDD", "TM": "a time HHMMSS.FFFFFF", "DT": "a date-time YYYYMMDDHHMMSS.FFFFFF&ZZXX"}
-UID = re.compile(r"[0-9A-Za-z._~!$&'()+;=@-]{1,64}")
+# PS3.5 9.1 has digits and dots; letters, hyphens and underscores come in real files.
+UID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+# What lists of values are parted by, besides the backslash: neither VR has a comma in a value (PS3.5 6.2).
+COMMAS = frozenset({"CS", "UI"})
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 TAG = re.compile(r"[0-9A-Fa-f]{8}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -49,7 +52,7 @@ def split_values(vr: str, text: str) -> list[str]:
     Padding alone is a value without length, and so are the delimiters of a name alone (PS3.5 6.2.1): such a parameter
     is universal (PS3.4 C.2.2.2.3), while in a list they are no value: ``1.2,`` is the UID 1.2 and not every one.
     """
-    values = re.split(r"[,\\]", text) if vr == "UI" else [text] if vr in SINGLE else text.split("\\")
+    values = re.split(r"[,\\]", text) if vr in COMMAS else [text] if vr in SINGLE else text.split("\\")
     nothing = " ^=" if vr == "PN" else " "
     return [value.strip() if vr == "UI" else value for value in values if value.strip(nothing)] or [""]
 

@@ -17,7 +17,7 @@ from dicouch.dicom.media.multipart_writer import (
     write_multipart,
 )
 from dicouch.dicom.media.negotiate import parse_media_type
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, shortened
 from dicouch.read.frames import LazyPart
 
 
@@ -29,8 +29,8 @@ def json_answer(value: object, status: int = 200, media_type: str = "application
 def warn(response: Response, text: str) -> None:
     """Add a ``Warning`` header with code 299 (RFC 7234 5.5, PS3.18 8.3.4.4.1)."""
     text = "".join(character if " " <= character <= "~" else "?" for character in text)
-    text = text.replace("\\", "/").replace('"', "'")[:2000]
-    response.headers.add("Warning", f'299 {request.host} "{text}"')
+    text = text.replace("\\", "/").replace('"', "'")
+    response.headers.add("Warning", f'299 {request.host} "{shortened(text, 2000)}"')
 
 
 def multipart_answer(
@@ -104,18 +104,13 @@ def part_alone(part: LazyPart, tag: str | None = None) -> Response:
 def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, tag: str | None = None) -> Response:
     """Return a value of `size` bytes, or the part of it that ``Range`` asks for (RFC 9110 14).
 
-    `pieces` takes a start and an end (exclusive) and gives the bytes in between; ``If-None-Match`` and ``If-Range`` are
-    held against `tag`. DicomWebError 416 for a range outside the value.
+    `pieces` takes a start and an end (exclusive) and gives the bytes in between; the conditions of the request are held
+    against `tag`. DicomWebError 416 for a range outside the value.
     """
-    asked = request.range if request.method == "GET" else None
     if tag and (known := unchanged(tag)):
         return known
-    if "If-Range" in request.headers and (tag is None or request.if_range.etag != tag):
-        asked = None
-    span = asked.range_for_length(size) if asked and len(asked.ranges) == 1 else None
-    if asked and asked.units == "bytes" and len(asked.ranges) == 1 and span is None:
-        raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
-    start, end = (span[0], span[1] or size) if span else (0, size)
+    span = asked_range(size, tag)
+    start, end = span or (0, size)
     body = pieces(start, end)
     response = Response(body, 206 if span else 200, content_type=kind)
     # What the server knows how to send by itself must reach it as it is.
@@ -125,6 +120,47 @@ def ranged(size: int, pieces: Callable[[int, int], Iterable[bytes]], kind: str, 
     if span:
         response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return with_validator(response, tag)
+
+
+def asked_range(size: int, tag: str | None) -> tuple[int, int] | None:
+    """Return start and end (exclusive) of what ``Range`` asks for of `size` bytes, None for all (RFC 9110 14.2).
+
+    Several ranges are answered with all. DicomWebError 416 for a range outside.
+    """
+    asked = request.range if request.method == "GET" else None
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    # Strong comparison (RFC 9110 13.1.5): a weak tag and a date are none of ours. Werkzeug forgets what was weak.
+    condition = request.headers.get("If-Range")
+    if condition is not None and (tag is None or condition.strip() != f'"{tag}"'):
+        return None
+    start, end = asked.ranges[0]
+    if start >= size:
+        raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
+    return max(start + size, 0) if start < 0 else start, min(end or size, size)
+
+
+def part_of(part: LazyPart, tag: str) -> Response:
+    """Return a multipart answer of one value, or of the part of it that ``Range`` asks for (PS3.18 10.4.1.1.5).
+
+    No cache may keep it: asked for a range, a browser would cut that out of the whole message with its headers.
+    """
+    headers, size, opener = part
+    span = asked_range(size, tag) if size is not None else None
+    if span and size is not None:
+        start, end = span
+        headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{size}"}
+        part = headers, end - start, lambda: opener(start, end)
+    kind = parse_media_type(headers["Content-Type"]).essence
+    response = multipart_answer(kind, [part], tag=None if span else tag)
+    response.status_code = 206 if span else 200
+    return not_stored(response)
+
+
+def not_stored(response: Response) -> Response:
+    """Have no cache keep an answer."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def tag_of(*parts: object) -> str:
@@ -145,5 +181,21 @@ def with_validator(response: Response, tag: str | None) -> Response:
 
 
 def unchanged(tag: str) -> Response | None:
-    """Return the 304 for a client that has a representation already, None for others (RFC 9110 13.1.2)."""
-    return with_validator(Response(status=304), tag) if request.if_none_match.contains(tag) else None
+    """Return the 304 for a client that has a representation already, None for others.
+
+    The comparison is weak (RFC 9110 13.1.2): proxies that compress weaken tags.
+    """
+    return with_validator(Response(status=304), tag) if request.if_none_match.contains_weak(tag) else None
+
+
+def is_unmatched(response: Response) -> bool:
+    """Return whether ``If-Match`` names other representations than the one that was found (RFC 9110 13.1.1).
+
+    The comparison is strong. What has no entity tag is matched by ``*`` only. There are no dates of modification, so
+    the conditions that name one are ignored, as they have to be (13.1.3, 13.1.4).
+    """
+    wanted = request.headers.get("If-Match", "*").strip()
+    if wanted == "*" or request.method not in ("GET", "HEAD") or response.status_code not in (200, 206, 304):
+        return False
+    tag, weak = response.get_etag()
+    return tag is None or weak or not request.if_match.contains(tag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 from flask import Response
 from pydicom.encaps import generate_frames
@@ -13,9 +14,9 @@ from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_m
 from dicouch.dicom.pixels.image import SMALL
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
 from dicouch.errors import DicomWebError, resource_name
-from dicouch.read.frames import LazyPart, all_frames, choose_frames, syntax_of
+from dicouch.read.frames import LazyPart, all_frames, choose_frames, syntax_in
 from dicouch.read.rendering import DOCUMENT, document_type
-from dicouch.read.retrieve import Retriever, pixel_path
+from dicouch.read.retrieve import Retriever, Stored, pixel_path
 from dicouch.routes import answers, current
 
 
@@ -31,14 +32,16 @@ def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Res
         raise DicomWebError(404, f"{resource_name(study, series, instance)} has no bulk data {path[:80]!r}")
     if _is_frames(document, path, found):
         return _compressed_pixels(reader, document, ranges, base)
-    chosen = current.negotiated(_offers(document, path, found), ranges)
+    offered = _offers(reader, document, path, found)
+    alone = [offer for offer in offered if not offer.is_multipart] if current.wants_range() else []
+    chosen = choose(ranges, alone) or current.negotiated(offered, ranges)
     tag = answers.tag_of(document["_id"], document["file"]["sha256"], path, chosen, base)
     if known := answers.unchanged(tag):
         return known
     part = _part(reader, document, path, found, chosen, base)
     if not chosen.is_multipart:
         return answers.part_alone(part, tag)
-    return answers.multipart_answer(parse_media_type(part[0]["Content-Type"]).essence, [part], tag=tag)
+    return answers.part_of(part, tag)
 
 
 def retrieve_all(study: str, series: str | None = None, instance: str | None = None) -> Response:
@@ -46,7 +49,17 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     # Documents have their own media type here, which is none of rendering.
     ranges = current.accepted()
     reader = current.reader()
-    found = reader.instances(study, series, instance)
+    return answer(reader, reader.instances(study, series, instance), ranges, resource_name(study, series, instance))
+
+
+def offers(syntaxes: list[str]) -> list[MediaType]:
+    """Return the media types of the bulk data of instances, by their transfer syntaxes (PS3.18 10.4.4)."""
+    kinds = dict.fromkeys((OCTETS, *map(media_type, syntaxes)))
+    return [parse_media_type(f'multipart/related; type="{kind}"') for kind in kinds]
+
+
+def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], name: str) -> Response:
+    """Answer with every bulk value of instances that were found; `name` is what the resource is called."""
     base = current.base_url()
     there = False
 
@@ -61,8 +74,8 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     first = next(parts, None)
     if first is None:
         what = "bulk data in an acceptable form" if there else "bulk data"
-        raise DicomWebError(406 if there else 404, f"there are no {what} in {resource_name(study, series, instance)}")
-    return answers.streamed(first, parts)
+        raise DicomWebError(406 if there else 404, f"there are no {what} in {name}")
+    return answers.not_stored(answers.streamed(first, parts))
 
 
 def _values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[LazyPart]:
@@ -71,8 +84,10 @@ def _values(reader: Retriever, document: dict, ranges: list[MediaRange], base: s
         if _is_frames(document, path, value):
             with suppress(DicomWebError, PixelError):  # not to be had in an acceptable form
                 form = choose_frames(reader, document, ranges, single=False)
-                yield from all_frames(reader, document, syntax_of(form), base)
-        elif chosen := choose(ranges, [offer for offer in _offers(document, path, value) if offer.is_multipart]):
+                yield from all_frames(reader, document, form, ranges, base)
+            continue
+        offered = _offers(reader, document, path, value)
+        if chosen := choose(ranges, [offer for offer in offered if offer.is_multipart]):
             with suppress(PixelError):
                 yield _part(reader, document, path, value, chosen, base)
 
@@ -84,32 +99,36 @@ def _is_frames(document: dict, path: str, value: dict) -> bool:
 
 def _compressed_pixels(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Response:
     """Answer with compressed pixel data: the frames, without the item headers between them (PS3.18 8.7.3.3.2)."""
-    chosen = choose_frames(reader, document, ranges, single=document["file"]["frames"]["count"] == 1)
+    single, ranged = document["file"]["frames"]["count"] == 1, current.wants_range()
+    chosen = choose_frames(reader, document, ranges, single=single, ranged=ranged)
     tag = answers.tag_of(document["_id"], document["file"]["sha256"], "pixels", chosen, base)
     if known := answers.unchanged(tag):
         return known
-    parts = all_frames(reader, document, syntax_of(chosen), base)
+    parts = all_frames(reader, document, chosen, ranges, base)
     first = next(parts)
+    if chosen.is_multipart and single:
+        return answers.part_of(first, tag)
     if chosen.is_multipart:
-        return answers.streamed(first, parts, chosen.transfer_syntax, tag)
+        return answers.not_stored(answers.streamed(first, parts, syntax_in(first), tag))
     return answers.part_alone(first, tag)
 
 
-def _offers(document: dict, path: str, value: dict) -> list[MediaType]:
+def _offers(reader: Retriever, document: dict, path: str, value: dict) -> list[MediaType]:
     """Return the media types of a bulk value: as a part and alone, of its own kind and as octets (PS3.18 8.7.3.3).
 
-    Octets are Explicit VR Little Endian, but those of a compressed value, which only who takes any transfer syntax
-    gets as such (PS3.18 8.7.3.3.2).
+    Octets are Explicit VR Little Endian, but those of a compressed value, which nobody decodes and who names no other
+    transfer syntax gets (PS3.18 8.7.3.3).
     """
     kind, syntax = OCTETS, EXPLICIT_LITTLE
     if value.get("encapsulated"):
         syntax = document["file"]["transferSyntax"]
         kind = media_type(syntax)
     elif path == DOCUMENT:
-        kind = document_type(document)
+        kind = document_type(reader, document)
     labels = {kind: "", OCTETS: f"; transfer-syntax={syntax}"}
     multipart = [f'multipart/related; type="{one}"{label}' for one, label in labels.items()]
-    return [parse_media_type(name) for name in (*multipart, *(f"{one}{label}" for one, label in labels.items()))]
+    names = (*multipart, *(f"{one}{label}" for one, label in labels.items()))
+    return [replace(parse_media_type(name), stands_in="encapsulated" in value) for name in names]
 
 
 def _part(reader: Retriever, document: dict, path: str, value: dict, chosen: MediaType, base: str) -> LazyPart:

@@ -28,7 +28,9 @@ def remember_client() -> None:
     if len(request.query_string) > LONGEST_QUERY:
         raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
     g.base = f"{request.scheme}://{request.host}{request.root_path}{services().config.prefix}"
-    g.authorization = request.headers.get("Authorization")
+    g.authorization = None
+    if request.method != "OPTIONS":  # browsers ask first without credentials, and capabilities are no secret
+        g.authorization = services().credentials.of(request.headers.get("Authorization"), request.cookies)
 
 
 def base_url() -> str:
@@ -94,6 +96,11 @@ def retrieval_accepted() -> list[MediaRange]:
     if mixes_dicom_and_rendered(ranges):
         raise DicomWebError(400, "Accept names DICOM and rendered media types together (PS3.18 8.7.5)")
     return ranges
+
+
+def wants_range() -> bool:
+    """Return whether a range is asked for, which only a single part can be (RFC 9110 14.2)."""
+    return request.method == "GET" and "Range" in request.headers
 
 
 def negotiated(offered: Sequence[MediaType], ranges: Sequence[MediaRange] | None = None) -> MediaType:

@@ -11,18 +11,27 @@ from flask import Response, request
 from dicouch.couch.memory import Memory, Token
 from dicouch.couch.response import CouchError
 from dicouch.dicom.errors import PixelError
-from dicouch.dicom.media.negotiate import MediaType
+from dicouch.dicom.media.negotiate import MediaRange, MediaType
 from dicouch.dicom.syntaxes import media_type
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.ahead import Around, Keep
-from dicouch.read.frames import LazyPart, all_frames, check_there, choose_frames, frame_parts, is_kept, plain_syntax
+from dicouch.read.frames import (
+    LazyPart,
+    acceptable_frames,
+    all_frames,
+    check_there,
+    choose_frames,
+    is_kept,
+    plain_syntax,
+    syntax_in,
+)
 from dicouch.read.imaging import form_problem
 from dicouch.read.retrieve import Changed, Retriever, Stored, stored_in
 from dicouch.routes import answers, current
 from dicouch.services import services
 from dicouch.store import ATTACHED
 
-CONDITIONAL = {"If-None-Match", "If-Range", "Range"}
+CONDITIONAL = {"If-Match", "If-None-Match", "If-Range", "Range"}
 
 
 @dataclass(frozen=True)
@@ -48,20 +57,22 @@ def retrieve(study: str, series: str, instance: str, frames: str) -> Response:
     """Retrieve frames, as stored, decoded, or encoded without loss."""
     numbers = current.frame_list(frames)
     document_id = f"{study}:{series}:{instance}"
-    form = "frames", len(numbers) == 1, *current.accept_told()
+    ranged = len(numbers) == 1 and current.wants_range()
+    form = "frames", len(numbers) == 1, ranged, *current.accept_told()
     memory, reader = services().memory, current.reader()
     known = memory.recall(study, (document_id, *form), reader.authorization, admitted=True)
     if known is not None and (found := from_memory(reader, known, numbers)):
         return found
     with Around(memory, current.reader(), study, series, *form, wanted=len(numbers) == 1) as around:
         document = reader.document(study, series, instance)
-        chosen = choose_frames(reader, document, current.retrieval_accepted(), single=len(numbers) == 1)
+        ranges = current.retrieval_accepted()
+        chosen = choose_frames(reader, document, ranges, single=len(numbers) == 1, ranged=ranged)
         if is_kept(document, chosen):
             keep = keeper(memory, reader.authorization, form, chosen, document["file"]["transferSyntax"])
             one = stored_in(document)
             keep(one, around.token)
             around.read(one, keep)
-        return answer(reader, document, numbers, chosen)
+        return answer(reader, document, numbers, chosen, current.retrieval_accepted())
 
 
 def keeper(memory: Memory, authorization: str | None, form: tuple, chosen: MediaType, syntax: str) -> Keep:
@@ -87,7 +98,7 @@ def from_memory(reader: Retriever, known: Located, numbers: list[int]) -> Respon
         return None
     reader.expect(known.digest if attached else None)
     try:
-        return answer(reader, known.document, numbers, known.chosen)
+        return answer(reader, known.document, numbers, known.chosen, [])
     except (Changed, CouchError, DicomWebError):
         reader.expect(None)
         return None
@@ -98,19 +109,21 @@ def is_unconditional() -> bool:
     return request.method == "GET" and not CONDITIONAL & set(request.headers.keys())
 
 
-def answer(reader: Retriever, document: dict, numbers: list[int], chosen: MediaType) -> Response:
+def answer(
+    reader: Retriever, document: dict, numbers: list[int], chosen: MediaType, ranges: list[MediaRange]
+) -> Response:
     """Answer with frames of an instance."""
     check_there(document, numbers)
     syntax, base = str(chosen.transfer_syntax), current.base_url()
     tag = answers.tag_of(document["_id"], document["file"]["sha256"], numbers, chosen, base)
     if unchanged := answers.unchanged(tag):
         return unchanged
-    parts = frame_parts(reader, document, numbers, syntax, base)
+    parts = acceptable_frames(reader, document, numbers, chosen, ranges, base)
     if chosen.is_multipart and syntax == plain_syntax(document["file"]):
         return answers.multipart_answer(media_type(syntax), list(parts), syntax, tag)
     first = next(parts)
     if chosen.is_multipart:
-        return answers.streamed(first, parts, syntax, tag)
+        return answers.streamed(first, parts, syntax_in(first), tag)
     return answers.part_alone(first, tag)
 
 
@@ -125,7 +138,7 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
         raise DicomWebError(404, f"there are no pixel data in {resource_name(study, series, instance)}")
     chosen = choose_frames(reader, document, ranges, single=False)
     base = current.base_url()
-    parts = all_frames(reader, document, str(chosen.transfer_syntax), base)
+    parts = all_frames(reader, document, chosen, ranges, base)
     first = next(parts)
 
     def more() -> Iterator[LazyPart]:
@@ -133,8 +146,8 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
         for following in images:
             try:
                 choice = choose_frames(reader, following, ranges, single=False)
-                yield from all_frames(reader, following, str(choice.transfer_syntax), base)
+                yield from all_frames(reader, following, choice, ranges, base)
             except (DicomWebError, PixelError):
                 continue  # not to be had in an acceptable form
 
-    return answers.streamed(first, more(), chosen.transfer_syntax if instance else None)
+    return answers.streamed(first, more(), syntax_in(first) if instance else None)

@@ -20,6 +20,7 @@ from dicouch.read import metadata
 from dicouch.read.frames import LazyPart
 from dicouch.read.rendering import (
     DOCUMENT,
+    DRAWN,
     GIF,
     PICTURES,
     PICTURES_AS_PARTS,
@@ -34,10 +35,14 @@ from dicouch.read.rendering import (
 from dicouch.read.retrieve import Retriever, Stored
 from dicouch.routes import answers, current
 from dicouch.store import ATTACHED
+from dicouch.store.ranges import cut_out
 
 
-def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
-    """Answer with one instance in a transfer syntax; as it is stored (None) it can be a range of it."""
+def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[MediaRange]) -> Response:
+    """Answer with one instance, or a range of it, in a transfer syntax, or in the one that it is stored in (None).
+
+    `ranges` are what the client accepts; see `dicouch.read.instances.deliver_acceptable`.
+    """
     syntax = syntax or stored.file["transferSyntax"]
     if files.is_kept(stored, syntax):
         pieces: Callable[[int, int], Iterable[bytes]]
@@ -48,11 +53,14 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None) -> Response:
     tag = answers.tag_of(stored.id, stored.tag, syntax)
     if known := answers.unchanged(tag):
         return known
-    sent = files.deliver(reader, stored, syntax)
-    response = Response(sent.open(), content_type=sent.content_type)
-    if sent.size is not None:
-        response.content_length = sent.size
-    return answers.with_validator(response, tag)
+    sent = files.deliver_acceptable(reader, stored, syntax, ranges, multipart=False)
+    if files.is_kept(stored, sent.transfer_syntax):
+        return as_file(reader, stored, None, ranges)
+    tag = answers.tag_of(stored.id, stored.tag, sent.transfer_syntax)
+    if sent.size is None:
+        return answers.with_validator(Response(sent.open(), content_type=sent.content_type), tag)
+    # The bytes before a range are made, too: how long each frame becomes is not known.
+    return answers.ranged(sent.size, lambda start, end: cut_out(sent.open(), start, end), sent.content_type, tag)
 
 
 def _from_file(reader: Retriever, stored: Stored) -> Callable[[int, int], Iterable[bytes]]:
@@ -80,7 +88,7 @@ def as_rendered(
     reader: Retriever, document: dict, numbers: list[int] | None, ranges: list[MediaRange], rendering: Rendering
 ) -> Response:
     """Answer with one instance, or frames of it by number, from 1."""
-    kind = kind_of_document(document)
+    kind = kind_of_document(reader, document)
     if kind == "video":
         return _as_stored(document, ranges, stream_type(document), *reader.frame(document, 1))
     if kind == "document":
@@ -88,10 +96,11 @@ def as_rendered(
         size, pieces = reader.bulk(document, document["file"]["bulk"][DOCUMENT])
         # The length without the pad byte (PS3.3 C.24.2).
         size = min(size, integer(document["dataset"], "00420015") or size)
-        return _as_stored(document, ranges, document_type(document), size, lambda start=0, end=size: pieces(start, end))
+        media = document_type(reader, document)
+        return _as_stored(document, ranges, media, size, lambda start=0, end=size: pieces(start, end))
     if kind == "report":
         return _report(ranges, reader, document)
-    if kind != "image":
+    if kind not in DRAWN:
         raise DicomWebError(406, f"{resource_name(*document['_id'].split(':'))} has nothing that can be rendered")
     found = shots(reader, document, numbers)
     # One picture of many frames is the representative one, unless the frames were named.
@@ -124,8 +133,7 @@ def pictures(
     kind, base = chosen.item_type, current.base_url()
 
     def part(shot: Shot) -> LazyPart:
-        place = "/studies/{}/series/{}/instances/{}".format(*shot.document["_id"].split(":"))
-        headers = {"Content-Type": kind, "Content-Location": f"{base}{place}/frames/{shot.number}/rendered"}
+        headers = {"Content-Type": kind, "Content-Location": f"{base}{shot.path}/rendered"}
         made = shot.encode(kind, rendering)
         return headers, len(made), lambda: (made,)
 
@@ -162,4 +170,5 @@ def _report(ranges: list[MediaRange], reader: Retriever, document: dict) -> Resp
         return known
     made = REPORTS[chosen.essence](next(metadata.split(found.pieces)))
     response = Response(made.encode("utf-8"), content_type=f"{chosen.essence}; charset=utf-8")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     return answers.with_validator(response, tag)

@@ -12,12 +12,12 @@ from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type
 from dicouch.dicom.media.zip_stream import write_zip
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, not_acceptable, resource_name
 from dicouch.read import instances as files
 from dicouch.read.ahead import Ahead, Around, Keep
 from dicouch.read.frames import LazyPart
 from dicouch.read.retrieve import Changed, Retriever, Stored
-from dicouch.routes import answers, current
+from dicouch.routes import answers, bulkdata, current
 from dicouch.routes.frames import is_unconditional
 from dicouch.routes.instance_answers import as_file
 from dicouch.services import services
@@ -94,13 +94,19 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
     if len(uids) == 3:
         kinds += files.offers(syntaxes[0], multipart=False)
-    chosen = current.negotiated([*kinds, ZIP], ranges)
+    octets = bulkdata.offers(syntaxes)
+    chosen = current.negotiated([*kinds, ZIP, *octets], ranges)
     if reader.expected and chosen.transfer_syntax != syntaxes[0]:
         raise Changed
+    if chosen in octets:
+        try:
+            return bulkdata.answer(reader, found, ranges, resource_name(*uids))
+        except DicomWebError as problem:
+            raise not_acceptable([*kinds, ZIP]) from problem
     if chosen is ZIP:
-        return zipped(reader, found, ":".join(uids))
+        return zipped(reader, found)
     if not chosen.is_multipart:
-        return as_file(reader, found[0], chosen.transfer_syntax)
+        return as_file(reader, found[0], chosen.transfer_syntax, ranges)
     return multipart(reader, found, ranges)
 
 
@@ -139,12 +145,12 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
         raise Changed
     elif len(chosen) == 1:
         # Alone it can still be refused, and its size is known.
-        sent = files.deliver(reader, *chosen[0])
+        sent = files.deliver_acceptable(reader, *chosen[0], ranges, multipart=True)
         headers = {"Content-Type": sent.content_type, "Content-Location": base + sent.stored.path}
         part = headers, sent.size, sent.open
         response = answers.multipart_answer(files.DICOM, [part], sent.transfer_syntax, tag)
     else:
-        response = converted(reader, chosen, base)
+        response = converted(reader, chosen, ranges, base)
     if len(chosen) < len(found):
         response.status_code = 206
         missing = len(found) - len(chosen)
@@ -152,11 +158,11 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
     return response
 
 
-def converted(reader: Retriever, chosen: list[tuple[Stored, str]], base: str) -> Response:
+def converted(reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange], base: str) -> Response:
     """Answer with parts that are made while they are sent."""
 
     def parts() -> Iterator[BodyPart]:
-        for sent in files.deliver_all(reader, chosen):
+        for sent in files.deliver_all(reader, chosen, ranges):
             headers = {"Content-Type": sent.content_type, "Content-Location": base + sent.stored.path}
             yield BodyPart(headers, sent.open(), sent.size)
 
@@ -164,7 +170,7 @@ def converted(reader: Retriever, chosen: list[tuple[Stored, str]], base: str) ->
     return Response(write_multipart(parts(), boundary), content_type=multipart_content_type(files.DICOM, boundary))
 
 
-def zipped(reader: Retriever, found: list[Stored], name: str) -> Response:
+def zipped(reader: Retriever, found: list[Stored]) -> Response:
     """Answer with the files in the encoding in which they are stored, one folder a series."""
     if not found:
         raise DicomWebError(404, "there is no instance")
@@ -174,7 +180,4 @@ def zipped(reader: Retriever, found: list[Stored], name: str) -> Response:
             sent = files.deliver(reader, one, one.file["transferSyntax"])
             yield "/".join(one.id.split(":")) + ".dcm", sent.open()
 
-    response = Response(write_zip(entries()), content_type=str(ZIP))
-    safe = "".join(character if character.isalnum() or character in ".-" else "_" for character in name)
-    response.headers["Content-Disposition"] = f'attachment; filename="{safe}.zip"'
-    return response
+    return Response(write_zip(entries()), content_type=str(ZIP))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
@@ -14,7 +13,7 @@ from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_typ
 from dicouch.dicom.media.negotiate import MediaType, parse_media_type
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.metadata import Metadata, digest_of, read, revisions, split
-from dicouch.routes import answers, current
+from dicouch.routes import answers, codings, current
 from dicouch.services import services
 
 JSON = parse_media_type("application/dicom+json")
@@ -22,20 +21,17 @@ PLAIN_JSON = parse_media_type("application/json")
 XML = parse_media_type('multipart/related; type="application/dicom+xml"')
 OFFERED = [JSON, PLAIN_JSON, XML]
 
-# Level of gzip: the first costs a quarter of the last and leaves a sixth more.
-_LEVEL = 1
-
 
 def retrieve(study: str, series: str | None = None, instance: str | None = None) -> Response:
     """Answer with the data sets without bulk data, or with 304 when the client has them."""
     chosen = current.negotiated(OFFERED)
     memory, reader = services().memory, current.reader()
-    zipped = request.accept_encodings["gzip"] > 0
+    coding = codings.coding()
     uids, base = (study, series, instance), current.base_url()
     token = memory.token(study)
 
     def tag_of(fingerprint: bytes) -> str:
-        return answers.tag_of(fingerprint.decode(), chosen, base, zipped)
+        return answers.tag_of(fingerprint.decode(), chosen, base, coding)
 
     fingerprint = memory.shared(study, ("fingerprint", *uids), reader.authorization)
     if fingerprint is None and request.if_none_match:
@@ -48,27 +44,27 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
             return unchanged
         kept = memory.shared(study, ("metadata", tag), reader.authorization)
         if kept is not None:
-            return _response([kept], tag, chosen, zipped)
+            return _response([kept], tag, chosen, coding)
     found = read(reader, *uids, base)
     tag = tag_of(found.fingerprint.encode())
     memory.share(study, ("fingerprint", *uids), reader.authorization, found.fingerprint.encode(), token)
     if unchanged := answers.unchanged(tag):
         return unchanged
-    body = _made(found, tag, chosen, zipped, uids)
+    body = _made(found, tag, chosen, coding, uids)
     body = _kept(body, memory, lambda whole: memory.share(study, ("metadata", tag), reader.authorization, whole, token))
     # Once all of it is there it has a length.
-    return _response([b"".join(body)] if found.whole is not None else body, tag, chosen, zipped)
+    return _response([b"".join(body)] if found.whole is not None else body, tag, chosen, coding)
 
 
-def _response(body: Iterable[bytes], tag: str, chosen: MediaType, zipped: bool) -> Response:
+def _response(body: Iterable[bytes], tag: str, chosen: MediaType, coding: str) -> Response:
     kind = multipart_content_type(XML.item_type, _boundary(tag)) if chosen is XML else str(chosen)
     response = Response(body, content_type=kind)
-    if zipped:
-        response.headers["Content-Encoding"] = "gzip"
+    if coding:
+        response.headers["Content-Encoding"] = coding
     return answers.with_validator(response, tag)
 
 
-def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tuple) -> Iterator[bytes]:
+def _made(found: Metadata, tag: str, chosen: MediaType, coding: str, uids: tuple) -> Iterator[bytes]:
     """Return the body of an answer with metadata fresh from the database.
 
     Raises
@@ -82,7 +78,7 @@ def _made(found: Metadata, tag: str, chosen: MediaType, zipped: bool, uids: tupl
     body: Iterator[bytes] = chain((first,), found.rest)
     if chosen is XML:
         body = write_multipart(_xml_parts(body), _boundary(tag))
-    return _compressed(body) if zipped else body
+    return codings.compressed(body, coding) if coding else body
 
 
 def _boundary(tag: str) -> str:
@@ -93,14 +89,6 @@ def _boundary(tag: str) -> str:
 def _xml_parts(body: Iterator[bytes]) -> Iterator[BodyPart]:
     for dataset in split(body):
         yield BodyPart({"Content-Type": "application/dicom+xml"}, dataset_to_xml(dataset))
-
-
-def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the gzip form of a body (RFC 1952)."""
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    for piece in pieces:
-        yield compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    yield compressor.flush()
 
 
 def _kept(pieces: Iterator[bytes], memory: Memory, keep: Callable[[bytes], None]) -> Iterator[bytes]:

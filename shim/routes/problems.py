@@ -1,6 +1,12 @@
-"""What clients are told when something goes wrong: a status and JSON, never a traceback."""
+"""What clients are told when something goes wrong: a status and JSON, or a page in a browser; never a traceback.
+
+The page is made here: it must work while the database, which has the other pages, does not answer.
+"""
 
 from __future__ import annotations
+
+from html import escape
+from http import HTTPStatus
 
 import orjson
 from flask import Flask, Response, current_app, request
@@ -8,7 +14,39 @@ from werkzeug.exceptions import HTTPException
 
 from dicouch.couch.response import CouchError, told
 from dicouch.dicom.errors import BadParameter, PixelError, TooLarge
+from dicouch.dicom.media.negotiate import choose, parse_accept, parse_media_type
 from dicouch.errors import DicomWebError
+from dicouch.routes import answers
+from dicouch.services import services
+
+FORMS = [parse_media_type(name) for name in ("application/dicom+json", "application/json", "text/html")]
+# What a person can do, by status.
+HELP = {
+    400: "The address asks for something that cannot be: correct what is named above.",
+    401: "Load the page again and sign in with an account of the database.",
+    403: "Ask whoever runs this server for the right to do this, or how it is set up.",
+    404: "Look at the address for a typing error. What was there before may have been deleted.",
+    405: "Go back: the address is there, but not for this.",
+    406: "Another form can be had: add ?accept= and one of those named above to the address.",
+    409: "Somebody else was faster: load the page again and look at what is there now.",
+    412: "Load the page again: it shows what is there now.",
+    413: "Ask for less at a time, or whoever runs this server for a higher limit.",
+    414: "Ask for less at a time: the address is too long.",
+    416: "Load it again from its beginning.",
+}
+TRY_AGAIN = "Nothing that was stored is lost. Try again in {} seconds; if this stays, tell whoever runs this server."
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>:root {{ color-scheme: light dark }} body {{ font: 1rem/1.5 sans-serif; max-width: 40rem; margin: 3rem auto;
+padding: 0 1rem; overflow-wrap: anywhere }}</style></head>
+<body><main><h1>{title}</h1>
+<p>{reason}</p>
+<p>{advice}</p>
+<p><a href="{root}{prefix}/studies">All studies</a> (JSON) · <a href="{root}/ui/conflicts">Studies to look at</a></p>
+</main></body></html>
+"""
 
 
 def register(app: Flask) -> None:
@@ -24,7 +62,52 @@ def register(app: Flask) -> None:
 
 def answer(problem: DicomWebError) -> Response:
     """Answer a request that cannot be served."""
-    return Response(orjson.dumps(problem.body), problem.status, problem.headers, content_type="application/json")
+    # What is not there now will be: whoever is told so is told when to ask again (RFC 9110 15.6.4).
+    headers = {"Retry-After": "5", **problem.headers} if problem.status == 503 else problem.headers
+    shown = wants_page()
+    body: str | bytes = page(problem) if shown else orjson.dumps(problem.body)
+    kind = "text/html; charset=utf-8" if shown else "application/json"
+    response = Response(body, problem.status, headers, content_type=kind)
+    if shown:
+        response.headers["Content-Security-Policy"] = POLICY
+    response.vary.add("Accept")
+    return response
+
+
+def wants_page() -> bool:
+    """Return whether a person looks at the answer: a browser likes HTML better than JSON."""
+    told = request.headers.getlist("Accept")
+    # Java's HttpURLConnection says that it likes HTML best, and that it takes "*", which no browser says.
+    if any(name.partition(";")[0].strip() == "*" for value in told for name in value.split(",")):
+        return False
+    chosen = choose(parse_accept(told), FORMS)
+    return chosen is not None and chosen.essence == "text/html"
+
+
+def page(problem: DicomWebError) -> str:
+    """Return the page that says what is wrong, what to do, and where the way goes on."""
+    try:
+        phrase = HTTPStatus(problem.status).phrase
+    except ValueError:
+        phrase = problem.body["error"]
+    advice = HELP.get(problem.status, "Go back, or on from here.")
+    if problem.status >= 500:
+        advice = TRY_AGAIN.format(problem.headers.get("Retry-After", "a few"))
+    return PAGE.format(
+        title=escape(f"{problem.status} {phrase}"),
+        reason=escape(problem.reason),
+        advice=escape(advice),
+        root=escape(request.root_path),
+        prefix=escape(services().config.prefix),
+    )
+
+
+def check_match(response: Response) -> Response:
+    """Answer 412 in place of a representation that is none of those that the client named (RFC 9110 13.1.1)."""
+    if not answers.is_unmatched(response):
+        return response
+    response.close()
+    return answer(DicomWebError(412, "the resource has another entity tag than those of If-Match"))
 
 
 def answer_http_exception(problem: HTTPException) -> Response:

@@ -7,6 +7,7 @@ from flask import Response, request
 from dicouch.dicom.pixels.parameters import parse_rendering
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.rendering import (
+    DRAWN,
     GIF,
     PICTURES,
     PICTURES_AS_PARTS,
@@ -39,7 +40,7 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
     found = reader.instances(study, series, None)
     if len(found) == 1:
         document = reader.document(*found[0].id.split(":"))
-        if kind_of_document(document) in ("video", "document", "report"):
+        if kind_of_document(reader, document) in ("video", "document", "report"):
             return as_rendered(reader, document, None, ranges, rendering)
     chosen = current.negotiated([*PICTURES_AS_PARTS, *PICTURES], ranges)
     if not chosen.is_multipart and chosen != GIF:
@@ -48,7 +49,7 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
     if chosen == GIF and len(found) > MOST_INSTANCES:
         raise DicomWebError(413, f"{len(found)} instances are too many for one animation")
     documents = (reader.document(*stored.id.split(":")) for stored in found)
-    images = (document for document in documents if kind_of_document(document) == "image")
+    images = (document for document in documents if kind_of_document(reader, document) in DRAWN)
     frames = (shot for document in images for shot in shots(reader, document))
     if chosen == GIF:
         return picture(chosen, animation(list(frames), rendering))

@@ -16,7 +16,7 @@ from dicouch.routes.wadl import Handler, Method, Resource
 JSON = ("application/dicom+json", "application/json")
 DATASETS = (*JSON, 'multipart/related; type="application/dicom+xml"')
 UPLOADS = ('multipart/related; type="application/dicom"', "application/dicom")
-FILES = (*UPLOADS, "application/zip")
+FILES = (*UPLOADS, "application/zip", 'multipart/related; type="application/octet-stream"')
 PICTURES = ("image/jpeg", "image/png", "image/gif", "image/jp2")
 PIXELS = (
     'multipart/related; type="application/octet-stream"',
@@ -81,6 +81,7 @@ TABLE = (
     *_search("series", "Series", "series"),
     *_search("instances", "Instances", "instance"),
     *_search("patients", "Patients", "patient"),
+    Resource("wado"),  # the URI service, which PS3.18 has no capabilities of
 )
 
 

@@ -110,6 +110,7 @@ def study_of(level: str, asked: Query) -> str | None:
 
 def run(searching: Search, level: str, asked: Query, study: str | None, series: str | None) -> Page:
     """Search at a level, below what the path names."""
+    asked.level = level
     listed = own_attributes.split(asked, level, services().extended)
     asked.drop_below(level)
     path = {tag: uid for tag, uid in ((STUDY_UID, study), (SERIES_UID, series)) if uid is not None}

@@ -51,7 +51,7 @@ def draw(reader: Retriever, document: dict, number: int | None, viewport: Viewpo
     """Return a thumbnail in a media type; what has no picture gets its modality as a sign."""
     rendering = Rendering(quality=QUALITY)
     made = None
-    if kind_of_document(document) == "image":
+    if kind_of_document(reader, document) == "image":
         # A frame that is not there is told before anything is drawn.
         image = shots(reader, document, [number] if number else None)[0].image
         # A browser of studies shows a sign rather than a hole.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlsplit
+import hmac
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -12,6 +13,7 @@ from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.routes import current
 from dicouch.routes.conflicts import body_of, decisions, fix_of, page_of
+from dicouch.services import services
 
 blueprint = Blueprint("ui", __name__, url_prefix="/ui")
 
@@ -37,8 +39,10 @@ def show_study(study: str) -> Response:
 @blueprint.post("/conflicts/<study>")
 def save(study: str) -> BaseResponse:
     """Save what a person chose, and show the study again."""
-    _check_origin()
     given = dict(parse_qsl(body_of(request).decode(errors="replace"), keep_blank_values=True))
+    if not hmac.compare_digest(given.get("token", "").encode(), _token(study).encode()):
+        problem = "the form was not of this page, or of before the server started: please choose again"
+        return _show(study, 403, problem=problem)
     form = {name: given[name] for name in FIELDS if name in given}
     undo = form.get("action") == "undo"
     try:
@@ -64,7 +68,8 @@ def _show(study: str, status: int = 200, **told: str) -> Response:
     texts = {name: text for name, text in told.items() if text}
     place = url_for(".list_studies")
     try:
-        answer = decisions().ask(requests.conflict(study), "text/html", ui=place, **anonymous, **texts)
+        told = {**anonymous, **texts, "token": _token(study)}
+        answer = decisions().ask(requests.conflict(study), "text/html", ui=place, **told)
     except CouchError as problem:
         raise decisions().unknown(study, problem) from problem
     return _page(answer, status)
@@ -82,8 +87,7 @@ def _page(answer: Answer, status: int = 200) -> Response:
     return response
 
 
-def _check_origin() -> None:
-    """Refuse (403) a form that a page of another site sent with this browser's credentials."""
-    origin = request.headers.get("Origin")
-    if origin and urlsplit(origin).netloc != request.host:
-        raise DicomWebError(403, "the form comes from a page of another site")
+def _token(study: str) -> str:
+    """Return what a form of this study's page brings along, for these credentials; other sites cannot read it."""
+    told = f"{study}\n{current.authorization() or ''}".encode()
+    return hmac.new(services().secret, told, "sha256").hexdigest()

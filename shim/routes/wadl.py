@@ -69,8 +69,8 @@ def _described(base: str, resources: Iterable[Resource], delete: bool) -> Xml.El
     application = Xml.Element("application", xmlns=NAMESPACE)
     places = {"": Xml.SubElement(application, "resources", base=base + "/")}
     for resource in resources:
-        if not resource.path:
-            continue  # the root has no element of its own
+        if not resource.methods:
+            continue  # the root, and the URI service
         above = resource.path
         while above not in places:
             above = above.rpartition("/")[0]

@@ -17,11 +17,11 @@ from dicouch.dicom.media.negotiate import (
     parse_accept,
     parse_media_type,
 )
-from dicouch.dicom.pixels.formats import FORMATS
 from dicouch.dicom.pixels.parameters import parse_uri_rendering
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE
 from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.instances import DICOM, offers
-from dicouch.read.rendering import REPORTS, document_type, kind_of_document, stream_type
+from dicouch.read.rendering import kind_of_document, rendered_types
 from dicouch.routes import current
 from dicouch.routes.instance_answers import as_file, as_rendered
 
@@ -37,14 +37,14 @@ REFUSED = {
 
 
 @blueprint.get("/")
+@blueprint.get("/wado")
 def wado_uri() -> Response:
     """Retrieve an instance by the URI service."""
     query = request.args
     if query.get("requestType", "").upper() != "WADO":
-        raise DicomWebError(
-            404 if "requestType" not in query else 400,
-            "this is the root of DICOMweb: resources are below /studies, and the URI service asks for requestType=WADO",
-        )
+        # PS3.18 9.4.2.1
+        wrong = f"requestType is {query['requestType'][:80]!r}" if "requestType" in query else "requestType is missing"
+        raise DicomWebError(400, f"{wrong}: the URI service asks for requestType=WADO; DICOMweb is below /studies")
     uids = {name: query.get(f"{name}UID", "").strip() for name in ("study", "series", "object")}
     for name, uid in uids.items():
         if not uid:
@@ -60,31 +60,32 @@ def wado_uri() -> Response:
     rendering = parse_uri_rendering(query)
     reader = current.reader()
     document = reader.document(*uids.values())
-    kind = kind_of_document(document)
+    kind = kind_of_document(reader, document)
     syntax = query.get("transferSyntax")
-    chosen = choose(_acceptable(syntax), _offered(document, kind, syntax))
+    rendered = rendered_types(reader, document, kind)
+    ranges = _acceptable(syntax)
+    chosen = choose(ranges, _offered(document, rendered, syntax))
     if chosen is None:
-        raise not_acceptable(_offered(document, kind, None))
+        raise not_acceptable(_offered(document, rendered, None))
     if chosen.essence == DICOM:
-        return as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax)
+        response = as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax, ranges)
+        # Without transfer-syntax: that parameter is of the RESTful services (PS3.18 8.7.3.5.2).
+        response.headers["Content-Type"] = DICOM
+        return response
     numbers = _frame_number(document, kind)
     return as_rendered(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
 
 
 def _acceptable(syntax: str | None) -> list[MediaRange]:
-    """Return what the client accepts: ``contentType``, else ``Accept``, else a DICOM file (PS3.18 9.1.2.2).
+    """Return what the client accepts: ``contentType``, else ``Accept`` (PS3.18 9.1.2.2).
 
     The transfer syntax asked for goes for every range of ``application/dicom`` that names none. DicomWebError 400 for
     what cannot be read.
     """
-    named = request.args.getlist("contentType")
     try:
-        ranges = parse_accept(named)
+        ranges = parse_accept(request.args.getlist("contentType"), strict=True) or current.accepted()
     except MalformedMediaType as problem:
         raise DicomWebError(400, f"contentType: {problem}") from problem
-    ranges = ranges or current.accepted()
-    if all(one.essence == "*/*" for one in ranges):
-        ranges = [MediaRange("application", "dicom")]
     if mixes_dicom_and_rendered(ranges):
         raise DicomWebError(400, "contentType names DICOM and rendered media types together (PS3.18 8.7.5)")
     if not syntax:
@@ -95,17 +96,17 @@ def _acceptable(syntax: str | None) -> list[MediaRange]:
     ]
 
 
-def _offered(document: dict, kind: str, syntax: str | None) -> list[MediaType]:
-    """Return the media types in which an instance can be had; with a transfer syntax, DICOM in that one only."""
+def _offered(document: dict, rendered: list[str], syntax: str | None) -> list[MediaType]:
+    """Return the media types in which an instance can be had; with a transfer syntax, DICOM in that one only.
+
+    Rendered ones come first (PS3.18 9.3), image/jpeg of an image, where no transfer syntax is asked for, which only
+    DICOM has; that is Explicit VR Little Endian where nothing else is asked for (PS3.18 9.4.2.4).
+    """
     files = offers(document["file"]["transferSyntax"], multipart=False)
-    files = [offer for offer in files if syntax in (None, "*", offer.transfer_syntax)]
-    rendered = {
-        "image": list(FORMATS),
-        "video": [stream_type(document)] if kind == "video" else [],
-        "document": [document_type(document)],
-        "report": list(REPORTS),
-    }.get(kind, [])
-    return [*files, *(parse_media_type(name) for name in rendered)]
+    shown = [parse_media_type(name) for name in rendered]
+    if syntax:
+        return [*(offer for offer in files if syntax in ("*", offer.transfer_syntax)), *shown]
+    return [*shown, *sorted(files, key=lambda offer: offer.transfer_syntax != EXPLICIT_LITTLE)]
 
 
 def _frame_number(document: dict, kind: str) -> list[int] | None:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import message
+from gunicorn.http.parser import RequestParser
 
 from dicouch import services
 from dicouch.config import whole_number
+from dicouch.server import listening
+from dicouch.server.request_body import Request
 from dicouch.server.worker import Worker, bound
 
 
@@ -38,6 +41,7 @@ graceful_timeout = 20
 keepalive = 75
 # UID lists make long queries. gunicorn's own bound of 8,190 characters is a constant; shim/app.py has one that answers.
 limit_request_line = message.MAX_REQUEST_LINE = 256 << 10
+RequestParser.mesg_class = Request
 # Heartbeats are files: in memory, they do not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 loglevel = os.environ.get("SHIM_LOG") or "warning"
@@ -50,10 +54,14 @@ control_socket_disable = True
 
 def post_worker_init(worker: Worker) -> None:
     """Follow the changes of the database from the beginning, so that what the first requests read is remembered."""
-    services.of(worker.wsgi).memory.start()
+    services.of(worker.app.wsgi()).memory.start()
 
 
 def when_ready(server: Arbiter) -> None:
-    """Bound what stalled clients cost, before the workers accept the first."""
+    """Refuse to serve strangers, and bound what stalled clients cost, before the workers accept the first."""
+    try:
+        listening.check((one.sock.getsockname() for one in server.LISTENERS), services.of(server.app.wsgi()).config)
+    except ValueError as problem:
+        raise RuntimeError(str(problem)) from problem  # gunicorn's way to end with a message
     for listener in server.LISTENERS:
         bound(listener.sock, stalled)

@@ -1,4 +1,4 @@
-"""The URL a client used, when a reverse proxy stands in between: ``Forwarded`` (RFC 7239) and ``X-Forwarded-*``."""
+"""The URL a client used: what reverse proxies tell (``Forwarded``, RFC 7239, ``X-Forwarded-*``), and the port."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.http import parse_dict_header
+
+from dicouch.server.origins import RECEIVED_HOST
+
+# Besides X-Forwarded-*: headers that only proxies send (RFC 7239, RFC 9110 7.6.3).
+PROXIED = {"HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP"}
 
 
 def _first(value: str | None) -> str:
@@ -15,7 +20,8 @@ def _first(value: str | None) -> str:
 class ProxyHeaders:
     """WSGI middleware that puts the proxy's scheme, host and path prefix in place of the server's own.
 
-    The headers only decide the absolute URLs in answers, so there is no list of trusted proxies.
+    The headers only decide the absolute URLs in answers, so there is no list of trusted proxies. What is safe is
+    decided by the Host that came, see `dicouch.server.origins`.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -23,6 +29,7 @@ class ProxyHeaders:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
+        environ[RECEIVED_HOST] = environ.get("HTTP_HOST", "")
         forwarded = parse_dict_header(_first(environ.get("HTTP_FORWARDED")).replace(";", ","))
         forwarded = {name.lower(): value for name, value in forwarded.items()}
         scheme = forwarded.get("proto") or _first(environ.get("HTTP_X_FORWARDED_PROTO"))
@@ -33,8 +40,23 @@ class ProxyHeaders:
             environ["wsgi.url_scheme"] = scheme
         if host:
             environ["HTTP_HOST"] = host
-            if port.isdigit() and ":" not in host.rpartition("]")[2]:
-                environ["HTTP_HOST"] = f"{host}:{port}"
+        host = environ.get("HTTP_HOST", "")
+        if host and port.isdigit() and ":" not in host.rpartition("]")[2]:
+            environ["HTTP_HOST"] = f"{host}:{port}"
         if prefix.startswith("/"):
             environ["SCRIPT_NAME"] = prefix + environ.get("SCRIPT_NAME", "")
+        _complete_host(environ)
         return self.application(environ, start_response)
+
+
+def _complete_host(environ: WSGIEnvironment) -> None:
+    """Add the port that the server listens on to a ``Host`` without one, which dicomweb-client sends.
+
+    What came through a proxy stays as it is: the port that the client used is then the proxy's.
+    """
+    host, port = environ.get("HTTP_HOST", "").removesuffix(":"), environ.get("SERVER_PORT", "")
+    usual = {"http": "80", "https": "443"}.get(environ.get("wsgi.url_scheme", ""))
+    if not host or ":" in host.rpartition("]")[2] or port in ("", usual):
+        return
+    if not any(name.startswith("HTTP_X_FORWARDED_") or name in PROXIED for name in environ):
+        environ["HTTP_HOST"] = f"{host}:{port}"

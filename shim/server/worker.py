@@ -1,7 +1,11 @@
-"""gunicorn's worker of threads, and the bounds on clients that stop reading or sending.
+"""gunicorn's worker of threads, and the bounds on clients that stop reading or sending, or go on sending in vain.
 
 A client that does not read holds a thread, which writes into its connection. Threads are made when they are needed and
 cost little while they wait, so there are many of them; the kernel ends connections that do not move.
+
+A request that is refused before its body is read has its answer, and still sends. Were the connection closed on what is
+unread, the kernel would reset it, and the client would lose the answer: so it is closed for writing, and read until the
+client closes it (RFC 9112 9.6).
 """
 
 from __future__ import annotations
@@ -10,7 +14,12 @@ import errno
 import select
 import socket
 import struct
+import time
+from collections.abc import Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -18,6 +27,10 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
 # Milliseconds for which the thread that answered waits for the connection's next request.
 LINGER = 5
+# Bytes and seconds for which the connection of a refused request is read, and seconds of silence that end it.
+REFUSED_BYTES, REFUSED_SECONDS, REFUSED_SILENCE = 256 << 20, 30.0, 3.0
+# Bytes of a refused body that gunicorn reads itself, so that the connection goes on.
+SMALL_BODY = 32 << 10
 
 
 class Worker(ThreadWorker):
@@ -31,7 +44,46 @@ class Worker(ThreadWorker):
         kept = super().handle(conn)
         while kept is True and self.alive and _follows(conn):
             kept = super().handle(conn)
+        if not kept and not getattr(conn, "stalled", False):
+            # Not in gunicorn's event loop, which serves all others meanwhile.
+            self._part(conn.sock)
         return kept
+
+    def load_wsgi(self) -> None:
+        """Load the application, and say ``Connection: close`` with refusals whose bodies are still to come."""
+        super().load_wsgi()
+        application: WSGIApplication = self.wsgi  # type: ignore[has-type] # gunicorn's own
+
+        def closing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            def start(status: str, *headers: Any) -> Any:
+                response = start_response.__self__  # type: ignore[attr-defined] # gunicorn's
+                if status[:1] in "45" and _is_unread(response.req):
+                    response.force_close()
+                return start_response(status, *headers)
+
+            return application(environ, start)
+
+        self.wsgi = closing
+
+    def _part(self, sock: socket.socket) -> None:
+        """Close a connection for writing, and read until the client has closed it, bounded in bytes and time."""
+        deadline, taken, silent = time.monotonic() + REFUSED_SECONDS, 0, 0.0
+        poll = select.poll()
+        try:
+            sock.shutdown(socket.SHUT_WR)
+            sock.setblocking(False)
+            poll.register(sock, select.POLLIN)
+            while self.alive and taken < REFUSED_BYTES and silent < REFUSED_SILENCE and time.monotonic() < deadline:
+                if not poll.poll(500):
+                    silent += 0.5
+                    continue
+                piece = sock.recv(256 << 10)
+                if not piece:
+                    return
+                taken, silent = taken + len(piece), 0.0
+            sock.shutdown(socket.SHUT_RD)  # what comes now is nobody's, and gunicorn need not wait for it either
+        except OSError:
+            pass  # the client was faster
 
     def handle_request(self, req: Request, conn: TConn) -> object:
         """Serve one request; a connection that the kernel gave up is closed."""
@@ -39,6 +91,7 @@ class Worker(ThreadWorker):
             return super().handle_request(req, conn)
         except OSError as problem:
             if problem.errno in STALLED:
+                conn.stalled = True
                 raise StopIteration from problem  # gunicorn's way to say: close it
             raise
 
@@ -51,6 +104,14 @@ class Worker(ThreadWorker):
             for each in self.pending_conns:
                 each.timeout = 0.0
         super().murder_pending()
+
+
+def _is_unread(request: Request) -> bool:
+    """Return whether more of a request's body is to come than is read in passing."""
+    reader = getattr(request.body, "reader", None)
+    if isinstance(reader, LengthReader):
+        return reader.length > SMALL_BODY
+    return isinstance(reader, ChunkedReader) and reader.parser is not None
 
 
 def _follows(conn: TConn) -> bool:

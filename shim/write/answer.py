@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dicouch.dicom.errors import CANNOT_UNDERSTAND
+from dicouch.errors import shortened
 from dicouch.rewrite.query import describe
 from dicouch.write.outcome import OUT_OF_RESOURCES, Outcome
 
@@ -14,6 +16,8 @@ def status_of(outcomes: list[Outcome], complaint: str = "") -> int:
             return 413
         if all(outcome.refused for outcome in failed):
             return failed[0].refused
+        if all(outcome.failure == CANNOT_UNDERSTAND and not outcome.instance for outcome in failed):
+            return 400  # nothing in the request is DICOM
         # What passes a limit passes it each time: only what is out of resources for now is told to come again.
         busy = all(outcome.failure == OUT_OF_RESOURCES and not outcome.too_large for outcome in failed)
         return 503 if busy else 409
@@ -62,7 +66,7 @@ def _url(place: tuple[str, str, str], base: str) -> str:
 def _item(outcome: Outcome, base: str) -> dict:
     told: list[tuple[str, str, str | int]] = [
         # Error Comment, as Microsoft's server gives it; 64 characters are what its VR allows.
-        ("00000902", "LO", outcome.comment[:64]),
+        ("00000902", "LO", shortened(outcome.comment.replace("\\", "/"), 64)),
         ("00081150", "UI", outcome.sop_class),
         ("00081155", "UI", outcome.instance),
     ]

@@ -72,7 +72,8 @@ def instances(
     if media.is_multipart:
         parts = iter_parts(stream, text, max_part_size=largest, max_parts=most, directory=folder)
     else:
-        parts = iter((_single(stream, media, largest, folder),))
+        single = _single(stream, media, largest, folder)
+        parts = iter((single,) if single.size else ())
     yield from parts if files else assemble(parts, Assembly(base, inner, max_size, max_parts, folder))
 
 

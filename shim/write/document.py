@@ -41,7 +41,7 @@ def make_document(read: Part10, size: int, sha256: str) -> dict:
 
 def without_dataset(document: dict) -> tuple[dict, bytes]:
     """Return the document with only what searches need in its data set, and the whole data set as JSON."""
-    kept = pick(document["dataset"], STUDY_TAGS | SERIES_TAGS | ROW_TAGS)
+    kept = pick(document["dataset"], STUDY_TAGS | SERIES_TAGS | BESIDE_TAGS | ROW_TAGS)
     small = {tag: value for tag, value in kept.items() if len(orjson.dumps(value)) < LARGE_ATTRIBUTE}
     file = {**document["file"], "datasetAttachment": True}
     return {**document, "dataset": small, "file": file}, orjson.dumps(document["dataset"])

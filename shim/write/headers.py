@@ -11,7 +11,7 @@ from functools import partial
 import orjson
 
 from dicouch.couch.client import Couch, Pending, segment
-from dicouch.couch.memory import Memory
+from dicouch.couch.memory import REVISION, Memory
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
@@ -190,7 +190,7 @@ class Headers:
 
     def _held(self, document_id: str) -> Holds | None:
         """Return what is remembered of a header; `settle` asks CouchDB whether that is so."""
-        return self.memory.recall(document_id, "merged", self.authorization, admitted=True)
+        return self.memory.recall(REVISION, ("merged", document_id), self.authorization, admitted=True)
 
     def _ask(self, merge: Merge) -> Pending:
         return self.couch.start(
@@ -202,7 +202,7 @@ class Headers:
         )
 
     def _update(self, merge: Merge, pending: Pending | None = None) -> None:
-        held = self._held(merge.document_id)  # before the write, behind which it is forgotten
+        held, token = self._held(merge.document_id), self.memory.token(REVISION)
         for attempt in range(ATTEMPTS):
             try:
                 answer = (pending or self._ask(merge)).answer()
@@ -218,9 +218,8 @@ class Headers:
             if revision:
                 known = held or Holds(revision, frozenset(), [])
                 known = known.with_merged(merge.digest, before, revision, told["variants"])
-                # The state behind the write, which the answer tells; what others wrote since, `settle` sees.
-                token, size = self.memory.token(merge.document_id), 200 + 90 * len(known.digests)
-                self.memory.remember(merge.document_id, "merged", self.authorization, known, token, size)
+                key, size = ("merged", merge.document_id), 200 + 90 * len(known.digests)
+                self.memory.remember(REVISION, key, self.authorization, known, token, size)
             self._merged[merge.digest] = (merge, revision, told["variants"])
             return
         raise AssertionError("unreachable")
@@ -228,7 +227,7 @@ class Headers:
     def rebuild(self, study: str) -> int:
         """Make the headers of a study anew from its instances; remove those of a series or study that has none left.
 
-        Return how many headers were written or removed.
+        Return how many headers were written or removed. CouchError when the database refuses one of them.
         """
         written = 0
         for _attempt in range(ATTEMPTS):
@@ -240,8 +239,10 @@ class Headers:
             answer = self.couch.json("POST", "_bulk_docs", body=body, authorization=self.authorization, writes=ids)
             # A header that someone merged into meanwhile is refused; then everything is read again. The same when an
             # instance was written since the instances were read: what it had merged before is in no header now.
-            refused = [row for row in answer if row.get("error") == "conflict"]
+            refused = [row for row in answer if "error" in row]
             written += len(wanted) - len(refused)
+            if others := [row for row in refused if row["error"] != "conflict"]:
+                raise CouchError.of_row(others[0])
             if not refused and not self._was_stored_in(study, since):
                 return written
         raise CouchError(409, "conflict", f"the headers of study {study} are written by others all the time")

@@ -42,21 +42,33 @@ class Pace:
             begin = self._behind >= EVERY and not self._running
             self._running = self._running or begin
         if begin:
-            threading.Thread(target=self._index, args=(authorization,), name="index", daemon=True).start()
+            try:
+                threading.Thread(target=self._index, args=(authorization,), name="index", daemon=True).start()
+            except RuntimeError:  # no further thread can be had: the next batch tries again
+                self._end()
         with self._changed:
             self._changed.wait_for(lambda: not self._running or self._behind <= MOST, LONGEST)
 
     def _index(self, authorization: str | None) -> None:
         """Bring the index up to date, again as long as enough was stored meanwhile."""
-        while True:
-            with self._changed:
-                taken = self._behind
-            request = requests.indexed()
-            with suppress(CouchError, DicomWebError):  # the instances are stored; a search will say what is wrong
-                self._couch.json(request.method, request.path, params=request.params, authorization=authorization)
-            with self._changed:
-                self._behind -= taken
-                self._running = self._behind >= EVERY
-                self._changed.notify_all()
-                if not self._running:
-                    return
+        try:
+            while True:
+                with self._changed:
+                    taken = self._behind
+                request = requests.indexed()
+                with suppress(CouchError, DicomWebError):  # the instances are stored; a search will say what is wrong
+                    self._couch.json(request.method, request.path, params=request.params, authorization=authorization)
+                with self._changed:
+                    self._behind -= taken
+                    self._running = self._behind >= EVERY
+                    self._changed.notify_all()
+                    if not self._running:
+                        return
+        except BaseException:
+            self._end()  # else uploads would wait for a thread that is gone
+            raise
+
+    def _end(self) -> None:
+        with self._changed:
+            self._running = False
+            self._changed.notify_all()

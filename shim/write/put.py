@@ -74,7 +74,8 @@ class Putter:
         with self._lock:
             last = self._last.get(stored["_id"], (-1, ""))
         if digest == received.sha256:
-            outcome.comment = "already stored, the same bytes"
+            # What is wrong with it still is (B007H).
+            outcome.comment = outcome.comment or "already stored, the same bytes"
         elif received.number < last[0] and digest == last[1]:
             outcome.warning = COERCED
             outcome.comment = "a later instance of the request has the same UID and took its place"

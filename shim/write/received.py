@@ -46,7 +46,7 @@ def read_instance(file: BinaryIO, size: int, sha256: str, number: int, study: st
         return Received(None, file, size, sha256, _unreadable(problem), number)
     outcome = Outcome(read.study_uid, read.series_uid, read.sop_instance_uid, read.sop_class_uid)
     if study is not None and read.study_uid != study:
-        outcome.failure, outcome.comment = WRONG_STUDY, f"the instance belongs to study {read.study_uid}"
+        outcome.failure, outcome.comment = WRONG_STUDY, "not of the study that the request names"
     elif read.warnings:
         outcome.warning, outcome.comment = MISMATCH, "; ".join(read.warnings[:5])
     return Received(read, file, size, sha256, outcome, number)

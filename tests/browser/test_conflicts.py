@@ -1,6 +1,7 @@
 """The pages of conflicts in a browser, with the keyboard alone."""
 
 import os
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -152,7 +153,9 @@ def test_forms_of_other_sites(server, study):
     url = f"{pages(server)}/{study.uid}"
     for origin in ("http://evil.example", "null"):
         assert requests.post(url, data=form, headers={"Origin": origin}, timeout=30).status_code == 403
-    assert requests.post(url, data={**form, "by": ""}, timeout=30).status_code == 400
+    token = re.search('name="token" value="(.+?)"', requests.get(url, timeout=30).text)[1]
+    assert requests.post(url, data=form, timeout=30).status_code == 403
+    assert requests.post(url, data={**form, "by": "", "token": token}, timeout=30).status_code == 400
     assert name_of(study) == "Doe^John"
     assert requests.get(f"{server.url}/ui/conflicts/{study.uid}", timeout=30).status_code == 200
     assert requests.get(f"{server.url}/ui/conflicts/1.2.3", timeout=30).status_code == 404

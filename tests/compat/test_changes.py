@@ -1,4 +1,4 @@
-"""The continuous changes feed: it begins at once, lives, tells each change, and ends with its database."""
+"""The changes feeds: they begin at once, live, tell each change, and end with their database."""
 
 from __future__ import annotations
 
@@ -107,3 +107,50 @@ def test_who_may_not_read_is_refused(couch):
     url = couch.url.replace(couch.url.split("//")[1].split("@")[0] + "@", "")
     answer = requests.get(f"{url}/_changes", params={"feed": "continuous", "heartbeat": "300"}, timeout=5)
     assert answer.status_code == 401
+
+
+# -- answered by the first changes (`feed=longpoll`) ------------------------------------------------------------------
+
+
+def poll(couch: Couch, **parameters):
+    return follow(couch, feed="longpoll", **parameters)
+
+
+def sequence(couch: Couch) -> object:
+    return couch.get("_changes", params={"since": "now", "limit": "1"}).json()["last_seq"]
+
+
+def test_a_poll_waits_for_the_first_change(couch):
+    couch.save({"_id": "before"})
+    with poll(couch, since=sequence(couch)) as answer:
+        told = lines(answer)
+        assert next(told)[0] in (b'{"results":[', b"")
+        time.sleep(2 * HEARTBEAT)
+        couch.save({"_id": "later"})
+        written = time.monotonic()
+        text = b"".join([line for line, _when in told])
+        assert time.monotonic() - written < 0.5
+    # The opening was read already, unless it was a sign of life.
+    found = json.loads(text if text.startswith(b'{"results"') else b'{"results":[' + text)
+    assert [change["id"] for change in found["results"]] == ["later"]
+    assert found["last_seq"] == sequence(couch)
+
+
+def test_a_poll_tells_at_once_what_is_there(couch):
+    start = sequence(couch)
+    couch.save({"_id": "a"}, {"_id": "b"})
+    asked = time.monotonic()
+    with poll(couch, since=start) as answer:
+        found = answer.json()
+    assert time.monotonic() - asked < HEARTBEAT + 0.5
+    assert sorted(change["id"] for change in found["results"]) == ["a", "b"]
+    with poll(couch, since=found["last_seq"]) as answer:
+        told = lines(answer)
+        signs = [next(told)[0] for _each in range(4)]
+        assert signs.count(b"") >= 3
+
+
+def test_a_poll_ends_with_its_database(couch):
+    with poll(couch, since=sequence(couch)) as answer:
+        couch.delete("").raise_for_status()
+        assert answer.json()["results"] == []

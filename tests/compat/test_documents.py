@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -248,3 +249,23 @@ def test_up_and_fauxton(database):
 def test_a_design_documents_id_may_be_percent_encoded(couch):
     couch.design("encoded", language="javascript")
     assert couch.get("_design%2Fencoded").json()["_id"] == "_design/encoded"
+
+
+def test_every_character_of_a_name_counts(database):
+    """https://docs.couchdb.org/en/stable/api/database/common.html#put--db"""
+    names = [f"n{uuid.uuid4().hex[:8]}{end}" for end in ("", "/z", "z", "$", "(+)", "-/_/")]
+    places = [f"{database.url}/{quote(name, safe='')}" for name in names]
+    try:
+        for number, place in enumerate(places):
+            assert requests.put(place, timeout=30).status_code == 201
+            assert requests.put(f"{place}/doc", json={"n": number}, timeout=30).status_code == 201
+        assert set(names) <= set(requests.get(f"{database.url}/_all_dbs", timeout=30).json())
+        for number, (name, place) in enumerate(zip(names, places, strict=True)):
+            assert requests.get(place, timeout=30).json()["db_name"] == name
+            assert requests.get(f"{place}/doc", timeout=30).json()["n"] == number
+            assert requests.get(f"{place}/_changes", timeout=30).json()["results"][0]["id"] == "doc"
+        assert requests.get(f"{database.url}/{names[0]}~z", timeout=30).status_code in (400, 404)
+    finally:
+        for place in places:
+            requests.delete(place, timeout=30)
+    assert not set(names) & set(requests.get(f"{database.url}/_all_dbs", timeout=30).json())

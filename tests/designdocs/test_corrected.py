@@ -52,11 +52,17 @@ def document(case):
 def corrections(ddoc, case):
     """Return the values of ``corrections_by_study``."""
     headers = [
-        {"_id": f"{STUDY}:study", "type": "study", "dataset": {}, "series": {}, "fixes": case["study"]},
-        {"_id": f"{STUDY}:{SERIES}", "type": "series", "dataset": {}, "fixes": case["series"]},
+        {"_id": f"{STUDY}:study", "type": "study", **first(case, STUDY_TAGS), "series": {}, "fixes": case["study"]},
+        {"_id": f"{STUDY}:{SERIES}", "type": "series", **first(case, SERIES_TAGS), "fixes": case["series"]},
         {"_id": f"{STUDY}:1.9", "type": "series", "dataset": {}, "fixes": case.get("other series", {})},
     ]
     return [value for header in headers for _study, value in ddoc.map("corrections_by_study", header)]
+
+
+def first(case, tags):
+    """Return what a header has when an instance with other values came first."""
+    values = {tag: value for tag, value in case.get("first", {}).items() if tag in tags}
+    return {"dataset": values, "variants": {tag: [{"value": case["own"][tag], "series": [SERIES]}] for tag in values}}
 
 
 def listed(ddoc, case, document):
@@ -123,7 +129,7 @@ def test_long_texts_with_names_that_engines_put_first():
         "00104000": {"vr": "LT", "Value": ["x" * 50_000]},
         "60003000": {"vr": "OW", "BulkDataURI": "bulkdata/60003000"},
     }
-    fix = {"series": None, "dataset": {}, "fixes": {"00100020": {"value": {"vr": "LO"}, "at": "2026-11-23T08:00:00Z"}}}
+    fix = {"series": None, "fixes": {"00100020": {"value": {"vr": "LO"}, "at": "2026-11-23T08:00:00Z"}}}
     for some in (dataset, {"00104000": dataset["00104000"], "60000010": {"vr": "US", "Value": [1]}}):
         text = javascript.render("1:2:3", json.dumps(some).encode(), BASE, [fix])
         assert list(json.loads(text)) == sorted(some)

@@ -139,12 +139,11 @@ def test_modalities_in_study_follow_a_fix_of_a_series(ddoc):
     assert "1.2:1.0" not in again
 
 
-def test_corrections_carry_fixes_apart_from_disagreement(ddoc):
+def test_corrections_are_what_people_fixed_and_not_what_differs(ddoc):
     doc = header(ddoc)
-    ((_study, told),) = ddoc.map("corrections_by_study", doc)
-    assert told == {"series": None, "dataset": {NAME: name("Doe")}}
+    assert ddoc.map("corrections_by_study", doc) == []
     ((_study, told),) = ddoc.map("corrections_by_study", fix(ddoc, doc, "Poe"))
-    assert told == {"series": None, "dataset": {}, "fixes": {NAME: {"value": name("Poe"), "at": AT}}}
+    assert told == {"series": None, "fixes": {NAME: {"value": name("Poe"), "at": AT}}}
 
 
 def test_the_list_of_conflicts_knows_what_is_decided(ddoc):
@@ -158,8 +157,7 @@ def test_the_list_of_conflicts_knows_what_is_decided(ddoc):
 @pytest.mark.parametrize("fixes", [None, [], 3, {NAME: None}, {NAME: {"value": 3, "at": AT}}, {NAME: {"value": {}}}])
 def test_broken_fixes_break_no_index(ddoc, fixes):
     doc = {**header(ddoc), "fixes": fixes}
-    ((_study, told),) = ddoc.map("corrections_by_study", doc)
-    assert "fixes" not in told
+    assert ddoc.map("corrections_by_study", doc) == []
     assert [key[0] for key, _value in ddoc.map("conflicts_by_date", doc)] == ["open"]
     assert fixes is None or ddoc.refusal({**doc, "dataset": {"0020000D": {"vr": "UI", "Value": ["1.2"]}}})
 
@@ -175,7 +173,7 @@ def test_metadata_tell_what_was_changed(ddoc):
     told = {"vr": "SQ", "Value": [{"04000565": {"vr": "CS", "Value": ["COERCE"]}}]}
     doc = instance("1.0", 1, "Doe", **{"04000561": told})
     fixes = {NAME: {"value": name("Poe"), "at": AT}, ID: {"value": {"vr": "LO", "Value": ["P1"]}, "at": AT[:-2] + "9Z"}}
-    dataset = metadata(ddoc, doc, [{"series": None, "dataset": {}, "fixes": fixes}])
+    dataset = metadata(ddoc, doc, [{"series": None, "fixes": fixes}])
     assert dataset[NAME] == name("Poe")
     first, second, third = dataset["04000561"]["Value"]
     assert first == told["Value"][0]
@@ -187,13 +185,13 @@ def test_metadata_tell_what_was_changed(ddoc):
 
 def test_an_instance_that_says_so_already_is_not_changed(ddoc):
     doc = instance("1.0", 1, "Poe")
-    dataset = metadata(ddoc, doc, [{"series": None, "dataset": {}, "fixes": {NAME: {"value": name("Poe"), "at": AT}}}])
+    dataset = metadata(ddoc, doc, [{"series": None, "fixes": {NAME: {"value": name("Poe"), "at": AT}}}])
     assert dataset == doc["dataset"]
 
 
 def test_other_series_are_not_touched(ddoc):
     doc = instance("1.0", 1, "Doe")
-    corrections = [{"series": "1.1", "dataset": {NAME: name("A")}, "fixes": {NAME: {"value": name("B"), "at": AT}}}]
+    corrections = [{"series": "1.1", "fixes": {NAME: {"value": name("B"), "at": AT}}}]
     assert metadata(ddoc, doc, corrections) == doc["dataset"]
 
 
@@ -205,7 +203,7 @@ def test_modifications_name_the_attributes(ddoc):
         # Stored before there was a flag.
         {**instance("1.0", 4, "Roe"), "warnings": ["(0010,0010) PatientName is not in ascending order."]},
     ]
-    corrections = [{"series": None, "dataset": {}, "fixes": {NAME: {"value": name("Poe"), "at": AT}}}]
+    corrections = [{"series": None, "fixes": {NAME: {"value": name("Poe"), "at": AT}}}]
     rows = [{"id": doc["_id"], "doc": doc} for doc in docs]
     found = ddoc.list("modifications", rows, corrections=json.dumps(corrections))["body"]
     assert found == {

@@ -35,6 +35,13 @@ def test_any_of_several_wanted_values(ddoc):
     assert found(ddoc, {"0020000D": {"vr": "UI", "values": ["1.3", "1.1"]}}, *datasets) == [0, 2]
 
 
+@pytest.mark.parametrize(("vr", "expected"), [("UI", [0, 2]), ("CS", [0, 2]), ("LO", [3]), ("SH", [3])])
+def test_lists_with_commas_by_the_stored_vr(ddoc, vr, expected):
+    """Which VR a private attribute has shows only where it is stored: UI and CS have no comma (PS3.5 6.2)."""
+    datasets = [{"00091001": {"vr": vr, "Value": [value]}} for value in ("1.1", "1.2", "1.3", "1.3,1.1")]
+    assert found(ddoc, {"00091001": {"vr": "UN", "values": ["1.3,1.1"]}}, *datasets) == expected
+
+
 def test_all_keys_of_a_sequence_match_in_one_item(ddoc):
     def request(**keys):
         return {tag: {"vr": "SH", "Value": [value]} for tag, value in keys.items()}

@@ -106,8 +106,14 @@ def test_a_page_has_a_form_for_each_attribute(ddoc):
     assert page.all("link") == []
 
 
+def test_each_form_brings_its_token_along(ddoc):
+    page = Tags(ddoc.page("conflict", study("Doe", "Roe"), ui="/ui/conflicts", token='a"b')["body"])
+    assert [one["value"] for one in page.all("input") if one.get("name") == "token"] == ['a"b'] * len(page.all("form"))
+
+
 def test_the_page_of_the_database_itself(ddoc):
     page = Tags(ddoc.page("conflict", study("Doe", "Roe"))["body"])
+    assert not [one for one in page.all("input") if one.get("name") == "token"]
     assert [form["action"] for form in page.all("form")] == ["../../_update/fix/1.2%3Astudy"] * 2
     assert not [one for one in page.all("input") if one.get("name") == "scope"]
 

@@ -3,9 +3,61 @@
 import re
 
 import pytest
+from pydicom.datadict import tag_for_keyword
 
 from dicouch.rewrite import values
 from dicouch.tables import read_table
+
+# Tables C.7-4a (Patient Study) and C.7-8 (General Equipment) of PS3.3, as far as they are kept in headers.
+PATIENT_STUDY = [
+    "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "MedicalAlerts",
+    "Allergies",
+    "Occupation",
+    "AdditionalPatientHistory",
+    "PregnancyStatus",
+    "LastMenstrualDate",
+    "PatientSexNeutered",
+    "AdmissionID",
+    "ServiceEpisodeID",
+    "ServiceEpisodeDescription",
+]
+EQUIPMENT = [
+    "Manufacturer",
+    "InstitutionName",
+    "InstitutionAddress",
+    "StationName",
+    "InstitutionalDepartmentName",
+    "ManufacturerModelName",
+    "DeviceSerialNumber",
+    "SoftwareVersions",
+]
+STUDY = [
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+    "StudyDescription",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingService",
+    "ProcedureCodeSequence",
+]
+PATIENT = [
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "OtherPatientIDs",
+    "EthnicGroup",
+]
 
 WRITTEN = {
     "DA": ["20200131", "2020.01.31", "202001", "2020-01-31", "2020013", "٢٠٢٠٠١٣١", "2020013100"],
@@ -27,6 +79,31 @@ WRITTEN = {
 @pytest.fixture(scope="module")
 def grammar():
     return read_table("temporal")
+
+
+@pytest.mark.parametrize(
+    ("level", "module", "keywords"),
+    [
+        ("study", "C.7.1.1", PATIENT),
+        ("study", "C.7.2.1", STUDY),
+        ("beside", "C.7.2.2", PATIENT_STUDY),
+        ("beside", "C.7.1.1", ["PatientComments", "PatientIdentityRemoved", "DeidentificationMethod"]),
+        ("series", "C.7.5.1", EQUIPMENT),
+        ("series", "C.7.3.1", ["Modality", "SeriesInstanceUID", "SeriesDescription", "BodyPartExamined"]),
+    ],
+)
+def test_levels_cite_their_modules(level, module, keywords):
+    table = read_table("levels")
+    assert {word: table[level].get(f"{tag_for_keyword(word):08X}") for word in keywords} == dict.fromkeys(
+        keywords, module
+    )
+
+
+def test_one_value_a_study_has_only_what_patient_and_general_study_have():
+    table = read_table("levels")
+    assert set(table["study"].values()) == {"C.7.1.1", "C.7.2.1"}
+    tags = [tag for level in ("study", "series", "beside") for tag in table[level]]
+    assert len(tags) == len(set(tags))
 
 
 def test_no_number_comes_last(ddoc):

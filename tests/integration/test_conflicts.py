@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from dicouch.dicom.part10 import read_part10
+from dicouch.tables import SERIES_TAGS, STUDY_TAGS
 
 DICOM = {"Accept": "application/dicom; transfer-syntax=*"}
 NUMBERS = itertools.count(1)
@@ -87,6 +89,9 @@ def study(server):
     return Study(server)
 
 
+OWN = ["Doe^John", "Doe^John", "Doe^Jon"]
+
+
 def alphabetic(metadata):
     return [row["00100010"]["Value"][0]["Alphabetic"] for row in metadata]
 
@@ -114,10 +119,21 @@ def test_values_are_counted(study):
     assert {one["tag"] for one in own["attributes"]} == {"00100010", "00080070"}
 
 
-def test_without_a_fix_files_are_as_stored(study):
+def test_without_a_fix_file_and_metadata_are_the_instance_s_own(study):
+    """Metadata are the data set of the instance without bulk data (PS3.18 10.4.1.1.2), at every level."""
+    paths = {number: study.url(number) for number in range(3)}
+    whole = {one["00080018"]["Value"][0]: one for one in study.server.get(f"{study.path}/metadata").json()}
     for number, content in enumerate(study.files):
         assert study.instance(number).content == content
-    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == ["Doe^John"] * 3
+        (own,) = study.server.get(f"{paths[number]}/metadata").json()
+        place = f"{study.server.url}{paths[number]}/"
+        assert json.loads(json.dumps(own).replace(place, "")) == read_part10(io.BytesIO(content), len(content)).dataset
+        assert own == whole[own["00080018"]["Value"][0]]
+        series = study.server.get(f"{paths[number].partition('/instances')[0]}/metadata").json()
+        assert own in series
+    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == OWN
+    (row,) = study.server.get("/studies", params={"StudyInstanceUID": study.uid}).json()
+    assert alphabetic([row]) == ["Doe^John"]
 
 
 def test_a_fix_is_what_everybody_sees(study):
@@ -179,16 +195,38 @@ def test_metadata_and_file_say_the_same(study):
         assert {**metadata, "00080005": dataset["00080005"]} == dataset
 
 
-def test_rows_of_instances_without_a_current_value(study):
-    """A value that somebody took out of a header in Fauxton is no attribute of a row."""
+def remove_in_fauxton(study):
+    """Take a value out of a header, whose instances have it."""
     url = f"{study.server.database}/{study.uid}:study"
     header = requests.get(url, timeout=30).json()
     del header["dataset"]["00100010"]
     requests.put(url, json=header, timeout=30).raise_for_status()
-    rows = study.server.get(f"{study.path}/instances?includefield=all").json()
-    assert all(None not in row.values() and "00100010" not in row for row in rows)
+
+
+STATES = {
+    "disagreeing": lambda study: None,
+    "fixed": lambda study: study.fix(tag="PatientName", value="Roe^Jane"),
+    "fixed in a series": lambda study: study.fix(tag="Manufacturer", value="three", series=f"{study.uid}.1"),
+    "fixed to nothing": lambda study: study.fix(tag="PatientWeight", value=""),
+    "removed": remove_in_fauxton,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_rows_of_instances_with_all_their_attributes(study, state):
+    """All that is the instance's own, nothing of a parent that the path names, and no attribute without a VR."""
+    STATES[state](study)
     xml = {"Accept": 'multipart/related; type="application/dicom+xml"'}
-    assert study.server.get(f"{study.path}/instances?includefield=all", headers=xml).status_code == 200
+    for path, named in ((study.path, STUDY_TAGS), (f"{study.path}/series/{study.uid}.1", STUDY_TAGS | SERIES_TAGS)):
+        answer = study.server.get(f"{path}/instances?includefield=all", headers=xml)
+        assert answer.status_code == 200, answer.text
+        for row in study.server.get(f"{path}/instances?includefield=all").json():
+            assert not set(row) & named - {"0020000D", "0020000E"}
+            assert all("vr" in attribute for attribute in row.values())
+            uid = row["00080018"]["Value"][0].encode()
+            (content,) = (file for file in study.files if uid in file)
+            own = read_part10(io.BytesIO(content), len(content)).dataset
+            assert set(own) - STUDY_TAGS - SERIES_TAGS <= set(row)
 
 
 def test_every_way_to_retrieve_is_corrected(study):
@@ -268,7 +306,7 @@ def test_a_fix_outlives_deletion_and_replacement(study):
     study.server.store(buffer.getvalue())
     assert study.attribute("00100010")["current"]["Value"] == [{"Alphabetic": "Roe^Jane"}]
     study.fix(tag="PatientName", undo=True)
-    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == ["Doe^John"] * 2
+    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == OWN[:2]
     assert len(study.state()["history"]) == 2
 
 
@@ -356,8 +394,23 @@ def test_bodies_that_are_cut_off_or_too_long(server, study):
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(65536).split()[1] == b"400"
     assert study.state()["history"] == []
+    # Another site's page can send a form, but not read this one's token; nor is that of another study taken.
+    for wrong in ({}, {"token": ""}, {"token": "x"}, {"token": token_of(page.replace(study.uid, Study(server).uid))}):
+        answer = requests.post(page, data={**form, **wrong}, allow_redirects=False, timeout=30)
+        assert answer.status_code == 403
+        assert "choose again" in answer.text
+    assert study.state()["history"] == []
+    form["token"] = token_of(page)
     assert requests.post(page, data=form, allow_redirects=False, timeout=30).status_code == 303
     assert study.state()["history"] != []
+
+
+def token_of(page):
+    """Return the token of a page's forms, each of which has it."""
+    text = requests.get(page, timeout=30).text
+    tokens = re.findall(r'<input type="hidden" name="token" value="([0-9a-f]{64})">', text)
+    assert len(tokens) == text.count("<form ") > 1
+    return tokens[0]
 
 
 def test_refused_before_it_is_read(server, study):
@@ -413,6 +466,66 @@ def test_values_too_long_for_a_request_line(study):
     assert dcmread(io.BytesIO(study.instance(1).content)).PatientComments == comments
 
 
+WEIGHTS = (70, 71, 80)
+
+
+@pytest.fixture
+def weighed(server):
+    """A study whose instances have weights, ages and institutions of their own."""
+    uid = fresh_uid()
+    files = [
+        make(uid, series, PatientWeight=weight, PatientAge=f"0{weight}Y", PatientID="W", InstitutionName=name)
+        for series, weight, name in zip((1, 1, 2), WEIGHTS, ("one", "two", "three"), strict=True)
+    ]
+    answers = [server.store(file) for file in files]
+    return server, f"/studies/{uid}", answers
+
+
+def weights(server, path):
+    return [row.get("00101030", {}).get("Value", [None])[0] for row in server.get(path).json()]
+
+
+def test_what_differs_by_acquisition_does_not_disagree(weighed):
+    """A weight is the acquisition's (PS3.3 C.7.2.2), an institution the equipment's and so the series' (C.7.5.1)."""
+    server, path, answers = weighed
+    warnings = [answer.headers.get("Warning", "") for answer in answers]
+    assert ["InstitutionName" in warning for warning in warnings] == [False, True, False]
+    assert not any("PatientWeight" in warning or "PatientAge" in warning for warning in warnings)
+    told = server.get(f"{path}/conflicts").json()
+    assert [(one["name"], one["level"]) for one in told["attributes"]] == [("Institution Name", "series")]
+
+
+def test_rows_show_the_weight_of_their_own(weighed):
+    server, path, _answers = weighed
+    uid, asked = path.rpartition("/")[2], "includefield=PatientWeight"
+    for rows in (f"{path}/instances?", f"/instances?StudyInstanceUID={uid}&"):
+        for include in (asked, "includefield=all"):
+            assert weights(server, f"{rows}{include}") == list(WEIGHTS)
+    for rows in (f"{path}/series?", f"/series?StudyInstanceUID={uid}&"):
+        assert weights(server, f"{rows}{asked}") == [70, 80]
+        assert weights(server, f"{rows}PatientWeight=80") == [80]
+    assert weights(server, f"/studies?StudyInstanceUID={uid}&{asked}") == [70]
+    assert weights(server, f"/studies?StudyInstanceUID={uid}&PatientWeight=70.0") == [70]
+    assert weights(server, f"{path}/instances?PatientWeight=71") == [71]
+    assert weights(server, f"{path}/series/{uid}.2/instances?{asked}&PatientAge=080Y") == [80]
+
+
+def test_a_weight_can_be_fixed_all_the_same(weighed):
+    server, path, _answers = weighed
+    body = {"tag": "PatientWeight", "value": "75", "by": "Ann"}
+    requests.post(f"{server.url}{path}/conflicts", json=body, timeout=60).raise_for_status()
+    uid = path.rpartition("/")[2]
+    (study,) = server.get(f"/studies?StudyInstanceUID={uid}&includefield=PatientWeight").json()
+    assert study["00101030"]["Value"] == [75]
+    for rows in (f"{path}/metadata", f"{path}/instances?includefield=PatientWeight"):
+        assert weights(server, rows) == [75] * 3
+    (told,) = (one for one in server.get(f"{path}/conflicts").json()["attributes"] if one["tag"] == "00101030")
+    assert sorted(value["text"] for value in told["values"]) == ["70", "71", "75", "80"]
+    undo = {"tag": "PatientWeight", "undo": True, "by": "Ann"}
+    requests.post(f"{server.url}{path}/conflicts", json=undo, timeout=60).raise_for_status()
+    assert weights(server, f"{path}/metadata") == list(WEIGHTS)
+
+
 def test_a_data_set_in_an_attachment(server):
     uid = fresh_uid()
     content = make(uid, 1, PatientName="Doe^John", PatientID="big")
@@ -446,4 +559,5 @@ def test_storing_and_correcting_at_once(study):
     assert name["current"] == name["fix"]["value"] == state["history"][0]["to"]
     assert sum(value["instances"] for value in name["values"]) == 19
     study.fix(tag="PatientName", undo=True)
-    assert alphabetic(study.server.get(f"{study.path}/metadata").json()) == ["Doe^John"] * 19
+    names = [*OWN, *(f"Name^{n}" for n in range(16))]
+    assert sorted(alphabetic(study.server.get(f"{study.path}/metadata").json())) == sorted(names)

@@ -107,3 +107,57 @@ def test_a_site_that_forbids_it(server, tmp_path):
             assert answer.status_code == 403
             assert "ALLOW_DELETE" in answer.json()["reason"]
         assert counts(forbidding, "9.5") == [(1, 1)]
+
+
+GUARD = """function (doc) {
+  if (doc._deleted && /:9\\.7\\.[12]\\.2$/.test(doc._id)) {
+    throw({ forbidden: 'this instance is kept' });
+  }
+}"""
+
+
+def test_a_deletion_that_is_refused_midway(fresh_database, tmp_path):
+    """Of what is gone neither files nor headers stay; what is kept is found and can be retrieved."""
+    folder = tmp_path / "bytes"
+    kept = {
+        (series, number): instance("9.7", f"9.7.{series}", f"9.7.{series}.{number}", Modality=modality)
+        for series, modality in ((1, "CT"), (2, "MR"), (3, "PT"))
+        for number in (1, 2, 3)
+    }
+    with serve(fresh_database, tmp_path / "log", BYTES=f"folder:{folder}") as site:
+        assert site.store(*kept.values()).status_code == 200
+        guard = {"_id": "_design/guard", "language": "javascript", "validate_doc_update": GUARD}
+        requests.put(f"{fresh_database}/_design/guard", json=guard, timeout=30).raise_for_status()
+        try:
+            answer = delete(site, "/studies/9.7")
+            assert answer.status_code == 403
+            assert "this instance is kept" in answer.json()["reason"]
+            assert counts(site, "9.7") == [(2, 2)]
+            files = sorted(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+            assert files == sorted([kept[1, 2], kept[2, 2]])
+            rows = site.get("/studies/9.7/series").json()
+            assert sorted(row["00080060"]["Value"][0] for row in rows) == ["CT", "MR"]
+            (row,) = site.get("/studies?StudyInstanceUID=9.7").json()
+            assert sorted(row["00080061"]["Value"]) == ["CT", "MR"]
+            path = "/studies/9.7/series/9.7.1/instances/9.7.1.2"
+            assert site.get(path, headers={"Accept": "application/dicom; transfer-syntax=*"}).content == kept[1, 2]
+            # Nothing more can be deleted now, and that is told as well.
+            assert delete(site, "/studies/9.7").status_code == 403
+        finally:
+            design = requests.get(f"{fresh_database}/_design/guard", timeout=30).json()
+            requests.delete(f"{fresh_database}/_design/guard", params={"rev": design["_rev"]}, timeout=30)
+        assert delete(site, "/studies/9.7").status_code == 204
+        assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_headers_that_the_database_refuses_are_told(fresh_database, tmp_path):
+    with serve(fresh_database, tmp_path / "log") as site:
+        assert site.store(instance("9.8", "9.8.1", "9.8.1.1"), instance("9.8", "9.8.2", "9.8.2.1")).status_code == 200
+        text = "function (doc) { if (/^9.8:[^:]*$/.test(doc._id)) { throw({ forbidden: 'no header' }); } }"
+        guard = {"_id": "_design/guard", "language": "javascript", "validate_doc_update": text}
+        requests.put(f"{fresh_database}/_design/guard", json=guard, timeout=30).raise_for_status()
+        answer = delete(site, "/studies/9.8/series/9.8.1")
+        assert (answer.status_code, "no header" in answer.json()["reason"]) == (403, True)
+        design = requests.get(f"{fresh_database}/_design/guard", timeout=30).json()
+        requests.delete(f"{fresh_database}/_design/guard", params={"rev": design["_rev"]}, timeout=30)
+        assert delete(site, "/studies/9.8").status_code == 204

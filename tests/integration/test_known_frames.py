@@ -15,6 +15,7 @@ from dicouch.config import Config
 from dicouch.couch.memory import Memory
 from dicouch.read import ahead
 from dicouch.scripts.push_views import push
+from tests.eventually import eventually
 from tests.made import instance
 
 PATH = "/dicom-web/studies/9.1/series/9.1.1/instances/9.1.1.1"
@@ -143,7 +144,7 @@ def test_an_attachment_changed_in_the_database_itself(site):
     revision = requests.get(f"{site.database}/{ID}", timeout=10).json()["_rev"]
     options = {"params": {"rev": revision}, "headers": {"Content-Type": "application/dicom"}, "timeout": 10}
     requests.put(f"{site.database}/{ID}/object.dcm", data=made(FIRST[::-1]), **options).raise_for_status()
-    assert site.get(PATH + "/frames/1", ALONE)[0].data == FIRST[::-1]
+    eventually(lambda: site.get(PATH + "/frames/1", ALONE)[0].data, lambda data: data == FIRST[::-1])
 
 
 STORED = {"Accept": "application/dicom; transfer-syntax=*"}

@@ -13,6 +13,7 @@ from dicouch.scripts import check_bytes, load, rebuild_headers
 from dicouch.scripts.move_bytes import Mover, move_all
 from dicouch.scripts.walk_documents import documents, studies_of
 from dicouch.store.places import Bytes
+from tests.eventually import eventually
 from tests.integration.test_delete import counts, delete
 from tests.integration.test_folder_bytes import STORED, files
 from tests.made import instance
@@ -127,8 +128,7 @@ def test_a_document_cannot_name_a_file_outside_the_folders(couch, folder, tmp_pa
             document = server.document(f"{STUDY}:{SERIES}:{SERIES}.1")
             document["file"]["store"] = store
             requests.put(f"{server.database}/{document['_id']}", json=document, timeout=30).raise_for_status()
-            answer = server.get(path(1), headers=STORED)
-            assert answer.status_code == 503, store
+            answer = eventually(lambda: server.get(path(1), headers=STORED), lambda answer: answer.status_code == 503)
             assert answer.json()["reason"]
             assert len(server.get(f"/studies/{STUDY}/series/{SERIES}/instances").json()) == 1
         assert delete(server, f"/studies/{STUDY}").status_code == 204

@@ -125,7 +125,7 @@ def test_methods(archive):
 
 
 def test_errors_can_be_read_by_viewers(archive):
-    answer = archive.get("/studies?limit=x", headers={"Origin": "https://viewer.example"})
+    answer = archive.get("/studies?limit=x", headers={"Origin": "http://localhost:3000"})
     assert answer.status_code == 400
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
     assert answer.headers["Content-Type"] == "application/json"

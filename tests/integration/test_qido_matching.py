@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlencode
@@ -12,6 +13,7 @@ import requests
 from dicouch.rewrite import normalise
 from tests import model
 from tests.archive import attribute, study_documents, write
+from tests.eventually import eventually
 
 STUDIES = [next(iter(study_documents(number, 3, 4))) for number in range(60)]
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "match"
@@ -116,10 +118,13 @@ def test_lists_of_values(everything):
 def test_modalities_in_study(everything):
     server, studies = everything
     kinds = {study["dataset"]["0020000D"]["Value"][0]: set(study["series"].values()) for study in studies}
-    for value, every in (("CT", False), ("CT\\MR", False), ("CT\\MR", True), ("C?", False), ("XX", False)):
+    lists = (("CT\\MR", False), ("CT,MR", False), ("CT,MR", True), ("CT\\MR", True), ("SR, C?\\XX", False))
+    for value, every in (("CT", False), ("C?", False), ("XX", False), *lists):
         wanted = {
             uid for uid, own in kinds.items()
-            if (all if every else any)(any(model.wild(one, kind) for kind in own) for one in value.split("\\"))
+            if (all if every else any)(
+                any(model.wild(one.strip(), kind) for kind in own) for one in re.split(r"[,\\]", value)
+            )
         }  # fmt: skip
         assert found(server, ModalitiesInStudy=value, multiplevaluematching=str(every).lower()) == wanted
     rows = server.get("/studies?ModalitiesInStudy=CT&limit=5").json()
@@ -363,7 +368,7 @@ class TestWhatTextsContain:
         document["dataset"]["00081030"] = {"vr": "LO", "Value": ["something unheard of"]}
         requests.put(address, json=document, timeout=30).raise_for_status()
         try:
-            (row,) = server.get("/studies?StudyDescription=*unheard of*").json()
+            (row,) = eventually(lambda: server.get("/studies?StudyDescription=*unheard of*").json(), bool)
             assert row["0020000D"]["Value"] == ["1.2.826.0.1.7"]
         finally:
             document = server.document("1.2.826.0.1.7:study")

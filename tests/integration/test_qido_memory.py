@@ -1,10 +1,9 @@
 """What is remembered of studies is exact directly after every write of the server, and soon after one beside it."""
 
-import time
-
 import requests
 
 from dicouch.scripts.push_views import push
+from tests.eventually import eventually
 from tests.made import instance
 
 ASKED = 6  # times: each of the workers has the page in its memory by then
@@ -13,13 +12,6 @@ ASKED = 6  # times: each of the workers has the page in its memory by then
 def numbers(server):
     told = {tuple(row["00201208"]["Value"]) for _ in range(ASKED) for row in server.get("/studies?limit=5").json()}
     return sorted(count for (count,) in told)
-
-
-def soon(told, expected):
-    """Wait until something is told; what is written beside the server is seen within a second."""
-    deadline = time.monotonic() + 1
-    while (found := told()) != expected:
-        assert time.monotonic() < deadline, found
 
 
 def test_after_storing_and_deleting(server):
@@ -34,7 +26,7 @@ def test_after_a_write_beside_the_server(server):
     document = server.document("4.1:4.1.1:4.1.1.3")
     address = f"{server.database}/4.1:4.1.1:4.1.1.3"
     requests.delete(address, params={"rev": document["_rev"]}, timeout=30).raise_for_status()
-    soon(lambda: numbers(server), [2])
+    eventually(lambda: numbers(server), lambda found: found == [2])
     (series,) = server.get("/studies/4.1/series").json()
     assert series["00201209"]["Value"] == [2]
 
@@ -51,7 +43,7 @@ def test_rows_of_a_study_after_its_header_was_edited(server):
             (row,) = server.get("/studies?StudyInstanceUID=4.1&includefield=StudyDescription").json()
             return row.get("00081030", {}).get("Value")
 
-        soon(told, [description])
+        eventually(told, lambda found, wanted=description: found == [wanted])
         assert [told() for _ in range(ASKED)] == [[description]] * ASKED
     requests.delete(f"{server.url}/studies/4.1/series/4.1.2", timeout=30).raise_for_status()
     for _ in range(ASKED):

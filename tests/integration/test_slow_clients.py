@@ -44,7 +44,9 @@ def connection(server: Server, text: str) -> Iterator[socket.socket]:
         client.connect((where.hostname, where.port))
         client.settimeout(20)
         method, path, *lines = text.splitlines()
-        client.sendall("\r\n".join([f"{method} {where.path}{path} HTTP/1.1", "Host: x", *lines, "", ""]).encode())
+        client.sendall(
+            "\r\n".join([f"{method} {where.path}{path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
+        )
         yield client
 
 

@@ -154,10 +154,10 @@ def test_the_same_file_again_is_a_success_and_writes_nothing(server, stored):
     ],
 )
 def test_errors_are_json_with_cors(server, path, status):
-    response = server.get(path, headers={"Origin": "http://viewer.example"})
+    response = server.get(path, headers={"Origin": "http://localhost:3000"})
     assert response.status_code == status, response.text
     assert set(response.json()) == {"error", "reason"}
-    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
 
 def test_what_is_not_acceptable(server, stored):

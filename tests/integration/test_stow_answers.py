@@ -80,7 +80,8 @@ def test_media_types(server, accept, content_type):
 )
 def test_failure_reasons(server, content, reason, known):
     answer = server.store(content)
-    assert answer.status_code == 409
+    # PS3.18 Table 10.5.3-1: bad syntax, or a conflict in a request that was formed correctly.
+    assert answer.status_code == (409 if known else 400)
     assert "00081190" not in answer.json()
     (item,) = items(answer, FAILED if known else OTHER)
     assert item["00081197"] == {"vr": "US", "Value": [reason]}
@@ -113,6 +114,9 @@ def test_warnings(server):
     assert answer.status_code == 202
     (item,) = items(answer)
     assert item["00081196"] == {"vr": "US", "Value": [0xB007]}
+    again = server.store(breaking)
+    assert again.status_code == 202
+    assert items(again) == [item]
     answer = server.store(breaking[:-2] + b"xx")
     assert items(answer)[0]["00081196"] == {"vr": "US", "Value": [0xB000]}
     assert "replaced" in items(answer)[0]["00000902"]["Value"][0]
@@ -141,7 +145,7 @@ def test_values_that_differ_within_a_study_are_named(server):
         (415, "multipart/form-data; boundary=x", b"--x--\r\n", {}),
         (415, 'multipart/related; type="image/jpeg"; boundary=x', b"--x--\r\n", {}),
         (415, 'multipart/related; type="', b"--x--\r\n", {}),
-        (409, "application/dicom", b"", {}),
+        (400, "application/dicom", b"", {}),
     ],
 )
 def test_status_codes(server, status, content_type, data, headers):
@@ -180,3 +184,40 @@ def test_a_client_that_may_not_write_is_told(server):
     assert answer.status_code == 401, answer.text
     assert "WWW-Authenticate" in answer.headers
     assert server.store(content).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/dicom", b""),
+        ("application/dicom", b"hello"),
+        ("application/dicom", bytes(1000)),
+        ('multipart/related; type="application/dicom"; boundary=b', b""),
+        ('multipart/related; type="application/dicom"; boundary=b', b"--b--"),
+        ('multipart/related; type="application/dicom"; boundary=b', b"--b\r\n\r\n\r\n--b--"),
+        ('multipart/related; type="application/dicom"; boundary=b', b"--b\r\n\r\nx\r\n--b\r\n\r\n<html>\r\n--b--"),
+        ('multipart/related; type="application/dicom"; boundary=b', b"no multipart"),
+        ("application/dicom+json", b""),
+        ("application/dicom+json", b"[]"),
+        ("application/dicom+json", b"[7]"),
+        ("application/dicom+json", b"{"),
+        ("application/dicom+xml", b""),
+        ("application/dicom+xml", b"<a/>"),
+        ('multipart/related; type="application/dicom+json"; boundary=b', b"--b--"),
+    ],
+)
+def test_a_body_without_any_dicom(server, kind, body):
+    """PS3.18 Table 10.5.3-1: 400 says that nothing could be stored as the syntax is bad."""
+    answer = requests.post(f"{server.url}/studies", data=body, headers={"Content-Type": kind}, timeout=30)
+    assert answer.status_code == 400, answer.text
+    assert answer.json().get("reason") or items(answer, OTHER)[0]["00000902"]["Value"][0]
+
+
+def test_no_uid_is_cut_in_a_comment(server):
+    """A comment has 64 characters (LO, PS3.5 Table 6.2-1): what does not fit is left out by the word."""
+    study, other = "1." + "2" * 62, "1." + "3" * 62
+    files = [made(study=study, series=f"1.4.{number}", instance=f"1.5.{number}") for number in (1, 2)]
+    answer = server.store(*files, study=other)
+    assert answer.status_code == 409
+    comments = [item["00000902"]["Value"][0] for item in items(answer, FAILED)]
+    assert comments == ["not of the study that the request names"] * 2

@@ -11,7 +11,7 @@ from pydicom import dcmread
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
-def ask(gallery, name: str, root: str = "", **query) -> requests.Response:
+def ask(gallery, name: str, root: str = "", headers: dict | None = None, **query) -> requests.Response:
     dataset = gallery.datasets[name]
     params = {
         "requestType": "WADO",
@@ -21,20 +21,60 @@ def ask(gallery, name: str, root: str = "", **query) -> requests.Response:
         **query,
     }
     params = {key: value for key, value in params.items() if value is not None}
-    return requests.get(root or gallery.server.url, params=params, timeout=60)
+    return requests.get(root or gallery.server.url, params=params, headers=headers, timeout=60)
 
 
-def test_a_dicom_file_is_the_default(gallery):
-    roots = gallery.server.url, gallery.server.url + "/", gallery.server.url.removesuffix("dicom-web")
-    for root in roots:
-        response = ask(gallery, "CT_small.dcm", root)
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
+
+
+def roots(gallery) -> list[str]:
+    """Return the URLs of the service: at the root of the server and below the prefix, and where Orthanc has it."""
+    url, root = gallery.server.url, gallery.server.url.removesuffix("/dicom-web")
+    return [url, f"{url}/", f"{root}/", f"{root}/wado", f"{url}/wado", f"{url}/wado/"]
+
+
+@pytest.mark.parametrize(
+    ("name", "accept", "kind"),
+    [
+        # PS3.18 9.3: rendered is the default; Table 8.7.4-1.
+        *(("CT_small.dcm", accept, "image/jpeg") for accept in (None, "*/*", BROWSER, "image/*", "image/jpg", "toto")),
+        ("emri_small_jpeg_ls_lossless.dcm", "*/*", "image/jpeg"),
+        ("report", "*/*", "text/html; charset=utf-8"),
+        ("report", BROWSER, "text/html; charset=utf-8"),
+        ("pdf", "*/*", "application/pdf"),
+        ("video", "*/*", "video/mp4"),
+        ("CT_small.dcm", "image/png", "image/png"),
+        # PS3.18 8.7.3.5.2: no transfer-syntax.
+        ("CT_small.dcm", "application/dicom", "application/dicom"),
+        ("CT_small.dcm", "application/*", "application/dicom"),
+        ("JPEG2000.dcm", "application/dicom", "application/dicom"),
+    ],
+)
+def test_what_is_answered_without_a_content_type(gallery, name, accept, kind):
+    response = ask(gallery, name, headers={"Accept": accept})
+    assert response.status_code == 200, response.text
+    assert response.headers["Content-Type"] == kind
+    if name == "JPEG2000.dcm":
+        assert dcmread(BytesIO(response.content)).file_meta.TransferSyntaxUID == EXPLICIT
+
+
+def test_a_dicom_file_at_every_root(gallery):
+    for root in roots(gallery):
+        response = ask(gallery, "CT_small.dcm", root, contentType="application/dicom")
         assert response.status_code == 200, response.text
-        assert response.headers["Content-Type"].startswith("application/dicom")
+        assert response.headers["Content-Type"] == "application/dicom"
         assert response.content == gallery.files["CT_small.dcm"]
+        assert ask(gallery, "CT_small.dcm", root).headers["Content-Type"] == "image/jpeg"
     response = ask(gallery, "JPEG2000.dcm", contentType="application/dicom")
     dataset = dcmread(BytesIO(response.content))
     assert dataset.file_meta.TransferSyntaxUID == EXPLICIT
     assert np.array_equal(dataset.pixel_array, gallery.datasets["JPEG2000.dcm"].pixel_array)
+
+
+def test_a_browser_asks_before_a_request_of_another_origin(gallery):
+    for root in roots(gallery):
+        asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "GET"}
+        assert requests.options(root, headers=asked, timeout=60).status_code == 204
 
 
 def test_the_transfer_syntax_asked_for(gallery):
@@ -82,7 +122,8 @@ def test_other_kinds(gallery):
     ("query", "status", "named"),
     [
         ({"requestType": "PACS"}, 400, "requestType"),
-        ({"requestType": None}, 404, "requestType"),
+        ({"requestType": None}, 400, "requestType is missing"),
+        ({"requestType": ""}, 400, "requestType"),
         ({"studyUID": None}, 400, "studyUID"),
         ({"objectUID": ""}, 400, "objectUID"),
         ({"objectUID": "a b"}, 400, "object"),

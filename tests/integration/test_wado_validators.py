@@ -41,7 +41,26 @@ def test_the_same_tag_is_the_same_bytes(gallery, name, below, accept):
     assert (second.headers["ETag"], second.content) == (tag, first.content)
     again = gallery.get(name, below, accept=accept, headers={"If-None-Match": tag})
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    # Proxies that compress make a tag weak (RFC 9110 13.1.2).
+    assert gallery.get(name, below, accept=accept, headers={"If-None-Match": f"W/{tag}"}).status_code == 304
+    assert gallery.get(name, below, accept=accept, headers={"If-Match": '"other"'}).status_code == 412
     assert gallery.get(name, below, accept=accept, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "multipart/*", "multipart/related", "toto"])
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_a_wildcard_gives_stored_bytes(gallery, accept, level):
+    # By decision (docs/conformance.md): nothing is decoded that nobody asked for.
+    response = gallery.get("JPEG2000.dcm", headers={"Accept": accept}, level=level)
+    ((kind, body, _place),) = parts_of(response)
+    assert kind == "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.91"
+    assert body == gallery.files["JPEG2000.dcm"]
+    if level == "instance":
+        for below in ("/frames/1", "/pixeldata", "/bulkdata/7FE00010"):
+            response = gallery.get("JPEG2000.dcm", below, headers={"Accept": accept})
+            ((kind, body, _place),) = parts_of(response)
+            assert kind == "image/jp2; transfer-syntax=1.2.840.10008.1.2.4.91"
+            assert body.startswith(bytes.fromhex("ff4f"))
 
 
 def test_another_representation_has_another_tag(gallery):
@@ -72,6 +91,10 @@ def test_a_frame_that_is_not_there_is_no_304(gallery):
         ("MR_small_RLE.dcm", "/frames/1", "application/octet-stream", None),
         ("MR_small_bigendian.dcm", "/frames/1", "application/octet-stream", None),
         ("seg-binary", "/frames/2", "application/octet-stream", None),
+        # Decoded and encoded instances.
+        ("JPEG2000.dcm", "", "application/dicom", None),
+        ("MR_small_RLE.dcm", "", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90", None),
+        ("CT_small.dcm", "", "application/dicom", None),
     ],
 )
 def test_ranges(gallery, name, below, accept, whole):

@@ -1,5 +1,6 @@
 """`make run`: what it starts, says and stops."""
 
+import itertools
 import os
 import re
 import signal
@@ -14,12 +15,22 @@ import psutil
 import pytest
 import requests
 
-from dicouch.scripts import run
+from dicouch.scripts import run, watch
 from dicouch.scripts.connection import CommandError
-from dicouch.scripts.databases import find_couchdb
+from dicouch.scripts.databases import DatabaseError, find_couchdb
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("COUCHDB_URL", "COUCHDB_DATABASE", "DATA_DIR", "SHIM_BIND", "BYTES", "PREFIX", "WEB_CONCURRENCY")
+OURS = (
+    "COUCHDB_URL",
+    "COUCHDB_DATABASE",
+    "DATA_DIR",
+    "SHIM_BIND",
+    "BYTES",
+    "PREFIX",
+    "WEB_CONCURRENCY",
+    "OPEN_TO_THE_NETWORK",
+    "AUTHORIZATION",
+)
 
 
 def free_port():
@@ -155,14 +166,80 @@ def test_nothing_lingers_when_it_is_killed(start):
     start().wait_for("DICOMweb ")
 
 
-def test_it_ends_when_a_part_of_it_ends(start):
-    running = start().wait_for("DICOMweb ")
-    family = running.family()
-    server = next(p for p in psutil.Process(running.process.pid).children() if "dicouch.scripts.serve" in p.cmdline())
-    server.kill()
-    assert running.process.wait(60) == 1
-    assert psutil.wait_procs(family, 20)[1] == []
-    assert running.text.endswith("run: the DICOMweb server ended by itself\n")
+def test_it_heals(start):
+    """Whatever is killed is there again within 10 s, at the same address and with its data; it ends when it is told."""
+    running = start().wait_for("Fauxton ")
+    root = (Path(running.values["DATA_DIR"]) / "database.url").read_text()
+    requests.put(f"{root}/dicom/_local/mark", json={"mine": True}, timeout=30).raise_for_status()
+
+    def parts():
+        """Return the database, gunicorn's master, and its workers."""
+        children = psutil.Process(running.process.pid).children()
+        (server,) = (one for one in children if "dicouch.scripts.serve" in one.cmdline())
+        (database,) = (one for one in children if one != server)
+        return database, server, *server.children()
+
+    def is_back():
+        try:
+            answer = requests.get(f"{running.url}/studies", timeout=5)
+        except requests.RequestException:
+            return False
+        if answer.status_code == 503:
+            assert int(answer.headers["Retry-After"]) > 0
+        return answer.status_code in (200, 204)
+
+    for victims, told in ((slice(0, 1), "the database"), (slice(1, 2), "the DICOMweb server"), (slice(2, None), "")):
+        killed = parts()[victims]
+        assert killed
+        for one in killed:
+            one.kill()
+        psutil.wait_procs(killed, 5)
+        began = time.monotonic()
+        # Workers of a server that was killed answer for a moment more.
+        while (told and f"again       {told}" not in running.text) or not is_back() or not parts()[2:]:
+            assert time.monotonic() - began < 10, running.text
+            time.sleep(0.1)
+    assert running.text.count("ended by itself") == 2
+    assert requests.get(f"{root}/dicom/_local/mark", timeout=30).json()["mine"] is True
+    assert running.stop(signal.SIGTERM) == (0, [])
+
+
+def test_what_does_not_start_waits_longer_each_time():
+    clock, told, starts = [0.0], [], []
+
+    class Ended:
+        code = 1
+
+        def poll(self):
+            return self.code
+
+    process = Ended()
+
+    def restart():
+        starts.append(clock[0])
+        if len(starts) in (2, 3):
+            raise DatabaseError("port 1 is in use")
+
+    part = watch.Part("the database", lambda: process, restart, clock=lambda: clock[0])
+
+    def until(seconds):
+        while clock[0] < seconds:
+            part.look(told.append)
+            clock[0] += 0.125
+
+    until(20)
+    assert starts[:5] == [0, 0.625, 1.625, 3.625, 7.75]
+    assert told[0] == "the database ended by itself (code 1); it is started again"
+    assert "the database did not start: port 1 is in use; it is started again in 1 s" in told
+    until(600)
+    assert max(later - before for before, later in itertools.pairwise(starts)) == pytest.approx(30, abs=0.5)
+    # Once it has run for a minute, its end is the first again.
+    process.code = None
+    until(700)
+    process.code = 0
+    count = len(starts)
+    part.look(told.append)
+    assert starts[count:] == [clock[0]]
 
 
 def test_stopping_while_it_starts_leaves_nothing(start):
@@ -203,6 +280,8 @@ def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
         ({"SHIM_BIND": "nonsense"}, "run: SHIM_BIND must be host:port, not 'nonsense'"),
         ({"COUCHDB_URL": "http://127.0.0.1:1"}, "run: cannot reach a database at http://127.0.0.1:1: connection"),
         ({"COUCHDB_URL": "http://me:secret@127.0.0.1:1"}, "run: cannot reach a database at http://127.0.0.1:1"),
+        ({"SHIM_BIND": f"0.0.0.0:{free_port()}"}, "run: SHIM_BIND: whoever reaches ('0.0.0.0', "),
+        ({"SHIM_BIND": f"[::]:{free_port()}", "COUCHDB_URL": "embedded"}, "run: SHIM_BIND: whoever reaches ('::', "),
         ({"BYTES": "folder"}, "run: BYTES must be"),
         ({"WEB_CONCURRENCY": "none"}, "run: WEB_CONCURRENCY must be a whole number above 0"),
         ({"DATA_DIR": "/proc/no/folder"}, "run: cannot use the data folder /proc/no/folder"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dicouch.config import Config
+from dicouch.config import Config, basic_auth, split_url
+from dicouch.couch.client import Couch
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,17 @@ from dicouch.config import Config
         ("BYTES", "folder:/x", "bytes", "folder:/x"),
         ("BYTES_ROOTS", "/a:/b:", "bytes_roots", ("/a", "/b")),
         ("DUPLICATES", "reject", "duplicates", "reject"),
+        ("ORIGINS", "", "origins", ("loopback",)),
+        ("ORIGINS", "none", "origins", ()),
+        (
+            "ORIGINS",
+            "loopback, HTTPS://Viewer.example:443/ http://[::1]:80",
+            "origins",
+            ("loopback", "https://viewer.example", "http://[::1]"),
+        ),
+        ("EDIT_ORIGINS", "http://viewer.example:8080", "edit_origins", ("http://viewer.example:8080",)),
+        ("HOST_NAMES", "PACS.example. *", "host_names", ("pacs.example", "*")),
+        ("AUTHORIZATION", "required", "authorization", "required"),
     ],
 )
 def test_what_is_read(name, text, field, value):
@@ -41,8 +53,48 @@ def test_what_is_read(name, text, field, value):
         ("LINK_ROOTS", "relative"),
         ("ALLOW_DELETE", "perhaps"),
         ("DUPLICATES", "keep-both"),
+        ("ORIGINS", "viewer.example"),
+        ("ORIGINS", "https://viewer.example/ohif"),
+        ("EDIT_ORIGINS", "https://ann@viewer.example"),
+        ("EDIT_ORIGINS", "http://viewer.example:port"),
+        ("HOST_NAMES", "pacs.example:80"),
+        ("OPEN_TO_THE_NETWORK", "perhaps"),
+        ("AUTHORIZATION", "basic"),
     ],
 )
 def test_what_makes_no_sense_is_named(name, text):
     with pytest.raises(ValueError, match=name):
         Config.from_environment({name: text})
+
+
+@pytest.mark.parametrize(
+    ("url", "root", "credentials"),
+    [
+        ("http://h", "http://h", None),
+        (" https://H.example:6984/couch/ ", "https://h.example:6984/couch", None),
+        ("http://a:b@[::1]:5984", "http://[::1]:5984", ("a", "b")),
+        ("http://ann@h", "http://h", ("ann", "")),
+        ("http://:x@h", "http://h", ("", "x")),
+        ("http://%C3%BC:p%C3%A4ss%E2%82%AC@h", "http://h", ("ü", "päss€")),
+        ("http://ü:päss€@h", "http://h", ("ü", "päss€")),
+        ("http://a%40b:c%3Ad%2Fe%23f%3Fg%25@h/", "http://h", ("a@b", "c:d/e#f?g%")),
+        ("http://a@b:c:d@e@h", "http://h", ("a@b", "c:d@e")),
+        ("http://a:100%@h", "http://h", ("a", "100%")),
+    ],
+)
+def test_user_and_password_in_a_url(url, root, credentials):
+    assert split_url(url) == (root, credentials)
+    couch = Couch(url, "dicom")
+    assert (couch.root, couch.credentials) == (root, credentials)
+
+
+@pytest.mark.parametrize("url", ["", "embedded", "ftp://h", "http://", "http://a:secret/x@h:1", "http://a:secret@h:p"])
+def test_what_is_no_url_is_told_without_its_password(url):
+    with pytest.raises(ValueError, match="not a URL of a server") as problem:
+        split_url(url)
+    assert "secret" not in str(problem.value)
+
+
+def test_credentials_are_utf_8():
+    """RFC 7617 2.1: the example of the section."""
+    assert basic_auth("test", "123\u00a3") == "Basic dGVzdDoxMjPCow=="

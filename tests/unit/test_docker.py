@@ -1,12 +1,16 @@
 """The container's description, as far as it can be checked without an engine."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from dicouch.config import split_url
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "scripts" / "docker"
@@ -51,6 +55,21 @@ def test_the_settings_of_couchdb_can_be_read():
 
 def test_the_start_script_is_a_shell_script():
     subprocess.run(["sh", "-n", str(FOLDER / "start.sh")], check=True)
+
+
+def test_the_start_script_takes_any_password(tmp_path):
+    """Its commands are replaced by one that shows the URL with which they would run."""
+    shown = tmp_path / "python"
+    shown.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} "$@"\necho "$COUCHDB_URL"\n')
+    shown.chmod(0o755)
+    told = {"COUCHDB_URL": "http://couchdb:5984", "COUCHDB_USER": "admin", "COUCHDB_PASSWORD": "a@b/c:ü%41"}
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", **told}
+    done = subprocess.run(
+        ["sh", str(FOLDER / "start.sh")], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    urls = done.stdout.split()
+    assert len(urls) == 2
+    assert [split_url(url) for url in urls] == [("http://couchdb:5984", ("admin", "a@b/c:ü%41"))] * 2
 
 
 def test_compose_accepts_it():

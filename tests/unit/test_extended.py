@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from dicouch.read.search.own_attributes import read_listed
+from dicouch.read.search.own_attributes import read_listed, split
 from dicouch.rewrite.extended import LAST, Extended
 from dicouch.rewrite.plan import HIGH
+from dicouch.rewrite.query import parse
 from dicouch.scripts import designdocs, jscheck
 from dicouch.scripts.connection import CommandError
 from tests.designdocs.engine import DesignDocument
@@ -44,7 +45,7 @@ def test_the_list(tmp_path):
         ({"attribute": "ReferencedStudySequence", "level": "study"}, 'needs a "vr"'),
         ({"attribute": "SliceThickness"}, '"level" must be'),
         ({"attribute": "SliceThickness", "level": "image"}, "'image'"),
-        ({"attribute": "PatientAge", "level": "series"}, "of the study, not of the series"),
+        ({"attribute": "PatientBirthDate", "level": "series"}, "of the study, not of the series"),
         ({"attribute": "SliceThickness", "level": "instance", "colour": 1}, "'colour'"),
     ],
 )
@@ -107,3 +108,11 @@ def test_the_design_document(tmp_path):
         hostile = {**instance, "dataset": {"00280010": odd, "00400275": odd}}
         assert engine.map("instances_by_00280010", hostile) == []
     assert jscheck.check(designdocs.FOLDER / "dicom") == []
+
+
+@pytest.mark.parametrize(("vr", "values"), [("CS", ["A", "B"]), ("UI", ["A", "B"]), ("LO", ["A,B"])])
+def test_lists_with_commas_by_the_listed_vr(tmp_path, vr, values):
+    """A list says the VR of a private attribute, and the VR whether a comma parts values (PS3.5 6.2)."""
+    one = listed(tmp_path, {"attribute": "00091001", "vr": vr, "level": "instance"})
+    ((_one, tree),) = split(parse([("00091001", "A,B")], 100), "instance", one)
+    assert tree == {"00091001": {"vr": vr, "values": values}}

@@ -9,7 +9,7 @@ import time
 import orjson
 import pytest
 
-from dicouch.couch.feed import HEARTBEAT, LOST, SILENT, Feed, Lost
+from dicouch.couch.feed import HEARTBEAT, LOST, PAUSE, SILENT, Feed, Lost
 from dicouch.couch.memory import Memory
 from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
@@ -32,10 +32,10 @@ class Answer:
 
 
 class Couch:
-    """A database whose feed gives what a test says."""
+    """A database whose long polls are answered with what a test says, and end when nothing is left."""
 
-    def __init__(self, lines=(), refusal=None):
-        self.given = lines
+    def __init__(self, *polls, refusal=None):
+        self.polls = list(polls)
         self.refusal = refusal
         self.asked = []
 
@@ -43,12 +43,17 @@ class Couch:
         assert seconds == LOST
         return self
 
-    def request(self, method, path, *, params, headers):
-        self.asked.append(params)
-        assert (method, path, headers) == ("GET", "_changes", {"Accept-Encoding": "identity"})
+    def json(self, method, path, *, params):
+        assert (method, path, params) == ("GET", "_changes", {"since": "now", "limit": 1})
         if self.refusal:
             raise self.refusal
-        return Answer(self.given)
+        return {"results": [], "last_seq": "5-x", "pending": 0}
+
+    def request(self, method, path, *, params, headers):
+        self.asked.append(params["since"])
+        assert (method, path, headers) == ("GET", "_changes", {"Accept-Encoding": "identity"})
+        assert (params["feed"], params["heartbeat"]) == ("longpoll", HEARTBEAT * 1000)
+        return Answer(self.polls.pop(0) if self.polls else answer())
 
 
 class Clock:
@@ -58,23 +63,68 @@ class Clock:
         return self.now
 
 
-def line(document_id):
-    return orjson.dumps({"seq": "1-x", "id": document_id, "changes": []}) + b"\n"
+def answer(*ids, sequence="6-x"):
+    """Return the lines of an answer, as CouchDB sends them."""
+    rows = [orjson.dumps({"seq": sequence, "id": each, "changes": []}) for each in ids]
+    ends = [b",\n"] * (len(rows) - 1) + [b"\n"]
+    return [
+        b'{"results":[\n',
+        *(row + end for row, end in zip(rows, ends, strict=False)),
+        b"],\n",
+        b'"last_seq":"%b","pending":0}\n' % sequence.encode(),
+    ]
 
 
-def test_every_change_is_told():
+def follow(couch, states, **options):
+    feed = Feed(couch, states, sleep=lambda seconds: None, **options)
+    feed.follow()
+    return feed
+
+
+@pytest.mark.parametrize(
+    ("ids", "changed"),
+    [
+        (["1:2:3"], (True, False, True)),
+        (["2:study"], (False, True, True)),
+        (["1:2", "2:2:3"], (True, True, True)),
+        (["_design/dicom"], (True, True, True)),
+    ],
+)
+def test_every_change_is_told(ids, changed):
     states, seen = States(), []
 
-    def lines():
-        for each in ("1:2:3", "2:study", "_design/dicom"):
-            before = states.token("1"), states.token("2"), states.token("")
-            yield line(each)
-            after = states.token("1"), states.token("2"), states.token("")
-            seen.append(tuple(old != new for old, new in zip(before, after, strict=True)))
-            yield b"\n"
+    def tokens():
+        return states.token("1"), states.token("2"), states.token("")
 
-    Feed(Couch(lines()), states).follow()
-    assert seen == [(True, False, True), (False, True, True), (True, True, True)]
+    def lines():
+        seen.append(tokens())
+        yield b"\n"
+        yield from answer(*ids)
+
+    def none():
+        seen.append(tokens())
+        yield from answer()
+
+    couch = Couch(lines(), none())
+    follow(couch, states)
+    assert tuple(old != new for old, new in zip(*seen, strict=True)) == changed
+    assert couch.asked == ["5-x", "6-x"]
+
+
+def test_another_database_of_the_same_name():
+    states, seen = States(), []
+    couch = Couch(answer("9:study", sequence="2-y"), answer("9:study", sequence="3-y"))
+    told = states.changed_all
+    states.changed_all = lambda: (seen.append(len(couch.asked)), told())
+    follow(couch, states)
+    assert seen == [0, 1]
+
+
+def test_there_is_a_pause_behind_changes():
+    slept = []
+    Feed(Couch(answer("1:2:3"), answer("1:2:4")), States(), sleep=slept.append).follow()
+    assert slept == [PAUSE] * 2
+    assert PAUSE + HEARTBEAT < SILENT
 
 
 def test_each_beginning_forgets_everything_that_was_read_before():
@@ -90,9 +140,9 @@ def test_what_was_read_between_the_request_and_its_answer_is_forgotten():
     """The database may have chosen its *now* behind that, so that a change in between is never told."""
     states, tokens = States(), []
     couch = Couch()
-    asked = couch.request
-    couch.request = lambda *arguments, **options: (tokens.append(states.token("1")), asked(*arguments, **options))[1]
-    Feed(couch, states).follow()
+    asked = couch.json
+    couch.json = lambda *arguments, **options: (tokens.append(states.token("1")), asked(*arguments, **options))[1]
+    follow(couch, states)
     assert tokens[0] != states.token("1")
 
 
@@ -110,6 +160,7 @@ def test_a_silence_is_noticed():
         clock.now += HEARTBEAT
         yield b"\n"
         told.append(feed.is_alive())
+        yield from answer()
 
     feed = Feed(Couch(lines()), States(), clock)
     assert not feed.is_alive()
@@ -138,33 +189,36 @@ def test_what_refuses_is_not_alive(refusal):
     assert not feed.is_alive()
 
 
-@pytest.mark.parametrize("last", [b'{"last_seq":"5-x","pending":0}\n', b"no JSON\n"])
+@pytest.mark.parametrize("last", [answer(), [b"no JSON\n"], []])
 def test_the_end_of_the_feed(last):
     alive = []
 
     def lines():
         yield b"\n"
         alive.append(feed.is_alive())
-        yield last
-        yield line("1:2:3")
-        raise AssertionError("read on")
+        yield from last
 
-    feed = Feed(Couch(lines()), States())
+    couch = Couch(lines(), answer("1:2:3"))
+    feed = Feed(couch, States())
     assert feed.attempt()
     assert alive == [True]
+    assert couch.polls
     assert not feed.is_alive()
 
 
 def test_a_change_is_told_before_the_feed_counts_as_heard():
-    states, clock = States(), Clock()
-    feed = Feed(Couch([line("1:2:3")]), states, clock)
-    heard = []
-    states.changed = lambda _id: heard.append(feed._heard)
-    clock.now = 60.0
-    feed._states.changed_all = lambda: setattr(clock, "now", 60.5)
+    states, heard = States(), []
+
+    def lines():
+        for each in answer("1:2:3"):
+            yield each
+            heard.append("line")
+
+    feed = Feed(Couch(lines(), answer()), states, sleep=lambda seconds: heard.append("pause"))
+    states.changed = lambda _id: heard.append("told")
     feed.hear = lambda: heard.append("heard")
     feed.follow()
-    assert heard == [60.5, "heard"]
+    assert heard[: heard.index("pause")] == ["heard", "heard", *["line"] * 4, "told", "heard"]
 
 
 def test_one_thread_a_process_that_ends_with_its_memory(monkeypatch):
@@ -192,3 +246,38 @@ def test_one_thread_a_process_that_ends_with_its_memory(monkeypatch):
     assert feed._closed
     assert not feed.is_alive()
     assert threads
+
+
+def test_whatever_ends_the_feed_it_begins_again(caplog):
+    """A thread that dies would leave the process without a memory for good."""
+    couch, begun = Couch(refusal=KeyError("never thought of")), threading.Event()
+    feed = Feed(couch, States())
+    feed.start()
+    deadline = time.monotonic() + 10
+    while not couch.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not feed.is_alive()
+
+    def lines():
+        begun.set()
+        yield b"\n"
+
+    couch.refusal, couch.given = None, lines()
+    assert begun.wait(10)
+    feed.close()
+    assert "never thought of" in caplog.text
+
+
+def test_a_thread_that_cannot_be_had_is_tried_again(monkeypatch):
+    couch = Couch([b"\n"])
+    feed = Feed(couch, States())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", lambda _self: (_ for _ in ()).throw(RuntimeError("no thread")))
+        feed.start()
+    assert couch.asked == []
+    feed.start()
+    deadline = time.monotonic() + 10
+    while not couch.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    feed.close()
+    assert couch.asked

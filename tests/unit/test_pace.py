@@ -1,6 +1,7 @@
 """``shim/write/pace.py``: the index is asked for behind some hundred instances, and uploads wait for it."""
 
 import threading
+import time
 
 from dicouch.couch.response import CouchError
 from dicouch.write.pace import EVERY, MOST, Pace
@@ -53,4 +54,29 @@ def test_a_database_that_refuses_does_not_keep_uploads():
     database = Database(CouchError(500, "error", "no index"))
     database.ready.release()
     Pace(database).stored(MOST + 1, None)
+    assert database.asked == 1
+
+
+def test_a_thread_that_dies_holds_nobody_up(monkeypatch):
+    """Whatever it dies of; the next batch begins another."""
+    monkeypatch.setattr(threading, "excepthook", lambda _raised: None)
+    for problem in (ValueError("no JSON"), MemoryError(), SystemExit()):
+        database = Database(problem)
+        pace = Pace(database)
+        for asked in (1, 2):
+            database.ready.release()
+            began = time.monotonic()
+            pace.stored(MOST + 1, None)
+            assert time.monotonic() - began < 10
+            assert database.asked == asked
+
+
+def test_a_thread_that_cannot_be_had_is_no_failure(monkeypatch):
+    database = Database()
+    pace = Pace(database)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", lambda _self: (_ for _ in ()).throw(RuntimeError("no thread")))
+        pace.stored(MOST + 1, None)  # returns
+    database.ready.release()
+    pace.stored(1, None)
     assert database.asked == 1

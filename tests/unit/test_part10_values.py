@@ -149,6 +149,11 @@ def test_big_endian_values() -> None:
         ("ISO_IR 138", b"\xf9\xf8\xe5\xef", "שרון"),
         ("ISO_IR 148", b"\xc7avu\xfeo\xf0lu", "Çavuşoğlu"),
         ("ISO_IR 166", b"\xa1\xd2\xc3", "การ"),
+        # ISO/IEC 8859-15, PS3.3 Tables C.12-2 and C.12-3.
+        ("ISO_IR 203", b"C\xbdur\xa4^\xa6", "Cœur€^Š"),
+        ("ISO 2022 IR 203", b"C\xbdur\xa4^\xa6", "Cœur€^Š"),
+        ("ISO 2022 IR 6\\ISO 2022 IR 203", b"\x1b-bC\xbdur\xa4^\x1b-b\xa6", "Cœur€^Š"),
+        ("ISO 2022 IR 144\\ISO 2022 IR 203", b"\xbb^\x1b-b\xb8", "Л^ž"),
         ("ISO_IR 13", b"\xd4\xcf\xc0\xde", "ﾔﾏﾀﾞ"),
         ("ISO_IR 192", "王^小東".encode(), "王^小東"),
         ("GB18030", "王^小东".encode("gb18030"), "王^小东"),

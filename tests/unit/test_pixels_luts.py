@@ -124,6 +124,22 @@ def test_several_windows_the_first_that_works():
     assert shown(CODE, center=[150], width=[0]) == shown(CODE)
 
 
+@pytest.mark.parametrize(
+    ("centers", "widths"),
+    [
+        ([math.nan, 150], [100, 201]),
+        ([40, 150], [math.nan, 201]),
+        (["NaN", 150, 900], [1, 201, 10]),
+        ([None, math.inf, 150], [5, 5, 201]),
+        ([7, 150], [math.inf, 201]),
+        ([150, 900], [201]),
+    ],
+)
+def test_a_center_that_is_no_number_leaves_the_others_with_their_widths(centers, widths):
+    # PS3.3 C.11.2.1.2: the n-th center goes with the n-th width.
+    assert shown(CODE, center=centers, width=widths) == [[0, 64], [192, 255]]
+
+
 def test_without_a_window_the_pixels_fill_the_range():
     assert shown(CODE) == [[0, 85], [170, 255]]
     assert shown(np.array([[-100, 0], [100, 200]], np.int16)) == [[0, 85], [170, 255]]
@@ -270,6 +286,60 @@ def test_a_segmented_palette_ends_at_its_length():
 def test_an_image_without_its_palette():
     with pytest.raises(PixelError, match="palette"):
         shown(PIXELS, photometric="PALETTE COLOR")
+
+
+SHADES = np.array([[0, 100], [200, 300], [301, 999]], np.uint16)
+TWO_COLOURS = {"red": [255, 0], "green": [16, 128], "blue": [0, 32]}
+
+
+def supplement(bits: int, shift: int = 0, first: int = 300, **presented) -> dict:
+    """Two colours for values from 300 on, and Pixel Presentation of the image."""
+    if bits == 8:
+        colours = {name: (bytes(data), 2) for name, data in TWO_COLOURS.items()}
+    else:
+        colours = {name: ([value << shift for value in data], 2) for name, data in TWO_COLOURS.items()}
+    found = with_palette(first=first, bits=bits, **colours)
+    return found | {"00089205": {"vr": "CS", "Value": [presented.get("presentation", "COLOR")]}}
+
+
+@pytest.mark.parametrize("presentation", ["COLOR", "MIXED"])
+@pytest.mark.parametrize(("bits", "shift"), [(8, 0), (16, 8)])
+def test_supplemental_palette(bits, shift, presentation):
+    # PS3.3 C.7.6.19: values below the first mapped one are gray, through window and all.
+    attributes = supplement(bits, shift, presentation=presentation)
+    colours = [[255, 16, 0], [0, 128, 32], [0, 128, 32]]  # values behind the table have its last entry
+    window = shown(SHADES, VoiWindow(100, 200, LINEAR_EXACT), **attributes)
+    assert window == [[[0] * 3, [128] * 3], [[255] * 3, colours[0]], colours[1:]]
+    # Without a window the gray values fill the range, and the coloured ones do not count.
+    assert shown(SHADES, **attributes) == [[[0] * 3, [128] * 3], [[255] * 3, colours[0]], colours[1:]]
+
+
+def test_supplemental_palette_of_signed_values():
+    values = np.array([[-100, -51], [-50, -49]], np.int16)
+    attributes = supplement(16, 8, first=65486)  # -50
+    assert shown(values, **attributes) == [[[0] * 3, [255] * 3], [[255, 16, 0], [0, 128, 32]]]
+
+
+def test_a_frame_without_gray_or_without_colour():
+    attributes = supplement(16, 8)
+    assert shown(SHADES[2:], **attributes) == [[[0, 128, 32]] * 2]
+    assert shown(SHADES[:1], **attributes) == [[[0] * 3, [255] * 3]]
+
+
+def test_pixel_presentation_of_the_frame_counts_before_that_of_the_image():
+    def frame_type(presentation):  # MR Image Frame Type Sequence, PS3.3 C.8.13.5.1
+        return {"00189226": sequence({"00089205": {"vr": "CS", "Value": [presentation]}})}
+
+    groups = {"frames": 2, "52009230": sequence(frame_type("MONOCHROME"), frame_type("COLOR"))}
+    attributes = supplement(16, 8, presentation="MIXED") | groups
+    assert shown(SHADES[:1], number=1, **attributes) == [[0, 255]]
+    assert shown(SHADES[2:], number=2, **attributes) == [[[0, 128, 32]] * 2]
+
+
+@pytest.mark.parametrize("presentation", ["MONOCHROME", "TRUE_COLOR", ""])
+def test_other_pixel_presentations_are_gray(presentation):
+    assert shown(SHADES[:1], **supplement(16, 8, presentation=presentation)) == [[0, 255]]
+    assert shown(SHADES[:1], **{"00089205": {"vr": "CS", "Value": ["COLOR"]}}) == [[0, 255]]
 
 
 def test_the_representative_frame():

@@ -2,17 +2,19 @@
 
 import io
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
+from pydicom.pixels import pack_bits
 from pydicom.uid import UID
 
 from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
 from dicouch.dicom.pixels.transcode import EXPLICIT, targets, transcode
-from tests.made_objects import as_bytes, pixels_of, report
+from tests.made_objects import as_bytes, pixels_of, report, segmentation
 from tests.unit.made_images import document_of, image_files, open_stored, sample
 from tests.unit.test_pixels_decode import BROKEN, ONLY_HERE
 
@@ -141,9 +143,54 @@ def test_what_cannot_be():
     with pytest.raises(Unsupported):
         transcode(ct, JPEG_LS)
     bits = open_stored(sample("liver_1frame.dcm"))
-    assert targets(bits) == [EXPLICIT]
+    assert targets(bits) == [EXPLICIT, JPEG_2000, RLE]
     with pytest.raises(PixelError):
-        transcode(open_stored(sample("JPEG-lossy.dcm")), EXPLICIT)
+        transcode(open_stored(sample("JPEG2000-embedded-sequence-delimiter.dcm")), EXPLICIT)
+
+
+def single_bits(count: int, rows: int, columns: int) -> tuple[Dataset, np.ndarray]:
+    """Return a binary segmentation of native pixels, one run of bits (PS3.5 8.1.1), and its frames."""
+    frames = np.random.default_rng(count).integers(0, 2, (count, rows, columns), np.uint8)
+    dataset = dcmread(io.BytesIO(segmentation("BINARY")))
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = count, rows, columns
+    dataset.PixelData = pack_bits(frames.reshape(-1))
+    return dataset, frames
+
+
+SIZES = [(3, 33, 35), (5, 5, 5), (1, 7, 9), (8, 3, 3), (2, 64, 64)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_single_bits_are_encoded_and_decoded_as_one_run(size):
+    dataset, frames = single_bits(*size)
+    stored = open_stored(as_bytes(dataset))
+    assert targets(stored) == [EXPLICIT, *([JPEG_2000] if min(size[1:]) >= 32 else []), RLE]
+    for target in targets(stored)[1:]:
+        result = converted(as_bytes(dataset), target)
+        after = dcmread(io.BytesIO(result))
+        assert (after.BitsAllocated, after.BitsStored, after.HighBit) == (1, 1, 0)
+        assert np.array_equal(after.pixel_array.reshape(frames.shape), frames)
+        assert dcmread(io.BytesIO(converted(result, EXPLICIT))).PixelData == dataset.PixelData
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.1.98"])
+def test_single_bits_in_fragments_are_had_in_every_form(syntax, size):
+    # Deflated Image Frames (PS3.5 A.4.13) and uncompressed ones (A.4.11) begin each at a byte.
+    dataset, frames = single_bits(*size)
+    native, packed = dataset.PixelData, [pack_bits(frame.reshape(-1), pad=False) for frame in frames]
+    if syntax.endswith("8.1"):
+        packed = [zlib.compress(frame, wbits=-15) for frame in packed]
+    known = "1.2.840.10008.1.2.1.98"
+    dataset.file_meta.TransferSyntaxUID = UID(known)
+    dataset.PixelData = encapsulate(packed)
+    dataset["PixelData"].is_undefined_length = True
+    # pydicom writes nothing as Deflated Image Frames.
+    data = as_bytes(dataset).replace(known.encode(), syntax.encode().ljust(len(known), b"\0"))
+    assert open_stored(data).transfer_syntax == syntax
+    assert dcmread(io.BytesIO(converted(data, EXPLICIT))).PixelData == native
+    rle = dcmread(io.BytesIO(converted(data, RLE)))
+    assert np.array_equal(rle.pixel_array.reshape(frames.shape), frames)
 
 
 def test_pixels_that_no_native_file_can_hold():

@@ -36,6 +36,8 @@ def test_lists_of_uids(separator):
         ("PatientName", "^", [""]),
         ("PatientName", "^=^\\Doe", ["Doe"]),
         ("PatientComments", " ", [""]),
+        ("ModalitiesInStudy", "CT,", ["CT"]),
+        ("Modality", ",", [""]),
         ("00091001", "A\\ ", ["A"]),
     ],
 )
@@ -46,14 +48,44 @@ def test_a_value_without_length_is_universal_alone_and_nothing_in_a_list(name, v
     assert bool(asked.values(next(iter(asked.keys)))) == (expected != [""])
 
 
-def test_a_comma_is_part_of_other_values():
-    assert read(("PatientName", "Doe, John")).keys["00100010"]["values"] == ["Doe, John"]
+@pytest.mark.parametrize(
+    "name", ["ModalitiesInStudy", "Modality", "PatientSex", "BodyPartExamined", "00400100.00080060"]
+)
+def test_lists_of_codes(name):
+    """CS has no comma (PS3.5 6.2), so ``CT,MR`` can be nothing but a list; OHIF sends it."""
+    (key,) = read((name, "CT,MR\\P?T")).keys.values()
+    assert key.get("items", {"x": key}).popitem()[1] == {"vr": "CS", "values": ["CT", "MR", "P?T"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["PatientName", "PatientID", "StudyDescription", "AccessionNumber", "RetrieveAETitle", "00091001"]
+)
+def test_a_comma_is_part_of_other_values(name):
+    (key,) = read((name, "Doe, John")).keys.values()
+    assert key["values"] == ["Doe, John"]
+
+
+@pytest.mark.parametrize("value", ["true", "True", "TRUE"])
+def test_words_of_the_grammar_by_any_case(value):
+    """They are literals of ABNF (PS3.18 8.3.4, RFC 5234 2.3); Python writes True."""
+    assert read(("PatientName", "x"), ("fuzzymatching", value)).keys["00100010"]["fuzzy"] is True
+    assert read(("PatientID", '""'), ("EmptyValueMatching", value)).keys["00100020"]["empty"] is True
+    assert "fuzzy" not in read(("PatientName", "x"), ("FUZZYMATCHING", "False")).keys["00100010"]
+    asked = read(("Limit", "3"), ("OFFSET", "1"), ("includeField", "ALL"))
+    assert (asked.limit, asked.offset, asked.include, asked.unknown) == (3, 1, "all", [])
 
 
 def test_include_fields_repeated_and_in_lists():
     asked = read(("includefield", "00081030,PatientAge"), ("includefield", "StudyDescription"))
     assert asked.include == {"00081030": True, "00101010": True}
     assert read(("includefield", "StudyDescription,all")).include == "all"
+
+
+def test_the_transfer_syntax_by_its_tag_of_the_file():
+    """(0002,0010) is no attribute of a data set (PS3.10 7.1), and asks for (0008,3002) of Table 10.6.3-5."""
+    for name in ("00020010", "TransferSyntaxUID"):
+        assert read(("includefield", name)).include == {"00020010": True, "00083002": True}
+        assert read((name, "1.2.3,1.2.4")).keys == {"00083002": {"vr": "UI", "values": ["1.2.3", "1.2.4"]}}
 
 
 def test_limit_and_offset():
@@ -71,6 +103,21 @@ def test_what_is_not_known_is_kept_to_be_named():
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["NoSuchThing", "FFFFFFFF", "00089999", "PatientName.Modality", "00400275.00089999", "all.Modality", "Nor.This"],
+)
+def test_an_includefield_that_names_no_attribute_is_told(name):
+    """PS3.18 8.3.4.3; the others of the list are shown."""
+    asked = read(("includefield", f"PatientAge,{name}"))
+    assert (asked.unknown, asked.include) == ([f"includefield={name}"], {"00101010": True})
+
+
+@pytest.mark.parametrize("name", ["00091001", "00400275.00091001", "00091001.00091002", "00081030", "00081190"])
+def test_an_includefield_that_names_an_attribute(name):
+    assert read(("includefield", name)).unknown == []
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("limit", "-1"),
@@ -84,6 +131,10 @@ def test_what_is_not_known_is_kept_to_be_named():
         ("StudyDate", "20200101-20200102-"),
         ("StudyTime", "25h"),
         ("StudyInstanceUID", "1.2*"),
+        ("StudyInstanceUID", "abc!"),
+        ("SeriesInstanceUID", "1.2,1.3$"),
+        ("SOPInstanceUID", "1.2~3"),
+        ("ReferencedStudySequence.ReferencedSOPInstanceUID", "1.2@3"),
         ("StudyInstanceUID", "1 2"),
         ("SeriesNumber", "one"),
         ("PatientID", "a\x00b"),
@@ -131,7 +182,7 @@ def test_paths():
         ("AcquisitionDateTime", "-2020"),
         ("SeriesNumber", "+7"),
         ("SeriesNumber", "-1.5e3"),
-        ("StudyInstanceUID", "1.2.A_b"),
+        ("StudyInstanceUID", "1.2.A_b-c"),
         ("FrameIncrementPointer", "0018106a"),
     ],
 )
@@ -183,6 +234,8 @@ def test_empty_and_multiple_values():
     assert read(("PatientID", '""')).keys["00100020"]["values"] == ['""']
     keys = read(("ModalitiesInStudy", "CT\\PT"), ("multiplevaluematching", "true")).keys
     assert keys == {"00080061": {"vr": "CS", "values": ["CT", "PT"], "every": True}}
+    keys = read(("ModalitiesInStudy", "CT,PT"), ("multiplevaluematching", "true")).keys
+    assert keys == {"00080061": {"vr": "CS", "values": ["CT", "PT"], "every": True}}
     uids = read(("StudyInstanceUID", "1.2,1.3"), ("multiplevaluematching", "true")).keys
     assert "every" not in uids["0020000D"]
 
@@ -194,6 +247,18 @@ def test_keys_below_the_level_are_ignored_and_named():
     asked = read(("StudyDate", "20200101"), ("PatientSex", "F"))
     asked.drop_below("patient")
     assert (list(asked.keys), asked.unknown) == (["00100040"], ["StudyDate"])
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_what_an_instance_has_of_its_own_is_of_every_level(level):
+    """Rows of instances show and match their own weight, those of series and studies the first of theirs."""
+    asked = read(("PatientWeight", "70"), ("includefield", "PatientAge,StudyDate"))
+    asked.level = level
+    asked.drop_below(level)
+    assert (list(asked.of_level(level)), asked.unknown) == (["00101030"], [])
+    assert {"00101030", "00101010"} <= set(asked.include_of(level))
+    above = {"study", "series", "instance"} - {level}
+    assert not any({"00101030", "00101010"} & set(asked.include_of(other)) for other in above)
 
 
 def test_a_key_is_a_sequence_or_a_value():

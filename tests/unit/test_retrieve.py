@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from dicouch.dicom.media.zip_stream import write_zip
 from dicouch.dicom.pixels.codestream import Header, read_header
-from dicouch.dicom.report import as_html, as_text
 from dicouch.errors import DicomWebError
 from dicouch.read.metadata import split
 from dicouch.store.ranges import cut_out, cut_ranges
-from tests.made_objects import report
 from tests.unit import made_part10 as part10
 from tests.unit.made_images import Memory, document_of, reader_of, sample
 
@@ -168,17 +166,3 @@ def test_a_zip_file_is_written_as_its_entries_come():
     pieces = write_zip([("endless", endless())])
     assert sum(len(next(pieces)) for _ in range(1000)) >= 1_000_000
     pieces.close()
-
-
-def test_reports_as_text():
-    dataset = document_of(report())["dataset"]
-    text, html = as_text(dataset), as_html(dataset)
-    assert "    Length: 12.5 mm" in text
-    assert "Person Observer Name: Müller Anna" in text
-    assert "<b>Tracking Identifier</b>: Lesion &lt;1&gt;" in html
-    assert html.count("<ul>") == html.count("</ul>") > 1
-    assert as_text({}).strip() == "Structured Report"
-    nested: dict = {}
-    for _ in range(200):
-        nested = {"0040A730": {"vr": "SQ", "Value": [nested]}}
-    assert as_html(nested)

@@ -19,7 +19,7 @@ function (head, req) {
     start({ code: report ? 200 : 404, headers: html.HEADERS });
     return report ? pages.study(report, {
       ui: html.place(req), user: req.query.anonymous ? '' : req.userCtx && req.userCtx.name, done: req.query.done,
-      problem: req.query.problem
+      problem: req.query.problem, token: req.query.token
     }) : pages.missing();
   });
   provides('json', function () {

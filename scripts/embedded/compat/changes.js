@@ -1,17 +1,23 @@
 'use strict';
 
-// The changes of a database as they come (`feed=continuous`). express-pouchdb begins its answer with the first
-// heartbeat only, before anybody knows what `since=now` came to, and goes on for ever behind a database that was
-// deleted and a client that is gone.
+// The changes of a database as they come (`feed=continuous` and `feed=longpoll`). express-pouchdb begins its answer with
+// the first heartbeat only, before anybody knows what `since=now` came to, and goes on for ever behind a database that
+// was deleted and a client that is gone.
 
 const { HttpError, route } = require('./http');
 
 const HEARTBEAT = 60000;
-// What this feed understands; with anything else the request goes on to express-pouchdb.
+// What these feeds understand; with anything else the request goes on to express-pouchdb.
 const KNOWN = new Set(['feed', 'heartbeat', 'include_docs', 'since']);
+const FORMS = {
+  continuous: { begin: '\n', end: last => JSON.stringify({ last_seq: last, pending: 0 }) + '\n' },
+  // Answered by the first changes.
+  longpoll: { begin: '{"results":[\n', end: last => `],\n"last_seq":${last},"pending":0}\n` }
+};
 
 async function follow(req, res) {
   const query = req.couchQuery;
+  const form = FORMS[query.feed];
   const heartbeat = query.heartbeat === undefined || query.heartbeat === 'true' ? HEARTBEAT : Number(query.heartbeat);
   if (!(heartbeat >= 1)) {
     throw new HttpError(400, 'query_parse_error', `Invalid value for heartbeat: ${query.heartbeat}`);
@@ -21,26 +27,37 @@ async function follow(req, res) {
     throw new HttpError(400, 'bad_request', `Malformed sequence supplied in 'since' parameter: ${query.since}`);
   }
   let last = since;
-  const changes = req.db.changes({ since, live: true, include_docs: query.include_docs === 'true' });
+  const options = { since, include_docs: query.include_docs === 'true' };
+  const there = query.feed === 'longpoll' ? (await req.db.changes(options)).results : [];
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'must-revalidate');
-  res.write('\n');
+  res.write(form.begin);
+  if (there.length) {
+    res.end(there.map(change => JSON.stringify(change)).join(',\n') + '\n' + form.end(there[there.length - 1].seq));
+    return;
+  }
+  const changes = req.db.changes({ ...options, live: true });
   const timer = setInterval(() => res.write('\n'), heartbeat);
   const end = () => {
     clearInterval(timer);
     changes.cancel();
   };
-  changes.on('change', change => {
-    last = change.seq;
-    res.write(JSON.stringify(change) + '\n');
-  });
   const finish = () => {
     end();
+    if (!res.writableEnded) {
+      res.end(form.end(last));
+    }
+  };
+  changes.on('change', change => {
     if (res.writableEnded) {
       return;
     }
-    res.end(JSON.stringify({ last_seq: last, pending: 0 }) + '\n');
-  };
+    last = change.seq;
+    res.write(JSON.stringify(change) + '\n');
+    if (query.feed === 'longpoll') {
+      finish();
+    }
+  });
   changes.on('complete', finish);
   changes.on('error', finish);
   req.db.once('destroyed', finish);
@@ -53,7 +70,7 @@ async function follow(req, res) {
 function install(router) {
   router.get('/:db/_changes', (req, res, next) => {
     const query = req.couchQuery;
-    const mine = query.feed === 'continuous' && Object.keys(query).every(name => KNOWN.has(name));
+    const mine = query.feed in FORMS && Object.keys(query).every(name => KNOWN.has(name));
     next(mine ? undefined : 'route');
   }, route(follow));
 }

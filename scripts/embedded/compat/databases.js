@@ -10,6 +10,9 @@ const { installValidation } = require('./validation');
 
 const NAME = /^(?:[a-z][a-z0-9_$()+/-]*|_users|_replicator|_global_changes)$/;
 
+// In the place of a slash: no name has it.
+const SLASH = '~';
+
 // Views that do not compile are refused when they are pushed, as CouchDB does.
 function checkDesign(doc) {
   if (doc.language === undefined || doc.language === 'javascript') {
@@ -44,10 +47,15 @@ function prepare({ app, PouchDB, designs, folders, locationOf }) {
   return function context(req, res, next) {
     const segment = req.path.split('/')[1];
     try {
-      req.couchDatabase = decodeURIComponent(segment);
+      req.couchName = decodeURIComponent(segment);
     } catch (error) {
       next(new HttpError(400, 'bad_request', 'Invalid URL encoding'));
       return;
+    }
+    // express-pouchdb leaves slashes out of a name, which would make it that of another database.
+    req.couchDatabase = NAME.test(req.couchName) ? req.couchName.replace(/\//g, SLASH) : req.couchName;
+    if (req.couchDatabase !== req.couchName) {
+      req.url = req.url.replace(segment, encodeURIComponent(req.couchDatabase));
     }
     req.couchQuery = queryOf(req);
     // The slash of a design document's id may be percent-encoded too.
@@ -67,16 +75,25 @@ function prepare({ app, PouchDB, designs, folders, locationOf }) {
   };
 }
 
-function install(router) {
+function install(router, { PouchDB }) {
   router.get('/_up', (req, res) => sendJSON(res, 200, { status: 'ok', seeds: {} }));
 
+  router.get('/_all_dbs', route(async (req, res) => {
+    const names = await PouchDB.allDbs();
+    sendJSON(res, 200, names.map(name => name.split(SLASH).join('/')).sort());
+  }));
+
   router.put('/:db', (req, res, next) => {
-    if (NAME.test(req.couchDatabase)) {
+    if (NAME.test(req.couchName)) {
       next('router');
       return;
     }
-    next(new HttpError(400, 'illegal_database_name', `Name: '${req.couchDatabase}'. Only lowercase characters (a-z), `
+    next(new HttpError(400, 'illegal_database_name', `Name: '${req.couchName}'. Only lowercase characters (a-z), `
       + 'digits (0-9), and any of the characters _, $, (, ), +, -, and / are allowed. Must begin with a letter.'));
+  });
+
+  router.use('/:db', (req, res, next) => {
+    next(req.couchName.includes(SLASH) ? new HttpError(404, 'not_found', 'Database does not exist.') : undefined);
   });
 
   // Databases of express-pouchdb's own plug-ins stay with it.
@@ -88,7 +105,7 @@ function install(router) {
     await req.loadDatabase();
     const info = await req.db.info();
     sendJSON(res, 200, {
-      db_name: req.couchDatabase, doc_count: info.doc_count, update_seq: info.update_seq, purge_seq: 0,
+      db_name: req.couchName, doc_count: info.doc_count, update_seq: info.update_seq, purge_seq: 0,
       compact_running: false, disk_format_version: 8, instance_start_time: await startOf(req.db), props: {},
       adapter: info.backend_adapter
     });

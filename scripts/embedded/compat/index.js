@@ -26,7 +26,7 @@ const views = require('./views');
 const REPLACED = [
   'compression', 'disk-size', 'validation', 'routes/http-log', 'routes/log', 'routes/special-test-auth',
   'routes/rewrite', 'routes/all-docs', 'routes/bulk-docs', 'routes/ddoc-info', 'routes/list', 'routes/show',
-  'routes/temp-views', 'routes/update', 'routes/view-cleanup', 'routes/views'
+  'routes/temp-views', 'routes/update', 'routes/vhosts', 'routes/view-cleanup', 'routes/views'
 ];
 
 // PouchDB on files below `folder`; in memory mode only attachments are files.
@@ -73,7 +73,7 @@ async function createHost({ folder, memory, admin, logPath }) {
 
   const context = databases.prepare({ app: pouchApp, PouchDB, designs, folders, locationOf });
   const couch = express.Router({ caseSensitive: true, strict: false });
-  const host = { designs };
+  const host = { designs, PouchDB };
   databases.install(couch, host);
   [bulk, changes, views, lists, shows, attachments, documents].forEach(module => module.install(couch, host));
 

@@ -29,6 +29,9 @@ _BULKDATA = {"application/octet-stream", *(f"image/{name}" for name in ("dicom-r
 _RENDERED = {"image/gif", "image/png", "text/html", "text/plain", "text/xml", "text/rtf", "application/pdf"}
 _PIXELS_OR_RENDERED = {"image/jpeg", "image/jp2", "video/mpeg", "video/mp4", "video/h265"}
 
+# What clients call image/jpeg besides.
+_JPEG = {("image", "jpg"), ("image", "pjpeg")}
+
 
 class MalformedMediaType(DicomError):
     """A media type, media range or character set (`text`, as received) cannot be read."""
@@ -43,12 +46,13 @@ class MediaType:
     """A media type with its parameters (RFC 9110 8.3.1).
 
     Type, subtype (``*`` in a range) and the parameters' names are in lower case, values unquoted and otherwise as they
-    came.
+    came. What `stands_in` is what there is for who names no transfer syntax, where Explicit VR Little Endian is not.
     """
 
     type: str
     subtype: str
     params: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stands_in: bool = field(default=False, kw_only=True)
 
     @cached_property
     def essence(self) -> str:
@@ -108,8 +112,9 @@ class MediaRange(MediaType):
         """Whether the range accepts a media type, its weight left aside.
 
         Of the parameters only ``type`` and ``transfer-syntax`` are looked at. A range of ``application/dicom`` or
-        ``application/octet-stream`` that names no transfer syntax means Explicit VR Little Endian (PS3.18 8.7.3.5.2);
-        for a compressed type it accepts any, as clients that ask for ``image/jpeg`` expect.
+        ``application/octet-stream`` that names no transfer syntax means Explicit VR Little Endian (PS3.18 8.7.3.5.2),
+        unless the pixel data cannot be had in it (8.7.3, 8.7.3.3); for a compressed type it accepts any, as clients
+        that ask for ``image/jpeg`` expect.
         """
         if not _covers(self.essence, media_type.essence):
             return False
@@ -119,7 +124,7 @@ class MediaRange(MediaType):
             return False
         asked, offered = self.transfer_syntax, media_type.transfer_syntax
         if asked is None and self.item_type in ("application/dicom", "application/octet-stream"):
-            asked = EXPLICIT_LITTLE
+            asked = None if media_type.stands_in else EXPLICIT_LITTLE
         return asked in (None, "*", offered) or offered is None
 
 
@@ -154,11 +159,16 @@ def _read_type(text: str) -> MediaType:
         if not equals or not _TOKEN.fullmatch(name):
             raise MalformedMediaType(text, f"{piece!r} is no parameter")
         params.setdefault(name.lower(), _unquote(value.strip(), text))
-    return MediaType(main.lower(), sub.lower(), params)
+    main, sub = main.lower(), sub.lower()
+    return MediaType(main, "jpeg" if (main, sub) in _JPEG else sub, params)
 
 
-def parse_accept(header_values: Iterable[str], accept_params: Iterable[str] = ()) -> list[MediaRange]:
+def parse_accept(
+    header_values: Iterable[str], accept_params: Iterable[str] = (), *, strict: bool = False
+) -> list[MediaRange]:
     """Read what a client accepts, in the order received, the query's first; nothing: it accepts anything.
+
+    What cannot be read in a header is passed over: some clients put names of their own there.
 
     Parameters
     ----------
@@ -166,21 +176,39 @@ def parse_accept(header_values: Iterable[str], accept_params: Iterable[str] = ()
         The values of all ``Accept`` headers.
     accept_params
         The values of all ``accept`` query parameters, percent-decoded (PS3.18 8.3.3.1).
+    strict
+        Whether nothing is passed over: for other parameters of a query.
 
     Raises
     ------
     MalformedMediaType
-        Naming the element that cannot be read; a wildcard in the query is one.
+        Naming the element of the query that cannot be read; a wildcard is one.
     """
-    # Form decoding makes a blank of the plus sign in application/dicom+json, which few clients escape.
-    in_query = (re.sub(r"(?<=\w) (?=(?:json|xml)\b)", "+", value) for value in accept_params)
-    return [
-        _media_range(element, from_query)
-        for values, from_query in ((in_query, True), (header_values, False))
-        for value in values
-        for element in _split(value, ",")
+    found = [
+        _media_range(element, True)
+        for value in accept_params
+        for element in _split(_with_plus_signs(value), ",")
         if element
     ]
+    for value in map(_with_plus_signs, header_values) if strict else header_values:
+        try:
+            elements = _split(value, ",")
+        except MalformedMediaType:
+            if strict:
+                raise
+            elements = [element.strip() for element in value.split(",")]
+        for element in filter(None, elements):
+            try:
+                found.append(_media_range(element, False))
+            except MalformedMediaType:
+                if strict:
+                    raise
+    return found
+
+
+def _with_plus_signs(value: str) -> str:
+    """Undo what form decoding makes of the plus sign in application/dicom+json, which few clients escape."""
+    return re.sub(r"(?<=\w) (?=(?:json|xml)\b)", "+", value)
 
 
 def _media_range(element: str, from_query: bool) -> MediaRange:

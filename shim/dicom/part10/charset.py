@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, ENCODINGS_TO_CODES, python_encoding
 
 DEFAULT = "ascii"  # the Default Character Repertoire (ISO-IR 6), PS3.5 6.1.2.1
 _ESCAPE = b"\x1b"
@@ -15,6 +15,11 @@ _RESET = re.compile(rb"[\t\n\f\r\\^=]")
 # Python's codecs of these take the escape sequences themselves.
 _WITH_ESCAPES = ("iso2022_jp", "iso2022_jp_2")
 _ESCAPED_LENGTH = {b"\x1b$(": 4, b"\x1b$)": 4}
+# Latin alphabet No. 9 (PS3.3 Tables C.12-2 and C.12-3) is not in pydicom 3.0, which also writes what is corrected.
+for _term in ("ISO_IR 203", "ISO 2022 IR 203"):
+    python_encoding.setdefault(_term, "iso8859_15")
+CODES_TO_ENCODINGS.setdefault(b"\x1b-b", "iso8859_15")
+ENCODINGS_TO_CODES.setdefault("iso8859_15", b"\x1b-b")
 _ALIASES = {"".join(c for c in term if c.isalnum()).upper(): python for term, python in python_encoding.items()}
 _ALIASES.update({"": DEFAULT, "ISOIR6": DEFAULT, "ISO2022IR6": DEFAULT, "ASCII": DEFAULT, "UTF8": "utf-8"})
 # Some writers put "ISO_IR" where "ISO 2022 IR" is due, and the other way round.

@@ -5,23 +5,25 @@ from __future__ import annotations
 import logging
 import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+from PIL import Image as Pillow
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import (
     ExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
+    JPEGLSTransferSyntaxes,
     RLELossless,
 )
 
 from dicouch.dicom.errors import PixelError, TooLarge, Unsupported, one_line
-from dicouch.dicom.pixels.codestream import Header, read_header
+from dicouch.dicom.pixels.codestream import Header, read_header, sequential_scans
 from dicouch.dicom.pixels.guard import GUARD
 from dicouch.dicom.pixels.image import Image
 
@@ -36,7 +38,8 @@ UNCOMPRESSED_FRAMES = "1.2.840.10008.1.2.1.98"
 
 # Lossy JPEG is stored as YBR and shown as RGB; an uncompressed copy of it is RGB everywhere.
 _LOSSY_JPEG = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit))
-_JPEG_LS = frozenset((JPEGLSLossless, JPEGLSNearLossless))
+# pydicom takes the bits and the sign of a sample from these streams; of others from the data set.
+_KNOW_SIGNS = frozenset((*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes))
 
 # What a plugin says of a damaged frame is told to the client; pydicom would log its traceback each time.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -67,15 +70,15 @@ def can_decode(transfer_syntax: str) -> bool:
 def decode(image: Image, number: int, *, pad: bool = False, rgb: bool = True) -> Pixels:
     """Decode a frame as faithfully as its transfer syntax allows.
 
-    Colour stays as it is stored, but for JPEG 2000's own transforms, which a decoder reverses, and lossy JPEG, which
-    comes as RGB.
+    Colour stays as it is stored, but for what JPEG 2000's decoder makes RGB of, lossy JPEG, which comes as RGB, and
+    YBR_FULL that is labelled otherwise (docs/decisions/0040).
 
     Parameters
     ----------
     pad : bool
         Take what is there of a native frame that is cut off; the rest is 0.
     rgb : bool
-        Convert lossy JPEG to RGB.
+        Convert YBR_FULL of these to RGB.
 
     Raises
     ------
@@ -148,47 +151,113 @@ def _compressed(image: Image, number: int, data: bytes, rgb: bool) -> Pixels:
         raise PixelError(
             f"frame {number} is an image of {header.rows} x {header.columns} pixels, not {image.rows} x {image.columns}"
         )
-    if image.transfer_syntax in _LOSSY_JPEG and header and header.precision > 8 >= image.bits_allocated:
-        raise PixelError(f"frame {number} has {header.precision} bits, more than are allocated")
+    cell = _cell(image, data, header)
+    if cell > max(8, image.bits_allocated):
+        bits = header.precision if header else cell
+        raise PixelError(f"frame {number} has {bits} bits, more than are allocated")
     try:
-        array, described = _run(image.transfer_syntax, data, _options(image), header)
+        array, made = _run(image, data, header, cell)
     except PixelError as problem:
         raise PixelError(f"frame {number} cannot be decoded: {problem}") from problem
-    photometric = described["photometric_interpretation"]
-    if photometric == "YBR_FULL_422":
-        photometric = "YBR_FULL"  # no decoder subsamples
-    if rgb and photometric == "YBR_FULL" and image.transfer_syntax in _LOSSY_JPEG:
-        array, photometric = convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
-    return Pixels(array, photometric)
+    photometric = made or _photometric(image, header)
+    # An uncompressed copy of lossy JPEG is RGB everywhere. Others stay YBR_FULL where the label says so, too.
+    labelled = image.transfer_syntax not in _LOSSY_JPEG and image.photometric.startswith("YBR_FULL")
+    if rgb and photometric == "YBR_FULL" and not labelled:
+        array, photometric = _to_rgb(array, header), "RGB"
+    return Pixels(_fit(image, array), photometric)
 
 
-def _run(
-    transfer_syntax: str, data: bytes, options: dict[str, Any], header: Header | None
-) -> tuple[np.ndarray, dict[str, Any]]:
+def _cell(image: Image, data: bytes, header: Header | None) -> int:
+    """Return the bits that a decoder gives to each sample, whatever Bits Allocated says."""
+    if header:
+        return 8 if header.precision <= 8 else 16 if header.precision <= 16 else 32
+    segments, rest = divmod(int.from_bytes(data[:4], "little"), image.samples)
+    if image.transfer_syntax == RLELossless and not rest and segments in (1, 2, 4, 8):
+        return 8 * segments  # one for each byte of a sample (PS3.5 G.2)
+    return max(8, image.bits_allocated)
+
+
+def _photometric(image: Image, header: Header | None) -> str:
+    """Return the Photometric Interpretation of a frame that a decoder left as it is coded.
+
+    What the stream says counts more than the label (PS3.5 8.2.1, PS3.3 C.7.6.3.1.2).
+    """
+    if image.samples == 1:
+        return image.photometric
+    if header and header.colours:
+        return header.colours
+    if image.transfer_syntax in _LOSSY_JPEG:
+        return "RGB" if image.photometric == "RGB" else "YBR_FULL"
+    # No decoder subsamples. The transforms of JPEG 2000 are reversed, and other streams have none of them.
+    return {"YBR_FULL_422": "YBR_FULL", "YBR_ICT": "RGB", "YBR_RCT": "RGB"}.get(image.photometric, image.photometric)
+
+
+def _to_rgb(array: np.ndarray, header: Header | None) -> np.ndarray:
+    """Convert YBR_FULL to RGB (PS3.3 C.7.6.3.1.2); pydicom's function knows 8 bits only."""
+    if array.dtype == np.uint8:
+        return convert_color_space(array, "YBR_FULL", "RGB")
+    middle = 1 << (header.precision if header else array.dtype.itemsize * 8) - 1
+    y, blue, red = np.moveaxis(array.astype(np.float64), -1, 0) - np.array([0, middle, middle])[:, None, None]
+    colours = np.stack([y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], axis=-1)
+    converted: np.ndarray = np.clip(np.rint(colours), 0, 2 * middle - 1)
+    return converted.astype(array.dtype)
+
+
+def _fit(image: Image, array: np.ndarray) -> np.ndarray:
+    """Return decoded values in cells of Bits Allocated, which may be more than the stream needs (PS3.5 8.2.1)."""
+    if image.bits_allocated == 1:
+        return array.astype(bool).view(np.uint8)
+    size, kind = image.bits_allocated // 8, "i" if image.signed else "u"
+    if image.transfer_syntax in _KNOW_SIGNS:
+        return array.astype(f"{kind}{size}", copy=False)
+    array, unused = array.astype(f"u{size}", copy=False).view(f"{kind}{size}"), image.bits_allocated - image.bits_stored
+    return array << unused >> unused if unused else array
+
+
+def _run(image: Image, data: bytes, header: Header | None, cell: int) -> tuple[np.ndarray, str]:
     """Decode a frame: in this process where no input is known that makes the decoder run away, else in a guarded one.
 
     Of hundreds of thousands of damaged frames, RLE and 8-bit JPEG (Pillow's libjpeg-turbo) had an answer within
     milliseconds each; of JPEG-LS and JPEG 2000 some took seconds to minutes, of pylibjpeg-libjpeg some all memory.
+
+    Returns the array, in cells of `cell` bits, and its Photometric Interpretation if the decoder changed it.
     """
-    if transfer_syntax in _LOSSY_JPEG and header is not None and header.precision == 8:
-        plugin = "pillow"
-    elif transfer_syntax == RLELossless:
-        plugin = ""
-    else:
-        # Where pydicom knows several: CharLS is the reference of JPEG-LS.
-        return GUARD.decode(transfer_syntax, "pyjpegls" if transfer_syntax in _JPEG_LS else "", data, options)
+    syntax = image.transfer_syntax
+    # Decoders give pixels, not planes, whatever Planar Configuration says (PS3.5 8.2).
+    options = _options(image) | {"planar_configuration": 0, "bits_allocated": cell, "correct_unused_bits": False}
+    if syntax not in _KNOW_SIGNS:
+        options["pixel_representation"] = 0
     try:
-        source = encapsulate([data], has_bot=False)
-        return get_decoder(transfer_syntax).as_array(source, decoding_plugin=plugin, **options)
+        if syntax == RLELossless:
+            return get_decoder(syntax).as_array(encapsulate([data], has_bot=False), **options)[0], ""
+        if syntax in _LOSSY_JPEG and header is not None and header.precision == 8:
+            return _libjpeg(image, data, header)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     # Decoders are extension modules of several makers fed with files of unknown origin: they raise anything, and those
     # written in Rust panic with a BaseException.
     except BaseException as problem:
-        if plugin:
-            # What claims to be baseline is sometimes another process of JPEG.
-            return GUARD.decode(transfer_syntax, "pylibjpeg", data, options)
-        raise PixelError(one_line(problem)) from problem
+        if syntax == RLELossless:
+            raise PixelError(one_line(problem)) from problem
+        # What claims to be baseline is sometimes another process of JPEG, which Pillow does not read.
+    # Where pydicom knows several: CharLS is the reference of JPEG-LS.
+    plugin = "pyjpegls" if syntax in JPEGLSTransferSyntaxes else "pylibjpeg" if syntax in _LOSSY_JPEG else ""
+    return GUARD.decode(syntax, plugin, sequential_scans(data) if syntax in _LOSSY_JPEG else data, options)[0], ""
+
+
+def _libjpeg(image: Image, data: bytes, header: Header) -> tuple[np.ndarray, str]:
+    """Decode JPEG of 8 bits with Pillow's libjpeg-turbo; return the array, and RGB if it is so by its doing.
+
+    pydicom's plugin does not tell whether colours were converted. As there, they are where Adobe's marker says which
+    they are; else they are left as they are coded, and pydicom converts them.
+    """
+    with Pillow.open(BytesIO(data), formats=("JPEG",)) as picture:
+        if header.colours != "RGB" and "adobe_transform" not in picture.info:
+            picture.draft("YCbCr", picture.size)
+        array, made = np.asarray(picture), picture.mode
+    if array.shape != (image.rows, image.columns, 3)[: 2 if image.samples == 1 else 3]:
+        raise PixelError(f"{made} pixels in the shape {array.shape}")
+    return array, "RGB" if made == "RGB" else ""
 
 
 def native_bytes(image: Image, pixels: Pixels) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
@@ -19,7 +21,7 @@ def can_encode(image: Image, transfer_syntax: str) -> bool:
     """Return whether an image can be encoded in a transfer syntax: which bits and colours each allows (PS3.5 8.2)."""
     if transfer_syntax not in ENCODED or image.is_float or image.samples not in (1, 3):
         return False
-    if image.bits_allocated not in (8, 16, 32):
+    if image.bits_allocated not in ((1, 8, 16, 32) if image.samples == 1 else (8, 16, 32)):
         return False
     if transfer_syntax == RLE:
         return image.bits_allocated <= 16
@@ -46,7 +48,13 @@ def encode(image: Image, number: int, transfer_syntax: str) -> tuple[bytes, str]
             f"{image.photometric} images of {image.bits_stored} bits cannot be encoded as {transfer_syntax}"
         )
     pixels = decode(image, number)
-    described = {"photometric_interpretation": pixels.photometric, "planar_configuration": 0}
+    described: dict[str, Any] = {"photometric_interpretation": pixels.photometric, "planar_configuration": 0}
+    if image.bits_allocated == 1:
+        # RLE pads single bits to bytes (PS3.5 G.2), and JPEG 2000 samples have one bit; the data set keeps its 1.
+        described["bits_allocated"] = 8
+    if transfer_syntax == RLE:
+        # Segments are of the bytes allocated (PS3.5 G.2); pydicom leaves out those that Bits Stored does not use.
+        described["bits_stored"] = described.get("bits_allocated", image.bits_allocated)
     try:
         encoded = get_encoder(transfer_syntax).encode(pixels.array, **image.description | described)
     except (ValueError, RuntimeError, NotImplementedError, AttributeError) as problem:

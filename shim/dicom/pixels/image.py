@@ -29,24 +29,32 @@ def integer(dataset: dict[str, Any], tag: str, default: int | None = None) -> in
         return default
 
 
-def numbers(dataset: dict[str, Any], tag: str) -> list[float]:
-    """Return the values of an element that are finite numbers."""
+def aligned_numbers(dataset: dict[str, Any], tag: str) -> list[float]:
+    """Return the values of an element as numbers, NaN in the place of each that is none."""
     found = []
     for value in (dataset.get(tag) or {}).get("Value") or ():
         try:
-            number = float(value)
+            found.append(float(value))
         except (TypeError, ValueError, OverflowError):
-            continue
-        if math.isfinite(number):
-            found.append(number)
+            found.append(math.nan)
     return found
 
 
+def numbers(dataset: dict[str, Any], tag: str) -> list[float]:
+    """Return the values of an element that are finite numbers."""
+    return [number for number in aligned_numbers(dataset, tag) if math.isfinite(number)]
+
+
 def text(dataset: dict[str, Any], tag: str) -> str:
-    """Return the first value of an element as text; of a name, the first of its representations."""
+    """Return the first value of an element as text; of a name, the first of its representations.
+
+    A whole number has no decimal point, however a database writes it: CouchDB 12.0, the embedded one 12.
+    """
     value = first(dataset, tag, "")
     if isinstance(value, dict):
         value = next((value[name] for name in ("Alphabetic", "Ideographic", "Phonetic") if value.get(name)), "")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value).strip()
 
 

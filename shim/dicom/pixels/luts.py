@@ -8,6 +8,7 @@ Presentation LUT from the lowest to the highest value of each frame.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dicouch.dicom.errors import PixelError
-from dicouch.dicom.pixels.image import Image, integer, items, numbers, text
+from dicouch.dicom.pixels.image import Image, aligned_numbers, integer, items, numbers, text
 
 LINEAR, LINEAR_EXACT, SIGMOID = "LINEAR", "LINEAR_EXACT", "SIGMOID"
 
@@ -30,8 +31,9 @@ class VoiWindow:
 
     @property
     def valid(self) -> bool:
-        """Whether the function is defined for this width."""
-        return self.width >= 1 if self.function == LINEAR else self.width > 0
+        """Whether the function is defined for these numbers."""
+        defined = self.width >= 1 if self.function == LINEAR else self.width > 0
+        return defined and math.isfinite(self.center) and math.isfinite(self.width)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Return `values` through the window, from 0 to 1."""
@@ -121,7 +123,7 @@ def modality(image: Image, number: int, values: np.ndarray) -> np.ndarray:
 def stored_window(image: Image, number: int) -> VoiWindow | None:
     """Return the first window of a frame that is usable; None without one."""
     place = image.group(number, "00289132")
-    centers, widths = numbers(place, "00281050"), numbers(place, "00281051")
+    centers, widths = aligned_numbers(place, "00281050"), aligned_numbers(place, "00281051")
     function = text(place, "00281056").upper()
     function = function if function in (LINEAR_EXACT, SIGMOID) else LINEAR
     windows = (VoiWindow(*ends, function) for ends in zip(centers, widths, strict=False))

@@ -1,4 +1,4 @@
-"""Palette Color Lookup Tables (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6, C.7.9): plain and segmented.
+"""Palette Color Lookup Tables (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6, C.7.6.19, C.7.9): plain, segmented, supplemental.
 
 pydicom's `apply_color_lut` refuses tables of an odd number of 8-bit entries and tables that are not equally long. It
 takes those of big-endian files in the wrong order, and a forged segmented table makes it use all memory.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from dicouch.dicom.errors import PixelError
-from dicouch.dicom.pixels.image import Image
-from dicouch.dicom.pixels.luts import Table, look_up, read_descriptor, read_table, read_words
+from dicouch.dicom.pixels import luts
+from dicouch.dicom.pixels.image import Image, items, text
+from dicouch.dicom.pixels.luts import Table, VoiWindow, look_up, read_descriptor, read_table, read_words
 
 
 def palette(image: Image) -> Table:
@@ -31,6 +32,32 @@ def palette(image: Image) -> Table:
 def apply(image: Image, array: np.ndarray) -> np.ndarray:
     """Return a frame of PALETTE COLOR as RGB, uint8; values outside the table get its first or last entry."""
     return look_up(array, palette(image).apply)
+
+
+def has_supplement(image: Image, number: int) -> bool:
+    """Return whether a grayscale frame has values that a Supplemental Palette colours (PS3.3 C.7.6.19).
+
+    Pixel Presentation (0008,9205) says so, that of the frame's own type before that of the image.
+    """
+    if "00281101" not in image.dataset:
+        return False
+    of_frames, shared = items(image.dataset, "52009230"), items(image.dataset, "52009229")
+    types = (
+        item for group in of_frames[number - 1 : number] + shared[:1] for tag in group for item in items(group, tag)
+    )
+    of_frame = next((item for item in types if "00089205" in item), image.dataset)
+    return text(of_frame, "00089205").upper() in ("COLOR", "MIXED")
+
+
+def supplement(image: Image, number: int, array: np.ndarray, window: VoiWindow | None) -> np.ndarray:
+    """Return a grayscale frame as RGB: values from the first mapped one on are coloured, those below it are gray."""
+    table = palette(image)
+    plain = array < table.first
+    grey = array[plain]
+    shown = luts.show(image, number, np.where(plain, array, grey.min()), window) if grey.size else np.zeros_like(plain)
+    colours: np.ndarray = np.repeat(shown[..., None], 3, axis=2).astype(np.uint8)
+    colours[~plain] = table.apply(array[~plain])
+    return colours
 
 
 def _column(image: Image, colour: str) -> Table:

@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from dicouch.dicom.errors import Unsupported
-from dicouch.dicom.pixels import luts, palette
+from dicouch.dicom.pixels import labelmap, luts, palette
 from dicouch.dicom.pixels.annotate import annotate
 from dicouch.dicom.pixels.decode import Pixels, decode
 from dicouch.dicom.pixels.geometry import fit, place
@@ -41,7 +41,11 @@ def render(image: Image, number: int, pixels: Pixels, window: luts.VoiWindow | N
 
     `window` stands in place of the image's own; it has no meaning for colour. Raises `PixelError`.
     """
+    if window is None and labelmap.is_labelmap(image):
+        return labelmap.colour(image, pixels.array)
     if pixels.photometric in ("MONOCHROME1", "MONOCHROME2"):
+        if palette.has_supplement(image, number):
+            return palette.supplement(image, number, pixels.array, window)
         return luts.show(image, number, pixels.array, window)
     if pixels.photometric == "PALETTE COLOR":
         return palette.apply(image, pixels.array)

@@ -15,7 +15,8 @@ from pydicom.encaps import itemize_fragment, itemize_frame
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
-from dicouch.dicom.pixels.decode import can_decode, decode, frame_bytes, native_bytes
+from dicouch.dicom.native import join_bits
+from dicouch.dicom.pixels.decode import Pixels, can_decode, decode, frame_bytes, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
 from dicouch.dicom.pixels.image import Image
 from dicouch.dicom.pixels.part10_head import Head, Unwritable, read_head, write_elements, write_head
@@ -134,23 +135,27 @@ def _native(image: Image, head: Head, length: int, pixels: Iterator[bytes], tail
 
 def _decoded(image: Image, head: Head, tail: bytes) -> Pieces:
     """Compressed pixel data to native."""
-    if image.bits_allocated == 1 and image.count > 1 and image.rows * image.columns % 8:
-        raise Unsupported("frames of single bits that do not fill bytes are not converted")
-    length = image.count * frame_bytes(image)
+    single = image.bits_allocated == 1
+    bits = image.count * image.rows * image.columns * image.samples
+    length = (bits + 7) // 8 if single else image.count * frame_bytes(image)
     if length > 0xFFFFFFFE:  # the longest value of defined length (PS3.5 7.1.2)
         raise TooLarge(f"decoded pixel data of {length} bytes fit in no file of Explicit VR Little Endian")
     begun = decode(image, 1)
     _update_description(image, head.dataset, begun.photometric, image.planar)
 
-    def frames() -> Iterator[bytes]:
-        yield native_bytes(image, begun)
+    def frames() -> Iterator[Pixels]:
+        yield begun
         for number in range(2, image.count + 1):
             pixels = decode(image, number)
             if pixels.photometric != begun.photometric:
                 raise PixelError(f"frame {number} is {pixels.photometric}, the first {begun.photometric}")
-            yield native_bytes(image, pixels)
+            yield pixels
 
-    return _native(image, head, length, frames(), tail)
+    if single:
+        body = join_bits(pixels.array for pixels in frames())
+    else:
+        body = (native_bytes(image, pixels) for pixels in frames())
+    return _native(image, head, length, body, tail)
 
 
 def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> Pieces:

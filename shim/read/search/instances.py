@@ -9,6 +9,7 @@ from dicouch.rewrite import requests
 from dicouch.rewrite.plan import Range
 from dicouch.rewrite.query import SERIES_UID, SOP_UID, STUDY_UID, Query, named
 from dicouch.rewrite.requests import Paging
+from dicouch.tables import BESIDE_TAGS
 
 # Studies whose series are read at first: a study has many instances.
 FEW = 4
@@ -40,7 +41,7 @@ class InstanceSearch:
         self.search.counts(
             [row["id"] for entry in found.entries for row in (entry.study, entry.series) if row and row["dataset"]]
         )
-        if query.include == "all":
+        if query.include == "all" or BESIDE_TAGS & query.include.keys():
             self._correct(query, found.entries)
         return self.search.page(query, found)
 
@@ -58,11 +59,11 @@ class InstanceSearch:
         return bool(studies)
 
     def _correct(self, query: Query, entries: list[Entry]) -> None:
-        """Read whole data sets again with what people fixed in them."""
+        """Read data sets again with what people fixed in them, where rows show what is an instance's own."""
         corrected = {}
         for study in dict.fromkeys(uid_of(entry.row) for entry in entries):
             values = [row["value"] for row in self.search.ask(requests.corrections(study))["rows"]]
-            if any(value.get("fixes") for value in values):
+            if values:
                 corrected[study] = values
         ids = [entry.row["id"] for entry in entries if uid_of(entry.row) in corrected]
         if ids:

@@ -9,7 +9,7 @@ from dicouch.read.search.studies import Search
 from dicouch.rewrite import requests
 from dicouch.rewrite.extended import DESIGN, Extended, parse, scan_range
 from dicouch.rewrite.query import LEVELS, SERIES_UID, SOP_UID, STUDY_UID, Query
-from dicouch.rewrite.values import check
+from dicouch.rewrite.values import check, split_values
 
 OWN_UID = {"study": STUDY_UID, "series": SERIES_UID, "instance": SOP_UID}
 
@@ -47,6 +47,7 @@ def split(query: Query, level: str, listed: list[Extended]) -> list[tuple[Extend
             continue
         if "values" in key:
             key["vr"] = one.vr
+            key["values"] = [part for value in key["values"] for part in split_values(one.vr, value)]
             check(query.names[one.path[0]], one.vr, key["values"])
         found.append((one, {one.path[0]: query.keys.pop(one.path[0])}))
         if one.carrier == level and query.include != "all":

@@ -10,7 +10,7 @@ from dicouch.read.search import ranges
 from dicouch.read.search.reading import Reading
 from dicouch.rewrite import plan, requests
 from dicouch.rewrite.plan import Range
-from dicouch.rewrite.query import SERIES_UID, STUDY_UID, Query
+from dicouch.rewrite.query import AVAILABLE_SYNTAX, SERIES_UID, SOP_UID, STUDY_UID, TRANSFER_SYNTAX, Query
 from dicouch.rewrite.requests import Paging
 from dicouch.tables import BESIDE_TAGS
 
@@ -184,7 +184,10 @@ class Search(Reading):
     def page(self, query: Query, found: Found) -> Page:
         """Return the rows of the answer, each with what its parents and the server add to it."""
         remaining = 0 if query.limit_given else max(0, found.matched - query.offset - query.limit)
-        return Page([self._finish(entry) for entry in found.entries], remaining)
+        rows = [self._finish(entry) for entry in found.entries]
+        if query.include != "all" and TRANSFER_SYNTAX in query.include:
+            rows = [{TRANSFER_SYNTAX: row[AVAILABLE_SYNTAX], **row} if AVAILABLE_SYNTAX in row else row for row in rows]
+        return Page(rows, remaining)
 
     def _finish(self, entry: Entry) -> dict:
         dataset: dict = {}
@@ -195,6 +198,9 @@ class Search(Reading):
                 dataset.update(row["dataset"])
                 self._add_counts(dataset, row)
         uids = entry.row["id"].removesuffix(":study").split(":")
+        # Also those that the path names: a row says what it is of wherever a client keeps it.
+        for tag, uid in zip((STUDY_UID, SERIES_UID, SOP_UID), uids, strict=False):
+            dataset[tag] = {"vr": "UI", "Value": [uid]}
         path = "".join(f"/{name}/{uid}" for name, uid in zip(("studies", "series", "instances"), uids, strict=False))
         dataset["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
         dataset["00081190"] = {"vr": "UR", "Value": [self.base + path]}

@@ -90,7 +90,10 @@ function check(doc, input) {
   if (!doc || (doc.type !== 'study' && doc.type !== 'series')) {
     throw problem(404, 'there is no such study or series');
   }
-  if (typeof input.tag !== 'string' || levels[doc.type].indexOf(input.tag) < 0) {
+  var known = [levels[doc.type], doc.type === 'study' ? levels.beside : {}, doc.fixes || {}].some(function (some) {
+    return Object.prototype.hasOwnProperty.call(some, input.tag);
+  });
+  if (typeof input.tag !== 'string' || !known || !dictionary[input.tag]) {
     throw problem(400, 'tag: ' + String(input.tag).slice(0, 40) + ' is no attribute of a ' + doc.type);
   }
   if (NEVER.indexOf(input.tag) >= 0) {

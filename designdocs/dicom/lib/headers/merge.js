@@ -36,7 +36,7 @@ function mergeAttribute(dataset, variants, tag, attribute, series) {
     }
     return;
   }
-  if (compare.isEmpty(attribute) || compare.same(dataset[tag], attribute) || attributes.beside.indexOf(tag) >= 0) {
+  if (compare.isEmpty(attribute) || compare.same(dataset[tag], attribute) || typeof attributes.beside[tag] === 'string') {
     return;
   }
   var known = variants[tag] || [];
@@ -75,10 +75,10 @@ exports.merge = function (type, id, doc, update) {
   return merged;
 };
 
-// Attributes that disagree and that nobody has decided on.
+// Attributes that disagree and that nobody has decided on. Older headers have variants of what is not of their level now.
 exports.open = function (header) {
   return Object.keys(header.variants || {}).filter(function (tag) {
-    return !(header.fixes && header.fixes[tag]);
+    return typeof attributes[header.type][tag] === 'string' && !(header.fixes && header.fixes[tag]);
   });
 };
 

@@ -80,7 +80,7 @@ exports.rebuilder = function () {
           add(type === 'study' ? uids[0] + ':study' : uids[0] + ':' + uids[1], {
             series: uids[1],
             modality: modality,
-            attributes: pick(doc.dataset, levels[type].concat(levels.beside))
+            attributes: pick(doc.dataset, Object.keys(levels[type]).concat(Object.keys(levels.beside)))
           });
         });
       }

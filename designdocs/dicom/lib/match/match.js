@@ -34,8 +34,8 @@ function anyTest(vr, wanted, isFuzzy) {
 }
 
 function valueTests(key, vr) {
-  // UIDs may be a list with commas (PS3.18 8.3.4.1); that an unknown attribute has UIDs shows only here.
-  var wanted = key.vr === 'UN' && vr === 'UI' ? key.values.join(',').split(',') : key.values;
+  // UIDs and codes may be a list with commas (PS3.18 8.3.4.1, PS3.5 6.2); that an unknown attribute has these shows only here.
+  var wanted = key.vr === 'UN' && (vr === 'UI' || vr === 'CS') ? key.values.join(',').split(',') : key.values;
   return (key.every ? wanted.map(function (value) {
     return [value];
   }) : [wanted]).map(function (some) {

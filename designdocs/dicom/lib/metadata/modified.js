@@ -1,4 +1,4 @@
-// What corrections change in an instance's data set, and its Original Attributes Sequence that says so (PS3.3 C.12.1.1.9).
+// What people's fixes change in an instance's data set, and its Original Attributes Sequence that says so (PS3.3 C.12.1.1.9).
 // Everything in JSON comes from here: metadata, also of data sets in attachments (shim/read/javascript.py), and rows of
 // searches. Files are corrected by shim/dicom/correct.py; tests/fixtures/corrected.json holds both together.
 var compare = require('lib/headers/compare');
@@ -16,17 +16,13 @@ function overlay(dataset, values) {
   return result;
 }
 
-function applies(correction, series) {
-  return correction.series === null || correction.series === series;
-}
-
 // The fixes that change the instance, whose own value is another: [{ tag, value, original, at }], the oldest first.
 exports.changes = function (doc, corrections) {
   var series = doc._id.split(':')[1];
   var found = [];
   corrections.forEach(function (correction) {
-    var fixes = correction.fixes || {};
-    Object.keys(applies(correction, series) ? fixes : {}).forEach(function (tag) {
+    var fixes = correction.series === null || correction.series === series ? correction.fixes : {};
+    Object.keys(fixes).forEach(function (tag) {
       if (!compare.same(doc.dataset[tag], fixes[tag].value)) {
         found.push({ tag: tag, value: fixes[tag].value, original: doc.dataset[tag] || null, at: fixes[tag].at });
       }
@@ -64,17 +60,11 @@ function items(changes) {
   });
 }
 
-// The data set of an instance as it is answered: the header's values where instances disagree lie over its own, and what
-// people fixed over these. Its Original Attributes Sequence then says what a fix replaced.
+// The data set of an instance as it is answered: its own, and over it what people fixed. Its Original Attributes Sequence
+// then says what that replaced.
 exports.dataset = function (doc, corrections) {
-  var series = doc._id.split(':')[1];
-  var values = {};
-  corrections.forEach(function (correction) {
-    if (applies(correction, series)) {
-      values = overlay(values, correction.dataset);
-    }
-  });
   var changes = exports.changes(doc, corrections);
+  var values = {};
   changes.forEach(function (change) {
     values[change.tag] = change.value;
   });

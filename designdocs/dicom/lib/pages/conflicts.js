@@ -3,14 +3,21 @@ var levels = require('tables/levels');
 var dictionary = require('tables/dictionary');
 var compare = require('lib/headers/compare');
 var fixes = require('lib/fixes/fixes');
+var merge = require('lib/headers/merge');
 var summary = require('lib/headers/summary');
 var typed = require('lib/fixes/typed');
 
-// Of group 0010, what belongs to the patient at the time of one study (PS3.3 C.7.2.2) and not to all studies of the patient.
-var OF_STUDY = ['00101010', '00101020', '00101030', '00102180', '001021B0', '001021C0', '001021D0', '00102203'];
-
+// What the Patient module has (PS3.3 C.7.1.1) belongs to all studies of the patient.
 function isOfPatient(tag) {
-  return tag.slice(0, 4) === '0010' && OF_STUDY.indexOf(tag) < 0;
+  return tag.slice(0, 4) === '0010' && !!levels.study[tag];
+}
+
+// What people may fix in a header: what it decides about, what it shows beside, and what they have fixed already.
+function fixable(header) {
+  return Object.keys(levels[header.type]).concat(header.type === 'study' ? Object.keys(levels.beside) : [],
+    Object.keys(header.fixes || {})).filter(function (tag, index, all) {
+    return dictionary[tag] && all.indexOf(tag) === index;
+  });
 }
 
 // Values of one attribute under one header: { text of the attribute: { value, series: {uid: 1}, instances } }.
@@ -101,8 +108,8 @@ exports.collector = function () {
       if (doc.type === 'study' || doc.type === 'series') {
         headers[doc._id] = doc;
       } else if (doc.type === 'instance') {
-        count(uids[0] + ':study', levels.study, doc, uids[1]);
-        count(uids[0] + ':' + uids[1], levels.series, doc, uids[1]);
+        count(uids[0] + ':study', Object.keys(levels.study).concat(Object.keys(levels.beside)), doc, uids[1]);
+        count(uids[0] + ':' + uids[1], Object.keys(levels.series), doc, uids[1]);
       }
     },
     // null when there is no such study; attributes of the study first, then those of its series.
@@ -119,9 +126,9 @@ exports.collector = function () {
       };
       ids.forEach(function (id) {
         var header = headers[id];
-        var told = Object.keys(header.variants || {}).concat(Object.keys(header.fixes || {}));
-        levels[header.type].forEach(function (tag) {
-          if (told.indexOf(tag) >= 0 && dictionary[tag]) {
+        var told = merge.open(header).concat(Object.keys(header.fixes || {}));
+        fixable(header).forEach(function (tag) {
+          if (told.indexOf(tag) >= 0) {
             report.attributes.push(attribute(header, tag, tallies[id] && tallies[id][tag] || new Tally()));
           } else if (header.type === 'study' && typed.can(dictionary[tag][1]) && fixes.NEVER.indexOf(tag) < 0) {
             report.others.push({

@@ -81,6 +81,7 @@ function patientField(query, id, isOfPatient) {
 
 function opening(query, report, id, series, tag, seen) {
   return '<form id="' + id + '" method="post" action="' + esc(action(query, report.study, series)) + '">' +
+    (query.token ? '<input type="hidden" name="token" value="' + esc(query.token) + '">' : '') +
     '<input type="hidden" name="tag" value="' + esc(tag) + '">' +
     '<input type="hidden" name="series" value="' + esc(series || '') + '">' +
     (seen === null ? '' : '<input type="hidden" name="seen" value="' + esc(seen) + '">');
@@ -149,7 +150,7 @@ function history(report) {
   }).join('') + '</tbody></table>\n';
 }
 
-// query: ui, user, done (tag that was saved), problem (why it was not).
+// query: ui, user, done (tag that was saved), problem (why it was not), token (which proves that a form is of this page).
 exports.study = function (report, query) {
   var body = '<p class="value">' + esc(report.summary) + '<br><span class="note">' + esc(report.study) + '</span></p>\n' +
     '<p><a href="' + esc(query.ui || '../conflicts/conflicts_by_date?reduce=false&include_docs=true&descending=true') +

@@ -55,8 +55,10 @@ exports.renderer = function (level, options) {
   var include = options.include || {};
   var wanted = wantedOf(level, include, options.only);
   var outside = {};
-  (level === 'instance' ? attributes.study.concat(attributes.series) : []).forEach(function (tag) {
-    outside[tag] = true;
+  (level === 'instance' ? [attributes.study, attributes.series] : []).forEach(function (some) {
+    Object.keys(some).forEach(function (tag) {
+      outside[tag] = true;
+    });
   });
   var named = Object.keys(wanted).sort();
   function tags(dataset) {

@@ -1,13 +1,10 @@
 function (doc) {
-  // What differs from some instance, by study: the header's values where instances disagree, and what people fixed.
+  // What people fixed in the headers of a study: the only thing that instances and metadata do not say for themselves.
   if (doc.type !== 'study' && doc.type !== 'series') {
     return;
   }
-  // Most headers have neither: they need no module.
-  var silent = [doc.variants, doc.fixes].every(function (said) {
-    return !said || typeof said !== 'object' || !Object.keys(said).length;
-  });
-  if (silent) {
+  // Most headers have none: they need no module.
+  if (!doc.fixes || typeof doc.fixes !== 'object' || !Object.keys(doc.fixes).length) {
     return;
   }
   var rows = require('views/lib/rows');
@@ -16,19 +13,13 @@ function (doc) {
     return;
   }
   var fixes = decisions.fixes(doc);
-  var told = decisions.disagreeing(doc);
-  var value = { series: doc.type === 'series' ? rows.uids(doc).series : null, dataset: {} };
-  told.forEach(function (tag) {
-    value.dataset[tag] = doc.dataset[tag] || null;
-  });
   var fixed = Object.keys(fixes);
-  if (fixed.length) {
-    value.fixes = {};
-    fixed.forEach(function (tag) {
-      value.fixes[tag] = { value: fixes[tag].value, at: fixes[tag].at };
-    });
+  if (!fixed.length) {
+    return;
   }
-  if (told.length || fixed.length) {
-    emit(rows.uids(doc).study, value);
-  }
+  var value = { series: doc.type === 'series' ? rows.uids(doc).series : null, fixes: {} };
+  fixed.forEach(function (tag) {
+    value.fixes[tag] = { value: fixes[tag].value, at: fixes[tag].at };
+  });
+  emit(rows.uids(doc).study, value);
 }

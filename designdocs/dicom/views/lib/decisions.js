@@ -16,11 +16,14 @@ function fixes(doc) {
   return found;
 }
 
-// Attributes that disagree among a header's instances and that nobody has decided on.
+// Attributes that disagree among a header's instances and that nobody has decided on. Older headers have variants of what is
+// not of their level now.
 function disagreeing(doc) {
   var decided = fixes(doc);
-  return Object.keys(isObject(doc.variants) ? doc.variants : {}).filter(function (tag) {
-    return !decided[tag];
+  var told = Object.keys(isObject(doc.variants) ? doc.variants : {});
+  var own = told.length ? require('views/lib/tables/levels')[doc.type] : {};
+  return told.filter(function (tag) {
+    return typeof own[tag] === 'string' && !decided[tag];
   });
 }
 
