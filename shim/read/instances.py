@@ -18,6 +18,7 @@ from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
 from dicouch.errors import DicomWebError
 from dicouch.read.imaging import stored_of
 from dicouch.read.retrieve import Retriever, Stored
+from dicouch.store.ranges import begun
 
 LOG = logging.getLogger(__name__)
 
@@ -171,17 +172,32 @@ def _corrected(source: SourceFile, stored: Stored) -> SourceFile:
 def deliver_all(
     reader: Retriever, chosen: Iterable[tuple[Stored, str]], ranges: Sequence[MediaRange]
 ) -> Iterator[Delivery]:
-    """Yield instances one after the other as parts, each in its transfer syntax, or as it is stored when it has to be.
+    """Yield instances one after the other, opened, each in its transfer syntax, or as it is stored when it has to be.
 
     Only an image whose pixels are damaged is not converted; its own transfer syntax is then told, and nothing is lost.
+    What cannot be had at all is left out: an instance must not take the others of its study with it.
     """
     for stored, syntax in chosen:
-        try:
-            yield deliver_acceptable(reader, stored, syntax, ranges, multipart=True)
-        except CouchError:
-            raise  # nothing else would be had either
-        except Exception as problem:  # noqa: BLE001 - an instance must not take the others of its study with it
-            if not isinstance(problem, DicomWebError):
-                LOG.exception("converting %s", stored.id)
-            size, pieces = reader.content(stored)
-            yield Delivery(stored, stored.file["transferSyntax"], size, pieces)
+        own = stored.file["transferSyntax"]
+        sent = _opened(reader, stored, syntax, ranges)
+        if sent is None and is_kept(stored, own):
+            sent = _opened(reader, stored, own, ranges)
+        if sent is not None:
+            yield sent
+
+
+def _opened(reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[MediaRange]) -> Delivery | None:
+    """Return an instance whose bytes have begun; None when it cannot be had so, as far as its first bytes tell."""
+    try:
+        sent = deliver_acceptable(reader, stored, syntax, ranges, multipart=True)
+        pieces = begun(sent.open())
+    except CouchError:
+        raise  # nothing else would be had either
+    except DicomWebError as problem:
+        if problem.status >= 500:
+            raise
+        return None
+    except Exception:
+        LOG.exception("sending %s", stored.id)
+        return None
+    return replace(sent, open=lambda: pieces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from itertools import chain
 
 from flask import Response, request
 
@@ -129,7 +129,7 @@ def picture(kind: MediaType, made: bytes, tag: str | None = None) -> Response:
 def pictures(
     chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering, tag: str | None = None
 ) -> Response:
-    """Answer with pictures as parts; the first is made before the answer begins, and a damaged one later left out."""
+    """Answer with pictures as parts, the first made before the answer begins; damaged ones are left out."""
     kind, base = chosen.item_type, current.base_url()
 
     def part(shot: Shot) -> LazyPart:
@@ -137,12 +137,23 @@ def pictures(
         made = shot.encode(kind, rendering)
         return headers, len(made), lambda: (made,)
 
-    def more() -> Iterator[LazyPart]:
-        for shot in rest:
-            with suppress(PixelError):
+    def parts() -> Iterator[LazyPart]:
+        for shot in chain((first,), rest):
+            try:
                 yield part(shot)
+            except PixelError as problem:
+                refused.append(problem)
 
-    return answers.streamed(part(first), more(), tag=tag)
+    refused: list[PixelError] = []
+    made = parts()
+    begun = next(made, None)
+    if begun is None:
+        raise refused[0]
+    response = answers.streamed(begun, made, tag=tag)
+    if refused:
+        response.status_code = 206
+        answers.warn(response, f"{len(refused)} frames cannot be rendered and are left out")
+    return response
 
 
 def _as_stored(
