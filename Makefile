@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 EMBEDDED := scripts/embedded
+# Tests that run at a time: much of a test is waiting, for a server to start or a client that is slow.
+TESTERS := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
 ESLINT := tests/js
 # The embedded database is installed only where no CouchDB is named or found.
 CHOSEN := $(filter-out embedded,$(COUCHDB_URL))$(if $(filter embedded,$(COUCHDB_URL)),,$(shell command -v couchdb /opt/couchdb/bin/couchdb))
@@ -45,7 +47,7 @@ push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the datab
 
 .PHONY: test
 test: $(VENV)/.test node-embedded node-eslint ## set everything up and run all tests (ARGS="-k name" selects)
-	@exec $(PY) -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope $(ARGS)
+	@exec $(PY) -m pytest --numprocesses $(TESTERS) --dist loadscope $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.test node-eslint ## check style, types and imports (ARGS="mypy imports" selects)

@@ -190,7 +190,7 @@ def test_what_others_write_is_seen_within_a_second(server, database, capsys):
     store(server, f"{study}.1.1")
     settle(server)
     sent, answered, old = [], [], 0
-    for number in range(200):
+    for number in range(60):
         described(server, study)
         described(server, study)
         describe(server, study, str(number))

@@ -250,19 +250,20 @@ def test_one_thread_a_process_that_ends_with_its_memory(monkeypatch):
 
 def test_whatever_ends_the_feed_it_begins_again(caplog):
     """A thread that dies would leave the process without a memory for good."""
-    couch, begun = Couch(refusal=KeyError("never thought of")), threading.Event()
+    refused, begun = threading.Event(), threading.Event()
+    couch = Couch(refusal=KeyError("never thought of"))
+    asked = couch.json
+    couch.json = lambda *arguments, **options: (refused.set(), asked(*arguments, **options))[1]
     feed = Feed(couch, States())
     feed.start()
-    deadline = time.monotonic() + 10
-    while not couch.asked and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert refused.wait(10)
     assert not feed.is_alive()
 
     def lines():
         begun.set()
         yield b"\n"
 
-    couch.refusal, couch.given = None, lines()
+    couch.polls, couch.refusal = [lines()], None
     assert begun.wait(10)
     feed.close()
     assert "never thought of" in caplog.text

@@ -197,8 +197,6 @@ def test_frames_have_windows_of_their_own():
 def test_segmentations_use_the_range_of_their_values():
     fractional = {"0062000E": {"vr": "US", "Value": [100]}}
     assert shown(np.array([[0, 50], [100, 20]], np.uint8), **fractional) == [[0, 128], [255, 51]]
-    labels = {"00620001": {"vr": "CS", "Value": ["LABELMAP"]}}
-    assert shown(np.array([[0, 1], [2, 0]], np.uint8), **labels) == [[0, 128], [255, 0]]
 
 
 def test_hostile_values_are_ignored():

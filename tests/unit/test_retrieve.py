@@ -118,7 +118,7 @@ def test_ranges_of_a_stream(data, points, step):
     ("name", "expected"),
     [
         ("JPEG2000.dcm", Header(1024, 256, 1, 16)),
-        ("SC_rgb_jpeg_dcmtk.dcm", Header(100, 100, 3, 8)),
+        ("SC_rgb_jpeg_dcmtk.dcm", Header(100, 100, 3, 8, "YBR_FULL")),
         ("MR_small_jpeg_ls_lossless.dcm", Header(64, 64, 1, 16)),
     ],
 )

@@ -25,5 +25,6 @@ def test_every_route_says_so_while_the_database_is_away():
 
 @pytest.mark.parametrize(("headers", "seconds"), [(None, "5"), ({"Retry-After": "600"}, "600")])
 def test_a_reason_of_its_own(headers, seconds):
-    assert answer(DicomWebError(503, "full", headers)).headers["Retry-After"] == seconds
-    assert "Retry-After" not in answer(DicomWebError(502, "broken", headers and {})).headers
+    with create_app(Config(**NOWHERE)).test_request_context():
+        assert answer(DicomWebError(503, "full", headers)).headers["Retry-After"] == seconds
+        assert "Retry-After" not in answer(DicomWebError(502, "broken", headers and {})).headers
