@@ -33,7 +33,7 @@ BELOW = {
     "/metadata": ["application/dicom+json", 'multipart/related; type="application/dicom+xml"'],
     "/bulkdata": [OCTETS, "*/*"],
     "/frames": [OCTETS, f"{OCTETS}; transfer-syntax={RLE}"],
-    "/rendered": ["image/png", 'multipart/related; type="image/jpeg"', "text/html"],
+    "/rendered": ["image/png", 'multipart/related; type="image/jpeg"'],
     "/thumbnail": ["image/jpeg"],
 }
 OF_ONE = {
@@ -48,12 +48,12 @@ def variants() -> list[bytes]:
     random_, study = random.Random(11), generate_uid()
     made = []
     for name in FILES:
-        implicit = "implicit" in name
+        implicit, series = "implicit" in name, generate_uid()
         dataset = dcmread(io.BytesIO(sample(name)))
         tails = [tail for explicit, plain, _ in BROKEN.values() if (tail := plain if implicit else explicit)]
-        tails += [mutate(random_, random_.choice(tails) * 2, PIECES) for _ in range(12)]
+        tails += [mutate(random_, random_.choice(tails) * 2, PIECES) for _ in range(4)]
         for number, tail in enumerate(tails):
-            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.{FILES.index(name)}"[:64]
+            dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             data = as_bytes(dataset)
             if "RLE" in name:  # where the pixels end, pydicom's file has more
@@ -70,7 +70,7 @@ def stored(server) -> list[str]:
     response = server.store(*variants())
     assert response.status_code in (200, 202), response.text
     taken = response.json()["00081199"]["Value"]
-    assert len(taken) > len(FILES) * 15
+    assert len(taken) > len(FILES) * 12
     return [item["00081190"]["Value"][0].removeprefix(server.url) for item in taken]
 
 
