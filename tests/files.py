@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 from pydicom import dcmread
@@ -35,3 +36,10 @@ def identifiers(path: Path) -> tuple[str, str, str] | None:
     except Exception:  # noqa: BLE001 - whatever pydicom says of a broken file, it has no identifiers
         return None
     return found if all(found) else None
+
+
+def is_sent_as(sent: bytes, stored: bytes) -> bool:
+    """Return whether a stored file came back: bit for bit, or behind a header where it has none (PS3.10 7.1)."""
+    if stored[128:132] == b"DICM":
+        return sent == stored
+    return sent.endswith(stored) and bool(dcmread(BytesIO(sent), stop_before_pixels=True).file_meta.TransferSyntaxUID)

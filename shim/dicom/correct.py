@@ -10,6 +10,7 @@ import os
 import struct
 import warnings
 import zlib
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
@@ -90,6 +91,17 @@ class Corrected:
                 yield piece[low:high]
             else:
                 yield from opener(piece[0] + low, piece[0] + high)
+
+
+def mend(mended: Iterable[tuple[int, int, str]], size: int) -> Corrected:
+    """Return a file of `size` bytes with parts of it replaced, as `dicouch.dicom.part10.Part10` has it."""
+    made, position = Corrected(), 0
+    for start, end, new in mended:
+        made.keep(position, start)
+        made.pieces.append(b64decode(new))
+        position = end
+    made.keep(position, size)
+    return made
 
 
 class RangeFile:

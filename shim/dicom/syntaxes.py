@@ -105,6 +105,11 @@ def syntax_of(uid: str) -> TransferSyntax:
     return TABLE.get(uid) or TransferSyntax(uid)
 
 
+def is_known(uid: str) -> bool:
+    """Return whether a transfer syntax is one that the table tells of, or Explicit VR Little Endian."""
+    return uid in TABLE or uid == EXPLICIT_LITTLE
+
+
 def media_type(uid: str) -> str:
     """Return the media type of frames in a transfer syntax (PS3.18 Table 8.7.3-5)."""
     return syntax_of(uid).media_type

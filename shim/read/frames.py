@@ -12,7 +12,7 @@ from dicouch.dicom.pixels.decode import can_decode, decode, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, is_native, media_type
 from dicouch.errors import DicomWebError, not_acceptable
-from dicouch.read.imaging import image_of
+from dicouch.read.imaging import form_problem, image_of
 from dicouch.read.retrieve import Retriever
 
 # A part of an answer before it is opened: headers, size when known, and what yields the bytes, or those from a start
@@ -35,8 +35,10 @@ def choose_frames(
     file = document["file"]
     if not (file.get("frames") or {}).get("count"):
         raise DicomWebError(404, "the instance has no frame")
-    stored = plain_syntax(file["transferSyntax"])
-    syntaxes = other_syntaxes(file["transferSyntax"])
+    if problem := form_problem(file):
+        raise DicomWebError(406, problem)
+    stored = plain_syntax(file)
+    syntaxes = other_syntaxes(stored)
     chosen = _chosen(ranges, offers(stored, syntaxes, single), ranged)
     if chosen is None or syntax_of(chosen) in ENCODED and chosen.transfer_syntax != stored:
         # Whether it can be encoded so, only the whole data set tells.
@@ -72,9 +74,9 @@ def syntax_in(part: LazyPart) -> str | None:
     return parse_media_type(part[0]["Content-Type"]).transfer_syntax
 
 
-def plain_syntax(stored: str) -> str:
+def plain_syntax(file: dict) -> str:
     """Return the transfer syntax of frames as they are sent without being converted."""
-    return EXPLICIT_LITTLE if is_native(stored) else stored
+    return file["transferSyntax"] if "fragments" in file["frames"] else EXPLICIT_LITTLE
 
 
 def is_honest(offer: MediaType) -> bool:
@@ -132,7 +134,7 @@ def is_plain(document: dict) -> bool:
 
 def is_kept(document: dict, chosen: MediaType) -> bool:
     """Return whether frames of an instance go out as they are stored, so that knowing where they lie is enough."""
-    return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"]["transferSyntax"])
+    return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"])
 
 
 def all_frames(
@@ -150,7 +152,7 @@ def acceptable_frames(
 
     Where the first of them cannot be decoded and the client names no transfer syntax, they come as they are stored.
     """
-    syntax, stored = syntax_of(chosen), document["file"]["transferSyntax"]
+    syntax, stored = syntax_of(chosen), plain_syntax(document["file"])
     parts = frame_parts(reader, document, numbers, syntax, base)
     try:
         first = next(parts)
@@ -186,11 +188,10 @@ def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: s
         It cannot be decoded.
     """
     check_there(document, numbers)
-    stored = document["file"]["transferSyntax"]
     location = "/studies/{}/series/{}/instances/{}/frames/".format(*document["_id"].split(":"))
     kind = OCTETS if syntax == EXPLICIT_LITTLE else media_type(syntax)
     label = f"{kind}; transfer-syntax={syntax}"
-    as_stored = syntax == plain_syntax(stored)
+    as_stored = syntax == plain_syntax(document["file"])
     image = None if as_stored else image_of(reader, reader.whole(document))
     for number in numbers:
         headers = {"Content-Type": label, "Content-Location": f"{base}{location}{number}"}

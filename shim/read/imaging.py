@@ -9,9 +9,18 @@ from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.pixels.image import SMALL, Image
 from dicouch.dicom.pixels.transcode import SourceFile
-from dicouch.dicom.syntaxes import EXPLICIT_LITTLE
+from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_known, is_native
 from dicouch.dicom.waveform import Read
 from dicouch.read.retrieve import Retriever, pixel_path
+
+
+def form_problem(file: dict) -> str:
+    """Return what is wrong with pixel data that its transfer syntax cannot have, and that are of no known kind."""
+    syntax, fragments = file["transferSyntax"], "fragments" in (file.get("frames") or {})
+    if not file.get("frames") or not is_known(syntax) or fragments is not is_native(syntax):
+        return ""
+    form = "in fragments" if fragments else "not in fragments"
+    return f"the pixel data are {form}, unlike the transfer syntax {syntax}, and nothing tells what they are"
 
 
 def image_of(reader: Retriever, document: dict) -> Image:
@@ -20,6 +29,8 @@ def image_of(reader: Retriever, document: dict) -> Image:
     frames = file.get("frames")
     if not frames or pixel_path(document) is None:
         raise Unsupported("the instance has no pixel data")
+    if problem := form_problem(file):
+        raise Unsupported(problem)
 
     def frame(number: int) -> bytes:
         return b"".join(reader.frame(document, number)[1]())
@@ -62,9 +73,9 @@ def stored_of(reader: Retriever, document: dict) -> SourceFile:
     def read(start: int, end: int) -> Iterator[bytes]:
         return reader.read(document, start, end)
 
-    syntax, size = file["transferSyntax"], reader.inflated_size(document)
+    syntax, size, careful = file["transferSyntax"], reader.inflated_size(document), bool(document.get("warnings"))
     if path is None:
-        return SourceFile(syntax, size, read)
-    image = image_of(reader, document) if file.get("frames") else None
+        return SourceFile(syntax, size, read, careful=careful)
+    image = image_of(reader, document) if file.get("frames") and not form_problem(file) else None
     value = file["bulk"][path]
-    return SourceFile(syntax, size, read, value, image, lambda: reader.bulk(document, value)[1]())
+    return SourceFile(syntax, size, read, value, image, lambda: reader.bulk(document, value)[1](), careful)

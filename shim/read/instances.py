@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from dicouch.couch.response import CouchError
 from dicouch.dicom.correct import RangeFile, correct
 from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
@@ -16,6 +18,9 @@ from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
 from dicouch.errors import DicomWebError
 from dicouch.read.imaging import stored_of
 from dicouch.read.retrieve import Retriever, Stored
+from dicouch.store.ranges import begun
+
+LOG = logging.getLogger(__name__)
 
 DICOM = "application/dicom"
 
@@ -78,6 +83,11 @@ def _offer(syntax: str, multipart: bool) -> MediaType:
     return parse_media_type(f"{DICOM}; transfer-syntax={syntax}")
 
 
+def is_kept(stored: Stored, syntax: str) -> bool:
+    """Return whether an instance goes out in a transfer syntax without being converted."""
+    return syntax == stored.file["transferSyntax"] and "recoded" not in stored.file
+
+
 class Chooser:
     """Chooses the transfer syntax of every instance of an answer.
 
@@ -110,7 +120,7 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
     DicomWebError
         406 if it cannot be converted, naming what there is; of a converted one, the first frame is made at once.
     """
-    if syntax == stored.file["transferSyntax"]:
+    if is_kept(stored, syntax):
         size, pieces = reader.content(stored)
         return Delivery(stored, syntax, size, pieces)
     document = reader.whole(reader.document(*stored.id.split(":")))
@@ -162,14 +172,32 @@ def _corrected(source: SourceFile, stored: Stored) -> SourceFile:
 def deliver_all(
     reader: Retriever, chosen: Iterable[tuple[Stored, str]], ranges: Sequence[MediaRange]
 ) -> Iterator[Delivery]:
-    """Yield instances one after the other as parts, each in its transfer syntax, or as it is stored when it has to be.
+    """Yield instances one after the other, opened, each in its transfer syntax, or as it is stored when it has to be.
 
     Only an image whose pixels are damaged is not converted; its own transfer syntax is then told, and nothing is lost.
+    What cannot be had at all is left out: an instance must not take the others of its study with it.
     """
     for stored, syntax in chosen:
-        try:
-            yield deliver_acceptable(reader, stored, syntax, ranges, multipart=True)
-        except DicomWebError as problem:
-            if problem.status != 406:
-                raise
-            yield deliver(reader, stored, stored.file["transferSyntax"])
+        own = stored.file["transferSyntax"]
+        sent = _opened(reader, stored, syntax, ranges)
+        if sent is None and is_kept(stored, own):
+            sent = _opened(reader, stored, own, ranges)
+        if sent is not None:
+            yield sent
+
+
+def _opened(reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[MediaRange]) -> Delivery | None:
+    """Return an instance whose bytes have begun; None when it cannot be had so, as far as its first bytes tell."""
+    try:
+        sent = deliver_acceptable(reader, stored, syntax, ranges, multipart=True)
+        pieces = begun(sent.open())
+    except CouchError:
+        raise  # nothing else would be had either
+    except DicomWebError as problem:
+        if problem.status >= 500:
+            raise
+        return None
+    except Exception:
+        LOG.exception("sending %s", stored.id)
+        return None
+    return replace(sent, open=lambda: pieces)

@@ -13,7 +13,7 @@ import orjson
 
 from dicouch.couch.client import Couch, Pending, segment
 from dicouch.couch.response import Answer
-from dicouch.dicom.correct import Change, changes_of, correct_stored
+from dicouch.dicom.correct import Change, changes_of, correct_stored, mend
 from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.native import cut_bits, swap, word_size
 from dicouch.dicom.part10.byte_source import read_range
@@ -62,9 +62,16 @@ class Stored:
     number: float | None = None
 
     @property
+    def is_as_stored(self) -> bool:
+        """Whether the stored bytes are what is sent."""
+        return not self.changes and "mended" not in self.file and "recoded" not in self.file
+
+    @property
     def tag(self) -> str:
         """Return an entity tag (RFC 9110 8.8.3): other bytes have another, those of another correction, too."""
         told = "".join(f"{change.tag:08X}{change.at}{change.attribute}" for change in self.changes)
+        if mended := self.file.get("mended"):
+            told += str(mended)
         return sha256(f"{self.file['sha256']}{told}".encode()).hexdigest()[:32]
 
     @property
@@ -189,12 +196,18 @@ class Retriever:
     def content(self, instance: Stored) -> tuple[int, Callable[..., Iterator[bytes]]]:
         """Return the size of an instance as it is answered, and what yields its bytes, or those of a range.
 
-        What people fixed is laid over the stored file, of which only the head is read for it; see `dicom.correct`.
+        What people fixed is laid over the stored file, of which only the head is read for it; see `dicom.correct`. So
+        is what makes it a file in its transfer syntax.
         """
+        stored = partial(self.open, instance)
+        size: int = instance.file["size"]
+        read: Callable[..., Iterator[bytes]] = stored
+        if "mended" in instance.file:
+            made = mend(instance.file["mended"], size)
+            size, read = made.size, partial(made.chunks, stored)
         if not instance.changes:
-            return instance.file["size"], partial(self.open, instance)
-        read = partial(self.open, instance)
-        return correct_stored(read, instance.file["size"], instance.changes, ordered=instance.ordered)
+            return size, read
+        return correct_stored(read, size, instance.changes, ordered=instance.ordered)
 
     def open(self, instance: Stored, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`."""

@@ -19,6 +19,7 @@ from dicouch.dicom.media.multipart_writer import (
 from dicouch.dicom.media.negotiate import parse_media_type
 from dicouch.errors import DicomWebError, shortened
 from dicouch.read.frames import LazyPart
+from dicouch.store.ranges import begun
 
 
 def json_answer(value: object, status: int = 200, media_type: str = "application/dicom+json") -> Response:
@@ -31,6 +32,13 @@ def warn(response: Response, text: str) -> None:
     text = "".join(character if " " <= character <= "~" else "?" for character in text)
     text = text.replace("\\", "/").replace('"', "'")
     response.headers.add("Warning", f'299 {request.host} "{shortened(text, 2000)}"')
+
+
+def tell_missing(response: Response, missing: int, how: str = "") -> None:
+    """Tell, where it is so, that some instances are left out of an answer (PS3.18 Table 10.4.3-1)."""
+    if missing:
+        response.status_code = 206
+        warn(response, f"{missing} instances cannot be had {how}and are left out")
 
 
 def multipart_answer(
@@ -53,7 +61,7 @@ def multipart_answer(
     boundary = _boundary(tag)
     body = _written(parts, boundary)
     if request.method != "HEAD":
-        body = _begun(body)
+        body = begun(body)
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
     length = multipart_length((BodyPart(headers, (), size) for headers, size, _opener in parts), boundary)
     if length is not None:
@@ -73,17 +81,6 @@ def streamed(
 
 def _written(parts: Iterable[LazyPart], boundary: str) -> Iterator[bytes]:
     return write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
-
-
-def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Return an iterator whose first piece is there already, or raise what it comes to."""
-    first = next(pieces, b"")
-
-    def begun() -> Iterator[bytes]:
-        yield first
-        yield from pieces
-
-    return begun()
 
 
 def _boundary(tag: str | None) -> str:

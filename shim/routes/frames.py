@@ -25,6 +25,7 @@ from dicouch.read.frames import (
     plain_syntax,
     syntax_in,
 )
+from dicouch.read.imaging import form_problem
 from dicouch.read.retrieve import Changed, Retriever, Stored, stored_in
 from dicouch.routes import answers, current
 from dicouch.services import services
@@ -78,7 +79,7 @@ def keeper(memory: Memory, authorization: str | None, form: tuple, chosen: Media
     """Return what remembers where the frames of instances lie whose transfer syntax is `syntax`."""
 
     def keep(one: Stored, token: Token) -> None:
-        told = one.digest or one.file["store"] != ATTACHED
+        told = (one.digest or one.file["store"] != ATTACHED) and not form_problem(one.file)
         if told and one.file.get("frames") and one.file["transferSyntax"] == syntax:
             located = Located({"_id": one.id, "file": one.file, "dataset": {}}, one.digest, chosen)
             size = len(orjson.dumps(one.file)) + 1000
@@ -118,7 +119,7 @@ def answer(
     if unchanged := answers.unchanged(tag):
         return unchanged
     parts = acceptable_frames(reader, document, numbers, chosen, ranges, base)
-    if chosen.is_multipart and syntax == plain_syntax(document["file"]["transferSyntax"]):
+    if chosen.is_multipart and syntax == plain_syntax(document["file"]):
         return answers.multipart_answer(media_type(syntax), list(parts), syntax, tag)
     first = next(parts)
     if chosen.is_multipart:
@@ -132,21 +133,23 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     reader = current.reader()
     documents = (reader.document(*one.id.split(":")) for one in reader.instances(study, series, instance))
     images = (document for document in documents if document["file"].get("frames"))
-    document = next(images, None)
-    if document is None:
-        raise DicomWebError(404, f"there are no pixel data in {resource_name(study, series, instance)}")
-    chosen = choose_frames(reader, document, ranges, single=False)
+    refused: list[DicomWebError | PixelError] = []
     base = current.base_url()
-    parts = all_frames(reader, document, chosen, ranges, base)
-    first = next(parts)
 
-    def more() -> Iterator[LazyPart]:
-        yield from parts
-        for following in images:
+    def all_images() -> Iterator[LazyPart]:
+        for document in images:
             try:
-                choice = choose_frames(reader, following, ranges, single=False)
-                yield from all_frames(reader, following, choice, ranges, base)
-            except (DicomWebError, PixelError):
-                continue  # not to be had in an acceptable form
+                chosen = choose_frames(reader, document, ranges, single=False)
+                yield from all_frames(reader, document, chosen, ranges, base)
+            except (DicomWebError, PixelError) as problem:
+                refused.append(problem)  # not to be had in an acceptable form
 
-    return answers.streamed(first, more(), syntax_in(first) if instance else None)
+    parts = all_images()
+    first = next(parts, None)
+    if first is None and refused:
+        raise refused[0]
+    if first is None:
+        raise DicomWebError(404, f"there are no pixel data in {resource_name(study, series, instance)}")
+    response = answers.streamed(first, parts, syntax_in(first) if instance else None)
+    answers.tell_missing(response, len(refused))
+    return response

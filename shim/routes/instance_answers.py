@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from itertools import chain
 
 from flask import Response, request
 
@@ -44,17 +44,17 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[
     `ranges` are what the client accepts; see `dicouch.read.instances.deliver_acceptable`.
     """
     syntax = syntax or stored.file["transferSyntax"]
-    if syntax == stored.file["transferSyntax"]:
+    if files.is_kept(stored, syntax):
         pieces: Callable[[int, int], Iterable[bytes]]
         size, pieces = reader.content(stored)
-        if stored.file["store"] != ATTACHED and not stored.changes:
+        if stored.file["store"] != ATTACHED and stored.is_as_stored:
             pieces = _from_file(reader, stored)
         return answers.ranged(size, pieces, f"{files.DICOM}; transfer-syntax={syntax}", stored.tag)
     tag = answers.tag_of(stored.id, stored.tag, syntax)
     if known := answers.unchanged(tag):
         return known
     sent = files.deliver_acceptable(reader, stored, syntax, ranges, multipart=False)
-    if sent.transfer_syntax == stored.file["transferSyntax"]:
+    if files.is_kept(stored, sent.transfer_syntax):
         return as_file(reader, stored, None, ranges)
     tag = answers.tag_of(stored.id, stored.tag, sent.transfer_syntax)
     if sent.size is None:
@@ -129,7 +129,7 @@ def picture(kind: MediaType, made: bytes, tag: str | None = None) -> Response:
 def pictures(
     chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering, tag: str | None = None
 ) -> Response:
-    """Answer with pictures as parts; the first is made before the answer begins, and a damaged one later left out."""
+    """Answer with pictures as parts, the first made before the answer begins; damaged ones are left out."""
     kind, base = chosen.item_type, current.base_url()
 
     def part(shot: Shot) -> LazyPart:
@@ -137,12 +137,23 @@ def pictures(
         made = shot.encode(kind, rendering)
         return headers, len(made), lambda: (made,)
 
-    def more() -> Iterator[LazyPart]:
-        for shot in rest:
-            with suppress(PixelError):
+    def parts() -> Iterator[LazyPart]:
+        for shot in chain((first,), rest):
+            try:
                 yield part(shot)
+            except PixelError as problem:
+                refused.append(problem)
 
-    return answers.streamed(part(first), more(), tag=tag)
+    refused: list[PixelError] = []
+    made = parts()
+    begun = next(made, None)
+    if begun is None:
+        raise refused[0]
+    response = answers.streamed(begun, made, tag=tag)
+    if refused:
+        response.status_code = 206
+        answers.warn(response, f"{len(refused)} frames cannot be rendered and are left out")
+    return response
 
 
 def _as_stored(

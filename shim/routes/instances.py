@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import orjson
 from flask import Response
@@ -58,7 +59,7 @@ def keeper(memory: Memory, authorization: str | None) -> Keep:
 
     def keep(one: Stored, token: Token) -> None:
         # A corrected file is read in pieces; which attachment they are of only the first could tell.
-        if one.file["store"] != ATTACHED or (one.digest and not one.changes):
+        if one.file["store"] != ATTACHED or (one.digest and one.is_as_stored):
             study, series, instance = one.id.split(":")
             size = len(orjson.dumps(one.file)) + 1000
             memory.remember(study, ("instances", study, series, instance), authorization, [one], token, size)
@@ -104,7 +105,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
         except DicomWebError as problem:
             raise not_acceptable([*kinds, ZIP]) from problem
     if chosen is ZIP:
-        return zipped(reader, found)
+        return zipped(reader, found, ranges)
     if not chosen.is_multipart:
         return as_file(reader, found[0], chosen.transfer_syntax, ranges)
     return multipart(reader, found, ranges)
@@ -117,18 +118,19 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
     """
     chooser = files.Chooser(ranges)
     chosen = [(one, syntax) for one in found if (syntax := chooser(one.file["transferSyntax"]))]
-    as_stored = all(one.file["transferSyntax"] == syntax for one, syntax in chosen)
+    as_stored = all(files.is_kept(one, syntax) for one, syntax in chosen)
     base = current.base_url()
     # Of what is sent: another choice of transfer syntaxes leaves others out.
     tag = answers.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
     if unchanged := answers.unchanged(tag):
         return unchanged
+    missing = 0
     if as_stored:
         parts: list[LazyPart] = []
         for one, syntax in chosen:
             headers = {"Content-Type": f"{files.DICOM}; transfer-syntax={syntax}", "Content-Location": base + one.path}
             # A corrected file is made when its turn comes, and only then is its size known.
-            size = None if one.changes else one.file["size"]
+            size = one.file["size"] if one.is_as_stored else None
             parts.append((headers, size, lambda one=one: reader.content(one)[1]()))
         if len(parts) == 1:
             # What is alone is opened now: what can be wrong with it is told instead of an answer.
@@ -150,33 +152,45 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
         part = headers, sent.size, sent.open
         response = answers.multipart_answer(files.DICOM, [part], sent.transfer_syntax, tag)
     else:
-        response = converted(reader, chosen, ranges, base)
-    if len(chosen) < len(found):
-        response.status_code = 206
-        missing = len(found) - len(chosen)
-        answers.warn(response, f"{missing} instances cannot be had in an acceptable transfer syntax and are left out")
+        response, missing = converted(reader, chosen, ranges, base)
+    missing += len(found) - len(chosen)
+    answers.tell_missing(response, missing, "in an acceptable transfer syntax ")
     return response
 
 
-def converted(reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange], base: str) -> Response:
-    """Answer with parts that are made while they are sent."""
+def converted(
+    reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange], base: str
+) -> tuple[Response, int]:
+    """Answer with parts that are made while they are sent; return how many are left out, too."""
+    sent, missing = _begin(reader, chosen, ranges)
 
     def parts() -> Iterator[BodyPart]:
-        for sent in files.deliver_all(reader, chosen, ranges):
-            headers = {"Content-Type": sent.content_type, "Content-Location": base + sent.stored.path}
-            yield BodyPart(headers, sent.open(), sent.size)
+        for one in sent:
+            headers = {"Content-Type": one.content_type, "Content-Location": base + one.stored.path}
+            yield BodyPart(headers, one.open(), one.size)
 
     boundary = new_boundary()
-    return Response(write_multipart(parts(), boundary), content_type=multipart_content_type(files.DICOM, boundary))
+    body = write_multipart(parts(), boundary)
+    return Response(body, content_type=multipart_content_type(files.DICOM, boundary)), missing
 
 
-def zipped(reader: Retriever, found: list[Stored]) -> Response:
+def _begin(
+    reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange]
+) -> tuple[Iterator[files.Delivery], int]:
+    """Return instances whose first one is there before the answer begins, and how many before it cannot be had."""
+    sent = files.deliver_all(reader, chosen, ranges)
+    first = next(sent, None)
+    if first is None:
+        raise DicomWebError(406, "none of the instances can be had")
+    return chain([first], sent), [one for one, _syntax in chosen].index(first.stored)
+
+
+def zipped(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:
     """Answer with the files in the encoding in which they are stored, one folder a series."""
     if not found:
         raise DicomWebError(404, "there is no instance")
-
-    def entries() -> Iterator[tuple[str, Iterator[bytes]]]:
-        for one in found:
-            yield "/".join(one.id.split(":")) + ".dcm", reader.content(one)[1]()
-
-    return Response(write_zip(entries()), content_type=str(ZIP))
+    sent, missing = _begin(reader, [(one, one.file["transferSyntax"]) for one in found], ranges)
+    entries = (("/".join(one.stored.id.split(":")) + ".dcm", one.open()) for one in sent)
+    response = Response(write_zip(entries), content_type=str(ZIP))
+    answers.tell_missing(response, missing)
+    return response

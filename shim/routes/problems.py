@@ -13,7 +13,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from dicouch.couch.response import CouchError, told
-from dicouch.dicom.errors import BadParameter, PixelError, TooLarge
+from dicouch.dicom.errors import BadParameter, DicomError, NoSuchFrame, PixelError, TooLarge
 from dicouch.dicom.media.negotiate import choose, parse_accept, parse_media_type
 from dicouch.errors import DicomWebError
 from dicouch.routes import answers
@@ -56,6 +56,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(BadParameter, lambda problem: answer(DicomWebError(400, str(problem))))
     app.register_error_handler(TooLarge, lambda problem: answer(DicomWebError(413, str(problem))))
     app.register_error_handler(PixelError, lambda problem: answer(DicomWebError(406, str(problem))))
+    app.register_error_handler(NoSuchFrame, lambda problem: answer(DicomWebError(404, str(problem))))
+    app.register_error_handler(DicomError, lambda problem: answer(DicomWebError(406, str(problem))))
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
 

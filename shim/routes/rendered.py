@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.parameters import parse_rendering
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.rendering import (
@@ -11,11 +12,13 @@ from dicouch.read.rendering import (
     GIF,
     PICTURES,
     PICTURES_AS_PARTS,
+    Shot,
     animation,
     kind_of_document,
     representative_instance,
     shots,
 )
+from dicouch.read.retrieve import Retriever
 from dicouch.routes import current
 from dicouch.routes.instance_answers import as_rendered, picture, pictures, representative_shot
 
@@ -50,10 +53,18 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
         raise DicomWebError(413, f"{len(found)} instances are too many for one animation")
     documents = (reader.document(*stored.id.split(":")) for stored in found)
     images = (document for document in documents if kind_of_document(reader, document) in DRAWN)
-    frames = (shot for document in images for shot in shots(reader, document))
+    frames = (shot for document in images for shot in _shots(reader, document))
     if chosen == GIF:
         return picture(chosen, animation(list(frames), rendering))
     first = next(frames, None)
     if first is None:
         raise DicomWebError(406, f"{resource_name(study, series)} has no image that can be rendered")
     return pictures(chosen, first, frames, rendering)
+
+
+def _shots(reader: Retriever, document: dict) -> list[Shot]:
+    """Return the frames of one image of many; none of one that does not say what its pixels are."""
+    try:
+        return shots(reader, document)
+    except PixelError:
+        return []

@@ -52,10 +52,9 @@ def draw(reader: Retriever, document: dict, number: int | None, viewport: Viewpo
     rendering = Rendering(quality=QUALITY)
     made = None
     if kind_of_document(reader, document) == "image":
-        # A frame that is not there is told before anything is drawn.
-        image = shots(reader, document, [number] if number else None)[0].image
-        # A browser of studies shows a sign rather than a hole.
+        # A browser of studies shows a sign rather than a hole; a frame that is not there is told.
         with suppress(PixelError):
+            image = shots(reader, document, [number] if number else None)[0].image
             made = thumbnail(image, viewport, number)
     if made is None:
         made = sign(text(document["dataset"], "00080060") or "?", viewport)

@@ -17,6 +17,24 @@ def cut_out(chunks: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
             break
 
 
+def begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Return an iterator whose first piece is there already, or raise what it comes to; closed, it closes `pieces`."""
+
+    def going_on() -> Iterator[bytes]:
+        try:
+            first = next(pieces, b"")
+            yield b""
+            yield first
+            yield from pieces
+        finally:
+            if hasattr(pieces, "close"):
+                pieces.close()
+
+    made = going_on()
+    next(made)
+    return made
+
+
 def cut_ranges(chunks: Iterator[bytes], position: int, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
     """Yield the bytes of `chunks`, which begin at `position`, that lie in ascending `ranges` (start, end)."""
     waiting = iter(ranges)

@@ -18,7 +18,9 @@ def status_of(outcomes: list[Outcome], complaint: str = "") -> int:
             return failed[0].refused
         if all(outcome.failure == CANNOT_UNDERSTAND and not outcome.instance for outcome in failed):
             return 400  # nothing in the request is DICOM
-        return 503 if all(outcome.failure == OUT_OF_RESOURCES for outcome in failed) else 409
+        # What passes a limit passes it each time: only what is out of resources for now is told to come again.
+        busy = all(outcome.failure == OUT_OF_RESOURCES and not outcome.too_large for outcome in failed)
+        return 503 if busy else 409
     return 202 if failed or complaint or any(outcome.warning for outcome in outcomes) else 200
 
 

@@ -24,6 +24,10 @@ def make_document(read: Part10, size: int, sha256: str) -> dict:
         file["deflated"] = True
     if not read.ordered:
         file["unordered"] = True
+    if read.mended:
+        file["mended"] = read.mended
+    if read.recoded:
+        file["recoded"] = True
     return {
         "_id": f"{read.study_uid}:{read.series_uid}:{read.sop_instance_uid}",
         "type": "instance",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dicouch.dicom.part10 import MissingIdentifier, Part10, Part10Error, read_part10
+from dicouch.dicom.part10 import MissingIdentifier, Part10, Part10Error, TooMuch, read_part10
 from dicouch.write.outcome import MISMATCH, UNSUPPORTED_CLASS, WITHOUT_STUDY, WRONG_STUDY, Outcome
 
 
@@ -54,12 +54,11 @@ def read_instance(file: BinaryIO, size: int, sha256: str, number: int, study: st
 
 def _unreadable(problem: Part10Error) -> Outcome:
     """Return what becomes of a file that cannot be stored, with what could be read of it."""
-    outcome = Outcome(failure=problem.failure_reason, comment=problem.reason)
-    if isinstance(problem, MissingIdentifier):
-        names = ("study_uid", "series_uid", "sop_instance_uid", "sop_class_uid")
-        outcome.study, outcome.series, outcome.instance, outcome.sop_class = (
-            problem.identifiers.get(name, "") for name in names
-        )
-        if not outcome.study and WITHOUT_STUDY.fullmatch(outcome.sop_class):
-            outcome.failure, outcome.comment = UNSUPPORTED_CLASS, "objects of this SOP Class belong to no study"
+    outcome = Outcome(failure=problem.failure_reason, comment=problem.reason, too_large=isinstance(problem, TooMuch))
+    names = ("study_uid", "series_uid", "sop_instance_uid", "sop_class_uid")
+    outcome.study, outcome.series, outcome.instance, outcome.sop_class = (
+        problem.identifiers.get(name, "") for name in names
+    )
+    if isinstance(problem, MissingIdentifier) and not outcome.study and WITHOUT_STUDY.fullmatch(outcome.sop_class):
+        outcome.failure, outcome.comment = UNSUPPORTED_CLASS, "objects of this SOP Class belong to no study"
     return outcome

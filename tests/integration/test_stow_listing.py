@@ -1,14 +1,19 @@
 """One odd stored file never breaks a listing for the others (PS3.18 10.4, 10.6), at any level, in any media type."""
 
+import io
 import json
 
 import pytest
+from pydicom import dcmread
 
 from tests.awkward_files import LENGTHS, readable
 from tests.files import real_files
 from tests.integration.test_stow_losses import items
+from tests.unit.made_part10 import meta
 
 PAGE = 100
+# Files without a whole header, and where their data sets begin.
+HEADLESS = {"without preamble": len(meta()) - 132, "without meta group": 0}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,11 @@ def test_each_awkward_file_is_retrieved_and_listed(server, stored):
     for name, path in paths.items():
         study, series, instance = parts(path)
         got = server.get(path, headers={"Accept": "application/dicom; transfer-syntax=*"})
-        assert got.content == contents[name], name
+        if name in HEADLESS:  # PS3.10 7.1: a header is made on the way out, and readers open what is sent
+            assert str(dcmread(io.BytesIO(got.content)).SOPInstanceUID) == instance, name
+            assert got.content.endswith(contents[name][HEADLESS[name] :]), name
+        else:
+            assert got.content == contents[name], name
         assert listed(server, f"/studies/{study}/series", ["0020000E"]) == [(series,)], name
         assert listed(server, f"/studies/{study}/instances", ["00080018"]) == [(instance,)], name
         assert listed(server, f"/studies/{study}/series/{series}/instances", ["00080018"]) == [(instance,)], name

@@ -10,7 +10,7 @@ from tempfile import SpooledTemporaryFile, TemporaryFile
 import orjson
 import pytest
 
-from dicouch.dicom.part10 import MissingIdentifier, Part10Error, Unreadable, model, read_part10
+from dicouch.dicom.part10 import MissingIdentifier, Part10Error, TooMuch, Unreadable, model, read_part10
 from dicouch.write.ingest import make_document
 from tests.unit.made_part10 import (
     BIG,
@@ -80,11 +80,11 @@ class TestBeginnings:
 
     @pytest.mark.parametrize("declared", [IMPLICIT, EXPLICIT, BIG])
     def test_wrong_transfer_syntax(self, syntax: str, declared: str) -> None:
-        """The declared one is kept, the file is served as it came, but it is read as what it is."""
+        """It is read as what it is, and served as that: nothing goes out under a wrong label (PS3.18 8.7.3.5.2)."""
         result = read(meta(declared) + body(syntax))
         assert_read(result)
-        assert result.transfer_syntax == declared
-        assert bool(result.warnings) is (syntax != declared)
+        assert result.transfer_syntax == syntax
+        assert bool(result.warnings) is bool(result.mended) is (syntax != declared)
 
 
 def test_transfer_syntax_that_could_break_a_header_is_not_kept() -> None:
@@ -359,24 +359,58 @@ def bounded_refusal(content: bytes) -> Unreadable:
     return caught.value
 
 
-def test_a_million_empty_items() -> None:
-    items = item() * model.MAX_NODES
-    refused = bounded_refusal(made(sequence(0x00081140, items)))
-    assert refused.failure_reason == 0xA700
-    assert "more than 1000000" in refused.reason
-    bounded_refusal(made(element(0x00403001, "SQ", items + SEQUENCE_END, length=UNDEFINED)))
+HEAPS = {
+    "items": made(sequence(0x00081140, item() * 100_000)),
+    "items of undefined length": made(element(0x00403001, "SQ", item() * 100_000 + SEQUENCE_END, length=UNDEFINED)),
+    "elements": made() + element(0x00400010, "SH") * 100_000,
+    "fragments": made(encapsulated()[:-8] + item() * 100_000, syntax=JPEG),
+    "stray delimiters": made() + ITEM_END * 100_000,
+}
 
 
-def test_a_million_elements() -> None:
-    bounded_refusal(made() + element(0x00400010, "SH") * (model.MAX_NODES + 1))
+@pytest.mark.parametrize("kind", HEAPS)
+def test_memory_and_time_are_bounded(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit is one of bytes or of time, and the instance is named (PS3.18 Table I.1-1)."""
+    assert read(HEAPS[kind]).study_uid == "1.2.3"
+    for name, limit, said in (("MAX_MEMORY", 8 << 20, "8 MB of memory"), ("MAX_SECONDS", 0, "0 seconds")):
+        with monkeypatch.context() as patched:
+            patched.setattr(model, name, limit)
+            refused = bounded_refusal(HEAPS[kind])
+        assert isinstance(refused, TooMuch)
+        assert refused.failure_reason == 0xA700
+        assert said in refused.reason
+        assert refused.identifiers["sop_instance_uid"] == "1.2.3.4.5"
+        assert refused.identifiers["sop_class_uid"] == "1.2.840.10008.5.1.4.1.1.7"
 
 
-def test_a_million_fragments() -> None:
-    bounded_refusal(made(encapsulated()[:-8] + item() * model.MAX_NODES, syntax=JPEG))
+def test_an_instance_that_is_nested_too_deep_is_named() -> None:
+    refused = bounded_refusal(nested(model.MAX_DEPTH + 1, False))
+    assert refused.identifiers["sop_instance_uid"] == "1.2.3.4.5"
 
 
-def test_a_million_stray_delimiters() -> None:
-    bounded_refusal(made() + ITEM_END * (model.MAX_NODES + 1))
+@pytest.mark.parametrize("long", [True, False])
+def test_a_vr_of_question_marks(long: bool) -> None:
+    """Some writers put them where they know no VR, with a length of either size: what follows is read."""
+    head = struct.pack("<HH2sHI", 0x0009, 0x1001, b"??", 0, 4) if long else struct.pack("<HH2sH", 9, 0x1001, b"??", 4)
+    result = read(made(head + b"odd!", element(0x00100010, "PN", "Doe")))
+    assert_read(result)
+    assert result.dataset["00091001"] == {"vr": "UN", "InlineBinary": "b2RkIQ=="}
+    assert "(0009,1001) has the VR '??', which is none." in result.warnings
+
+
+def test_a_vr_that_hides_the_identifiers_is_named() -> None:
+    head = struct.pack("<HH2sH", 0x0009, 0x1001, b"??", 5)
+    with pytest.raises(MissingIdentifier) as caught:
+        read(made(head + b"odd!"))
+    assert caught.value.reason.startswith("(0009,1001) has the VR '??', which is none, so that (0020,000D)")
+
+
+def test_a_missing_sop_class_is_the_first_thing_said() -> None:
+    """PS3.3 C.12.1: it is of Type 1."""
+    elements = identifiers()
+    del elements[0x00080016]
+    result = read(meta(None, preamble=False) + b"".join(elements.values()))
+    assert result.warnings[0] == "(0008,0016) SOPClassUID is missing."
 
 
 def test_too_many_small_values(monkeypatch: pytest.MonkeyPatch) -> None:

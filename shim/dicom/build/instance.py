@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
-from struct import pack
 
 from dicouch.dicom.build import pixels
 from dicouch.dicom.build.model import BuildError, Bulk, Scratch, Target
@@ -12,11 +10,8 @@ from dicouch.dicom.errors import MISSING_BULK_DATA
 from dicouch.dicom.json_model import JsonDataset, first_value
 from dicouch.dicom.media.negotiate import MediaType
 from dicouch.dicom.part10.dictionary import key_of, label
-from dicouch.dicom.part10.encode import CHARACTER_SET, UTF8, Encoding, Stream, inline_binary, write_dataset
+from dicouch.dicom.part10.encode import CHARACTER_SET, UTF8, Encoding, Stream, file_header, inline_binary, write_dataset
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS
-
-IMPLEMENTATION_CLASS_UID = "2.25.163826183549371530872291174236047128641"
-IMPLEMENTATION_VERSION_NAME = "DICOUCH"
 
 _DOCUMENT, _DOCUMENT_TYPE, _DOCUMENT_LENGTH = "00420011", "00420012", "00420015"
 # Where metadata name the transfer syntax; the second belongs to answers only (PS3.18 10.6.1.2), neither to a data set.
@@ -72,7 +67,7 @@ def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, 
         if received:
             syntax = pixels.prepare(made, tag, received, hint, scratch)
     _describe_document(made, parts)
-    _write_meta(made, syntax, target)
+    target.write(file_header(text(made, "00080016"), text(made, "00080018"), syntax))
     write_dataset(made, target, _ENCODING, resolve)
     target.file.seek(0)
 
@@ -106,21 +101,6 @@ def _describe_document(dataset: JsonDataset, parts: _Parts) -> None:
     if not text(dataset, _DOCUMENT_TYPE) and part.media.essence != OCTETS:
         dataset[_DOCUMENT_TYPE] = {"vr": "LO", "Value": [part.media.essence]}
     dataset.setdefault(_DOCUMENT_LENGTH, {"vr": "UL", "Value": [part.length]})
-
-
-def _write_meta(dataset: JsonDataset, syntax: str, target: Target) -> None:
-    """Write preamble, prefix and File Meta Information (PS3.10 7.1)."""
-    meta: JsonDataset = {
-        "00020001": {"vr": "OB", "InlineBinary": "AAE="},
-        "00020002": {"vr": "UI", "Value": [text(dataset, "00080016")]},
-        "00020003": {"vr": "UI", "Value": [text(dataset, "00080018")]},
-        "00020010": {"vr": "UI", "Value": [syntax]},
-        "00020012": {"vr": "UI", "Value": [IMPLEMENTATION_CLASS_UID]},
-        "00020013": {"vr": "SH", "Value": [IMPLEMENTATION_VERSION_NAME]},
-    }
-    group = BytesIO()
-    write_dataset(meta, group, _ENCODING)
-    target.write(bytes(128) + b"DICM" + pack("<HH2sHI", 2, 0, b"UL", 4, group.tell()) + group.getvalue())
 
 
 def _in_ascii(value: object, depth: int) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from dicouch.dicom.errors import OUT_OF_RESOURCES
 from dicouch.dicom.json_model import Attribute
 from dicouch.dicom.native import swap, word_size
 from dicouch.dicom.part10 import model
 from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.dictionary import key_of
-from dicouch.dicom.part10.model import Bulk, Unreadable, Warnings
+from dicouch.dicom.part10.model import Bulk, TooMuch, Warnings
 from dicouch.dicom.part10.resolve import Level
 from dicouch.dicom.part10.values import CONVERTERS, Coding
 
@@ -41,7 +40,7 @@ class Attributes:
 
         Raises
         ------
-        Unreadable
+        TooMuch
             The values of the file that are no bulk data do not fit in memory.
         """
         if not length:
@@ -66,7 +65,7 @@ class Attributes:
         self._inline += length
         if self._inline > model.INLINE_HARD_TOTAL:
             total = model.INLINE_HARD_TOTAL >> 20
-            raise Unreadable(f"more than {total} MB of values outside bulk data", OUT_OF_RESOURCES)
+            raise TooMuch(f"more than {total} MB of values outside bulk data")
         if binary:
             if not coding.little:
                 raw = b"".join(swap((raw,), word_size(vr)))  # PS3.18 F.2.7: little endian

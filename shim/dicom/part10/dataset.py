@@ -6,10 +6,11 @@ warning; what precedes it is kept. Only what would cost unbounded time or memory
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from dicouch.dicom.json_model import Attribute, JsonDataset
+from dicouch.dicom.json_model import Attribute, JsonDataset, first_value
 from dicouch.dicom.part10 import model
 from dicouch.dicom.part10.attributes import BINARY_VRS, PIXEL_TAGS, Attributes
 from dicouch.dicom.part10.byte_source import ByteSource
@@ -28,13 +29,42 @@ _END_BYTES = {True: b"\xfe\xff\xdd\xe0", False: b"\xff\xfe\xe0\xdd"}
 class PixelElement(NamedTuple):
     """Where the pixel data of the top level lie.
 
-    `fragments`, when encapsulated: offset and length of the data of every item, the Basic Offset Table first.
+    Attributes
+    ----------
+    start, end : int
+        Of the whole element, with its header and what ends it.
+    delimited : bool
+        The length is undefined, as that of fragments has to be (PS3.5 A.4).
+    fragments : list of tuple, optional
+        When encapsulated: offset and length of the data of every item, the Basic Offset Table first.
     """
 
     tag: int
     offset: int
     length: int
+    start: int
+    end: int
+    delimited: bool = False
     fragments: list[tuple[int, int]] | None = None
+
+
+def frame_bits(tag: int, dataset: JsonDataset) -> int:
+    """Return the bits of one native frame (PS3.5 8.1.1), 0 when the image description does not tell."""
+    bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(tag) or first_value(dataset, "00280100")
+    sides = first_value(dataset, "00280010"), first_value(dataset, "00280011")
+    numbers = (*sides, bits, first_value(dataset, "00280002") or 1)
+    if not all(isinstance(number, int) and number > 0 for number in numbers):
+        return 0
+    size: int = math.prod(numbers)
+    # PS3.3 C.7.6.3.1.2: chrominance is sampled at half the rate horizontally.
+    return size // 3 * 2 if first_value(dataset, "00280004") == "YBR_FULL_422" else size
+
+
+def value_bytes(tag: int, dataset: JsonDataset) -> int:
+    """Return how many bytes the image description makes of native pixel data, 0 when it does not tell."""
+    frames = first_value(dataset, "00280008")
+    frames = frames if isinstance(frames, int) and frames > 0 else 1
+    return (frames * frame_bits(tag, dataset) + 7) // 8
 
 
 class DatasetReader:
@@ -48,6 +78,10 @@ class DatasetReader:
         Whether the elements of the top level are in ascending order, each there once.
     visit : callable or None
         Told tag and position of every element of the top level; reading ends where it returns True.
+    begun : dict
+        The data set as far as it is read.
+    places : dict
+        Where the value of each begins and the element ends, by position; only of those that `visit` was told of.
     """
 
     def __init__(self, source: ByteSource, warnings: Warnings) -> None:
@@ -59,11 +93,15 @@ class DatasetReader:
         self.character_set: list[str] = []
         self.ordered = True
         self.visit: Callable[[int, int], bool] | None = None
+        self.places: dict[int, tuple[int, int]] = {}
+        self.begun: JsonDataset = {}
         self._undecided: list[tuple[Level, int, bytes, Coding]] = []
 
     def read(self, start: int, explicit: bool, little: bool) -> JsonDataset:
         """Read the data set that begins at `start`."""
-        dataset = self._dataset(Level(Coding(explicit, little, [DEFAULT])), start, self.source.size)
+        top = Level(Coding(explicit, little, [DEFAULT]))
+        self.begun = top.dataset
+        dataset = self._dataset(top, start, self.source.size)
         # PS3.6: US or SS, by Pixel Representation, which may come later and even further out.
         for level, tag, raw, coding in self._undecided:
             if pixel_representation(level):
@@ -102,6 +140,8 @@ class DatasetReader:
                 dataset[key] = self._sequence(level, coding, tag, value, length)
             else:
                 dataset[key] = self._defined(level, coding, tag, vr, value, length, end)
+            if visit:
+                self.places[position] = value, self.walk.resume if length == UNDEFINED else value + length
             if tag == _CHARACTER_SET:
                 level.coding = self._change_character_set(level)
         if not ordered:
@@ -151,12 +191,18 @@ class DatasetReader:
         """Read a value of defined length that is neither plain nor a whole sequence."""
         if start + length > end:
             held = max(end - start, 0)
-            self.warnings.about(tag, f"is cut off: {held} of {length} bytes are there")
+            self.warnings.broken(tag, f"is cut off: {held} of {length} bytes are there")
             length = held
         if vr == "SQ":
             return self._sequence(level, coding, tag, start, length)
         if tag in PIXEL_TAGS and not level.depth and length:
-            self.pixels = PixelElement(tag, start, length)
+            fragments = self._fragments_of_length(coding, start, length)
+            held = self.walk.stop - start if fragments else length
+            begin = self._begin(tag, start, coding.little)
+            self.pixels = PixelElement(tag, start, held, begin, start + length, False, fragments)
+            if fragments:
+                self.warnings.about(tag, "has fragments, yet not the undefined length that they need")
+                return self.attributes.make_bulk(level, tag, "OB", start, held, encapsulated=True)
         if vr:
             return self.attributes.make(level, coding, tag, vr, start, length)
         # US or SS: it waits until the whole file is read.
@@ -176,11 +222,13 @@ class DatasetReader:
             return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
         if vr not in BINARY_VRS:
             raise Unreadable(f"{label(tag)} has undefined length, which {vr or 'US'} cannot have")
+        pixels = tag in PIXEL_TAGS and not level.depth
         if not walk.is_item(start, coding.little):
-            stop = self.source.find(_END_BYTES[coding.little], start, end)
-            if stop < 0:
-                self.warnings.about(tag, "has no end")
-            walk.resume, stop = (end, end) if stop < 0 else (stop + 8, stop)
+            stop = self._end_of_bytes(tag, start, end, coding.little, value_bytes(tag, level.dataset) if pixels else 0)
+            if pixels:
+                self.warnings.about(tag, "has undefined length, yet no fragments")
+                begin = self._begin(tag, start, coding.little)
+                self.pixels = PixelElement(tag, start, stop - start, begin, walk.resume, True)
             return self.attributes.make(level, coding, tag, vr, start, stop - start)
         fragments: list[tuple[int, int]] = []
         for offset, length in walk.items(start, end, coding.little, fragments=True):
@@ -193,9 +241,44 @@ class DatasetReader:
                 break
         if walk.problem:
             self.warnings.about(tag, walk.problem)
-        if tag in PIXEL_TAGS and not level.depth:
-            self.pixels = PixelElement(tag, start, walk.stop - start, fragments)
+        if pixels:
+            begin = self._begin(tag, start, coding.little)
+            self.pixels = PixelElement(tag, start, walk.stop - start, begin, walk.resume, True, fragments)
         return self.attributes.make_bulk(level, tag, vr, start, walk.stop - start, encapsulated=True)
+
+    def _begin(self, tag: int, start: int, little: bool) -> int:
+        """Return where the element begins whose value begins at `start`: a header has 12 bytes or 8 (PS3.5 7.1)."""
+        order: Literal["little", "big"] = "little" if little else "big"
+        encoded = (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order)
+        return start - 12 if self.source.read(start - 12, 4) == encoded else start - 8
+
+    def _end_of_bytes(self, tag: int, start: int, end: int, little: bool, expected: int) -> int:
+        """Return where bytes of undefined length end that are no items, not before `expected` if that is possible.
+
+        A pixel may look like the delimiter.
+        """
+        mark, find = _END_BYTES[little], self.source.find
+        stop = find(mark, start + expected, end)
+        if stop < 0 and expected:
+            stop = find(mark + bytes(4), start, end)
+        if stop >= 0:
+            self.walk.resume = stop + 8
+            return stop
+        self.warnings.about(tag, "has no end")
+        self.walk.resume = stop = min(start + expected + expected % 2, end) if expected else end
+        return stop
+
+    def _fragments_of_length(self, coding: Coding, start: int, length: int) -> list[tuple[int, int]] | None:
+        """Return the fragments that fill a value of defined length, which some writers gave it; None if none do."""
+        end = start + length
+        if not self.walk.is_item(start, coding.little):
+            return None
+        fragments = []
+        for fragment in self.walk.items(start, end, coding.little, delimited=False, fragments=True):
+            fragments.append(fragment)
+            if sum(fragment) > end:
+                return None
+        return fragments if not self.walk.problem and fragments[0][1] % 4 == 0 else None
 
     def _resolve(self, level: Level, tag: int, vr: str | None, start: int, length: int) -> tuple[str | None, Coding]:
         """Return the VR of an element that came without one, None when it must wait, and how its value is encoded."""
@@ -205,7 +288,8 @@ class DatasetReader:
             coding = Coding(coding.explicit, True, coding.encodings)
         found = vr_of(tag, level.dataset)
         if len(found) > 2:
-            return unambiguous(tag, found, level, implicit, length == UNDEFINED), coding
+            encapsulated = length == UNDEFINED and self.walk.is_item(start, coding.little)
+            return unambiguous(tag, found, level, implicit, encapsulated), coding
         if length == UNDEFINED and found not in BINARY_VRS - {"UN"} and self.walk.is_item(start, coding.little):
             # PS3.5 6.2.2: undefined length and items make a sequence, whatever a dictionary says.
             return "SQ", coding

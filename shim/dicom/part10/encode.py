@@ -13,7 +13,7 @@ import struct
 import warnings
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from struct import pack
@@ -30,6 +30,8 @@ from dicouch.dicom.part10.dictionary import ENCODED_VRS, dictionary_vr, label
 from dicouch.dicom.part10.model import MAX_DEPTH
 from dicouch.dicom.part10.walk import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED
 
+IMPLEMENTATION_CLASS_UID = "2.25.163826183549371530872291174236047128641"
+IMPLEMENTATION_VERSION_NAME = "DICOUCH"
 UTF8 = "ISO_IR 192"
 CHARACTER_SET = "00080005"
 
@@ -121,6 +123,26 @@ def encode_element(tag: int, attribute: Attribute, encoding: Encoding) -> bytes:
     target = BytesIO()
     _write_element(tag, attribute, target, encoding, None, 0)
     return target.getvalue()
+
+
+def file_header(sop_class: str, sop_instance: str, syntax: str, others: Mapping[int, bytes] | None = None) -> bytes:
+    """Return preamble, prefix and File Meta Information (PS3.10 7.1).
+
+    `others` are further elements of group 0002 as they are encoded, by tag; without any, it is this server that wrote.
+    """
+    made = {
+        0x00020001: wrap(0x00020001, "OB", b"\0\1", Encoding()),
+        **{
+            tag: encode_element(tag, {"vr": "UI", "Value": [uid]}, Encoding())
+            for tag, uid in ((0x00020002, sop_class), (0x00020003, sop_instance), (0x00020010, syntax))
+        },
+    }
+    if not others:
+        made[0x00020012] = encode_element(0x00020012, {"vr": "UI", "Value": [IMPLEMENTATION_CLASS_UID]}, Encoding())
+        made[0x00020013] = encode_element(0x00020013, {"vr": "SH", "Value": [IMPLEMENTATION_VERSION_NAME]}, Encoding())
+    made = {**(others or {}), **made}
+    group = b"".join(made[tag] for tag in sorted(made))
+    return bytes(128) + b"DICM" + wrap(0x00020000, "UL", pack("<I", len(group)), Encoding()) + group
 
 
 def encode_item(dataset: JsonDataset, encoding: Encoding) -> bytes:

@@ -8,7 +8,6 @@ whole bytes (PS3.5 8.1.1: they follow each other without padding). Encapsulated 
 
 from __future__ import annotations
 
-import math
 from base64 import b64decode
 from dataclasses import dataclass
 from struct import unpack
@@ -19,7 +18,7 @@ from pydicom.uid import RLELossless
 from dicouch.dicom.errors import NoSuchFrame
 from dicouch.dicom.json_model import JsonDataset, first_value
 from dicouch.dicom.part10.byte_source import ByteSource
-from dicouch.dicom.part10.dataset import PixelElement
+from dicouch.dicom.part10.dataset import PixelElement, frame_bits
 from dicouch.dicom.part10.meta import Meta
 from dicouch.dicom.part10.model import Bulk, Warnings
 from dicouch.dicom.syntaxes import syntax_of
@@ -31,6 +30,15 @@ _END_OF_IMAGE = b"\xff\xd9"
 Fragments = list[tuple[int, int]]
 Ranges = list[tuple[int, int]]
 """Start and end (exclusive) of pieces that belong together, in bytes of the file."""
+
+
+def is_rle(head: bytes) -> bool:
+    """Tell whether 64 bytes are the header of an RLE frame (PS3.5 G.5): the segments begin behind it, in order."""
+    if len(head) < 64:
+        return False
+    count, *offsets = unpack("<16I", head)
+    starts, rest = offsets[:count], offsets[count:]
+    return 0 < count < 16 and starts[0] == 64 and starts == sorted(set(starts)) and not any(rest)
 
 
 def find_frames(
@@ -57,19 +65,20 @@ def find_frames(
 
 def _native(pixels: PixelElement, dataset: JsonDataset, declared: int | None, warnings: Warnings) -> dict[str, Any]:
     """Frames of one size, one after the other (PS3.5 8.1.1, 8.2)."""
-    frame_bits = _frame_bits(pixels, dataset)
+    bits = frame_bits(pixels.tag, dataset)
     value_bits = pixels.length * 8
-    if not frame_bits:
+    if not bits:
         count = declared or 1
         length, rest = divmod(pixels.length, count)
         if rest > 1 or not length:
             warnings.add("The frames cannot be told apart: rows, columns or bits of the image are missing.")
             count, length = 1, pixels.length
         return {"count": count, "offset": pixels.offset, "length": length}
-    if first_value(dataset, "00280004") == "YBR_FULL_422" and (declared or 1) * frame_bits // 2 * 3 <= value_bits:
+    if first_value(dataset, "00280004") == "YBR_FULL_422" and (declared or 1) * bits // 2 * 3 <= value_bits:
         warnings.add("(0028,0004) PhotometricInterpretation is YBR_FULL_422, yet the pixel data are not subsampled.")
-        frame_bits = frame_bits // 2 * 3
-    whole = value_bits // frame_bits
+        bits = bits // 2 * 3
+    # PS3.5 8.1.1: what fills the value up to an even length is no frame, however small frames are.
+    whole = value_bits // bits if pixels.length > (bits + 15) // 16 * 2 else min(value_bits // bits, declared or 1)
     count = declared or max(whole, 1)
     if declared is None and whole > 1:
         warnings.add(f"(0028,0008) NumberOfFrames is missing; the pixel data hold {whole} frames.")
@@ -78,20 +87,8 @@ def _native(pixels: PixelElement, dataset: JsonDataset, declared: int | None, wa
         if not whole:
             return {"count": 1, "offset": pixels.offset, "length": pixels.length}
         count = whole
-    size = {"bits": frame_bits} if frame_bits % 8 and count > 1 else {"length": (frame_bits + 7) // 8}
+    size = {"bits": bits} if bits % 8 and count > 1 else {"length": (bits + 7) // 8}
     return {"count": count, "offset": pixels.offset, **size}
-
-
-def _frame_bits(pixels: PixelElement, dataset: JsonDataset) -> int:
-    """Return the bits of one frame, 0 when the image description does not tell."""
-    bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixels.tag) or first_value(dataset, "00280100")
-    sides = first_value(dataset, "00280010"), first_value(dataset, "00280011")
-    numbers = (*sides, bits, first_value(dataset, "00280002") or 1)
-    if not all(isinstance(number, int) and number > 0 for number in numbers):
-        return 0
-    size: int = math.prod(numbers)
-    # PS3.3 C.7.6.3.1.2: chrominance is sampled at half the rate horizontally.
-    return size // 3 * 2 if first_value(dataset, "00280004") == "YBR_FULL_422" else size
 
 
 @dataclass
@@ -176,16 +173,18 @@ class _Encapsulated:
         """Frames without a table: one fragment each, or by the marks at which images begin and end."""
         fragments, read = self.fragments, self.source.read
         count, certain = self.declared or 1, self.declared is not None
-        if len(fragments) <= count or self.meta.transfer_syntax == RLELossless:
-            # PS3.5 A.4.2: RLE frames are never split.
+        if len(fragments) <= count:
             return [[fragment] for fragment in fragments]
         if count == 1 and certain:
             return [fragments]
-        heads = [read(offset, min(6, length)) for offset, length in fragments]
-        begins = [number for number, head in enumerate(heads) if head.startswith(_STARTS)]
+        rle = self.meta.transfer_syntax == RLELossless
+        heads = [read(offset, min(64, length)) for offset, length in fragments]
+        begins = [n for n, head in enumerate(heads) if (is_rle(head) if rle else head.startswith(_STARTS))]
         by_start = self._split(begins) if begins[:1] == [0] else []
         if len(by_start) == count or (by_start and not certain):
             return by_start
+        if rle:  # PS3.5 A.4.2: a frame is not split, and has no mark at its end
+            return [[fragment] for fragment in fragments]
         tails = [read(offset + max(length - 10, 0), min(10, length)) for offset, length in fragments[:-1]]
         by_end = self._split([0, *(number for number, tail in enumerate(tails, 1) if _END_OF_IMAGE in tail)])
         return by_end if len(by_end) == count or not by_start else by_start

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from dicouch.dicom.errors import OUT_OF_RESOURCES
 from dicouch.dicom.part10.byte_source import BLOCK, ByteSource
 from dicouch.dicom.part10.meta import read_meta
-from dicouch.dicom.part10.model import Unreadable, Warnings
+from dicouch.dicom.part10.model import TooMuch, Unreadable, Warnings
 
 # A deflated data set may inflate to this many bytes, or to so many times the file, whichever is more.
 INFLATED_LIMIT, INFLATED_RATIO = 256 * 1024 * 1024, 100
@@ -41,7 +40,7 @@ def inflate(source: ByteSource, start: int, target: IO[bytes], warnings: Warning
             while chunk and not inflater.eof:
                 written += target.write(inflater.decompress(chunk, 16 * BLOCK))
                 if written > limit:
-                    raise Unreadable(f"inflates to more than {limit} bytes", OUT_OF_RESOURCES)
+                    raise TooMuch(f"inflates to more than {limit} bytes")
                 chunk = inflater.unconsumed_tail
     except zlib.error:
         if written == start:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dicouch.dicom.errors import MISSING_ATTRIBUTE, DicomError
+from dicouch.dicom.errors import CANNOT_UNDERSTAND, MISSING_ATTRIBUTE, OUT_OF_RESOURCES, DicomError
 from dicouch.dicom.json_model import JsonDataset
 from dicouch.dicom.part10.dictionary import label
 
@@ -24,8 +24,11 @@ INLINE_SOFT_LIMIT = 256
 INLINE_HARD_TOTAL = 32 * 1024 * 1024
 """A file with more bytes than this in small values is refused: in memory they take up to twenty times as much."""
 
-MAX_NODES = 1_000_000
-"""Most elements, sequence items and fragments of one file together."""
+MAX_MEMORY = 384 * 1024 * 1024
+"""About the most memory (bytes) that the elements, items and fragments of one file may take together."""
+
+MAX_SECONDS = 60
+"""Most time of a processor that reading one file may take."""
 
 MAX_DEPTH = 64
 """Deepest nesting of sequences. A level of DICOM JSON is three levels of JSON, and common JSON writers stop at 254."""
@@ -40,24 +43,38 @@ Bulk = dict[str, dict[str, Any]]
 """Where bulk values lie, by path; see `Part10`."""
 
 
+Mend = tuple[int, int, str]
+"""Start and end of a part of a file, and base64 of what is sent in its place."""
+
+
 class Part10Error(DicomError):
-    """A file that cannot be stored."""
+    """A file that cannot be stored.
+
+    `identifiers` are those that could be read, by the names that `Part10` gives them.
+    """
+
+    def __init__(self, reason: str, failure_reason: int = CANNOT_UNDERSTAND) -> None:
+        super().__init__(reason, failure_reason)
+        self.identifiers: dict[str, str] = {}
 
 
 class Unreadable(Part10Error):
     """Not a DICOM file, or one that cannot be read within the limits of this module."""
 
 
-class MissingIdentifier(Part10Error):
-    """One of the UIDs that name an instance is missing (0120H), empty (0121H) or unusable (0106H).
+class TooMuch(Unreadable):
+    """A file that passes a limit of this module, however often it is sent."""
 
-    `identifiers` are those that could be read, by the names that `Part10` gives them.
-    """
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, OUT_OF_RESOURCES)
+
+
+class MissingIdentifier(Part10Error):
+    """One of the UIDs that name an instance is missing (0120H), empty (0121H) or unusable (0106H)."""
 
     def __init__(self, tag: str, reason: str, failure_reason: int = MISSING_ATTRIBUTE) -> None:
         super().__init__(reason, failure_reason)
         self.tag = tag
-        self.identifiers: dict[str, str] = {}
 
 
 @dataclass
@@ -86,6 +103,10 @@ class Part10:
         What in the file breaks the standard.
     ordered : bool
         Whether the elements of its top level are in ascending order, each there once (PS3.5 7.1).
+    mended : list
+        What is sent in place of parts of the file, so that it is one in `transfer_syntax`: start, end, base64.
+    recoded : bool
+        Its data set has to be written anew for that.
     """
 
     study_uid: str
@@ -100,22 +121,27 @@ class Part10:
     character_set: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     ordered: bool = True
+    mended: list[Mend] = field(default_factory=list)
+    recoded: bool = False
 
 
 class Warnings:
-    """A bounded collection of distinct warnings, in order of appearance."""
+    """A bounded collection of distinct warnings, in order of appearance; `damage` is the first of the bad ones."""
 
     def __init__(self) -> None:
+        self.damage = ""
         self._seen: dict[str, None] = {}
         self._dropped = 0
 
-    def add(self, sentence: str) -> None:
-        """Keep a warning, once."""
+    def add(self, sentence: str, *, first: bool = False) -> None:
+        """Keep a warning, once; before all others what an answer has to say."""
         if len(sentence) > MAX_WARNING_LENGTH:
             sentence = f"{sentence[: MAX_WARNING_LENGTH - 1]}…"
         if sentence in self._seen:
             return
-        if len(self._seen) < MAX_WARNINGS:
+        if first:
+            self._seen = {sentence: None, **self._seen}
+        elif len(self._seen) < MAX_WARNINGS:
             self._seen[sentence] = None
         else:
             self._dropped += 1
@@ -123,6 +149,11 @@ class Warnings:
     def about(self, tag: int, problem: str) -> None:
         """Keep a warning about an attribute."""
         self.add(f"{label(tag)} {problem}.")
+
+    def broken(self, tag: int, problem: str) -> None:
+        """Keep a warning about an attribute behind which nothing may be read any more."""
+        self.damage = self.damage or f"{label(tag)} {problem}"
+        self.about(tag, problem)
 
     def sentences(self) -> list[str]:
         """Return the warnings, the last one saying how many were left out, if any."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import Struct
-from typing import NoReturn
+from time import thread_time
 
-from dicouch.dicom.errors import OUT_OF_RESOURCES
 from dicouch.dicom.part10 import model
 from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.dictionary import ENCODED_VRS
-from dicouch.dicom.part10.model import Unreadable, Warnings
+from dicouch.dicom.part10.model import TooMuch, Warnings
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -24,6 +23,9 @@ _IMPLICIT = {True: Struct("<HHI").unpack_from, False: Struct(">HHI").unpack_from
 _LONG = {True: Struct("<I").unpack_from, False: Struct(">I").unpack_from}
 _ITEM_BYTES = {True: b"\xfe\xff\x00\xe0", False: b"\xff\xfe\xe0\x00"}
 _NO_VR = (None, False)
+# About what an element, an item and a fragment take in memory (bytes); how often time is looked at.
+_ELEMENT, _ITEM, _FRAGMENT = 160, 300, 130
+_CHECKED = 4 << 20
 # Headers of fragments closer together than this are read together.
 _NEAR = 4096
 
@@ -48,7 +50,9 @@ class Walk:
         self.warnings = warnings
         self.resume = self.stop = 0
         self.problem: str | None = None
-        self._left = model.MAX_NODES
+        self._left = model.MAX_MEMORY
+        self._next = self._left - _CHECKED
+        self._began = thread_time()
 
     def elements(
         self, position: int, end: int, explicit: bool, little: bool, depth: int = 0, delimited: bool = False
@@ -75,9 +79,9 @@ class Walk:
                 group, element, length = unpack(source.buffer, position - source.base)
             tag = group << 16 | element
             if group != 0xFFFE and tag:
-                self._left -= 1
-                if self._left < 0:
-                    self._refuse()
+                self._left -= _ELEMENT
+                if self._left < self._next:
+                    self._check()
                 yield tag, vr, position, start, length
                 position = self.resume if length == UNDEFINED else start + length
             elif self._ends(tag, position, end, depth, delimited):
@@ -111,9 +115,9 @@ class Walk:
             group, element, length = unpack(head, offset)
             tag = group << 16 | element
             if tag == ITEM:
-                self._left -= 1
-                if self._left < 0:
-                    self._refuse()
+                self._left -= _FRAGMENT if fragments else _ITEM
+                if self._left < self._next:
+                    self._check()
                 yield position + 8, length
                 odd = fragments and bool(length & 1)
                 position = self.resume if length == UNDEFINED else position + 8 + length
@@ -145,9 +149,9 @@ class Walk:
             self.resume = end
         else:
             self.warnings.about(tag, "is out of place")
-            self._left -= 1
-            if self._left < 0:
-                self._refuse()
+            self._left -= _ELEMENT
+            if self._left < self._next:
+                self._check()
             return False
         return True
 
@@ -157,6 +161,14 @@ class Walk:
         length: int
         (length,) = _LONG[little](head, 4)
         if not is_vr(code):
+            if code[:1] == b"?" or not self._goes_on(position + 8 + length, tag, end, little):
+                short = int.from_bytes(head[6:8], "little" if little else "big")
+                long = _LONG[little](head, 8)[0] if head[6:8] == b"\0\0" and len(head) == 12 else -1
+                for start, size in ((position + 12, long), (position + 8, short)):
+                    if size >= 0 and self._goes_on(start + size, tag, end, little):
+                        self.warnings.about(tag, f"has the VR {code.decode('latin-1')!r}, which is none")
+                        return "UN", start, size
+                self.warnings.broken(tag, f"has the VR {code.decode('latin-1')!r}, which is none")
             self.warnings.about(tag, "is in Implicit VR within Explicit VR")
             return None, position + 8, length
         self.warnings.about(tag, f"has the unknown VR {code.decode()}")
@@ -167,5 +179,21 @@ class Walk:
                 return "UN", position + 12, length
         return "UN", position + 8, int.from_bytes(head[6:8], "little" if little else "big")
 
-    def _refuse(self) -> NoReturn:
-        raise Unreadable(f"more than {model.MAX_NODES} elements, items and fragments", OUT_OF_RESOURCES)
+    def _goes_on(self, position: int, tag: int, end: int, little: bool) -> bool:
+        """Tell whether a data set can end at a position, or go on there with an element behind `tag` (PS3.5 7.1)."""
+        if position >= end:
+            return position == end
+        head = self.source.read(position, 8)
+        if len(head) < 8:
+            return False
+        group, element, code, _length = _EXPLICIT[little](head)
+        following: int = group << 16 | element
+        return group == 0xFFFE or (following > tag and (is_vr(code) or group == tag >> 16))
+
+    def _check(self) -> None:
+        """Refuse a file that takes more memory or time than one may."""
+        if self._left < 0:
+            raise TooMuch(f"the data set takes more than {model.MAX_MEMORY >> 20} MB of memory")
+        if thread_time() - self._began > model.MAX_SECONDS:
+            raise TooMuch(f"the data set takes more than {model.MAX_SECONDS} seconds to read")
+        self._next = max(self._left - _CHECKED, 0)

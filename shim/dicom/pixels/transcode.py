@@ -19,7 +19,7 @@ from dicouch.dicom.native import join_bits
 from dicouch.dicom.pixels.decode import Pixels, can_decode, decode, frame_bytes, native_bytes
 from dicouch.dicom.pixels.encode import ENCODED, can_encode, encode
 from dicouch.dicom.pixels.image import Image
-from dicouch.dicom.pixels.part10_head import Head, read_head, write_elements, write_head
+from dicouch.dicom.pixels.part10_head import Head, Unwritable, read_head, write_elements, write_head
 
 EXPLICIT = ExplicitVRLittleEndian
 Pieces = tuple[int, Iterator[bytes]]
@@ -43,6 +43,8 @@ class SourceFile:
         Where the value of the pixel data lies: ``offset``, ``length``, ``vr``, perhaps ``encapsulated``.
     native : callable
         Gives the pieces of native pixel data in little-endian order.
+    careful : bool
+        Something in it breaks the standard.
     """
 
     transfer_syntax: str
@@ -51,6 +53,7 @@ class SourceFile:
     pixels: dict[str, Any] | None = None
     image: Image | None = None
     native: Callable[[], Iterator[bytes]] = lambda: iter(())
+    careful: bool = False
 
 
 def targets(source: SourceFile) -> list[str]:
@@ -73,10 +76,19 @@ def transcode(source: SourceFile, target: str) -> Pieces:
     PixelError
         Its pixel data are damaged.
     """
-    if target != EXPLICIT and target not in ENCODED:
+    try:
+        return _transcode(source, target, source.careful)
+    except Unwritable:
+        if source.careful:
+            raise
+        return _transcode(source, target, True)
+
+
+def _transcode(source: SourceFile, target: str, careful: bool) -> Pieces:
+    if target not in (EXPLICIT, source.transfer_syntax, *ENCODED):
         raise Unsupported(f"files are not converted to the transfer syntax {target}")
     end = source.pixels["offset"] if source.pixels else source.size
-    head = read_head(b"".join(source.read(0, end)))
+    head = read_head(b"".join(source.read(0, end)), careful=careful)
     tail = _tail(source, head)
     if source.pixels is None:
         return _whole(write_head(head, target) + tail, iter(()), 0, b"")
@@ -102,9 +114,9 @@ def _tail(source: SourceFile, head: Head) -> bytes:
         return b""
     dataset = head.read_more(rest)
     # Padding is void; a signature over other bytes is too.
-    for element in list(dataset):
-        if element.tag >= 0xFFFA0000:
-            del dataset[element.tag]
+    for tag in list(dataset.keys()):
+        if tag >= 0xFFFA0000:
+            del dataset[tag]
     return write_elements(dataset, head) if len(dataset) else b""
 
 
@@ -153,14 +165,17 @@ def _encapsulated(image: Image, head: Head, target: str, tail: bytes) -> Pieces:
     """
     with ExitStack() as opened:
         body = opened.enter_context(SpooledTemporaryFile(max_size=8 * 1024 * 1024))
-        offsets, lengths, photometric = [], [], ""
+        offsets, lengths, photometric, planar = [], [], "", 0
         for number in range(1, image.count + 1):
-            encoded, photometric = encode(image, number, target)
+            if target == image.transfer_syntax:  # only what is around the pixels changes
+                encoded, photometric, planar = image.frame(number), image.photometric, image.planar
+            else:
+                encoded, photometric = encode(image, number, target)
             offsets.append(body.tell())
             lengths.append(len(encoded))
             body.writelines(itemize_frame(encoded))
         size = body.tell()
-        _update_description(image, head.dataset, photometric, 0)
+        _update_description(image, head.dataset, photometric, planar)
         table = b""
         if size <= 0xFFFFFFFF:
             table = pack(f"<{len(offsets)}I", *offsets)

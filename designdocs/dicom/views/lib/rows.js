@@ -112,6 +112,12 @@ exports.file = function (doc) {
   if (attached && attached.digest) {
     told.digest = attached.digest;
   }
+  if (file.mended) {
+    told.mended = file.mended;
+  }
+  if (file.recoded) {
+    told.recoded = true;
+  }
   if (isObject(file.frames) && isObject(file.bulk) && !file.deflated && JSON.stringify(file.frames).length <= 200) {
     ['7FE00010', '7FE00008', '7FE00009'].some(function (tag) {
       if (file.bulk[tag]) {
