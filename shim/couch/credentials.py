@@ -57,7 +57,7 @@ class Credentials:
         Raises
         ------
         DicomWebError
-            401 where the site requires credentials and there are none.
+            401 where the site requires credentials and there are none, 503 when nobody says whose they are.
         """
         if self._mode == "all":
             return authorization
@@ -85,8 +85,6 @@ class Credentials:
             known = bool(self._sessions.json("GET", "", authorization=credentials)["userCtx"]["name"])
         except CouchError:
             known = False  # a signature or a time that CouchDB does not take
-        except DicomWebError:
-            return False
         with self._lock:
             self._asked[credentials] = known, now
             while len(self._asked) > MOST:

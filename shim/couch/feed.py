@@ -101,8 +101,8 @@ class Feed:
         self._states.changed_all()
         self._trusted = self._heard = self._clock()
         while told := self._wait(since):
-            if _number(told["last_seq"]) < _number(since):
-                self._states.changed_all()  # another database of the same name
+            if len(told["results"]) > _number(told["last_seq"]) - _number(since):
+                self._states.changed_all()  # another database of the same name, told from its beginning
             since = told["last_seq"]
             self._sleep(PAUSE)
 

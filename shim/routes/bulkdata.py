@@ -82,9 +82,14 @@ def _values(reader: Retriever, document: dict, ranges: list[MediaRange], base: s
     """Yield the bulk values of an instance for which there is an acceptable form."""
     for path, value in document["file"].get("bulk", {}).items():
         if _is_frames(document, path, value):
-            with suppress(DicomWebError, PixelError):  # not to be had in an acceptable form
+            try:
                 form = choose_frames(reader, document, ranges, single=False)
                 yield from all_frames(reader, document, form, ranges, base)
+            except PixelError:
+                pass  # not to be had in an acceptable form
+            except DicomWebError as problem:
+                if problem.status >= 500:
+                    raise
             continue
         offered = _offers(reader, document, path, value)
         if chosen := choose(ranges, [offer for offer in offered if offer.is_multipart]):

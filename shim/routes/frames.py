@@ -142,6 +142,8 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
                 chosen = choose_frames(reader, document, ranges, single=False)
                 yield from all_frames(reader, document, chosen, ranges, base)
             except (DicomWebError, PixelError) as problem:
+                if isinstance(problem, DicomWebError) and problem.status >= 500:
+                    raise  # the database: no image is to be had
                 refused.append(problem)  # not to be had in an acceptable form
 
     parts = all_images()

@@ -103,6 +103,8 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
         try:
             return bulkdata.answer(reader, found, ranges, resource_name(*uids))
         except DicomWebError as problem:
+            if problem.status not in (404, 406):
+                raise
             raise not_acceptable([*kinds, ZIP]) from problem
     if chosen is ZIP:
         return zipped(reader, found, ranges)

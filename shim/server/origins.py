@@ -119,8 +119,7 @@ def is_known(host: str, config: Config) -> bool:
 def add_headers(response: Response) -> Response:
     """Let a page of another origin that may send the request read the answer (the Fetch standard 3.2)."""
     config, origin = services().config, g.get("origin")
-    if ANY not in config.origins:
-        response.vary.add("Origin")
+    response.vary.add("Origin")
     if origin is None:
         return response
     response.headers["Access-Control-Allow-Origin"] = origin

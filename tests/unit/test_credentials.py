@@ -117,4 +117,6 @@ def test_the_cookie_of_a_session(session):
 
 def test_a_database_that_does_not_answer():
     credentials = Credentials(Couch("http://127.0.0.1:9", "dicom"), "known")
-    assert credentials.of(TOKEN, {"AuthSession": "good"}) is None
+    with pytest.raises(DicomWebError) as told:  # nobody else's account instead
+        credentials.of(TOKEN, {"AuthSession": "good"})
+    assert told.value.status == 503

@@ -1,8 +1,8 @@
 'use strict';
 
-// The changes of a database as they come (`feed=continuous` and `feed=longpoll`), and the sequence of now. express-pouchdb begins its answer with
-// the first heartbeat only, before anybody knows what `since=now` came to, and goes on for ever behind a database that
-// was deleted and a client that is gone.
+// The changes of a database as they come (`feed=continuous` and `feed=longpoll`), and the sequence of now. express-pouchdb
+// begins its answer with the first heartbeat only, before anybody knows what `since=now` came to, and goes on for ever
+// behind a database that was deleted and a client that is gone.
 
 const { HttpError, route } = require('./http');
 
@@ -44,6 +44,9 @@ async function follow(req, res) {
   let last = `${since}-${id}`;
   const options = { since, include_docs: query.include_docs === 'true' };
   const there = query.feed === 'longpoll' ? (await req.db.changes(options)).results : [];
+  if (res.destroyed) {
+    return; // the client is gone, and nothing would end what begins here
+  }
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'must-revalidate');
   res.write(form.begin);

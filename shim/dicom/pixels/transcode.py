@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import chain
 from struct import pack
@@ -60,7 +60,9 @@ def targets(source: SourceFile) -> list[str]:
     """Return the transfer syntaxes in which a file can be had, the one it is stored in first."""
     found, image = [source.transfer_syntax], source.image
     if image is None or image.native or can_decode(image.transfer_syntax):
-        found += [EXPLICIT, *(syntax for syntax in ENCODED if image and can_encode(image, syntax))]
+        found.append(EXPLICIT)
+        with suppress(Unsupported):  # an image that does not say what it is is not encoded anew
+            found += [syntax for syntax in ENCODED if image and can_encode(image, syntax)]
     return list(dict.fromkeys(found))
 
 
