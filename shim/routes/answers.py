@@ -132,7 +132,7 @@ def asked_range(size: int, tag: str | None) -> tuple[int, int] | None:
     if condition is not None and (tag is None or condition.strip() != f'"{tag}"'):
         return None
     start, end = asked.ranges[0]
-    if start >= size:
+    if start >= size or not size:
         raise DicomWebError(416, f"the value has {size} bytes", {"Content-Range": f"bytes */{size}"})
     return max(start + size, 0) if start < 0 else start, min(end or size, size)
 

@@ -38,6 +38,9 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None,
     if known := answers.unchanged(tag):
         return known
     made = draw(reader, document, number, viewport, chosen.essence)
+    if made is None:
+        # Perhaps it can be drawn the next time: nobody is to remember the sign as the picture.
+        return Response(draw_sign(document, viewport, chosen.essence), content_type=chosen.essence)
     memory.share(study, key, reader.authorization, tag.encode() + made, token)
     return answer(made, tag, chosen.essence)
 
@@ -47,15 +50,18 @@ def answer(made: bytes, tag: str, kind: str) -> Response:
     return answers.unchanged(tag) or answers.with_validator(Response(made, content_type=kind), tag)
 
 
-def draw(reader: Retriever, document: dict, number: int | None, viewport: Viewport | None, kind: str) -> bytes:
-    """Return a thumbnail in a media type; what has no picture gets its modality as a sign."""
-    rendering = Rendering(quality=QUALITY)
-    made = None
-    if kind_of_document(reader, document) == "image":
-        # A browser of studies shows a sign rather than a hole; a frame that is not there is told.
-        with suppress(PixelError):
-            image = shots(reader, document, [number] if number else None)[0].image
-            made = thumbnail(image, viewport, number)
-    if made is None:
-        made = sign(text(document["dataset"], "00080060") or "?", viewport)
-    return encode_picture(made, kind, rendering)
+def draw(reader: Retriever, document: dict, number: int | None, viewport: Viewport | None, kind: str) -> bytes | None:
+    """Return a thumbnail in a media type, a sign of what has no picture; None of an image that cannot be drawn."""
+    if kind_of_document(reader, document) != "image":
+        return draw_sign(document, viewport, kind)
+    # A browser of studies shows a sign rather than a hole; a frame that is not there is told.
+    with suppress(PixelError):
+        image = shots(reader, document, [number] if number else None)[0].image
+        return encode_picture(thumbnail(image, viewport, number), kind, Rendering(quality=QUALITY))
+    return None
+
+
+def draw_sign(document: dict, viewport: Viewport | None, kind: str) -> bytes:
+    """Return the modality of an instance as a picture."""
+    made = sign(text(document["dataset"], "00080060") or "?", viewport)
+    return encode_picture(made, kind, Rendering(quality=QUALITY))

@@ -5,6 +5,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 
 from tests.integration.gallery import IMAGES, VIDEO, parts_of
 
@@ -177,3 +180,19 @@ def test_what_is_not_there(gallery):
     assert gallery.server.get("/studies/1.2.3/thumbnail").status_code == 404
     assert gallery.server.get("/studies/1.2.3/rendered").status_code == 404
     assert gallery.get("CT_small.dcm", "/frames/2/rendered").status_code == 404
+
+
+def test_a_sign_in_place_of_what_cannot_be_drawn_is_no_representation(gallery):
+    """The next time it may be drawn: no validator, and nobody remembers the sign as the picture."""
+    dataset = dcmread(get_testdata_file("JPEG2000.dcm"))
+    dataset.StudyInstanceUID = dataset.SeriesInstanceUID = dataset.SOPInstanceUID = "2.25.9734"
+    dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.9734"
+    dataset.PixelData = encapsulate([b"\xff\x4f\xff\x51" + bytes(60)])
+    content = BytesIO()
+    dataset.save_as(content)
+    gallery.server.store(content.getvalue()).raise_for_status()
+    for _ in range(2):
+        answer = gallery.server.get("/studies/2.25.9734/thumbnail", headers={"Accept": "image/png"})
+        assert answer.status_code == 200, answer.text
+        assert opened(answer.content).size == (128, 128)
+        assert "ETag" not in answer.headers

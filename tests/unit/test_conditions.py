@@ -107,3 +107,13 @@ def test_ranges_of_an_empty_value():
     app.add_url_rule("/", "empty", lambda: answers.ranged(0, lambda start, end: [b""], "a/b", TAG))
     assert app.test_client().get("/", headers=RANGE).status_code == 416
     assert app.test_client().get("/").status_code == 200
+
+
+def test_no_range_of_nothing():
+    """A suffix range of an empty value cannot be satisfied (RFC 9110 14.1.2)."""
+    app = Flask(__name__)
+    problems.register(app)
+    app.add_url_rule("/empty", "empty", lambda: answers.ranged(0, lambda start, end: [], "a/b", TAG))
+    refused = app.test_client().get("/empty", headers={"Range": "bytes=-5"})
+    assert (refused.status_code, refused.headers["Content-Range"]) == (416, "bytes */0")
+    assert app.test_client().get("/empty").status_code == 200
