@@ -31,7 +31,7 @@ LOSSLESS = {
     "JPEG 2000": "1.2.840.10008.1.2.4.90",
 }
 # Files of more frames are not transcoded here.
-MOST = 12
+MOST = 5
 
 
 def number_of_frames(dataset: Dataset) -> int:
