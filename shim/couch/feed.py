@@ -28,8 +28,9 @@ LOG = logging.getLogger(__name__)
 HEARTBEAT = 0.4
 SILENT = 2 * HEARTBEAT
 LOST = 5 * HEARTBEAT
-# Seconds between an answer with changes and the next request.
-PAUSE = 0.25
+# Seconds between an answer with changes and the next request, and changes of one answer: a feed that begins anew, or
+# replication, would bring those of a whole archive.
+PAUSE, MOST = 0.25, 1000
 # Seconds between two attempts, at first and at most.
 FIRST_PAUSE, LAST_PAUSE = 0.1, 5.0
 
@@ -104,11 +105,12 @@ class Feed:
             if len(told["results"]) > _number(told["last_seq"]) - _number(since):
                 self._states.changed_all()  # another database of the same name, told from its beginning
             since = told["last_seq"]
-            self._sleep(PAUSE)
+            if len(told["results"]) < MOST:
+                self._sleep(PAUSE)
 
     def _wait(self, since: object) -> dict[str, Any] | None:
         """Return the first changes behind a sequence, each told to `States`; None when the feed is at its end."""
-        parameters = {"feed": "longpoll", "since": since, "heartbeat": round(HEARTBEAT * 1000)}
+        parameters = {"feed": "longpoll", "since": since, "heartbeat": round(HEARTBEAT * 1000), "limit": MOST}
         headers = {"Accept-Encoding": "identity"}  # compressed, signs of life would wait for each other
         pieces: list[bytes] = []
         with self._couch.request("GET", "_changes", params=parameters, headers=headers) as answer:

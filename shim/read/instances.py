@@ -197,7 +197,7 @@ def _opened(reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[Med
         if problem.status >= 500:
             raise
         return None
-    except Exception:
+    except Exception:  # an error of ours, or of a library fed with a broken file, costs this instance alone
         LOG.exception("sending %s", stored.id)
         return None
     return replace(sent, open=lambda: pieces)

@@ -52,11 +52,11 @@ class Worker(ThreadWorker):
     def load_wsgi(self) -> None:
         """Load the application, and say ``Connection: close`` with refusals whose bodies are still to come."""
         super().load_wsgi()
-        application: WSGIApplication = self.wsgi  # type: ignore[has-type] # gunicorn's own
+        application: WSGIApplication = self.wsgi  # type: ignore[has-type] # gunicorn gives it no type
 
         def closing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             def start(status: str, *headers: Any) -> Any:
-                response = start_response.__self__  # type: ignore[attr-defined] # gunicorn's
+                response = start_response.__self__  # type: ignore[attr-defined] # a method of gunicorn's Response
                 if status[:1] in "45" and _is_unread(response.req):
                     response.force_close()
                 return start_response(status, *headers)

@@ -154,3 +154,15 @@ def test_a_poll_ends_with_its_database(couch):
     with poll(couch, since=sequence(couch)) as answer:
         couch.delete("").raise_for_status()
         assert answer.json()["results"] == []
+
+
+def test_a_poll_tells_so_many_at_most(couch):
+    start, told = sequence(couch), []
+    couch.save(*[{"_id": f"{number}"} for number in range(5)])
+    for most in (2, 2, 1):
+        with poll(couch, since=start, limit="2") as answer:
+            found = answer.json()
+        assert len(found["results"]) == most
+        told += [change["id"] for change in found["results"]]
+        start = found["last_seq"]
+    assert sorted(told) == ["0", "1", "2", "3", "4"]

@@ -88,14 +88,20 @@ def head(server: Server, path: str, headers: dict[str, str]) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
-@pytest.mark.parametrize("kind", REFUSALS)
+# Without a length a body is read up to the limit, which these two are about.
+FRAMED = [
+    (kind, framing)
+    for kind in REFUSALS
+    for framing in ("length", "chunked", "close")
+    if framing != "chunked" or kind not in ("413", "conflicts")
+]
+
+
+@pytest.mark.parametrize(("kind", "framing"), FRAMED)
 def test_a_client_that_writes_all_before_it_reads(server, kind, framing):
     path, headers, status = REFUSALS[kind]
     body = bytes(LENGTH if kind != "413" else LIMIT + 1)
     if framing == "chunked":
-        if kind in ("413", "conflicts"):
-            pytest.skip("without a length the body is read up to the limit: tests of STOW have that")
         headers = {**headers, "Transfer-Encoding": "chunked"}
         body = b"".join(b"10000\r\n" + bytes(0x10000) + b"\r\n" for _ in range(LENGTH >> 16)) + b"0\r\n\r\n"
     else:

@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from dicouch.dicom.part10 import Part10Error, read_part10
 from dicouch.dicom.part10.model import MissingIdentifier
 from dicouch.dicom.pixels.image import Image
-from dicouch.dicom.pixels.transcode import SourceFile
+from dicouch.dicom.pixels.transcode import SourceFile, transcode
 from dicouch.read.imaging import image_of, stored_of
 from dicouch.read.retrieve import Retriever
 from dicouch.write.document import make_document
@@ -52,6 +52,14 @@ def open_image(data: bytes) -> Image:
 def open_stored(data: bytes) -> SourceFile:
     """Return a Part 10 file for transcoding."""
     return stored_of(reader_of(data), document_of(data))
+
+
+def converted(data: bytes, target: str) -> bytes:
+    """Return a Part 10 file in another transfer syntax."""
+    size, pieces = transcode(open_stored(data), target)
+    result = b"".join(pieces)
+    assert len(result) == size
+    return result
 
 
 def sample(name: str) -> bytes:

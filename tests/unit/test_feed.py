@@ -9,7 +9,7 @@ import time
 import orjson
 import pytest
 
-from dicouch.couch.feed import HEARTBEAT, LOST, PAUSE, SILENT, Feed, Lost
+from dicouch.couch.feed import HEARTBEAT, LOST, MOST, PAUSE, SILENT, Feed, Lost
 from dicouch.couch.memory import Memory
 from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
@@ -52,7 +52,7 @@ class Couch:
     def request(self, method, path, *, params, headers):
         self.asked.append(params["since"])
         assert (method, path, headers) == ("GET", "_changes", {"Accept-Encoding": "identity"})
-        assert (params["feed"], params["heartbeat"]) == ("longpoll", HEARTBEAT * 1000)
+        assert (params["feed"], params["heartbeat"], params["limit"]) == ("longpoll", HEARTBEAT * 1000, MOST)
         return Answer(self.polls.pop(0) if self.polls else answer())
 
 
@@ -125,6 +125,13 @@ def test_there_is_a_pause_behind_changes():
     Feed(Couch(answer("1:2:3"), answer("1:2:4")), States(), sleep=slept.append).follow()
     assert slept == [PAUSE] * 2
     assert PAUSE + HEARTBEAT < SILENT
+
+
+def test_no_pause_while_there_is_more():
+    slept = []
+    many = answer(*(f"1:2:{number}" for number in range(MOST)), sequence="1005-x")
+    Feed(Couch(many, answer("1:2:9", sequence="1006-x")), States(), sleep=slept.append).follow()
+    assert slept == [PAUSE]
 
 
 def test_each_beginning_forgets_everything_that_was_read_before():

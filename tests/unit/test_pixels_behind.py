@@ -14,7 +14,7 @@ from dicouch.dicom.pixels.encode import JPEG_LS, RLE
 from dicouch.dicom.pixels.transcode import EXPLICIT, targets, transcode
 from tests.fuzz import PIECES, mutate
 from tests.made_objects import pixels_of
-from tests.unit.made_images import open_stored, sample
+from tests.unit.made_images import converted, open_stored, sample
 from tests.unit.made_part10 import IMPLICIT, ITEM_END, SEQUENCE_END, UNDEFINED, element, item, made
 
 FILES = ["MR_small_RLE.dcm", "MR_small_implicit.dcm", "CT_small.dcm", "emri_small_RLE.dcm", "image_dfl.dcm"]
@@ -51,20 +51,13 @@ BROKEN = {
 }
 
 
-def converted(data: bytes, target: str) -> bytes:
-    size, pieces = transcode(open_stored(data), target)
-    result = b"".join(pieces)
-    assert len(result) == size
-    return result
-
-
 @pytest.mark.parametrize("kind", BROKEN)
-@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "MR_small_implicit.dcm"])
-@pytest.mark.parametrize("target", [EXPLICIT, RLE])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("MR_small_RLE.dcm", EXPLICIT), ("MR_small_implicit.dcm", EXPLICIT), ("MR_small_implicit.dcm", RLE)],
+)
 def test_broken_elements_behind_the_pixels(kind: str, name: str, target: str) -> None:
     source, implicit = sample(name), "implicit" in name
-    if open_stored(source).transfer_syntax == target:
-        pytest.skip("nothing is converted")
     tail, made = BROKEN[kind][implicit], BROKEN[kind][2]
     source = source[: source.rindex(SEQUENCE_END) + 8] if not implicit else source
     data = source + tail + (b"" if kind in ("too few bytes for an element", "zeros") else KEPT[implicit])

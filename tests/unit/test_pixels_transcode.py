@@ -15,18 +15,11 @@ from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
 from dicouch.dicom.pixels.transcode import EXPLICIT, targets, transcode
 from tests.made_objects import as_bytes, pixels_of, report, segmentation
-from tests.unit.made_images import document_of, image_files, open_stored, sample
+from tests.unit.made_images import converted, document_of, image_files, open_stored, sample
 from tests.unit.test_pixels_decode import BROKEN, ONLY_HERE
 
 READABLE = [name for name in image_files() if name not in BROKEN and name not in ONLY_HERE]
 SMALL = [name for name in READABLE if len(image_files()[name]) < 400_000]
-
-
-def converted(data: bytes, target: str) -> bytes:
-    size, pieces = transcode(open_stored(data), target)
-    result = b"".join(pieces)
-    assert len(result) == size
-    return result
 
 
 @pytest.mark.parametrize("name", READABLE)

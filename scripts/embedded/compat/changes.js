@@ -8,7 +8,7 @@ const { HttpError, route } = require('./http');
 
 const HEARTBEAT = 60000;
 // What these feeds understand; with anything else the request goes on to express-pouchdb.
-const KNOWN = new Set(['feed', 'heartbeat', 'include_docs', 'since']);
+const KNOWN = new Set(['feed', 'heartbeat', 'include_docs', 'limit', 'since']);
 const FORMS = {
   continuous: { begin: '\n', end: last => JSON.stringify({ last_seq: last, pending: 0 }) + '\n' },
   // Answered by the first changes.
@@ -43,7 +43,8 @@ async function follow(req, res) {
   const named = change => ({ ...change, seq: `${change.seq}-${id}` });
   let last = `${since}-${id}`;
   const options = { since, include_docs: query.include_docs === 'true' };
-  const there = query.feed === 'longpoll' ? (await req.db.changes(options)).results : [];
+  const limit = Number(query.limit) || undefined;
+  const there = query.feed === 'longpoll' ? (await req.db.changes({ ...options, limit })).results : [];
   if (res.destroyed) {
     return; // the client is gone, and nothing would end what begins here
   }
@@ -89,7 +90,8 @@ async function follow(req, res) {
 function install(router) {
   router.get('/:db/_changes', (req, res, next) => {
     const query = req.couchQuery;
-    const mine = query.feed in FORMS && Object.keys(query).every(name => KNOWN.has(name));
+    const mine = query.feed in FORMS && Object.keys(query).every(name => KNOWN.has(name)) &&
+      !('limit' in query && query.feed === 'continuous');
     next(mine ? undefined : 'route');
   }, route(follow));
   router.get('/:db/_changes', (req, res, next) => {
