@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +13,7 @@ from pathlib import Path
 import requests
 
 from dicouch.scripts.push_views import push
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests import prefork
 
 
 @dataclass(frozen=True)
@@ -79,32 +74,23 @@ def serve(database: str, log: Path, ready: tuple[int, ...] = (200, 204), **envir
     push(root, name)
     port = free_port()
     settings = {"COUCHDB_URL": root, "COUCHDB_DATABASE": name, "SHIM_BIND": f"127.0.0.1:{port}", **environment}
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:dicouch.server.gunicorn_conf"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **settings}, stdout=output, stderr=subprocess.STDOUT
-        )
+    process = prefork.start(settings, log)
     server = Server(f"http://127.0.0.1:{port}/dicom-web", database, process.pid)
     try:
         _wait(server, process, log, ready)
         yield server
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.stop()
 
 
-def _wait(server: Server, process: subprocess.Popen, log: Path, ready: tuple[int, ...]) -> None:
-    for _ in range(600):  # a busy machine takes its time
-        if process.poll() is not None:
+def _wait(server: Server, process: prefork.Server, log: Path, ready: tuple[int, ...]) -> None:
+    for _ in range(1200):  # a busy machine takes its time
+        if not process.runs():
             break
         try:
             if server.get("/studies?limit=1").status_code in ready:
                 return
         except requests.ConnectionError:
             pass
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
