@@ -31,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[USED] = []
     config.stash[MISSING] = []
     config.pluginmanager.register(Summary())
+    config.addinivalue_line(
+        "markers", "one_database(name): what is tested does not depend on the database, this one is enough"
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -44,6 +47,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
             return next((kind for kind in KINDS if rest.partition("[")[2].startswith(kind)), file)
 
     return ByDatabase(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where both databases are, leave one out for the tests that name the other as enough."""
+    if not (os.environ.get("COUCHDB_TEST_URL") or find_couchdb()):
+        return
+    second = [item for item in items if _is_second(item)]
+    config.hook.pytest_deselected(items=second)
+    items[:] = [item for item in items if item not in set(second)]
+
+
+def _is_second(item: pytest.Item) -> bool:
+    marker, call = item.get_closest_marker("one_database"), getattr(item, "callspec", None)
+    return bool(marker and call) and call.params.get("database", marker.args[0]) != marker.args[0]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

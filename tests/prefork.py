@@ -6,6 +6,7 @@ all the same: settings are read in the fork, behind what a command would read.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -65,7 +66,7 @@ def _parent(_pid: int) -> subprocess.Popen[str]:
 
 def _serve(environment: dict[str, str], log: str) -> NoReturn:
     """Become gunicorn; in the fork."""
-    from gunicorn.app.wsgiapp import run
+    from gunicorn.app.wsgiapp import run  # reads settings when it is imported
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
@@ -80,10 +81,8 @@ def _serve(environment: dict[str, str], log: str) -> NoReturn:
 
 def main() -> None:
     """Fork a server for each line of the standard input, and print its process id."""
-    import dicouch.app
-    import dicouch.read.rendering
-    import dicouch.server.worker
-    import gunicorn.app.wsgiapp  # noqa: F401
+    for module in ("dicouch.app", "dicouch.server.worker", "gunicorn.app.wsgiapp"):
+        importlib.import_module(module)
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end their servers

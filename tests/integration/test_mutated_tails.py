@@ -16,6 +16,9 @@ from tests.unit.made_images import sample
 from tests.unit.made_part10 import SEQUENCE_END
 from tests.unit.test_pixels_behind import BROKEN
 
+# The database has no part in it.
+pytestmark = pytest.mark.one_database("couchdb")
+
 FILES = ["MR_small_RLE.dcm", "MR_small_implicit.dcm", "CT_small.dcm"]
 EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
 MULTIPART = 'multipart/related; type="application/dicom"'

@@ -18,6 +18,9 @@ import pytest
 
 from tests.server import Server, serve
 
+# The database has no part in it.
+pytestmark = pytest.mark.one_database("embedded")
+
 LENGTH, LIMIT = 5_000_000, 6_000_000
 STORE = 'multipart/related; type="application/dicom"; boundary=b'
 # Path, headers, status, and whether gunicorn itself refuses.

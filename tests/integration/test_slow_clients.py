@@ -19,6 +19,9 @@ import requests
 from tests.made import instance
 from tests.server import Server, serve
 
+# The database has no part in it.
+pytestmark = pytest.mark.one_database("couchdb")
+
 CROWD = 64
 STUDY = "/studies/8.1"
 PATH = STUDY + "/series/8.1.1/instances/8.1.1.1"

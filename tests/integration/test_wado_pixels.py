@@ -16,6 +16,9 @@ from tests.made_objects import as_bytes, segmentation
 from tests.requests_made import Made, image, metadata
 from tests.unit.made_codestreams import COLOUR, encoded, jpeg, marked
 
+# The database has no part in it.
+pytestmark = pytest.mark.one_database("couchdb")
+
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
 

@@ -11,6 +11,9 @@ from pydicom.encaps import encapsulate
 
 from tests.integration.gallery import IMAGES, VIDEO, parts_of
 
+# The database has no part in it.
+pytestmark = pytest.mark.one_database("couchdb")
+
 
 def opened(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data))

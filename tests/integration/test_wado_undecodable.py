@@ -14,6 +14,9 @@ from tests.made_objects import as_bytes, video
 from tests.server import Server
 from tests.unit.made_images import sample
 
+# The database has no part in it.
+pytestmark = pytest.mark.one_database("embedded")
+
 EXPLICIT = "1.2.840.10008.1.2.1"
 MULTIPART = 'multipart/related; type="application/dicom"'
 OCTETS = 'multipart/related; type="application/octet-stream"'
