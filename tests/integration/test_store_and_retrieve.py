@@ -16,10 +16,6 @@ from tests.files import identifiers, real_files
 REFERENCED, FAILED, OTHER = "00081199", "00081198", "0008119A"
 
 
-def items(answer: dict, tag: str) -> list[dict]:
-    return answer.get(tag, {}).get("Value", [])
-
-
 def parts_of(response: requests.Response) -> list[tuple[str, bytes]]:
     """Return content type and body of each part."""
     head = b"Content-Type: " + response.headers["Content-Type"].encode() + b"\r\n\r\n"
@@ -29,16 +25,15 @@ def parts_of(response: requests.Response) -> list[tuple[str, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def stored(server):
-    """Store every bundled file in requests of 25; return what the answers said of each SOP Instance UID."""
-    files = list(real_files().values())
-    told = {REFERENCED: [], FAILED: [], OTHER: []}
-    for start in range(0, len(files), 25):
-        response = server.store(*files[start : start + 25])
-        assert response.status_code in (200, 202), response.text
-        for tag, known in told.items():
-            known += items(response.json(), tag)
-    return told
+def server(bundled):
+    """Give the server that has every real file."""
+    return bundled.server
+
+
+@pytest.fixture(scope="module")
+def stored(bundled):
+    """Return what the answers said of each SOP Instance UID."""
+    return bundled.told
 
 
 def test_every_readable_file_is_stored(server, stored):
@@ -51,8 +46,8 @@ def test_every_readable_file_is_stored(server, stored):
         assert item["00000902"]["Value"][0]
 
 
-def test_every_study_is_found(server, stored):
-    studies = {item["00081190"]["Value"][0].split("/studies/")[1].split("/")[0] for item in stored[REFERENCED]}
+def test_every_study_is_found(server, bundled):
+    studies = {path.split("/")[2] for path in bundled.paths()}
     found = {row["0020000D"]["Value"][0] for row in server.get("/studies").json()}
     assert found == studies
 
@@ -120,7 +115,7 @@ def test_the_same_file_again_is_a_success_and_writes_nothing(server, stored):
     before = requests.get(document, timeout=30).json()["_rev"]
     response = server.store(data, data)
     assert response.status_code in (200, 202)
-    assert len(items(response.json(), REFERENCED)) == 2
+    assert len(response.json()[REFERENCED]["Value"]) == 2
     assert requests.get(document, timeout=30).json()["_rev"] == before
 
 

@@ -7,7 +7,6 @@ import pytest
 from pydicom import dcmread
 
 from tests.awkward_files import LENGTHS, readable
-from tests.files import real_files
 from tests.integration.test_stow_losses import items
 from tests.unit.made_part10 import meta
 
@@ -17,22 +16,22 @@ HEADLESS = {"without preamble": len(meta()) - 132, "without meta group": 0}
 
 
 @pytest.fixture(scope="module")
+def server(bundled):
+    """Give the server that has every real file."""
+    return bundled.server
+
+
+@pytest.fixture(scope="module")
 def stored(server):
-    """Store all awkward and all real files; return paths of what was stored, and the awkward files' contents."""
-    awkward = dict(readable()) | LENGTHS
+    """Store all awkward files, too; return their paths and contents."""
     paths, contents = {}, {}
-    for name, content in awkward.items():
+    for name, content in (dict(readable()) | LENGTHS).items():
         answer = server.store(content)
         assert answer.status_code in (200, 202), (name, answer.text)
         (item,) = items(answer)
         paths[name] = item["00081190"]["Value"][0].removeprefix(server.url)
         contents[name] = content
-    real = list(real_files().values())
-    everything = set(paths.values())
-    for start in range(0, len(real), 25):
-        answer = server.store(*real[start : start + 25])
-        everything |= {item["00081190"]["Value"][0].removeprefix(server.url) for item in items(answer)}
-    return paths, contents, everything
+    return paths, contents
 
 
 def listed(server, path, tags, query=""):
@@ -54,8 +53,9 @@ def parts(path):
 
 
 @pytest.mark.parametrize("query", ["", "&includefield=all", "&fuzzymatching=true&PatientName=*"])
-def test_every_level_lists_everything(server, stored, query):
-    places = {parts(path) for path in stored[2]}
+def test_every_level_lists_everything(server, bundled, stored, query):
+    places = {parts(path) for path in bundled.paths()}
+    assert places > {parts(path) for path in stored[0].values()}
     studies = listed(server, "/studies", ["0020000D"], query)
     series = listed(server, "/series", ["0020000D", "0020000E"], query)
     instances = listed(server, "/instances", ["0020000D", "0020000E", "00080018"], query)
@@ -69,7 +69,7 @@ def test_every_level_lists_everything(server, stored, query):
 
 
 def test_each_awkward_file_is_retrieved_and_listed(server, stored):
-    paths, contents, _everything = stored
+    paths, contents = stored
     for name, path in paths.items():
         study, series, instance = parts(path)
         got = server.get(path, headers={"Accept": "application/dicom; transfer-syntax=*"})
