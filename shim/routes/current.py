@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flask import g, request
 
@@ -85,9 +86,13 @@ def accept_told() -> tuple[tuple[str, ...], tuple[str, ...]]:
 def accepted() -> list[MediaRange]:
     """Return what the client accepts (PS3.18 8.7.4), the ``accept`` parameter before the header; DicomWebError 400."""
     try:
-        return parse_accept(*accept_told())
+        return list(_parsed(*accept_told()))
     except MalformedMediaType as problem:
         raise DicomWebError(400, f"Accept: {problem}") from problem
+
+
+# A viewer says the same thousands of times.
+_parsed = lru_cache(256)(parse_accept)
 
 
 def retrieval_accepted() -> list[MediaRange]:
