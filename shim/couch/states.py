@@ -27,7 +27,7 @@ CHANGED = Token(-1, -1)
 
 
 class States:
-    """When each scope last changed, in nanoseconds of the monotonic clock, in memory that is made before gunicorn forks.
+    """When each scope last changed, by the monotonic clock (ns), in memory that is made before gunicorn forks.
 
     The clock is the same in all processes. A change is noted behind CouchDB's answer to it, so whoever reads from
     CouchDB later than the time that is noted reads what was written. No lock is needed: of two changes at a time either
