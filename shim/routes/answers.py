@@ -9,6 +9,7 @@ from itertools import chain
 import orjson
 from flask import Response, request
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.multipart_writer import (
     BodyPart,
     multipart_content_type,
@@ -17,7 +18,7 @@ from dicouch.dicom.media.multipart_writer import (
     write_multipart,
 )
 from dicouch.dicom.media.negotiate import parse_media_type
-from dicouch.errors import DicomWebError, shortened
+from dicouch.errors import DicomWebError, NoBytes, shortened
 from dicouch.read.frames import LazyPart
 from dicouch.store.ranges import begun
 
@@ -34,11 +35,35 @@ def warn(response: Response, text: str) -> None:
     response.headers.add("Warning", f'299 {request.host} "{shortened(text, 2000)}"')
 
 
-def tell_missing(response: Response, missing: int, how: str = "") -> None:
-    """Tell, where it is so, that some instances are left out of an answer (PS3.18 Table 10.4.3-1)."""
-    if missing:
-        response.status_code = 206
-        warn(response, f"{missing} instances cannot be had {how}and are left out")
+def tell_missing(response: Response, what: str, how: str = "") -> None:
+    """Tell that something is left out of an answer (PS3.18 Table 10.4.3-1)."""
+    response.status_code = 206
+    warn(response, f"{what} cannot be had {how}and are left out")
+
+
+class LeftOut:
+    """What cannot be had of an answer: told in its status while that is possible (PS3.18 Table 10.4.3-1).
+
+    What comes to light first when the answer has begun breaks it off, so that nobody takes a part for the whole.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[DicomWebError | PixelError] = []
+        self._begun = False
+
+    def add(self, problem: DicomWebError | PixelError) -> None:
+        """Leave something out; raise the problem where the answer began as a whole, and one of the database always."""
+        of_all = isinstance(problem, DicomWebError) and problem.status >= 500 and not isinstance(problem, NoBytes)
+        if of_all or (self._begun and not self.problems):
+            raise problem
+        self.problems.append(problem)
+
+    def tell(self, response: Response, what: str = "instances") -> Response:
+        """Tell what is left out; the answer begins."""
+        self._begun = True
+        if self.problems:
+            tell_missing(response, f"at least {len(self.problems)} {what}")
+        return response
 
 
 def multipart_answer(
