@@ -205,9 +205,26 @@ def with_validator(response: Response, tag: str | None) -> Response:
 def unchanged(tag: str) -> Response | None:
     """Return the 304 for a client that has a representation already, None for others.
 
-    The comparison is weak (RFC 9110 13.1.2): proxies that compress weaken tags.
+    The comparison is weak (RFC 9110 13.1.2): proxies that compress weaken tags. What ``*`` comes to is known when there
+    is an answer: see `dicouch.routes.problems.check_match`.
     """
-    return with_validator(Response(status=304), tag) if request.if_none_match.contains_weak(tag) else None
+    known = not request.if_none_match.star_tag and request.if_none_match.contains_weak(tag)
+    return with_validator(Response(status=304), tag) if known else None
+
+
+def is_known(response: Response) -> bool:
+    """Return whether ``If-None-Match: *`` asks for nothing, as there is something (RFC 9110 13.1.2, 13.2.1)."""
+    reads = request.method in ("GET", "HEAD") and response.status_code in (200, 206)
+    return reads and request.if_none_match.star_tag
+
+
+def refuse_conditions() -> None:
+    """Refuse to write or delete on conditions: DicomWebError 412 (RFC 9110 13.1.1, 13.1.2).
+
+    An entity tag is one of many representations: which of them the request is about, nobody can tell.
+    """
+    if request.headers.get("If-Match", "*").strip() != "*" or "If-None-Match" in request.headers:
+        raise DicomWebError(412, "this cannot depend on an entity tag: ask without If-Match and If-None-Match")
 
 
 def is_unmatched(response: Response) -> bool:

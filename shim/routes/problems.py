@@ -105,11 +105,17 @@ def page(problem: DicomWebError) -> str:
 
 
 def check_match(response: Response) -> Response:
-    """Answer 412 in place of a representation that is none of those that the client named (RFC 9110 13.1.1)."""
-    if not answers.is_unmatched(response):
-        return response
-    response.close()
-    return answer(DicomWebError(412, "the resource has another entity tag than those of If-Match"))
+    """Answer 412 in place of a representation that is none of those that the client named (RFC 9110 13.1.1).
+
+    And 304 in place of any that a client of ``If-None-Match: *`` has (13.1.2).
+    """
+    if answers.is_unmatched(response):
+        response.close()
+        return answer(DicomWebError(412, "the resource has another entity tag than those of If-Match"))
+    if answers.is_known(response):
+        response.close()
+        return answers.with_validator(Response(status=304), response.get_etag()[0])
+    return response
 
 
 def answer_http_exception(problem: HTTPException) -> Response:
