@@ -152,6 +152,15 @@ def test_other_transfer_syntaxes_that_nobody_decodes(server, syntax):
     named = server.get(path, headers={"Accept": f"application/dicom; transfer-syntax={EXPLICIT}"})
     assert named.status_code == 406
     assert syntax in named.json()["reason"]
+    # The URI service has no picture of it for who takes anything else (PS3.18 9.4.1.1).
+    uids = {"studyUID": dataset.StudyInstanceUID, "seriesUID": dataset.SeriesInstanceUID}
+    query = {"requestType": "WADO", **uids, "objectUID": dataset.SOPInstanceUID}
+    for accept in ("*/*", None, "text/html,image/avif,*/*;q=0.8", "image/jpeg, application/dicom;q=0.1"):
+        answer = requests.get(server.url, params=query, headers={"Accept": accept}, timeout=60)
+        assert (answer.status_code, answer.content) == (200, file), accept
+        assert answer.headers["Content-Type"] == "application/dicom"
+    for more in ({"contentType": "image/jpeg"}, {"frameNumber": "1"}):
+        assert requests.get(server.url, params={**query, **more}, timeout=60).status_code == 406
 
 
 def test_an_acceptable_form_that_can_be_made_goes_before_the_stored_one(server):
