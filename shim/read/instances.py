@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from dicouch.couch.response import CouchError
 from dicouch.dicom.correct import RangeFile, correct
-from dicouch.dicom.errors import PixelError
+from dicouch.dicom.errors import Busy, PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.decode import can_decode
 from dicouch.dicom.pixels.encode import ENCODED
@@ -35,15 +35,15 @@ class Delivery:
     stored : Stored
     transfer_syntax : str
         Of the bytes.
-    size : int or None
-        Bytes, when known before they are made.
+    size : int
+        Bytes.
     open : callable
         Gives the pieces of bytes.
     """
 
     stored: Stored
     transfer_syntax: str
-    size: int | None
+    size: int
     open: Callable[[], Iterator[bytes]]
 
     @property
@@ -222,7 +222,7 @@ def _opened(reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[Med
     try:
         sent = deliver_acceptable(reader, stored, syntax, ranges, multipart=True)
         pieces = begun(sent.open())
-    except (CouchError, DicomWebError):
+    except (CouchError, DicomWebError, Busy):
         raise
     except Exception as problem:  # an error of ours, or of a library fed with a broken file, costs this instance alone
         LOG.exception("sending %s", stored.id)

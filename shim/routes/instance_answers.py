@@ -56,8 +56,6 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[
     if files.is_kept(stored, sent.transfer_syntax):
         return as_file(reader, stored, None, ranges)
     tag = answers.tag_of(stored.id, stored.tag, sent.transfer_syntax)
-    if sent.size is None:
-        return answers.with_validator(Response(sent.open(), content_type=sent.content_type), tag)
     # The bytes before a range are made, too: how long each frame becomes is not known.
     return answers.ranged(sent.size, lambda start, end: cut_out(sent.open(), start, end), sent.content_type, tag)
 

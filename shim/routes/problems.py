@@ -13,7 +13,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from dicouch.couch.response import CouchError, told
-from dicouch.dicom.errors import BadParameter, DicomError, NoSuchFrame, PixelError, TooLarge
+from dicouch.dicom.errors import BadParameter, Busy, DicomError, NoSuchFrame, PixelError, TooLarge
 from dicouch.dicom.media.negotiate import choose, parse_accept, parse_media_type
 from dicouch.errors import DicomWebError
 from dicouch.routes import answers
@@ -54,6 +54,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(DicomWebError, answer)
     app.register_error_handler(CouchError, lambda problem: answer(told(problem)))
     app.register_error_handler(BadParameter, lambda problem: answer(DicomWebError(400, str(problem))))
+    app.register_error_handler(Busy, lambda problem: answer(DicomWebError(503, str(problem), {"Retry-After": "5"})))
     app.register_error_handler(TooLarge, lambda problem: answer(DicomWebError(413, str(problem))))
     app.register_error_handler(PixelError, lambda problem: answer(DicomWebError(406, str(problem))))
     app.register_error_handler(NoSuchFrame, lambda problem: answer(DicomWebError(404, str(problem))))

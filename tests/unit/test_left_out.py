@@ -11,8 +11,10 @@ from pydicom.pixels.encoders import RLELosslessEncoder
 
 from dicouch.app import create_app
 from dicouch.config import Config
-from dicouch.dicom.errors import PixelError
+from dicouch.dicom.errors import Busy, PixelError
+from dicouch.dicom.pixels import render, transcode
 from dicouch.errors import DicomWebError, NoBytes
+from dicouch.read import frames
 from dicouch.read.retrieve import Retriever, stored_in
 from dicouch.routes import current
 from dicouch.store import ranges
@@ -196,6 +198,30 @@ def test_no_more_is_made_ahead_than_fits(client, files):
     closed = ranges.begun(source)
     closed.close()
     assert list(closed) == []
+
+
+def test_a_machine_without_time_says_nothing_of_the_pixels(client, files, monkeypatch):
+    """What could be had later is a 503 (RFC 9110 15.6.4): no sign, no other form, nothing left out."""
+
+    def busy(*_args, **_options):
+        raise Busy("the decoder is given no time")
+
+    for module in (render, frames, transcode):
+        monkeypatch.setattr(module, "decode", busy)
+    octets = f"{OCTETS}; transfer-syntax={EXPLICIT}"
+    of_one, uids = "/series/1.1/instances/1", "studyUID=1&seriesUID=1.1&objectUID=1"
+    for path, accept in (
+        *[(of_one + "/thumbnail", "*/*"), (of_one + "/rendered", "image/png"), ("/rendered", "*/*"), ("", DICOM)],
+        *[
+            (of_one + "/frames/1,2", OCTETS),
+            (of_one, "application/dicom"),
+            ("/pixeldata", octets),
+            ("/bulkdata", OCTETS),
+        ],
+    ):
+        answer = get(client, path, accept)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), path
+    assert client.get(f"/wado?requestType=WADO&{uids}").status_code == 503
 
 
 def test_the_database_that_fails_is_no_instance_that_is_missing(client, files, monkeypatch):
