@@ -21,7 +21,7 @@ import quickjs
 import tree_sitter
 import tree_sitter_javascript
 
-from dicouch.scripts.designdocs import VIEW_TABLES, is_source
+from dicouch.couch.designs import VIEW_TABLES, is_source
 
 BUILTIN_REDUCES = ("_count", "_sum", "_stats")
 FUNCTION_FOLDERS = ("lists", "shows", "updates", "filters")

@@ -25,7 +25,7 @@ import requests
 
 from dicouch.config import Config
 from dicouch.scripts import choose, processes, watch
-from dicouch.scripts.connection import CommandError, database_name
+from dicouch.scripts.connection import CommandError, database_name, redact
 from dicouch.server import listening
 
 DEFAULT_BIND = "127.0.0.1:5985"
@@ -262,7 +262,8 @@ def run(asked: Asked) -> None:
                 parts = [watch.Part("the DICOMweb server", lambda: server.process, server.again)]
                 if owned := database.owned:
                     # First, as the server needs it.
-                    parts.insert(0, watch.Part("the database", lambda: owned.process, owned.restart))
+                    pulse = watch.Pulse(redact(owned.url), lambda: owned.process)
+                    parts.insert(0, watch.Part("the database", lambda: owned.process, owned.restart, pulse=pulse))
                 watch.forever(parts, tell, asked.check)
             finally:
                 asked.stopping = True

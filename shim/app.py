@@ -9,7 +9,18 @@ from flask import Blueprint, Flask, Response
 
 from dicouch import services
 from dicouch.config import Config
-from dicouch.routes import browsers, capabilities, codings, conflicts, current, problems, resources, ui, wado_uri
+from dicouch.routes import (
+    browsers,
+    capabilities,
+    codings,
+    conflicts,
+    current,
+    health,
+    problems,
+    resources,
+    ui,
+    wado_uri,
+)
 from dicouch.server import origins, timing
 from dicouch.server.proxy import ProxyHeaders
 
@@ -38,6 +49,7 @@ def create_app(config: Config | None = None) -> Flask:
         app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
+    app.register_blueprint(health.blueprint)
     problems.register(app)
     app.after_request(add_headers)
     app.after_request(browsers.add_headers)

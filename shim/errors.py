@@ -49,6 +49,10 @@ class DicomWebError(Exception):
         return {"error": NAMES.get(self.status, "error"), "reason": self.reason}
 
 
+class NoBytes(DicomWebError):
+    """The bytes of one instance are not where its document says; those of others may be."""
+
+
 def resource_name(study: str, series: str | None = None, instance: str | None = None) -> str:
     """Return how an error names a study, series or instance."""
     if instance:

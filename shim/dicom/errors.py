@@ -42,6 +42,10 @@ class TooLarge(PixelError):
     """An answer that would need more memory than one request may take."""
 
 
+class Busy(RuntimeError):
+    """What the machine has no time or memory for just now, and what says nothing of the pixels."""
+
+
 class BadParameter(ValueError):
     """A query parameter that makes no sense; the message names it."""
 

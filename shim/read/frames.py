@@ -14,6 +14,7 @@ from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, PIXELS_BIG, is_nativ
 from dicouch.errors import DicomWebError, not_acceptable
 from dicouch.read.imaging import form_problem, image_of
 from dicouch.read.retrieve import Retriever
+from dicouch.store.ranges import AHEAD, begun
 
 # A part of an answer before it is opened: headers, size when known, and what yields the bytes, or those from a start
 # up to an end.
@@ -140,7 +141,7 @@ def is_kept(document: dict, chosen: MediaType) -> bool:
 def all_frames(
     reader: Retriever, document: dict, chosen: MediaType, ranges: list[MediaRange], base: str
 ) -> Iterator[LazyPart]:
-    """Yield all frames of an instance; see `acceptable_frames`."""
+    """Return all frames of an instance; see `acceptable_frames`."""
     numbers = list(range(1, document["file"]["frames"]["count"] + 1))
     return acceptable_frames(reader, document, numbers, chosen, ranges, base)
 
@@ -148,25 +149,26 @@ def all_frames(
 def acceptable_frames(
     reader: Retriever, document: dict, numbers: list[int], chosen: MediaType, ranges: list[MediaRange], base: str
 ) -> Iterator[LazyPart]:
-    """Yield frames in the form that `choose_frames` chose; see `frame_parts`.
+    """Return frames in the form that `choose_frames` chose, the beginning made already; see `frame_parts`.
 
-    Where the first of them cannot be decoded and the client names no transfer syntax, they come as they are stored.
+    Where one of these cannot be decoded and the client names no transfer syntax, all come as they are stored.
     """
     syntax, stored = syntax_of(chosen), plain_syntax(document["file"])
-    parts = frame_parts(reader, document, numbers, syntax, base)
     try:
-        first = next(parts)
+        return begun(frame_parts(reader, document, numbers, syntax, base), AHEAD, part_size)
     except PixelError:
         if syntax == stored or is_native(stored) or choose(ranges, stand_ins(stored, not chosen.is_multipart)) is None:
             raise
-        parts = frame_parts(reader, document, numbers, stored, base)
-        first = next(parts)
-    yield first
-    yield from parts
+    return frame_parts(reader, document, numbers, stored, base)
+
+
+def part_size(part: LazyPart) -> int:
+    """Return the bytes of a part, as far as they are known."""
+    return part[1] or 0
 
 
 def frame_parts(reader: Retriever, document: dict, numbers: list[int], syntax: str, base: str) -> Iterator[LazyPart]:
-    """Yield frames in a transfer syntax; the first is decoded when it is asked for, before the answer begins.
+    """Yield frames in a transfer syntax, each decoded when it is asked for.
 
     Parameters
     ----------

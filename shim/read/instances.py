@@ -9,16 +9,17 @@ from functools import lru_cache
 
 from dicouch.couch.response import CouchError
 from dicouch.dicom.correct import RangeFile, correct
-from dicouch.dicom.errors import PixelError
+from dicouch.dicom.errors import Busy, PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.decode import can_decode
 from dicouch.dicom.pixels.encode import ENCODED
 from dicouch.dicom.pixels.transcode import SourceFile, targets, transcode
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, NoBytes
 from dicouch.read.imaging import stored_of
 from dicouch.read.retrieve import Retriever, Stored
-from dicouch.store.ranges import begun
+from dicouch.store import ATTACHED
+from dicouch.store.ranges import AHEAD, begun
 
 LOG = logging.getLogger(__name__)
 
@@ -34,15 +35,15 @@ class Delivery:
     stored : Stored
     transfer_syntax : str
         Of the bytes.
-    size : int or None
-        Bytes, when known before they are made.
+    size : int
+        Bytes.
     open : callable
         Gives the pieces of bytes.
     """
 
     stored: Stored
     transfer_syntax: str
-    size: int | None
+    size: int
     open: Callable[[], Iterator[bytes]]
 
     @property
@@ -118,7 +119,7 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
     Raises
     ------
     DicomWebError
-        406 if it cannot be converted, naming what there is; of a converted one, the first frame is made at once.
+        406 if it cannot be converted, naming what there is; of a converted one, the beginning is made at once.
     """
     if is_kept(stored, syntax):
         size, pieces = reader.content(stored)
@@ -129,6 +130,7 @@ def deliver(reader: Retriever, stored: Stored, syntax: str) -> Delivery:
         source = _corrected(source, stored)
     try:
         made, converted = transcode(source, syntax)
+        converted = begun(converted, AHEAD)
     except PixelError as problem:
         left = ", ".join(one for one in targets(source) if one != syntax)
         raise DicomWebError(406, f"{problem}; there are the transfer syntaxes {left}") from problem
@@ -169,35 +171,60 @@ def _corrected(source: SourceFile, stored: Stored) -> SourceFile:
     )
 
 
+def has_bytes(reader: Retriever, stored: Stored) -> bool:
+    """Return whether the bytes of an instance are there, as far as that can be told without reading any."""
+    if stored.file["store"] == ATTACHED:
+        return True  # part of the document
+    try:
+        if reader.store.locate(stored.file) is None:
+            begun(reader.open(stored)).close()  # moved meanwhile, or gone
+    except DicomWebError as problem:
+        if problem.status >= 500 and not isinstance(problem, NoBytes):
+            raise
+        return False
+    return True
+
+
 def deliver_all(
-    reader: Retriever, chosen: Iterable[tuple[Stored, str]], ranges: Sequence[MediaRange]
+    reader: Retriever,
+    chosen: Iterable[tuple[Stored, str]],
+    ranges: Sequence[MediaRange],
+    leave_out: Callable[[DicomWebError], None],
 ) -> Iterator[Delivery]:
     """Yield instances one after the other, opened, each in its transfer syntax, or as it is stored when it has to be.
 
     Only an image whose pixels are damaged is not converted; its own transfer syntax is then told, and nothing is lost.
-    What cannot be had at all is left out: an instance must not take the others of its study with it.
+    What cannot be had at all is for `leave_out`: an instance must not take the others of its study with it.
     """
     for stored, syntax in chosen:
         own = stored.file["transferSyntax"]
-        sent = _opened(reader, stored, syntax, ranges)
-        if sent is None and is_kept(stored, own):
-            sent = _opened(reader, stored, own, ranges)
-        if sent is not None:
-            yield sent
+        try:
+            sent = _opened(reader, stored, syntax, ranges)
+        except DicomWebError as problem:
+            try:
+                if problem.status != 406 or not is_kept(stored, own):
+                    raise
+                sent = _opened(reader, stored, own, ranges)
+            except DicomWebError as reason:
+                leave_out(reason)
+                continue
+        yield sent
 
 
-def _opened(reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[MediaRange]) -> Delivery | None:
-    """Return an instance whose bytes have begun; None when it cannot be had so, as far as its first bytes tell."""
+def _opened(reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[MediaRange]) -> Delivery:
+    """Return an instance whose bytes have begun.
+
+    Raises
+    ------
+    DicomWebError
+        It cannot be had so, as far as its first bytes tell; 406 when its stored bytes perhaps can.
+    """
     try:
         sent = deliver_acceptable(reader, stored, syntax, ranges, multipart=True)
         pieces = begun(sent.open())
-    except CouchError:
-        raise  # nothing else would be had either
-    except DicomWebError as problem:
-        if problem.status >= 500:
-            raise
-        return None
-    except Exception:  # an error of ours, or of a library fed with a broken file, costs this instance alone
+    except (CouchError, DicomWebError, Busy):
+        raise
+    except Exception as problem:  # an error of ours, or of a library fed with a broken file, costs this instance alone
         LOG.exception("sending %s", stored.id)
-        return None
+        raise DicomWebError(406, f"{stored.id} cannot be sent in {syntax}") from problem
     return replace(sent, open=lambda: pieces)

@@ -190,7 +190,10 @@ def _with_dataset(reader: Retriever, line: bytes, base: str, corrected: list[dic
 
 def attached(reader: Retriever, document_id: str, base: str) -> bytes:
     """Return the data set that is an attachment of an instance document that nobody corrected."""
-    dataset = orjson.loads(reader.dataset(document_id))
+    text = reader.dataset(document_id)
+    if b"\n" in text:  # written by `as_lines`: in order
+        return absolute(text.replace(b"\n", b""), document_id, base)
+    dataset = orjson.loads(text)
     return absolute(orjson.dumps({tag: dataset[tag] for tag in sorted(dataset)}), document_id, base)
 
 

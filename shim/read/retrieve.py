@@ -15,6 +15,7 @@ from dicouch.couch.client import Couch, Pending, segment
 from dicouch.couch.response import Answer
 from dicouch.dicom.correct import Change, changes_of, correct_stored, mend
 from dicouch.dicom.errors import NoSuchFrame
+from dicouch.dicom.json_model import read_lines
 from dicouch.dicom.native import cut_bits, swap, word_size
 from dicouch.dicom.part10.byte_source import read_range
 from dicouch.dicom.part10.find_frames import clip, frame_ranges
@@ -155,7 +156,7 @@ class Retriever:
         if not document["file"].get("datasetAttachment"):
             return document
         file = {**document["file"], "datasetAttachment": False}
-        return {**document, "file": file, "dataset": orjson.loads(self.dataset(document["_id"]))}
+        return {**document, "file": file, "dataset": read_lines(self.dataset(document["_id"]))}
 
     def dataset(self, document_id: str) -> bytes:
         """Return the data set (DICOM JSON Model) that is an attachment of an instance document."""

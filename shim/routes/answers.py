@@ -9,6 +9,7 @@ from itertools import chain
 import orjson
 from flask import Response, request
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.multipart_writer import (
     BodyPart,
     multipart_content_type,
@@ -17,7 +18,7 @@ from dicouch.dicom.media.multipart_writer import (
     write_multipart,
 )
 from dicouch.dicom.media.negotiate import parse_media_type
-from dicouch.errors import DicomWebError, shortened
+from dicouch.errors import DicomWebError, NoBytes, shortened
 from dicouch.read.frames import LazyPart
 from dicouch.store.ranges import begun
 
@@ -34,11 +35,35 @@ def warn(response: Response, text: str) -> None:
     response.headers.add("Warning", f'299 {request.host} "{shortened(text, 2000)}"')
 
 
-def tell_missing(response: Response, missing: int, how: str = "") -> None:
-    """Tell, where it is so, that some instances are left out of an answer (PS3.18 Table 10.4.3-1)."""
-    if missing:
-        response.status_code = 206
-        warn(response, f"{missing} instances cannot be had {how}and are left out")
+def tell_missing(response: Response, what: str, how: str = "") -> None:
+    """Tell that something is left out of an answer (PS3.18 Table 10.4.3-1)."""
+    response.status_code = 206
+    warn(response, f"{what} cannot be had {how}and are left out")
+
+
+class LeftOut:
+    """What cannot be had of an answer: told in its status while that is possible (PS3.18 Table 10.4.3-1).
+
+    What comes to light first when the answer has begun breaks it off, so that nobody takes a part for the whole.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[DicomWebError | PixelError] = []
+        self._begun = False
+
+    def add(self, problem: DicomWebError | PixelError) -> None:
+        """Leave something out; raise the problem where the answer began as a whole, and one of the database always."""
+        of_all = isinstance(problem, DicomWebError) and problem.status >= 500 and not isinstance(problem, NoBytes)
+        if of_all or (self._begun and not self.problems):
+            raise problem
+        self.problems.append(problem)
+
+    def tell(self, response: Response, what: str = "instances") -> Response:
+        """Tell what is left out; the answer begins."""
+        self._begun = True
+        if self.problems:
+            tell_missing(response, f"at least {len(self.problems)} {what}")
+        return response
 
 
 def multipart_answer(
@@ -180,9 +205,26 @@ def with_validator(response: Response, tag: str | None) -> Response:
 def unchanged(tag: str) -> Response | None:
     """Return the 304 for a client that has a representation already, None for others.
 
-    The comparison is weak (RFC 9110 13.1.2): proxies that compress weaken tags.
+    The comparison is weak (RFC 9110 13.1.2): proxies that compress weaken tags. What ``*`` comes to is known when there
+    is an answer: see `dicouch.routes.problems.check_match`.
     """
-    return with_validator(Response(status=304), tag) if request.if_none_match.contains_weak(tag) else None
+    known = not request.if_none_match.star_tag and request.if_none_match.contains_weak(tag)
+    return with_validator(Response(status=304), tag) if known else None
+
+
+def is_known(response: Response) -> bool:
+    """Return whether ``If-None-Match: *`` asks for nothing, as there is something (RFC 9110 13.1.2, 13.2.1)."""
+    reads = request.method in ("GET", "HEAD") and response.status_code in (200, 206)
+    return reads and request.if_none_match.star_tag
+
+
+def refuse_conditions() -> None:
+    """Refuse to write or delete on conditions: DicomWebError 412 (RFC 9110 13.1.1, 13.1.2).
+
+    An entity tag is one of many representations: which of them the request is about, nobody can tell.
+    """
+    if request.headers.get("If-Match", "*").strip() != "*" or "If-None-Match" in request.headers:
+        raise DicomWebError(412, "this cannot depend on an entity tag: ask without If-Match and If-None-Match")
 
 
 def is_unmatched(response: Response) -> bool:

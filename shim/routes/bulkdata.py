@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 from flask import Response
@@ -14,10 +13,11 @@ from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_m
 from dicouch.dicom.pixels.image import SMALL
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
 from dicouch.errors import DicomWebError, resource_name
-from dicouch.read.frames import LazyPart, all_frames, choose_frames, syntax_in
+from dicouch.read.frames import LazyPart, all_frames, choose_frames, part_size, syntax_in
 from dicouch.read.rendering import DOCUMENT, document_type
 from dicouch.read.retrieve import Retriever, Stored, pixel_path
 from dicouch.routes import answers, current
+from dicouch.store.ranges import AHEAD, begun
 
 
 def retrieve_value(study: str, series: str, instance: str, bulkdata: str) -> Response:
@@ -60,41 +60,40 @@ def offers(syntaxes: list[str]) -> list[MediaType]:
 
 def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], name: str) -> Response:
     """Answer with every bulk value of instances that were found; `name` is what the resource is called."""
-    base = current.base_url()
-    there = False
+    left_out, base = answers.LeftOut(), current.base_url()
 
     def all_values() -> Iterator[LazyPart]:
-        nonlocal there
         for one in found:
-            document = reader.document(*one.id.split(":"))
-            there = there or bool(document["file"].get("bulk"))
-            yield from _values(reader, document, ranges, base)
+            try:
+                document = reader.document(*one.id.split(":"))
+            except DicomWebError as problem:
+                left_out.add(problem)  # not there any more
+            else:
+                yield from _values(reader, document, ranges, base, left_out)
 
-    parts = all_values()
+    parts = begun(all_values(), AHEAD, part_size)
     first = next(parts, None)
     if first is None:
+        there = any(not isinstance(one, DicomWebError) or one.status != 404 for one in left_out.problems)
         what = "bulk data in an acceptable form" if there else "bulk data"
         raise DicomWebError(406 if there else 404, f"there are no {what} in {name}")
-    return answers.not_stored(answers.streamed(first, parts))
+    return answers.not_stored(left_out.tell(answers.streamed(first, parts), "values or instances"))
 
 
-def _values(reader: Retriever, document: dict, ranges: list[MediaRange], base: str) -> Iterator[LazyPart]:
+def _values(
+    reader: Retriever, document: dict, ranges: list[MediaRange], base: str, left_out: answers.LeftOut
+) -> Iterator[LazyPart]:
     """Yield the bulk values of an instance for which there is an acceptable form."""
     for path, value in document["file"].get("bulk", {}).items():
-        if _is_frames(document, path, value):
-            try:
+        try:
+            if _is_frames(document, path, value):
                 form = choose_frames(reader, document, ranges, single=False)
                 yield from all_frames(reader, document, form, ranges, base)
-            except PixelError:
-                pass  # not to be had in an acceptable form
-            except DicomWebError as problem:
-                if problem.status >= 500:
-                    raise
-            continue
-        offered = _offers(reader, document, path, value)
-        if chosen := choose(ranges, [offer for offer in offered if offer.is_multipart]):
-            with suppress(PixelError):
-                yield _part(reader, document, path, value, chosen, base)
+            else:
+                offered = [offer for offer in _offers(reader, document, path, value) if offer.is_multipart]
+                yield _part(reader, document, path, value, current.negotiated(offered, ranges), base)
+        except (DicomWebError, PixelError) as problem:
+            left_out.add(problem)
 
 
 def _is_frames(document: dict, path: str, value: dict) -> bool:

@@ -30,7 +30,8 @@ def remember_client() -> None:
         raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
     g.base = f"{request.scheme}://{request.host}{request.root_path}{services().config.prefix}"
     g.authorization = None
-    if request.method != "OPTIONS":  # browsers ask first without credentials, and capabilities are no secret
+    # Browsers ask first without credentials, and capabilities are no secret; supervisors have none.
+    if request.method != "OPTIONS" and request.blueprint != "health":
         g.authorization = services().credentials.of(request.headers.get("Authorization"), request.cookies)
 
 

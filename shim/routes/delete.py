@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from dicouch.errors import DicomWebError
-from dicouch.routes import current
+from dicouch.routes import answers, current
 from dicouch.services import services
 from dicouch.write.delete import Deleter
 
@@ -15,8 +15,8 @@ def delete(study: str, series: str | None = None, instance: str | None = None) -
     ours = services()
     if ours.config.allow_delete != "yes":
         raise DicomWebError(403, "this site does not allow deletion (ALLOW_DELETE=no)")
-    # An entity tag is one of many representations: which of them a deletion is about, nobody can tell.
-    if request.headers.get("If-Match", "*").strip() != "*":
-        raise DicomWebError(412, "a deletion cannot depend on an entity tag: ask without If-Match")
+    if {"If-Match", "If-None-Match"} & set(request.headers.keys()):
+        current.reader().instances(study, series, instance)  # conditions do not count for what is not there
+        answers.refuse_conditions()
     Deleter(ours.couch, ours.store, ours.memory, current.authorization()).delete(study, series, instance)
     return Response(status=204)

@@ -22,6 +22,7 @@ from dicouch.read.frames import (
     check_there,
     choose_frames,
     is_kept,
+    part_size,
     plain_syntax,
     syntax_in,
 )
@@ -30,6 +31,7 @@ from dicouch.read.retrieve import Changed, Retriever, Stored, stored_in
 from dicouch.routes import answers, current
 from dicouch.services import services
 from dicouch.store import ATTACHED
+from dicouch.store.ranges import AHEAD, begun
 
 CONDITIONAL = {"If-Match", "If-None-Match", "If-Range", "Range"}
 
@@ -131,27 +133,23 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     """Answer with all frames of all images of a resource; instances of other kinds have no part in it."""
     ranges = current.retrieval_accepted()
     reader = current.reader()
-    documents = (reader.document(*one.id.split(":")) for one in reader.instances(study, series, instance))
-    images = (document for document in documents if document["file"].get("frames"))
-    refused: list[DicomWebError | PixelError] = []
-    base = current.base_url()
+    found = reader.instances(study, series, instance)
+    left_out, base = answers.LeftOut(), current.base_url()
 
     def all_images() -> Iterator[LazyPart]:
-        for document in images:
+        for one in found:
             try:
-                chosen = choose_frames(reader, document, ranges, single=False)
-                yield from all_frames(reader, document, chosen, ranges, base)
+                document = reader.document(*one.id.split(":"))
+                if document["file"].get("frames"):
+                    chosen = choose_frames(reader, document, ranges, single=False)
+                    yield from all_frames(reader, document, chosen, ranges, base)
             except (DicomWebError, PixelError) as problem:
-                if isinstance(problem, DicomWebError) and problem.status >= 500:
-                    raise  # the database: no image is to be had
-                refused.append(problem)  # not to be had in an acceptable form
+                left_out.add(problem)  # not there any more, or not to be had in an acceptable form
 
-    parts = all_images()
+    parts = begun(all_images(), AHEAD, part_size)
     first = next(parts, None)
-    if first is None and refused:
-        raise refused[0]
+    if first is None and left_out.problems:
+        raise left_out.problems[0]
     if first is None:
         raise DicomWebError(404, f"there are no pixel data in {resource_name(study, series, instance)}")
-    response = answers.streamed(first, parts, syntax_in(first) if instance else None)
-    answers.tell_missing(response, len(refused))
-    return response
+    return left_out.tell(answers.streamed(first, parts, syntax_in(first) if instance else None), "images")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 
 from flask import Response, request
 
@@ -17,7 +16,7 @@ from dicouch.dicom.pixels.render import representative
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read import instances as files
 from dicouch.read import metadata
-from dicouch.read.frames import LazyPart
+from dicouch.read.frames import LazyPart, part_size
 from dicouch.read.rendering import (
     DOCUMENT,
     DRAWN,
@@ -35,7 +34,7 @@ from dicouch.read.rendering import (
 from dicouch.read.retrieve import Retriever, Stored
 from dicouch.routes import answers, current
 from dicouch.store import ATTACHED
-from dicouch.store.ranges import cut_out
+from dicouch.store.ranges import AHEAD, begun, cut_out
 
 
 def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[MediaRange]) -> Response:
@@ -57,8 +56,6 @@ def as_file(reader: Retriever, stored: Stored, syntax: str | None, ranges: list[
     if files.is_kept(stored, sent.transfer_syntax):
         return as_file(reader, stored, None, ranges)
     tag = answers.tag_of(stored.id, stored.tag, sent.transfer_syntax)
-    if sent.size is None:
-        return answers.with_validator(Response(sent.open(), content_type=sent.content_type), tag)
     # The bytes before a range are made, too: how long each frame becomes is not known.
     return answers.ranged(sent.size, lambda start, end: cut_out(sent.open(), start, end), sent.content_type, tag)
 
@@ -113,7 +110,7 @@ def as_rendered(
         return picture(chosen, animation(found, rendering), tag)
     if not chosen.is_multipart and alone:
         return picture(chosen, representative_shot(found).encode(chosen.essence, rendering), tag)
-    return pictures(chosen, found[0], iter(found[1:]), rendering, tag)
+    return pictures(chosen, found, rendering, answers.LeftOut(), tag)
 
 
 def representative_shot(found: list[Shot]) -> Shot:
@@ -127,33 +124,26 @@ def picture(kind: MediaType, made: bytes, tag: str | None = None) -> Response:
 
 
 def pictures(
-    chosen: MediaType, first: Shot, rest: Iterator[Shot], rendering: Rendering, tag: str | None = None
+    chosen: MediaType, found: Iterable[Shot], rendering: Rendering, left_out: answers.LeftOut, tag: str | None = None
 ) -> Response:
-    """Answer with pictures as parts, the first made before the answer begins; damaged ones are left out."""
+    """Answer with pictures as parts, the first ones made before the answer begins; damaged ones are left out."""
     kind, base = chosen.item_type, current.base_url()
 
-    def part(shot: Shot) -> LazyPart:
-        headers = {"Content-Type": kind, "Content-Location": f"{base}{shot.path}/rendered"}
-        made = shot.encode(kind, rendering)
-        return headers, len(made), lambda: (made,)
-
     def parts() -> Iterator[LazyPart]:
-        for shot in chain((first,), rest):
+        for shot in found:
+            headers = {"Content-Type": kind, "Content-Location": f"{base}{shot.path}/rendered"}
             try:
-                yield part(shot)
+                made = shot.encode(kind, rendering)
             except PixelError as problem:
-                refused.append(problem)
+                left_out.add(problem)
+            else:
+                yield headers, len(made), lambda made=made: (made,)
 
-    refused: list[PixelError] = []
-    made = parts()
-    begun = next(made, None)
-    if begun is None:
-        raise refused[0]
-    response = answers.streamed(begun, made, tag=tag)
-    if refused:
-        response.status_code = 206
-        answers.warn(response, f"{len(refused)} frames cannot be rendered and are left out")
-    return response
+    made = begun(parts(), AHEAD, part_size)
+    first = next(made, None)
+    if first is None:
+        raise left_out.problems[0] if left_out.problems else DicomWebError(406, "there is no image to be rendered")
+    return left_out.tell(answers.streamed(first, made, tag=tag), "images or frames")
 
 
 def _as_stored(

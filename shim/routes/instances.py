@@ -23,6 +23,7 @@ from dicouch.routes.frames import is_unconditional
 from dicouch.routes.instance_answers import as_file
 from dicouch.services import services
 from dicouch.store import ATTACHED
+from dicouch.store.ranges import AHEAD, begun
 
 MULTIPART = parse_media_type('multipart/related; type="application/dicom"; transfer-syntax=*')
 SINGLE = parse_media_type("application/dicom; transfer-syntax=*")
@@ -119,14 +120,15 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
     (PS3.18 Table 10.4.3-1: 206 when the acceptable media types fit some of the instances only.)
     """
     chooser = files.Chooser(ranges)
-    chosen = [(one, syntax) for one in found if (syntax := chooser(one.file["transferSyntax"]))]
+    fitting = [(one, syntax) for one in found if (syntax := chooser(one.file["transferSyntax"]))]
+    chosen = [(one, syntax) for one, syntax in fitting if len(found) == 1 or files.has_bytes(reader, one)] or fitting
     as_stored = all(files.is_kept(one, syntax) for one, syntax in chosen)
     base = current.base_url()
     # Of what is sent: another choice of transfer syntaxes leaves others out.
     tag = answers.tag_of("multipart", *(f"{one.id} {one.tag} {syntax}" for one, syntax in chosen), base)
     if unchanged := answers.unchanged(tag):
         return unchanged
-    missing = 0
+    left_out = answers.LeftOut()
     if as_stored:
         parts: list[LazyPart] = []
         for one, syntax in chosen:
@@ -154,17 +156,19 @@ def multipart(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) 
         part = headers, sent.size, sent.open
         response = answers.multipart_answer(files.DICOM, [part], sent.transfer_syntax, tag)
     else:
-        response, missing = converted(reader, chosen, ranges, base)
-    missing += len(found) - len(chosen)
-    answers.tell_missing(response, missing, "in an acceptable transfer syntax ")
-    return response
+        response = converted(reader, chosen, ranges, left_out, base)
+    if len(fitting) < len(found):
+        answers.tell_missing(response, f"{len(found) - len(fitting)} instances", "in an acceptable transfer syntax ")
+    if len(chosen) < len(fitting):
+        answers.tell_missing(response, f"{len(fitting) - len(chosen)} instances")
+    return left_out.tell(response)
 
 
 def converted(
-    reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange], base: str
-) -> tuple[Response, int]:
-    """Answer with parts that are made while they are sent; return how many are left out, too."""
-    sent, missing = _begin(reader, chosen, ranges)
+    reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange], left_out: answers.LeftOut, base: str
+) -> Response:
+    """Answer with parts that are made while they are sent, the first ones before the answer begins."""
+    sent = _begun(reader, chosen, ranges, left_out)
 
     def parts() -> Iterator[BodyPart]:
         for one in sent:
@@ -173,26 +177,29 @@ def converted(
 
     boundary = new_boundary()
     body = write_multipart(parts(), boundary)
-    return Response(body, content_type=multipart_content_type(files.DICOM, boundary)), missing
+    return Response(body, content_type=multipart_content_type(files.DICOM, boundary))
 
 
-def _begin(
-    reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange]
-) -> tuple[Iterator[files.Delivery], int]:
-    """Return instances whose first one is there before the answer begins, and how many before it cannot be had."""
-    sent = files.deliver_all(reader, chosen, ranges)
+def _begun(
+    reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange], left_out: answers.LeftOut
+) -> Iterator[files.Delivery]:
+    """Return instances of which the first ones are there before the answer begins."""
+    sent = begun(files.deliver_all(reader, chosen, ranges, left_out.add), AHEAD, lambda one: one.size)
     first = next(sent, None)
     if first is None:
-        raise DicomWebError(406, "none of the instances can be had")
-    return chain([first], sent), [one for one, _syntax in chosen].index(first.stored)
+        raise left_out.problems[0] if len(chosen) == 1 else DicomWebError(406, "none of the instances can be had")
+    return chain([first], sent)
 
 
 def zipped(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> Response:
     """Answer with the files in the encoding in which they are stored, one folder a series."""
     if not found:
         raise DicomWebError(404, "there is no instance")
-    sent, missing = _begin(reader, [(one, one.file["transferSyntax"]) for one in found], ranges)
+    left_out = answers.LeftOut()
+    there = [one for one in found if files.has_bytes(reader, one)] or found
+    sent = _begun(reader, [(one, one.file["transferSyntax"]) for one in there], ranges, left_out)
     entries = (("/".join(one.stored.id.split(":")) + ".dcm", one.open()) for one in sent)
     response = Response(write_zip(entries), content_type=str(ZIP))
-    answers.tell_missing(response, missing)
-    return response
+    if len(there) < len(found):
+        answers.tell_missing(response, f"{len(found) - len(there)} instances")
+    return left_out.tell(response)

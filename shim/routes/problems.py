@@ -13,7 +13,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from dicouch.couch.response import CouchError, told
-from dicouch.dicom.errors import BadParameter, DicomError, NoSuchFrame, PixelError, TooLarge
+from dicouch.dicom.errors import BadParameter, Busy, DicomError, NoSuchFrame, PixelError, TooLarge
 from dicouch.dicom.media.negotiate import choose, parse_accept, parse_media_type
 from dicouch.errors import DicomWebError
 from dicouch.routes import answers
@@ -54,6 +54,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(DicomWebError, answer)
     app.register_error_handler(CouchError, lambda problem: answer(told(problem)))
     app.register_error_handler(BadParameter, lambda problem: answer(DicomWebError(400, str(problem))))
+    app.register_error_handler(Busy, lambda problem: answer(DicomWebError(503, str(problem), {"Retry-After": "5"})))
     app.register_error_handler(TooLarge, lambda problem: answer(DicomWebError(413, str(problem))))
     app.register_error_handler(PixelError, lambda problem: answer(DicomWebError(406, str(problem))))
     app.register_error_handler(NoSuchFrame, lambda problem: answer(DicomWebError(404, str(problem))))
@@ -105,11 +106,17 @@ def page(problem: DicomWebError) -> str:
 
 
 def check_match(response: Response) -> Response:
-    """Answer 412 in place of a representation that is none of those that the client named (RFC 9110 13.1.1)."""
-    if not answers.is_unmatched(response):
-        return response
-    response.close()
-    return answer(DicomWebError(412, "the resource has another entity tag than those of If-Match"))
+    """Answer 412 in place of a representation that is none of those that the client named (RFC 9110 13.1.1).
+
+    And 304 in place of any that a client of ``If-None-Match: *`` has (13.1.2).
+    """
+    if answers.is_unmatched(response):
+        response.close()
+        return answer(DicomWebError(412, "the resource has another entity tag than those of If-Match"))
+    if answers.is_known(response):
+        response.close()
+        return answers.with_validator(Response(status=304), response.get_etag()[0])
+    return response
 
 
 def answer_http_exception(problem: HTTPException) -> Response:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flask import Response, request
 
 from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.parameters import parse_rendering
-from dicouch.errors import DicomWebError, resource_name
+from dicouch.errors import DicomWebError
 from dicouch.read.rendering import (
     DRAWN,
     GIF,
@@ -18,8 +20,8 @@ from dicouch.read.rendering import (
     representative_instance,
     shots,
 )
-from dicouch.read.retrieve import Retriever
-from dicouch.routes import current
+from dicouch.read.retrieve import Retriever, Stored
+from dicouch.routes import answers, current
 from dicouch.routes.instance_answers import as_rendered, picture, pictures, representative_shot
 
 # Instances of one animation: all their documents are in memory.
@@ -51,20 +53,19 @@ def retrieve_all(study: str, series: str | None = None) -> Response:
         return picture(chosen, shot.encode(chosen.essence, rendering))
     if chosen == GIF and len(found) > MOST_INSTANCES:
         raise DicomWebError(413, f"{len(found)} instances are too many for one animation")
-    documents = (reader.document(*stored.id.split(":")) for stored in found)
-    images = (document for document in documents if kind_of_document(reader, document) in DRAWN)
-    frames = (shot for document in images for shot in _shots(reader, document))
+    left_out = answers.LeftOut()
+    frames = _frames(reader, found, left_out)
     if chosen == GIF:
-        return picture(chosen, animation(list(frames), rendering))
-    first = next(frames, None)
-    if first is None:
-        raise DicomWebError(406, f"{resource_name(study, series)} has no image that can be rendered")
-    return pictures(chosen, first, frames, rendering)
+        return left_out.tell(picture(chosen, animation(list(frames), rendering)), "images")
+    return pictures(chosen, frames, rendering, left_out)
 
 
-def _shots(reader: Retriever, document: dict) -> list[Shot]:
-    """Return the frames of one image of many; none of one that does not say what its pixels are."""
-    try:
-        return shots(reader, document)
-    except PixelError:
-        return []
+def _frames(reader: Retriever, found: list[Stored], left_out: answers.LeftOut) -> Iterator[Shot]:
+    """Yield the frames of all images; what is gone meanwhile or does not say what its pixels are is left out."""
+    for one in found:
+        try:
+            document = reader.document(*one.id.split(":"))
+            if kind_of_document(reader, document) in DRAWN:
+                yield from shots(reader, document)
+        except (DicomWebError, PixelError) as problem:
+            left_out.add(problem)

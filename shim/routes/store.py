@@ -40,6 +40,7 @@ def store(study: str | None = None) -> Response:
         current.authorization(),
         ours.bulk,
     )
+    answers.refuse_conditions()
     # How long a body is that comes in another coding nobody says.
     outcomes, complaint = receive(parts, Upload(ingest, ours.pace, None if coding else request.content_length))
     if not outcomes:

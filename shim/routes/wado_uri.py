@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
+from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import (
     MalformedMediaType,
     MediaRange,
@@ -67,13 +68,20 @@ def wado_uri() -> Response:
     chosen = choose(ranges, _offered(document, rendered, syntax))
     if chosen is None:
         raise not_acceptable(_offered(document, rendered, None))
-    if chosen.essence == DICOM:
-        response = as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax, ranges)
-        # Without transfer-syntax: that parameter is of the RESTful services (PS3.18 8.7.3.5.2).
-        response.headers["Content-Type"] = DICOM
-        return response
-    numbers = _frame_number(document, kind)
-    return as_rendered(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
+    numbers = None if chosen.essence == DICOM else _frame_number(document, kind)
+    if chosen.essence != DICOM:
+        try:
+            return as_rendered(reader, document, numbers, [MediaRange(chosen.type, chosen.subtype)], rendering)
+        except PixelError:
+            # What nobody can look at can still be had, if the client takes it (PS3.18 9.4.1.1, 8.7.3).
+            files = offers(document["file"]["transferSyntax"], multipart=False)
+            chosen = choose(ranges, files) if numbers is None else None
+            if chosen is None:
+                raise
+    response = as_file(reader, reader.instances(*uids.values())[0], chosen.transfer_syntax, ranges)
+    # Without transfer-syntax: that parameter is of the RESTful services (PS3.18 8.7.3.5.2).
+    response.headers["Content-Type"] = DICOM
+    return response
 
 
 def _acceptable(syntax: str | None) -> list[MediaRange]:

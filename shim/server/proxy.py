@@ -52,8 +52,11 @@ class ProxyHeaders:
 def _complete_host(environ: WSGIEnvironment) -> None:
     """Add the port that the server listens on to a ``Host`` without one, which dicomweb-client sends.
 
-    What came through a proxy stays as it is: the port that the client used is then the proxy's.
+    What came through a proxy stays as it is: the port that the client used is then the proxy's. So does what a browser
+    says, as browsers leave out the usual port only (RFC 9110 7.2): theirs is that of a mapping in front of this one.
     """
+    if "Mozilla/" in environ.get("HTTP_USER_AGENT", ""):
+        return
     host, port = environ.get("HTTP_HOST", "").removesuffix(":"), environ.get("SERVER_PORT", "")
     usual = {"http": "80", "https": "443"}.get(environ.get("wsgi.url_scheme", ""))
     if not host or ":" in host.rpartition("]")[2] or port in ("", usual):

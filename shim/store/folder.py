@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dicouch.couch.response import CHUNK
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, NoBytes
 from dicouch.store import FOLDER, LINK
 
 FILE_CHUNK = 1 << 20
@@ -154,7 +154,7 @@ class LinkStore:
 
         Raises
         ------
-        DicomWebError
+        NoBytes
             503 when it is not the file any more that was linked.
         """
         path = _resolved(Path(file["store"].removeprefix(LINK)))
@@ -165,7 +165,7 @@ class LinkStore:
             with path.open("rb") as source:
                 changed = hashlib.file_digest(source, "sha256").hexdigest() != file["sha256"]
         if changed:
-            raise DicomWebError(503, f"the linked file {path.name} is not what it was when it was linked")
+            raise NoBytes(503, f"the linked file {path.name} is not what it was when it was linked")
         return path
 
     def _allowed(self, path: Path) -> bool:

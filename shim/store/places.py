@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, NoBytes
 from dicouch.store import ATTACHED, FOLDER, LINK
 from dicouch.store.attachment import open_attachment
 from dicouch.store.folder import FileChunks, FolderStore, LinkStore
@@ -90,7 +90,7 @@ class Bytes:
                     return open_attachment(self.couch, document_id, size, start, end, authorization, check)
                 if (path := self.locate(file)) is not None:
                     return FileChunks(path, start, end)
-                missing = DicomWebError(503, f"{document_id}: its file is in none of the folders of this site")
+                missing: DicomWebError = NoBytes(503, f"{document_id}: its file is in none of the folders of this site")
             except FileNotFoundError:
                 missing = DicomWebError(404, f"{document_id} has no bytes any more")
             except DicomWebError as problem:

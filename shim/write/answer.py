@@ -82,6 +82,8 @@ def warnings(outcomes: list[Outcome], complaint: str) -> list[str]:
     texts = [f"The request ended early: {complaint}"] if complaint else []
     if differing := sorted({tag for outcome in outcomes for tag in outcome.variants}):
         texts.append("Values differ within a study or series: " + ", ".join(describe(tag) for tag in differing))
+    if also := [outcome for outcome in outcomes if outcome.also]:
+        texts.append("; ".join(f"{outcome.instance}: {outcome.also}" for outcome in also[:10]))
     if elsewhere := [outcome for outcome in outcomes if outcome.elsewhere]:
         named = ", ".join(f"{outcome.instance} in {outcome.elsewhere}" for outcome in elsewhere[:10])
         texts.append(f"SOP Instance UIDs that other series have too: {named}")

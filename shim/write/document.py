@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from dicouch.dicom.json_model import as_lines
 from dicouch.dicom.part10 import Part10
 from dicouch.store import ATTACHED
 from dicouch.tables import BESIDE_TAGS, ROW_TAGS, SERIES_TAGS, STUDY_TAGS, pick
@@ -44,7 +45,7 @@ def without_dataset(document: dict) -> tuple[dict, bytes]:
     kept = pick(document["dataset"], STUDY_TAGS | SERIES_TAGS | BESIDE_TAGS | ROW_TAGS)
     small = {tag: value for tag, value in kept.items() if len(orjson.dumps(value)) < LARGE_ATTRIBUTE}
     file = {**document["file"], "datasetAttachment": True}
-    return {**document, "dataset": small, "file": file}, orjson.dumps(document["dataset"])
+    return {**document, "dataset": small, "file": file}, as_lines(document["dataset"])
 
 
 def header_attributes(dataset: dict) -> dict:

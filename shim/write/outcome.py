@@ -39,6 +39,8 @@ class Outcome:
         Empty where they could not be read.
     failure, warning : int
         Failure Reason (0008,1197) and Warning Reason (0008,1196), 0 for none.
+    also : str
+        A second warning reason and what it is about.
     too_large : bool
         Whether it passed a limit of size.
     elsewhere : str
@@ -60,6 +62,7 @@ class Outcome:
     failure: int = 0
     warning: int = 0
     comment: str = ""
+    also: str = ""
     too_large: bool = False
     elsewhere: str = ""
     refused: int = 0

@@ -15,7 +15,7 @@ from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.store import ATTACHED, ATTACHMENT, DATASET
 from dicouch.store.places import Bytes
 from dicouch.write.document import header_attributes, without_dataset
-from dicouch.write.outcome import COERCED, DUPLICATE
+from dicouch.write.outcome import COERCED, DUPLICATE, MISMATCH
 from dicouch.write.received import Received
 
 # A document larger than this keeps its data set in an attachment: CouchDB's limit is 8,000,000 bytes.
@@ -83,8 +83,12 @@ class Putter:
             outcome.failure, outcome.warning = DUPLICATE, 0
             outcome.comment = "an instance with this UID and other content is stored"
         else:
+            # Warning Reason has one value: what is wrong with the new content follows in words.
+            wrong = f"B007H: {outcome.comment}" if outcome.warning == MISMATCH else ""
             outcome.warning = COERCED
             outcome.comment = "an instance with this UID and other content was replaced"
+            if wrong:
+                outcome.comment, outcome.also = f"replaced other content; {wrong}", wrong
             return False
         return True
 

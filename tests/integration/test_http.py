@@ -11,6 +11,7 @@ import zstandard
 from dicomweb_client import DICOMwebClient
 from pydicom import dcmread
 
+from tests.eventually import eventually
 from tests.integration.gallery import parts_of
 from tests.made_objects import document
 
@@ -321,6 +322,20 @@ def test_an_error_is_a_page_in_a_browser_and_json_elsewhere(gallery, path, statu
         assert told.headers["Content-Type"] == "application/json"
         assert set(told.json()) == {"error", "reason"}
         assert "Accept" in told.headers["Vary"]
+
+
+def test_whether_it_can_serve(server):
+    root = server.url.removesuffix("/dicom-web")
+    assert requests.get(f"{root}/readyz", timeout=30).json() == {"status": "ready"}
+    design = requests.get(f"{server.database}/_design/dicom", timeout=30).json()
+    place = f"{server.database}/_design/dicom"
+    changed = requests.put(place, json={**design, "version": "other"}, timeout=30).json()
+    told = eventually(lambda: requests.get(f"{root}/readyz", timeout=30), lambda told: told.status_code == 503)
+    assert "another version" in told.json()["reason"]
+    assert told.headers["Retry-After"]
+    assert requests.get(f"{root}/healthz", timeout=30).status_code == 200
+    requests.put(place, json={**design, "_rev": changed["rev"]}, timeout=30).raise_for_status()
+    eventually(lambda: requests.get(f"{root}/readyz", timeout=30), lambda told: told.status_code == 200)
 
 
 def test_a_page_says_what_was_wrong(gallery):

@@ -9,9 +9,11 @@ from pydicom.data import get_charset_files, get_testdata_file
 from pydicom.dataset import Dataset
 
 from tests.archive import fill
+from tests.awkward_files import proper
 from tests.integration.conftest import serve
 from tests.made import instance
 from tests.made_objects import as_bytes
+from tests.unit.made_part10 import element
 
 WIDE = [
     *["/studies", "/series", "/instances", "/patients", "/studies/1.2.826.0.1.7/instances", "/studies?PatientName=*"],
@@ -47,6 +49,25 @@ def test_names_are_found_in_every_character_set(server, stored):
                 assert str(dataset.StudyInstanceUID) in uids, (dataset.SpecificCharacterSet, value)
         for row in rows:
             assert row["00080005"] == {"vr": "CS", "Value": ["ISO_IR 192"]}
+
+
+def test_names_in_latin_9(server):
+    """ISO_IR 203, alone and after an escape sequence (PS3.3 Tables C.12-2, C.12-3): letters that Latin-1 lacks."""
+    name = "Cœurová^Šárka€Ÿ"
+    alone = element(0x00080005, "CS", "ISO_IR 203"), name.encode("iso8859-15")
+    escapes = b"^".join(b"\x1b-b" + part.encode("iso8859-15") for part in name.split("^"))  # anew behind a delimiter
+    extended = element(0x00080005, "CS", "\\ISO 2022 IR 203"), escapes
+    files = [proper(charset, element(0x00100010, "PN", coded)) for charset, coded in (alone, extended)]
+    assert server.store(*files).status_code == 200
+    exact = [name, name.upper(), "cœurová šárka€ÿ", "Cœurová^*", "*?urová*", "*œurov*", "*^Š?rka€Ÿ", "*rka€?"]
+    for query in [
+        *(quote(key) for key in exact),
+        *(f"{quote(key)}&fuzzymatching=true" for key in ("cœur sár", "šárka")),
+    ]:
+        rows = server.get(f"/studies?PatientName={query}").json()
+        assert [row["00100010"]["Value"] for row in rows] == [[{"Alphabetic": name}]] * 2, query
+    for other in ("C½urová*", "*¦árka*", "*¤*"):  # what Latin-1 has in their places
+        assert server.get(f"/studies?PatientName={quote(other)}").json() == []
 
 
 def test_the_study_list_of_ohif(server, stored):

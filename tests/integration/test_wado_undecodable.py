@@ -155,6 +155,15 @@ def test_other_transfer_syntaxes_that_nobody_decodes(server, syntax):
     named = server.get(path, headers={"Accept": f"application/dicom; transfer-syntax={EXPLICIT}"})
     assert named.status_code == 406
     assert syntax in named.json()["reason"]
+    # The URI service has no picture of it for who takes anything else (PS3.18 9.4.1.1).
+    uids = {"studyUID": dataset.StudyInstanceUID, "seriesUID": dataset.SeriesInstanceUID}
+    query = {"requestType": "WADO", **uids, "objectUID": dataset.SOPInstanceUID}
+    for accept in ("*/*", None, "text/html,image/avif,*/*;q=0.8", "image/jpeg, application/dicom;q=0.1"):
+        answer = requests.get(server.url, params=query, headers={"Accept": accept}, timeout=60)
+        assert (answer.status_code, answer.content) == (200, file), accept
+        assert answer.headers["Content-Type"] == "application/dicom"
+    for more in ({"contentType": "image/jpeg"}, {"frameNumber": "1"}):
+        assert requests.get(server.url, params={**query, **more}, timeout=60).status_code == 406
 
 
 def test_an_acceptable_form_that_can_be_made_goes_before_the_stored_one(server):
@@ -177,7 +186,10 @@ def test_resources_as_their_bulk_data(server, study, level):
     path = {"study": study[0], "series": study[1].partition("/instances")[0], "instance": study[1]}[level]
     for accept in (OCTETS, f"{OCTETS}; transfer-syntax=*", 'multipart/related; type="video/mp4"'):
         whole, listed = (server.get(path + below, headers={"Accept": accept}) for below in ("", "/bulkdata"))
-        assert whole.status_code == 200, whole.text
+        # Values that no acceptable media type holds are left out, and that is told (PS3.18 Table 10.4.3-1).
+        partial = "video" in accept and level == "study"
+        assert whole.status_code == (206 if partial else 200), whole.text
+        assert ("Warning" in whole.headers) is partial
         assert parts_of(whole) == parts_of(listed)
         # The pixels of three images, and a private value of CT_small.dcm.
         assert len(parts_of(whole)) == (4 if level == "study" and "octet" in accept else 1)

@@ -6,6 +6,7 @@ import pytest
 import requests
 from PIL import Image, ImageCms
 
+from dicouch.routes import resources
 from tests.integration.gallery import VIDEO, parts_of
 from tests.made_objects import PDF
 
@@ -45,6 +46,45 @@ def test_the_same_tag_is_the_same_bytes(gallery, name, below, accept):
     assert gallery.get(name, below, accept=accept, headers={"If-None-Match": f"W/{tag}"}).status_code == 304
     assert gallery.get(name, below, accept=accept, headers={"If-Match": '"other"'}).status_code == 412
     assert gallery.get(name, below, accept=accept, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def paths(gallery, name: str, frames: str, value: str, study: str = ""):
+    """Yield the path of every resource that can be read, below the DICOMweb root, filled with what a file has."""
+    dataset = gallery.datasets[name]
+    filled = {"study": study or dataset.StudyInstanceUID, "series": dataset.SeriesInstanceUID}
+    filled |= {"instance": dataset.SOPInstanceUID, "frames": frames, "bulkdata": value}
+    for resource in resources.TABLE:
+        if any(method.name == "GET" for method in resource.methods):
+            yield "/" + resource.path.format(**filled)
+
+
+def test_any_representation_is_known_where_there_is_one(gallery):
+    """``If-None-Match: *`` counts where the answer would be one of success, nowhere else (RFC 9110 13.1.2, 13.2.1)."""
+    there = list(paths(gallery, "CT_small.dcm", "1", "7FE00010"))
+    beyond = [path for path in paths(gallery, "CT_small.dcm", "99", "00420011") if path not in there]
+    missing = [path for path in paths(gallery, "CT_small.dcm", "1", "7FE00010", "1.2.3.4") if path not in there]
+    assert (len(there) > 25, len(beyond), len(missing) > 20) == (True, 4, True)
+    for path in there:
+        assert gallery.server.get(path, headers={"If-None-Match": "*"}).status_code == 304, path
+        assert gallery.server.get(path, headers={"If-Match": '"other"'}).status_code == 412, path
+    for path in beyond + missing:
+        # A search of what is not there finds nothing, with success.
+        success = path.endswith(("/series", "/instances", "/count"))
+        assert gallery.server.get(path, headers={"If-None-Match": "*"}).status_code == (304 if success else 404), path
+    assert gallery.server.get(beyond[0], headers={"If-Match": '"other"'}).status_code == 404
+
+
+def test_writing_on_a_condition(gallery):
+    """What is written or deleted has no entity tag: a condition that names one is not met (RFC 9110 13.1)."""
+    url = gallery.server.url
+    for headers, status in (({"If-Match": '"x"'}, 412), ({"If-None-Match": "*"}, 412), ({"If-None-Match": '"x"'}, 412)):
+        there = requests.delete(url + gallery.path("pdf"), headers=headers, timeout=60)
+        assert (there.status_code, there.json()["error"]) == (status, "precondition_failed")
+        assert requests.delete(f"{url}/studies/1.2.3.4", headers=headers, timeout=60).status_code == 404
+        headers = {**headers, "Content-Type": "application/dicom"}
+        stored = requests.post(f"{url}/studies", gallery.files["pdf"], headers=headers, timeout=60)
+        assert stored.status_code == status
+    assert gallery.get("pdf").status_code == 200
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "multipart/*", "multipart/related", "toto"])

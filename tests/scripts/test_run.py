@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from dicouch.scripts import run, watch
-from dicouch.scripts.connection import CommandError
-from dicouch.scripts.databases import DatabaseError, find_couchdb
+from dicouch.scripts.connection import CommandError, redact
+from dicouch.scripts.databases import DatabaseError, embedded, find_couchdb, private_couchdb
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (
@@ -202,6 +202,66 @@ def test_it_heals(start):
     assert running.text.count("ended by itself") == 2
     assert requests.get(f"{root}/dicom/_local/mark", timeout=30).json()["mine"] is True
     assert running.stop(signal.SIGTERM) == (0, [])
+
+
+@pytest.mark.parametrize("kind", ["embedded", "couchdb"])
+def test_a_database_that_hangs_is_started_again(kind, tmp_path, monkeypatch):
+    if kind == "couchdb" and not find_couchdb():
+        pytest.skip("no couchdb here")
+    monkeypatch.setattr(watch, "IDLE", 1.0)
+    monkeypatch.setattr(watch, "ASK", 0.2)
+    monkeypatch.setattr(watch, "WAIT", 0.5)
+    told = []
+    with embedded(tmp_path) if kind == "embedded" else private_couchdb(tmp_path) as database:
+        plain = redact(database.url)
+        requests.put(f"{database.url}/mark", timeout=30).raise_for_status()
+        pulse = watch.Pulse(plain, lambda: database.process)
+        part = watch.Part("the database", lambda: database.process, database.restart, pulse=pulse)
+        part.look(told.append)
+        before = database.pid
+        os.killpg(before, signal.SIGSTOP)
+        began = time.monotonic()
+        while "again       the database" not in told:
+            assert time.monotonic() - began < 20
+            part.look(told.append)
+            time.sleep(0.05)
+        assert (told[0], database.pid != before) == ("the database does not answer; it is ended", True)
+        assert requests.get(f"{database.url}/mark", timeout=30).status_code == 200
+        time.sleep(1.2)
+        part.look(told.append)
+        assert len(told) == 3
+
+
+def test_who_works_is_waited_for(monkeypatch):
+    """A database that builds an index or is starved by others must not be ended for being slow."""
+    clock, worked = [0.0], [0]
+    monkeypatch.setattr(watch, "work_of", lambda group: worked[0])
+    monkeypatch.setattr(watch.threading.Thread, "start", lambda _thread: None)
+    pulse = watch.Pulse("", lambda: subprocess.Popen(["true"]), clock=lambda: clock[0])
+
+    def lost_after(step: int) -> float:
+        pulse.begin()
+        began = clock[0]
+        while not pulse.is_lost():
+            clock[0] += 1
+            worked[0] += step
+            pulse.feel(False)
+        return clock[0] - began
+
+    assert watch.IDLE < lost_after(0) <= watch.IDLE + 2
+    assert watch.BUSY < lost_after(1) <= watch.BUSY + 2
+    pulse.feel(True)
+    assert not pulse.is_lost()
+
+
+def test_the_work_of_a_group():
+    ours = os.getpgid(0)
+    before = watch.work_of(ours)
+    began = time.process_time()
+    while time.process_time() - began < 0.1:
+        pass
+    assert watch.work_of(ours) >= before + 5
+    assert watch.work_of(2**30) == 0
 
 
 def test_what_does_not_start_waits_longer_each_time():

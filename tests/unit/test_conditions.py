@@ -91,6 +91,11 @@ def test_a_condition_on_what_has_no_tag(client):
     assert client.get("/untagged", headers={"If-Match": '"5f3a"'}).status_code == 412
     for headers in ({"If-None-Match": '"None"'}, {"If-Match": "*"}, {"If-Range": '"None"', **RANGE}):
         assert client.get("/untagged", headers=headers).status_code == 200
+    # There is something (13.1.2).
+    assert client.get("/untagged", headers={"If-None-Match": "*"}).status_code == 304
+    # Where nothing can be had, conditions do not count (13.2.1).
+    for headers in ({"If-None-Match": "*"}, {"If-Match": '"x"'}, {"If-None-Match": "*", "If-Match": '"x"'}):
+        assert client.get("/nothing", headers=headers).status_code == 404
 
 
 @pytest.mark.parametrize(

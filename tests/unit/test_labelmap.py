@@ -2,15 +2,17 @@
 
 import io
 
+import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 
 from dicouch.dicom.pixels.luts import VoiWindow
 from dicouch.dicom.pixels.parameters import Rendering
 from dicouch.dicom.pixels.render import picture, thumbnail
-from tests.made_objects import as_bytes, masks, segmentation
-from tests.unit.made_images import open_image
+from tests.made_objects import as_bytes, masks, segmentation, sources
+from tests.unit.made_images import converted, open_image
 
 
 def srgb(lightness: float, a: float, b: float) -> np.ndarray:
@@ -73,3 +75,56 @@ def test_background_is_black_and_a_window_grey():
     assert not np.asarray(picture(image, 1))[labels() == 2].any()
     assert picture(image, 1, Rendering(window=VoiWindow(1, 2))).mode == "L"
     assert picture(open_image(segmentation("BINARY")), 1).mode == "L"
+
+
+def with_palette(wide: bool, first: int) -> bytes:
+    """Return a segmentation of labels that brings its own colours (PS3.3 A.51.4, C.8.20.2): blue, red, lime."""
+    described = [
+        item for item in dcmread(io.BytesIO(segmentation("LABELMAP"))).SegmentSequence if item.SegmentNumber > 0
+    ]
+    made = hd.seg.Segmentation(
+        source_images=sources(),
+        pixel_array=labels()[None].astype(np.uint8),
+        segmentation_type="LABELMAP",
+        segment_descriptions=[hd.seg.SegmentDescription.from_dataset(item) for item in described],
+        series_instance_uid=generate_uid(),
+        series_number=90,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        palette_color_lut_transformation=hd.PaletteColorLUTTransformation.from_colors(
+            ["blue", "red", "lime"], first_mapped_value=0, palette_color_lut_uid=generate_uid()
+        ),
+        manufacturer="Maker",
+        manufacturer_model_name="Model",
+        software_versions="1.0",
+        device_serial_number="1",
+    )
+    assert made.PhotometricInterpretation == "PALETTE COLOR"
+    if wide:
+        made.PixelData = np.frombuffer(made.PixelData, np.uint8).astype("<u2").tobytes()
+        made.BitsAllocated, made.BitsStored, made.HighBit = 16, 16, 15
+    for colour in ("Red", "Green", "Blue"):
+        count, _first, bits = made[f"{colour}PaletteColorLookupTableDescriptor"].value
+        entries = made[f"{colour}PaletteColorLookupTableData"].value[: count * bits // 8]
+        made[f"{colour}PaletteColorLookupTableDescriptor"].value = [count - first, first, bits]
+        made[f"{colour}PaletteColorLookupTableData"].value = entries[first * bits // 8 :]
+    return as_bytes(made)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_labels_with_a_palette(wide):
+    """A palette goes before Recommended Display CIELab Values; labels below it get its first entry (C.7.6.3.1.5)."""
+    colours = np.array([[0, 0, 255], [255, 0, 0], [0, 255, 0]], np.uint8)
+    data = with_palette(wide, 0)
+    image = open_image(data)
+    assert image.bits_allocated == (16 if wide else 8)
+    assert np.array_equal(np.asarray(picture(image, 1)), colours[labels()])
+    assert np.asarray(thumbnail(image)).shape == (128, 128, 3)
+    # A window is for grayscale (PS3.18 8.3.5.1.4).
+    assert np.array_equal(np.asarray(picture(image, 1, Rendering(window=VoiWindow(1, 2)))), colours[labels()])
+    for syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
+        other = open_image(converted(data, syntax))
+        assert (other.photometric, other.transfer_syntax) == ("PALETTE COLOR", syntax)
+        assert np.array_equal(np.asarray(picture(other, 1)), colours[labels()])
+    colours[0] = colours[1]
+    assert np.array_equal(np.asarray(picture(open_image(with_palette(wide, 1)), 1)), colours[labels()])

@@ -1,5 +1,7 @@
 """Decoders that run away are stopped, and cost nothing that stays."""
 
+import itertools
+import math
 import os
 import signal
 import subprocess
@@ -11,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from dicouch.dicom.errors import PixelError
+from dicouch.dicom.errors import Busy, PixelError
 from dicouch.dicom.pixels import guard
 from dicouch.dicom.pixels.decode import _options, decode
 from dicouch.dicom.pixels.guard import Guard
@@ -59,17 +61,57 @@ def test_a_child_that_does_not_end_is_replaced(guarded, monkeypatch):
     stuck = child(guarded)
     stuck.suspend()
     started = time.monotonic()
-    with pytest.raises(PixelError, match="does not come to an end"):
+    # It was not let work, which says nothing of the frame.
+    with pytest.raises(Busy, match="no time"):
         ask(guarded)
     assert time.monotonic() - started < 5
     assert not stuck.is_running()
     assert ask(guarded)[0].any()
 
 
+def test_a_child_that_works_in_vain(guarded, monkeypatch):
+    monkeypatch.setattr(guard, "SECONDS", 0.2)
+    ask(guarded)
+    child(guarded).suspend()
+    ticks = itertools.count(0, 100)
+    monkeypatch.setattr(guard.Child, "worked", lambda _child: next(ticks))
+    with pytest.raises(PixelError, match="does not come to an end"):
+        ask(guarded)
+
+
+def test_what_a_child_has_worked(guarded):
+    ask(guarded)
+    one = guarded._idle.get()
+    assert 0.01 <= one.worked() < 60
+    one.kill()
+    assert one.worked() == math.inf
+
+
+@pytest.mark.parametrize("program", ["", "import sys; sys.exit(1)", "no such program"])
+def test_a_child_that_does_not_start(guarded, monkeypatch, program):
+    begin, command = subprocess.Popen, ["/no/such/program"] if " such" in program else [sys.executable, "-c", program]
+    monkeypatch.setattr(guard.subprocess, "Popen", lambda *_, **options: begin(command, **options))
+    with pytest.raises(Busy, match="does not start"):
+        ask(guarded)
+    monkeypatch.undo()
+    assert ask(guarded)[0].any()
+
+
+def test_a_turn_is_not_waited_for_without_end(guarded, monkeypatch):
+    monkeypatch.setattr(guard, "QUEUE", 0.1)
+    with guarded._turns, pytest.raises(Busy, match="wait"):
+        ask(guarded)
+    assert ask(guarded)[0].any()
+
+
 def test_a_child_that_dies_is_replaced(guarded):
     ask(guarded)
-    child(guarded).kill()
+    child(guarded).terminate()
     with pytest.raises(PixelError, match="gave up"):
+        ask(guarded)
+    assert ask(guarded)[0].any()
+    child(guarded).kill()  # as the kernel does that is out of memory
+    with pytest.raises(Busy, match="no memory"):
         ask(guarded)
     assert ask(guarded)[0].any()
 

@@ -6,6 +6,8 @@ from werkzeug.wrappers import Request, Response
 
 from dicouch.server.proxy import ProxyHeaders
 
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
 
 def url(host: str | None, port: str, headers: dict[str, str], scheme: str = "http", root: str = "") -> str:
     """Return the root URL that a request comes to."""
@@ -45,6 +47,11 @@ def url(host: str | None, port: str, headers: dict[str, str], scheme: str = "htt
         # HTTP/1.0 without Host; a socket in the file system, of which gunicorn gives no port.
         (None, "5985", {}, "http", "http://127.0.0.1:5985/"),
         ("pacs.example", "", {}, "http", "http://pacs.example/"),
+        # Browsers leave out the usual port only: another port is mapped to this one.
+        ("pacs.example", "5985", {"User-Agent": BROWSER}, "http", "http://pacs.example/"),
+        ("pacs.example", "8443", {"User-Agent": BROWSER}, "https", "https://pacs.example/"),
+        ("pacs.example:8080", "5985", {"User-Agent": BROWSER}, "http", "http://pacs.example:8080/"),
+        ("pacs.example", "5985", {"User-Agent": "python-requests/2.32"}, "http", "http://pacs.example:5985/"),
         # A proxy stands in between: its port is not ours.
         ("pacs.example", "5985", {"X-Forwarded-Proto": "https"}, "http", "https://pacs.example/"),
         ("pacs.example", "5985", {"X-Forwarded-For": "10.0.0.1"}, "http", "http://pacs.example/"),

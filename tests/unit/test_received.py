@@ -1,11 +1,15 @@
 """What becomes of files near the limits: large ones are stored, and what is refused for good is named and no 503."""
 
 import io
+import json
 import struct
+import tracemalloc
 
 import pytest
 
+from dicouch.dicom.json_model import as_lines, read_lines
 from dicouch.dicom.part10 import model
+from dicouch.dicom.pixels.image import Image
 from dicouch.write.answer import response_dataset, status_of
 from dicouch.write.document import make_document, without_dataset
 from dicouch.write.outcome import OUT_OF_RESOURCES, Outcome
@@ -58,6 +62,45 @@ def test_a_segmentation_of_45000_frames_is_stored():
     kept, whole = without_dataset(document)
     assert "52009230" not in kept["dataset"]
     assert whole.count(b'"52009230"') == 1
+    read_what_a_frame_needs(document["dataset"], whole)
+
+
+def read_what_a_frame_needs(dataset: dict, whole: bytes) -> None:
+    """Read the groups of frames without making the others of 45,000, as Python has them half a gigabyte."""
+    assert json.loads(whole) == dataset
+    tracemalloc.start()
+    lazy = read_lines(whole)
+    picture = Image(lazy, "1.2.840.10008.1.2.1", FRAMES, lambda _number: b"")
+    for number in (1, 2, FRAMES // 2, FRAMES):
+        assert picture.group(number, "0062000A") == dataset["52009230"]["Value"][number - 1]["0062000A"]["Value"][0]
+    assert (len(lazy["52009230"]["Value"]), picture.group(FRAMES + 1, "0062000A")) == (FRAMES, lazy)
+    assert tracemalloc.get_traced_memory()[1] < 3 << 20
+    tracemalloc.stop()
+    assert list(lazy["52009230"]["Value"][7:9]) == dataset["52009230"]["Value"][7:9]
+    assert lazy["52009230"]["Value"][-1] == dataset["52009230"]["Value"][-1]
+    assert sum(1 for _item in lazy["52009230"]["Value"]) == FRAMES
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        {},
+        {"52009230": {"vr": "SQ"}, "00100010": {"vr": "PN", "Value": [{"Alphabetic": 'A"\n[\n'}]}},
+        {"52009230": {"vr": "SQ", "Value": [{}]}, "00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}},
+        {"52009230": {"vr": "SQ", "Value": [{}, {"00080008": {"vr": "CS"}}]}, "7FE00010": {"vr": "OW"}},
+        {"52009230": {"vr": "UN", "InlineBinary": "AAAA"}},
+        {"00081140": {"vr": "SQ", "Value": [{"52009230": {"vr": "SQ", "Value": [{"00080008": {"vr": "CS"}}, {}]}}]}},
+    ],
+)
+def test_lines_are_read_as_they_were_written(dataset):
+    text = as_lines(dataset)
+    for read in (read_lines(text), read_lines(json.dumps(dataset).encode())):
+        assert read.keys() == dataset.keys()
+        for tag, expected in dataset.items():
+            value = read[tag].get("Value")
+            assert {**read[tag], **({"Value": list(value)} if value is not None else {})} == expected
+    assert json.loads(text.replace(b"\n", b"")) == dataset
+    assert list(json.loads(text)) == sorted(dataset)
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_MEMORY", 8 << 20), ("MAX_SECONDS", 0), ("INLINE_HARD_TOTAL", 1000)])

@@ -8,6 +8,7 @@ is refused and a new child takes its place.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import queue
 import select
@@ -16,18 +17,22 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
 from struct import Struct
 from typing import Any
 
 import numpy as np
 import orjson
 
-from dicouch.dicom.errors import PixelError
+from dicouch.dicom.errors import Busy, PixelError
 
 CHILDREN = 2
 """Children of a process at a time; further frames wait for their turn."""
 SECONDS = 5.0
 """A frame may take so long, and a second more for each million of its pixels. Real ones take a twentieth of that."""
+QUEUE = 30.0
+"""Seconds for which a frame waits for its turn."""
 MEMORY = 3 << 30
 """Address space (bytes) of a child: several of the largest frames."""
 
@@ -51,7 +56,7 @@ class Child:
         # The imports of a new child are not the frame's time.
         if self._read(1, time.monotonic() + 60) != b"+":
             self.kill()
-            raise PixelError("the decoder does not start")
+            raise Busy("the decoder does not start")
 
     def decode(self, request: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         """Send a request; return what the answer says and its bytes.
@@ -78,13 +83,22 @@ class Child:
             length -= len(piece)
         return b"".join(pieces)
 
-    def kill(self) -> None:
-        """End the process, whatever it does."""
+    def worked(self) -> float:
+        """Return the seconds of a processor that it has used; infinite where the system does not tell."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return math.inf
+
+    def kill(self) -> int:
+        """End the process, whatever it does; return the code with which it ended, of itself or by this."""
+        ended = self._process.poll()
         self._process.kill()
         with suppress(BrokenPipeError):  # of a request that was not read
             self._requests.close()
         self._answers.close()
-        self._process.wait()
+        return self._process.wait() if ended is None else ended
 
 
 class Guard:
@@ -104,33 +118,52 @@ class Guard:
         ------
         PixelError
             The frame cannot be decoded, or not within time and memory.
+        Busy
+            There is no child that could try, or none that the machine lets work.
         """
         seconds = SECONDS + options["rows"] * options["columns"] / 1e6
         request = {"syntax": transfer_syntax, "plugin": plugin, "options": options}
-        with self._turns:
+        if not self._turns.acquire(timeout=QUEUE):
+            raise Busy("too many frames wait for a decoder")
+        try:
             child = self._take()
+            before = child.worked()
             try:
                 answer, raw = child.decode(request, data, seconds)
-            except (TimeoutError, EOFError, OSError) as problem:
+            except TimeoutError as problem:
+                # One that was not let work says nothing of the frame.
+                starved = child.worked() - before < seconds / 4
                 child.kill()
-                late = isinstance(problem, TimeoutError)
-                raise PixelError("the decoder does not come to an end" if late else "the decoder gave up") from problem
+                if starved:
+                    raise Busy("the decoder is given no time") from problem
+                raise PixelError("the decoder does not come to an end") from problem
+            except (EOFError, OSError) as problem:
+                if child.kill() == -SIGKILL:  # nobody does that but the kernel, which needs the memory
+                    raise Busy("the decoder is given no memory") from problem
+                raise PixelError("the decoder gave up") from problem
             except BaseException:
                 child.kill()
                 raise
             self._idle.put(child)
+        finally:
+            self._turns.release()
         if "error" in answer:
             raise PixelError(answer["error"])
         return np.frombuffer(bytearray(raw), answer["dtype"]).reshape(answer["shape"]), answer["described"]
 
     def _take(self) -> Child:
+        """Return an idle child, or a new one; `Busy` when the system has no room for another."""
         if self._process != os.getpid():
             # A fork of the process that began: its children answer that one.
             self._idle, self._process = queue.LifoQueue(), os.getpid()
         try:
             return self._idle.get_nowait()
         except queue.Empty:
+            pass
+        try:
             return Child()
+        except (OSError, EOFError, TimeoutError) as problem:
+            raise Busy(f"the decoder does not start: {type(problem).__name__}") from problem
 
     def close(self) -> None:
         """End all idle children."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dicouch.dicom.errors import PixelError, Unsupported
+from dicouch.dicom.json_model import Items
 
 PIXEL_TAGS = ("7FE00010", "7FE00008", "7FE00009")
 SMALL = 16 * 1024 * 1024
@@ -58,8 +59,10 @@ def text(dataset: dict[str, Any], tag: str) -> str:
     return str(value).strip()
 
 
-def items(dataset: dict[str, Any], tag: str) -> list[dict[str, Any]]:
+def items(dataset: dict[str, Any], tag: str) -> Sequence[dict[str, Any]]:
     """Return the items of a sequence."""
+    if isinstance(found := (dataset.get(tag) or {}).get("Value"), Items):
+        return found
     return [item for item in (dataset.get(tag) or {}).get("Value") or () if isinstance(item, dict)]
 
 
@@ -183,5 +186,5 @@ class Image:
         `tag` is that of the macro's sequence, for example ``00289132`` (Frame VOI LUT).
         """
         of_frames, shared = items(self.dataset, "52009230"), items(self.dataset, "52009229")
-        places = of_frames[number - 1 : number] + shared[:1]
+        places = [*of_frames[number - 1 : number], *shared[:1]]
         return next((item for place in places for item in items(place, tag)), self.dataset)

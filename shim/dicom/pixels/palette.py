@@ -43,7 +43,7 @@ def has_supplement(image: Image, number: int) -> bool:
         return False
     of_frames, shared = items(image.dataset, "52009230"), items(image.dataset, "52009229")
     types = (
-        item for group in of_frames[number - 1 : number] + shared[:1] for tag in group for item in items(group, tag)
+        item for group in (*of_frames[number - 1 : number], *shared[:1]) for tag in group for item in items(group, tag)
     )
     of_frame = next((item for item in types if "00089205" in item), image.dataset)
     return text(of_frame, "00089205").upper() in ("COLOR", "MIXED")
