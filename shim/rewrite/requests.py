@@ -347,6 +347,11 @@ def conflict(study: str) -> CouchRequest:
     return _list("conflict", study)
 
 
+def page(given: dict[str, Any]) -> CouchRequest:
+    """Return the request for a page that the design document makes of what was found; see ``shows/page.js``."""
+    return CouchRequest("POST", f"{DESIGN}/_show/page", body=given)
+
+
 def patient_studies(patient: str) -> CouchRequest:
     """Return the request for the studies with a Patient ID."""
     return _view("studies_by_patient_id", {**between([patient], [patient]), "reduce": "false"})
