@@ -4,9 +4,10 @@ var limits = require('tables/limits');
 // Colours of text and ground keep a contrast of 4.5:1 and more in both schemes (a test computes it).
 var STYLE = [
   ':root{color-scheme:light dark;--ground:#fff;--panel:#f3f5f7;--text:#1c2127;--muted:#565f69;--line:#c9d0d7;--link:#0a51a8;',
-  '--focus:#0a6cff;--bad:#a3121f;--good:#11632b}',
+  '--focus:#0a6cff;--bad:#a3121f;--good:#11632b;--c0:#0a51a8;--c1:#b34700;--c2:#11632b;--c3:#7a3ea1;--c4:#8a6d00;--c5:#b0123b;--c6:#5b6570}',
   '@media(prefers-color-scheme:dark){:root{--ground:#11151a;--panel:#1b2128;--text:#e4e9ee;--muted:#a3adb8;--line:#3a434d;',
-  '--link:#85baff;--focus:#5aa5ff;--bad:#ff9a9a;--good:#85dba0}}',
+  '--link:#85baff;--focus:#5aa5ff;--bad:#ff9a9a;--good:#85dba0;--c0:#85baff;--c1:#ffb27a;--c2:#85dba0;--c3:#d3a6f5;--c4:#e6cf6b;--c5:#ff9ab0;',
+  '--c6:#a3adb8}}',
   '*{box-sizing:border-box}html{background:var(--ground);color:var(--text)}',
   'body{font:16px/1.5 system-ui,sans-serif;margin:0;overflow-wrap:anywhere}a{color:var(--link)}',
   '.skip{position:absolute;left:-99rem;padding:.6rem 1rem;background:var(--ground);z-index:1}.skip:focus{left:0}',
@@ -30,7 +31,19 @@ var STYLE = [
   ':focus-visible{outline:3px solid var(--focus);outline-offset:2px}',
   '.away{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}',
   '.row{display:flex;flex-wrap:wrap;gap:.6rem 1.2rem;align-items:flex-end;margin:1rem 0;padding:0;list-style:none}',
-  'img{display:block;max-width:100%;background:#000;border-radius:3px}',
+  'img{display:block;background:#000;border-radius:3px}.danger{color:var(--bad);font-weight:bold}',
+  '.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(14rem,100%),1fr));gap:.6rem 1.2rem;margin:1rem 0}',
+  '.facts dt{font-size:.875rem;color:var(--muted)}dd{margin:0}',
+  '.figures{grid-template-columns:repeat(auto-fit,minmax(7rem,1fr))}.figures div{display:flex;flex-direction:column-reverse}.figures dd{font-size:1.6rem}',
+  '.beside{display:flex;flex-wrap:wrap;gap:1.2rem}.beside>div{flex:1 1 18rem}.fields p{display:flex;flex-direction:column;margin:0}',
+  '.fields p:last-child{flex-direction:row;align-items:center}.fields input[type=search]{width:11rem}.fields input[type=date]{width:auto}',
+  '.ways{padding:0;list-style:none}.ways li{padding:.25rem 0}nav>ol.row{margin:1rem 0 0;gap:0}nav>ol>li+li::before{content:"\\203a";padding:0 .5rem}',
+  'figure{margin:1rem 0}svg{display:block;width:100%;height:auto}svg text{font-size:13px;fill:var(--muted)}.axis{stroke:var(--line)}',
+  '.key{display:inline-block;width:.8rem;height:.8rem}' + [0, 1, 2, 3, 4, 5, 6].map(function (index) {
+    return '.c' + index + '{fill:var(--c' + index + ')}';
+  }).join(''),
+  '.tree,.tree ol{padding-left:1.2rem;margin:0}main>.tree{padding:0}.tree ul{list-style:none}main>.tree{list-style:none}',
+  '.tree li{padding:.15rem 0}.tree .name{font-weight:600}summary{cursor:pointer}pre,code{font-size:.9em}',
   '@media(max-width:45rem){.cards,.cards tbody,.cards tr,.cards td,.cards caption{display:block}',
   '.cards thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}',
   '.cards td{border:0;padding:.1rem 0;text-align:left}.cards tr{border-bottom:1px solid var(--line);padding:.6rem 0}',
@@ -51,7 +64,7 @@ var SCRIPT = [
 ].join('\n');
 
 // Their SHA-256, so that nothing else in a page is run or applied (a test holds them together).
-var STYLE_HASH = 'APuWK/fne9AT+fBIFlzcZC6JEWppF6qlthM7g009Byc=';
+var STYLE_HASH = 'rVravlxnZubAj/JOWjLe19+Qkytl4aZS+Bz2rbX8NHY=';
 var SCRIPT_HASH = 'F+9UIPH0+Mw1MKy29h8OGD/37fA8nSQhbXCncHyoOWk=';
 
 var ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\'': '&#39;' };
