@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response
 from dicouch import services
 from dicouch.config import Config
 from dicouch.routes import (
+    browse,
     browsers,
     capabilities,
     codings,
@@ -45,7 +46,9 @@ def create_app(config: Config | None = None) -> Flask:
     for blueprint in (dicomweb, wado_uri.blueprint, conflicts.blueprint):
         app.register_blueprint(blueprint, url_prefix=config.prefix or None)
     app.register_blueprint(ui.blueprint)
+    app.register_blueprint(browse.blueprint)
     if config.prefix:
+        app.register_blueprint(browse.blueprint, name="browse_below_prefix", url_prefix=config.prefix)
         app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")

@@ -334,7 +334,7 @@ def written_by(method: str, path: str, writes: Sequence[str] | None = None) -> S
     if first == "_design":
         name, _, rest = rest.partition("/")
         kind, _, rest = rest.partition("/")
-        if kind in ("_view", "_list"):
+        if kind in ("_view", "_list", "_show"):
             return ()
         document = rest.partition("/")[2] if kind == "_update" else f"_design/{name}"
         return (unquote(document),) if document else None

@@ -177,8 +177,18 @@ def count_ranges(view: str, ranges: list[Range]) -> CouchRequest:
     return CouchRequest("POST", f"{DESIGN}/_view/{view}/queries", {}, {"queries": queries})
 
 
+def totals() -> CouchRequest:
+    """Return the request for ``[series, instances, bytes]`` of the database, the last two twice what there is."""
+    return _view("counts", {"reduce": "true"})
+
+
+def years(months: bool = False) -> CouchRequest:
+    """Return the request that counts the studies of each year and modality, or of each month of these."""
+    return _view("studies_by_year", {"group_level": 3 if months else 2})
+
+
 def counts(ids: list[str]) -> CouchRequest:
-    """Return the request that counts series and instances below the studies or series with these document ids."""
+    """Return the request for ``[series, instances, bytes]`` below the studies or series with these document ids."""
     return CouchRequest("POST", f"{DESIGN}/_view/counts", {"group": "true"}, {"keys": ids})
 
 
@@ -342,9 +352,19 @@ def conflicts(state: str, start: list[str] | None, size: int) -> CouchRequest:
     return CouchRequest("GET", f"{DESIGN}/_list/conflicts/conflicts_by_date", {**params, **keys})
 
 
+def count_conflicts() -> CouchRequest:
+    """Return the request that counts the headers that disagree."""
+    return _view("conflicts_by_date", {**between(["open"], ["open"]), "reduce": "true"})
+
+
 def conflict(study: str) -> CouchRequest:
     """Return the request for what the instances of one study say of the attributes that disagree."""
     return _list("conflict", study)
+
+
+def page(given: dict[str, Any]) -> CouchRequest:
+    """Return the request for a page that the design document makes of what was found; see ``shows/page.js``."""
+    return CouchRequest("POST", f"{DESIGN}/_show/page", body=given)
 
 
 def patient_studies(patient: str) -> CouchRequest:

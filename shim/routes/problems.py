@@ -17,7 +17,6 @@ from dicouch.dicom.errors import BadParameter, Busy, DicomError, NoSuchFrame, Pi
 from dicouch.dicom.media.negotiate import choose, parse_accept, parse_media_type
 from dicouch.errors import DicomWebError
 from dicouch.routes import answers
-from dicouch.services import services
 
 FORMS = [parse_media_type(name) for name in ("application/dicom+json", "application/json", "text/html")]
 # What a person can do, by status.
@@ -44,7 +43,7 @@ padding: 0 1rem; overflow-wrap: anywhere }}</style></head>
 <body><main><h1>{title}</h1>
 <p>{reason}</p>
 <p>{advice}</p>
-<p><a href="{root}{prefix}/studies">All studies</a> (JSON) · <a href="{root}/ui/conflicts">Studies to look at</a></p>
+<p><a href="{root}/">Home</a> · <a href="{root}/ui/studies">Studies</a></p>
 </main></body></html>
 """
 
@@ -101,7 +100,6 @@ def page(problem: DicomWebError) -> str:
         reason=escape(problem.reason),
         advice=escape(advice),
         root=escape(request.root_path),
-        prefix=escape(services().config.prefix),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import orjson
@@ -75,7 +76,14 @@ def count(level: str, study: str | None = None, series: str | None = None) -> Re
     return warned(found, answers.json_answer({"count": found.remaining}, media_type=str(PLAIN_JSON)))
 
 
-def result(kind: str, level: str, asked: Query, study: str | None, series: str | None) -> Result:
+def result(
+    kind: str,
+    level: str,
+    asked: Query,
+    study: str | None = None,
+    series: str | None = None,
+    told: Iterable[tuple[str, str]] | None = None,
+) -> Result:
     """Recall what a search came to, or run it.
 
     Parameters
@@ -86,10 +94,12 @@ def result(kind: str, level: str, asked: Query, study: str | None, series: str |
     asked : Query
     study, series : str or None
         Of the path.
+    told : iterable of (str, str), optional
+        The query parameters that `asked` was read from, where they are not those of the request.
     """
     memory, authorization, base = services().memory, current.authorization(), current.base_url()
     scope = study or study_of(level, asked) or DATABASE
-    key = kind, level, study, series, tuple(request.args.items(multi=True)), base
+    key = kind, level, study, series, tuple(request.args.items(multi=True) if told is None else told), base
     kept = memory.shared(scope, key, authorization)
     if kept is not None:
         return Result.unpacked(kept)

@@ -1,4 +1,4 @@
-"""The pages of the design document, for people: studies whose attributes disagree."""
+"""The pages of the design document, for people: studies that disagree, and what other pages are made with."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def show_study(study: str) -> Response:
 def save(study: str) -> BaseResponse:
     """Save what a person chose, and show the study again."""
     given = dict(parse_qsl(body_of(request).decode(errors="replace"), keep_blank_values=True))
-    if not hmac.compare_digest(given.get("token", "").encode(), _token(study).encode()):
+    if not is_of_page(given.get("token", ""), study):
         problem = "the form was not of this page, or of before the server started: please choose again"
         return _show(study, 403, problem=problem)
     form = {name: given[name] for name in FIELDS if name in given}
@@ -68,7 +68,7 @@ def _show(study: str, status: int = 200, **told: str) -> Response:
     texts = {name: text for name, text in told.items() if text}
     place = url_for(".list_studies")
     try:
-        told = {**anonymous, **texts, "token": _token(study)}
+        told = {**anonymous, **texts, "token": token(study)}
         answer = decisions().ask(requests.conflict(study), "text/html", ui=place, **told)
     except CouchError as problem:
         raise decisions().unknown(study, problem) from problem
@@ -87,7 +87,31 @@ def _page(answer: Answer, status: int = 200) -> Response:
     return response
 
 
-def _token(study: str) -> str:
-    """Return what a form of this study's page brings along, for these credentials; other sites cannot read it."""
-    told = f"{study}\n{current.authorization() or ''}".encode()
+def token(place: str) -> str:
+    """Return what a form of a page brings along, for these credentials; other sites cannot read it.
+
+    `place` tells what the form is about, such as a study's UID.
+    """
+    told = f"{place}\n{current.authorization() or ''}".encode()
     return hmac.new(services().secret, told, "sha256").hexdigest()
+
+
+def is_of_page(given: str, place: str) -> bool:
+    """Return whether a form brought the token of its page; see `token`."""
+    return hmac.compare_digest(given.encode(), token(place).encode())
+
+
+def root() -> str:
+    """Return the path below which the pages are as the client sees it: where the server is, perhaps with the prefix."""
+    prefix = services().config.prefix
+    below = prefix and f"{request.path}/".startswith(f"{prefix}/")
+    return request.root_path + (prefix if below else "")
+
+
+def shown(name: str, status: int = 200, **given: object) -> Response:
+    """Return a page that the design document makes of what was found; see ``lib/pages/shown.js``."""
+    page = requests.page({"page": name, "root": root(), **given})
+    asked = services().couch.start_json(
+        page.method, page.path, body=page.body, headers={"Accept": "text/html"}, authorization=current.authorization()
+    )
+    return _page(asked.answer(), status)

@@ -66,6 +66,8 @@ class Browser:
         WebDriverWait(self.driver, 30).until(
             lambda driver: driver.execute_script("return document.readyState") == "complete"
         )
+        # What shall have the focus gets it when the page is drawn for the first time.
+        self.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
     def text(self, selector: str = "body") -> str:
         """Return what a person reads."""

@@ -52,6 +52,13 @@ function runList(source, given, req) {
   if (wanted) { tail = wanted[1](); }
   return JSON.stringify({ body: sent + (tail || ''), started: started, left: rows.length });
 }
+function runShow(source, req) {
+  provided = [];
+  var request = JSON.parse(req);
+  var answer = compile(source)(null, request);
+  var wanted = provided.filter(function (pair) { return pair[0] === request.wanted; })[0];
+  return JSON.stringify(wanted ? wanted[1]() : answer);
+}
 function runUpdate(source, doc, req) { return JSON.stringify(compile(source)(JSON.parse(doc), JSON.parse(req))); }
 function runValidate(source, doc) {
   try { compile(source)(JSON.parse(doc), null, {}, {}); } catch (problem) { return JSON.stringify(problem); }
@@ -99,6 +106,11 @@ class DesignDocument:
         """Run a list that provides HTML; return ``{body, started, left}`` with the body as text."""
         request = {"query": params, "userCtx": {"name": None}, "wanted": "html"}
         return self._call("runList", self.source["lists"][name], json.dumps(rows), json.dumps(request))
+
+    def show(self, name, given):
+        """Run a show that provides HTML of a JSON body; return its response: ``{code, headers, body}``."""
+        request = {"method": "POST", "query": {}, "body": json.dumps(given), "wanted": "html"}
+        return self._call("runShow", self.source["shows"][name], json.dumps(request))
 
     def data(self, name, rows, **params):
         """Run a list that provides JSON."""

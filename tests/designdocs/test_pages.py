@@ -163,6 +163,7 @@ def test_hostile_values_stay_text(ddoc, value):
         "maxlength",
         "data-chooses",
         "aria-label",
+        "aria-current",
         "for",
         "autocomplete",
     }
@@ -185,6 +186,52 @@ def test_the_policy_knows_the_script_and_the_style(ddoc):
         (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", page["body"], re.S)
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def luminance(colour):
+    """Return the relative luminance of ``#rgb`` or ``#rrggbb`` (WCAG 2.2)."""
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_contrast(ddoc, scheme):
+    style = re.search("<style>(.*?)</style>", ddoc.page("conflict", study("Doe", "Roe"))["body"], re.S)[1]
+    schemes = re.findall(r":root\{(.*?)\}", style, re.S)
+    assert len(schemes) == 2
+    colours = dict(re.findall(r"--(\w+):(#\w+)", schemes[scheme]))
+    for ground in ("ground", "panel"):
+        below = luminance(colours[ground])
+        for name, least in (("text", 4.5), ("muted", 4.5), ("link", 4.5), ("bad", 4.5), ("good", 4.5), ("focus", 3)):
+            above = luminance(colours[name])
+            contrast = (max(above, below) + 0.05) / (min(above, below) + 0.05)
+            assert contrast >= least, f"{name} on {ground}: {contrast:.2f}"
+
+
+def test_the_frame_leads_to_all_pages_below_the_root(ddoc):
+    page = Tags(ddoc.page("conflict", study("Doe", "Roe"), ui="/proxy/dicom-web/ui/conflicts")["body"])
+    links = page.all("a")
+    assert {link["href"] for link in links} >= {
+        "#main",
+        "/proxy/dicom-web/",
+        "/proxy/dicom-web/ui/studies",
+        "/proxy/dicom-web/ui/conflicts",
+    }
+    assert [link["href"] for link in links if link.get("aria-current")] == ["/proxy/dicom-web/ui/conflicts"]
+    assert [main["id"] for main in page.all("main")] == ["main"]
+    assert page.all("html") == [{"lang": "en"}]
+    assert page.all("nav") == [{"aria-label": "Pages"}]
+    # The database itself has no other pages.
+    assert Tags(ddoc.page("conflict", study("Doe", "Roe"))["body"]).all("nav") == []
+
+
+def test_a_page_that_is_not_there(ddoc):
+    for name in ("__proto__", "constructor", "nothing", None, ["home"]):
+        made = ddoc.show("page", {"page": name, "root": ""})
+        assert made["code"] == 404
+        assert "<h1>No such page</h1>" in made["body"]
 
 
 def rows_of(ddoc, *docs):

@@ -146,6 +146,14 @@ def test_the_session_of_a_browser(server, user):
         cookies[name] = answer.cookies["AuthSession"]
     for cookie, status in ((cookies[USER], 404), (cookies[STRANGER], 403), ("stale", 404)):
         assert server.get("/studies/1.2.3/metadata", cookies={"AuthSession": cookie}).status_code == status
+    # Pages say so, too.
+    for path in ("/", "/ui/studies", "/ui/studies/1.2.3", "/ui/studies/1.2.3/delete", "/ui/capabilities"):
+        page = {"headers": {"Accept": "text/html"}, "cookies": {"AuthSession": cookies[STRANGER]}}
+        answer = server.get(path, **page)
+        assert answer.status_code == 403, path
+        assert "the database refuses" in answer.text
+        page["cookies"] = {"AuthSession": cookies[USER]}
+        assert server.get(path, **page).status_code == (404 if "1.2.3" in path else 200)
 
 
 def test_a_site_that_asks_for_a_login(fresh_database, user, tmp_path):

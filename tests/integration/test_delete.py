@@ -106,6 +106,11 @@ def test_a_site_that_forbids_it(server, tmp_path):
             answer = delete(forbidding, path)
             assert answer.status_code == 403
             assert "ALLOW_DELETE" in answer.json()["reason"]
+            # Nor by a page, and no page leads there.
+            place = f"{forbidding.url}/ui{path}"
+            assert requests.get(f"{place}/delete", timeout=60).status_code == 403
+            assert requests.post(f"{place}/delete", timeout=60).status_code == 403
+            assert "Delete" not in requests.get(place, timeout=60).text
         assert counts(forbidding, "9.5") == [(1, 1)]
 
 

@@ -247,6 +247,7 @@ def test_what_is_told_of_it(memory):
         ("POST", "_all_docs/queries", None, ()),
         ("POST", "_design/dicom/_view/counts", None, ()),
         ("POST", "_design/dicom/_list/studies/studies_by_date", None, ()),
+        ("POST", "_design/dicom/_show/page", None, ()),
         ("PUT", "1%2E1:2:3", None, ("1.1:2:3",)),
         ("DELETE", "1:2:3", None, ("1:2:3",)),
         ("PUT", "1:2:3/object.dcm", None, ("1:2:3",)),

@@ -20,7 +20,7 @@ function (head, req) {
     return report ? pages.study(report, {
       ui: html.place(req), user: req.query.anonymous ? '' : req.userCtx && req.userCtx.name, done: req.query.done,
       problem: req.query.problem, token: req.query.token
-    }) : pages.missing();
+    }) : pages.missing({ ui: html.place(req) });
   });
   provides('json', function () {
     var report = read();

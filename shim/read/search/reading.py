@@ -174,7 +174,7 @@ class Reading:
             self._ahead = self.start(request)
 
     def counts(self, ids: Ids) -> Counts:
-        """Return ``[series, instances]`` of studies and series by document id; each is asked for once a request."""
+        """Return ``[series, instances, bytes]`` of studies and series by document id, each asked for once a request."""
         if self._ahead is not None:
             self._count(self._ahead)
             self._ahead = None
@@ -185,7 +185,7 @@ class Reading:
         missing = self._missing(ids)
         if missing:
             self._count(self.start(requests.counts(missing)))
-            self._counted.update((one, [0, 0]) for one in missing if one not in self._counted)
+            self._counted.update((one, [0, 0, 0]) for one in missing if one not in self._counted)
         return self._counted
 
     def _missing(self, ids: Ids) -> Ids:

@@ -210,7 +210,7 @@ class Search(Reading):
         counted = self._counted.get(row["id"])
         if not counted or "00080005" not in row["dataset"]:
             return  # only what was asked for by name is shown of this parent
-        series, instances = counted
+        series, instances = counted[:2]
         if row["id"].endswith(":study"):
             dataset["00201206"] = {"vr": "IS", "Value": [series]}
             dataset["00201208"] = {"vr": "IS", "Value": [instances]}

@@ -20,6 +20,7 @@ function date(value) {
 }
 
 exports.text = text;
+exports.date = date;
 
 exports.make = function (doc) {
   var dataset = doc.dataset;

@@ -27,6 +27,11 @@ function when(at) {
   return esc(String(at).slice(0, 19).replace('T', ' ') + ' UTC');
 }
 
+// Pages that the database serves itself have no others beside them.
+function frame(query) {
+  return { root: query.ui ? html.rootOf(query.ui) : undefined, here: 'conflicts' };
+}
+
 function studyLink(ui, study) {
   return ui ? ui + '/' + encodeURIComponent(study) : '../conflict/_all_docs?' + html.studyRange(study);
 }
@@ -57,7 +62,7 @@ exports.list = function (studies, query) {
   if (query.next) {
     body += '<p><a rel="next" href="' + esc(listLink(fixed ? 'fixed' : 'open', query.next)) + '">Older studies</a></p>';
   }
-  return html.page(fixed ? 'Corrected studies' : 'Studies that disagree', body);
+  return html.page(fixed ? 'Corrected studies' : 'Studies that disagree', body, frame(query));
 };
 
 function action(query, study, series) {
@@ -167,10 +172,10 @@ exports.study = function (report, query) {
   body += report.attributes.length ? report.attributes.map(function (one, index) {
     return form(query, report, one, index);
   }).join('') : '<p>The instances of this study agree.</p>\n';
-  return html.page('Values that disagree', body + furtherForm(query, report) + history(report));
+  return html.page('Values that disagree', body + furtherForm(query, report) + history(report), frame(query));
 };
 
-exports.missing = function () {
-  return html.page('No such study', '<p>There is no study with this UID.</p>');
+exports.missing = function (query) {
+  return html.page('No such study', '<p>There is no study with this UID.</p>', frame(query));
 };
 

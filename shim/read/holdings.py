@@ -1,0 +1,39 @@
+"""What the database holds in all: numbers that its views have added up, so that they cost the same in any archive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dicouch.couch.client import Couch
+from dicouch.rewrite import requests
+from dicouch.rewrite.plan import Range
+from dicouch.rewrite.requests import CouchRequest
+
+# Up to so many years of studies are counted by months.
+FEW_YEARS = 3
+
+
+def holdings(couch: Couch, authorization: str | None) -> dict[str, Any]:
+    """Return how many ``studies``, ``series``, ``instances`` and ``bytes`` there are, and when studies were made.
+
+    ``times`` are ``[[year, modality, month], studies]``, without the month where there are many years; ``disagreeing``
+    is how many studies and series have attributes that disagree.
+    """
+
+    def start(request: CouchRequest) -> Any:
+        return couch.start_json(request.method, request.path, params=request.params, authorization=authorization)
+
+    def number(pending: Any, none: Any = 0) -> Any:
+        rows = pending.json()["rows"]
+        return (rows[0]["value"] if rows else None) or none
+
+    # The database works on all of them at a time.
+    totals, studies = start(requests.totals()), start(requests.count(Range("studies_by_uid")))
+    years, disagreeing = start(requests.years()), start(requests.count_conflicts())
+    series, instances, size = number(totals, [0, 0, 0])
+    found = {"series": series, "instances": instances // 2, "bytes": size // 2, "studies": number(studies)}
+    times = years.json()["rows"]
+    named = sorted({row["key"][0] for row in times if row["key"][0]})
+    if named and int(named[-1]) - int(named[0]) < FEW_YEARS:
+        times = start(requests.years(months=True)).json()["rows"]
+    return {**found, "times": [[row["key"], row["value"]] for row in times], "disagreeing": number(disagreeing)}
