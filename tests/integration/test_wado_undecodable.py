@@ -153,6 +153,8 @@ def test_other_transfer_syntaxes_that_nobody_decodes(server, syntax):
     named = server.get(path, headers={"Accept": f"application/dicom; transfer-syntax={EXPLICIT}"})
     assert named.status_code == 406
     assert syntax in named.json()["reason"]
+    if OTHERS[syntax].startswith("video"):
+        return
     # The URI service has no picture of it for who takes anything else (PS3.18 9.4.1.1).
     uids = {"studyUID": dataset.StudyInstanceUID, "seriesUID": dataset.SeriesInstanceUID}
     query = {"requestType": "WADO", **uids, "objectUID": dataset.SOPInstanceUID}
