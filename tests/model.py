@@ -103,6 +103,14 @@ def names(stored: dict) -> list[str]:
     return [key for group in GROUPS if (key := normalise.name(stored.get(group, "")))]
 
 
+def longer(letter: str) -> bool:
+    return "\u00a0" <= letter <= "\uffef" and len(normalise.text(letter)) > 1
+
+
+def brief(text: str) -> str:
+    return "".join(normalise.text(letter)[0] if longer(letter) else letter for letter in text)
+
+
 def without_stars(group: str) -> set[str]:
     """A pattern, and what is left of it without some or all of the words that are a star alone."""
     found = {()}
@@ -112,7 +120,14 @@ def without_stars(group: str) -> set[str]:
 
 
 def name(wanted: str, stored: dict) -> bool:
-    """A name finds each of its component groups in any group of the stored name."""
+    """A name finds each of its component groups in any group of the stored name.
+
+    A letter that is several in a key counts as these, and as one for a question mark.
+    """
+    if "?" in wanted and any(map(longer, wanted + "".join(map(str, stored.values())))):
+        first = {"wanted": brief(wanted), "stored": {group: brief(text) for group, text in stored.items()}}
+        if first != {"wanted": wanted, "stored": stored} and name(**first):
+            return True
     for group in filter(None, map(normalise.name, wanted.split("="))):
         if any(wild(pattern, key) for pattern in without_stars(group) for key in names(stored)):
             return True

@@ -93,7 +93,7 @@ def _channels(group: JsonDataset, read: Read) -> Iterator[Channel]:
     padding = read(group, "5400100A", np.dtype(kind).itemsize) or b""
     if len(padding) >= np.dtype(kind).itemsize:
         values[stored == np.frombuffer(padding, kind, 1)[0]] = np.nan
-    described = items(group, "003A0200") + [{}] * count
+    described = [*items(group, "003A0200"), *[{}] * count]
     for number, channel in enumerate(described[:count]):
         # PS3.3 C.10.9.1.4.2: sensitivity, and its correction from a calibration.
         factor = (numbers(channel, "003A0210") or [1.0])[0] * (numbers(channel, "003A0212") or [1.0])[0]

@@ -84,9 +84,7 @@ def multipart_answer(
         Entity tag of the answer. The boundary is made of it: the same tag is the same bytes.
     """
     boundary = _boundary(tag)
-    body = _written(parts, boundary)
-    if request.method != "HEAD":
-        body = begun(body)
+    body = ahead_of_status(_written(parts, boundary))
     response = Response(body, content_type=multipart_content_type(media_type, boundary, transfer_syntax))
     length = multipart_length((BodyPart(headers, (), size) for headers, size, _opener in parts), boundary)
     if length is not None:
@@ -101,7 +99,13 @@ def streamed(
     boundary = _boundary(tag)
     kind = parse_media_type(first[0]["Content-Type"]).essence
     content_type = multipart_content_type(kind, boundary, transfer_syntax)
-    return with_validator(Response(_written(chain([first], rest), boundary), content_type=content_type), tag)
+    body = _written(chain([first], rest), boundary)
+    return with_validator(Response(ahead_of_status(body), content_type=content_type), tag)
+
+
+def ahead_of_status(body: Iterator[bytes]) -> Iterator[bytes]:
+    """Return a body whose first piece is there: what is wrong before that is told by us, not by the web server."""
+    return body if request.method == "HEAD" else begun(body)
 
 
 def _written(parts: Iterable[LazyPart], boundary: str) -> Iterator[bytes]:

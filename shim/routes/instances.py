@@ -176,7 +176,7 @@ def converted(
             yield BodyPart(headers, one.open(), one.size)
 
     boundary = new_boundary()
-    body = write_multipart(parts(), boundary)
+    body = answers.ahead_of_status(write_multipart(parts(), boundary))
     return Response(body, content_type=multipart_content_type(files.DICOM, boundary))
 
 
@@ -199,7 +199,7 @@ def zipped(reader: Retriever, found: list[Stored], ranges: list[MediaRange]) -> 
     there = [one for one in found if files.has_bytes(reader, one)] or found
     sent = _begun(reader, [(one, one.file["transferSyntax"]) for one in there], ranges, left_out)
     entries = (("/".join(one.stored.id.split(":")) + ".dcm", one.open()) for one in sent)
-    response = Response(write_zip(entries), content_type=str(ZIP))
+    response = Response(answers.ahead_of_status(write_zip(entries)), content_type=str(ZIP))
     if len(there) < len(found):
         answers.tell_missing(response, f"{len(found) - len(there)} instances")
     return left_out.tell(response)

@@ -11,17 +11,27 @@ client closes it (RFC 9112 9.6).
 from __future__ import annotations
 
 import errno
+import logging
 import select
 import socket
 import struct
+import sys
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+import orjson
 from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from dicouch.dicom.errors import PixelError
+from dicouch.errors import DicomWebError
+from dicouch.store.ranges import begun
+
+LOG = logging.getLogger(__name__)
 
 # How the kernel says that a connection did not move for too long: its peer read nothing, or sent nothing.
 STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
@@ -61,7 +71,7 @@ class Worker(ThreadWorker):
                     response.force_close()
                 return start_response(status, *headers)
 
-            return application(environ, start)
+            return begun_or_told(application(environ, start), start, environ.get("wsgi.file_wrapper"))
 
         self.wsgi = closing
 
@@ -104,6 +114,28 @@ class Worker(ThreadWorker):
             for each in self.pending_conns:
                 each.timeout = 0.0
         super().murder_pending()
+
+
+def begun_or_told(body: Iterable[bytes], start: StartResponse, sends_files: type | None = None) -> Iterable[bytes]:
+    """Return a body that has begun, or what is told instead: gunicorn would tell an error there in HTML.
+
+    Nothing is sent before the first piece, so the status can still be another (PEP 3333). What the system sends itself
+    stays as it is.
+    """
+    if sends_files is not None and isinstance(body, sends_files):
+        return body
+    try:
+        return begun(iter(body))
+    except Exception as problem:  # noqa: BLE001 - errors of ours or of a library that came too late for the application
+        LOG.exception("the body of an answer")
+        told = problem if isinstance(problem, DicomWebError) else DicomWebError(500, "an error of the server")
+        if isinstance(problem, PixelError):
+            told = DicomWebError(406, str(problem))
+        headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *told.headers.items()]
+        start(f"{told.status} {HTTPStatus(told.status).phrase}", headers, sys.exc_info())
+        if hasattr(body, "close"):
+            body.close()
+        return [orjson.dumps(told.body)]
 
 
 def _is_unread(request: Request) -> bool:

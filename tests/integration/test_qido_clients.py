@@ -59,7 +59,17 @@ def test_names_in_latin_9(server):
     extended = element(0x00080005, "CS", "\\ISO 2022 IR 203"), escapes
     files = [proper(charset, element(0x00100010, "PN", coded)) for charset, coded in (alone, extended)]
     assert server.store(*files).status_code == 200
-    exact = [name, name.upper(), "cœurová šárka€ÿ", "Cœurová^*", "*?urová*", "*œurov*", "*^Š?rka€Ÿ", "*rka€?"]
+    exact = [
+        name,
+        name.upper(),
+        "cœurová šárka€ÿ",
+        "Cœurová^*",
+        "c?urová*",
+        "*?urová*",
+        "*œurov*",
+        "*^Š?rka€Ÿ",
+        "*rka€?",
+    ]
     for query in [
         *(quote(key) for key in exact),
         *(f"{quote(key)}&fuzzymatching=true" for key in ("cœur sár", "šárka")),

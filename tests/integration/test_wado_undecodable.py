@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from struct import pack
 
 import pytest
 import requests
@@ -155,6 +156,8 @@ def test_other_transfer_syntaxes_that_nobody_decodes(server, syntax):
     named = server.get(path, headers={"Accept": f"application/dicom; transfer-syntax={EXPLICIT}"})
     assert named.status_code == 406
     assert syntax in named.json()["reason"]
+    if OTHERS[syntax].startswith("video"):
+        return
     # The URI service has no picture of it for who takes anything else (PS3.18 9.4.1.1).
     uids = {"studyUID": dataset.StudyInstanceUID, "seriesUID": dataset.SeriesInstanceUID}
     query = {"requestType": "WADO", **uids, "objectUID": dataset.SOPInstanceUID}
@@ -205,3 +208,36 @@ def test_no_bulk_data_is_no_reason_to_say_that_an_instance_is_not_there(server):
     response = server.get(f"/studies/{dataset.StudyInstanceUID}", headers={"Accept": OCTETS})
     assert response.status_code == 406
     assert "application/dicom" in response.json()["reason"]
+
+
+@pytest.fixture(scope="module")
+def long(server) -> str:
+    """Store 40 frames of 512 KB, of which the last is damaged: more than is made ahead; return the instance's path."""
+    dataset = placed(sample("MR_small_RLE.dcm"), generate_uid(), generate_uid())
+    zeros = b"\x81\0" * (512 * 512 // 128)
+    frame = pack("<16I", 2, 64, 64 + len(zeros), *[0] * 13) + zeros * 2
+    dataset.Rows = dataset.Columns = 512
+    dataset.NumberOfFrames = 40
+    dataset.PixelData = encapsulate([frame] * 39 + [frame[:200]])
+    stored(server, dataset)
+    return f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}/instances/{dataset.SOPInstanceUID}"
+
+
+@pytest.mark.parametrize(
+    ("below", "accept"),
+    [
+        ("/frames/" + ",".join(map(str, range(1, 41))), f"{OCTETS}; transfer-syntax={EXPLICIT}"),
+        ("/pixeldata", f"{OCTETS}; transfer-syntax={EXPLICIT}"),
+        ("", MULTIPART),
+        ("", "application/dicom"),
+    ],
+)
+def test_no_client_takes_what_breaks_off_for_the_whole(server, long, below, accept):
+    """RFC 9112 8: a message without its last chunk, or shorter than it said, is incomplete."""
+    response = server.get(long + below, headers={"Accept": accept}, stream=True)
+    assert response.status_code == 200
+    with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError)):
+        _whole = response.content
+    # What is stored can be had as before.
+    whole = server.get(long, headers={"Accept": "application/dicom; transfer-syntax=*"})
+    assert dcmread(io.BytesIO(whole.content)).NumberOfFrames == 40

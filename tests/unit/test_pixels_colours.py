@@ -3,9 +3,11 @@
 Right are libjpeg-turbo's own RGB, through Pillow, and what pydicom decodes.
 """
 
+import json
 from base64 import b64decode
 from io import BytesIO
 from itertools import product
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -229,3 +231,35 @@ def test_whatever_is_changed_in_a_stream_is_told_or_read(syntax, bits):
         except PixelError:
             told += 1
     assert 0 < told < 200
+
+
+HTJ2K = [f"1.2.840.10008.1.2.4.{last}" for last in (201, 202, 203)]
+# What OpenJPH (imagecodecs 2026.3) makes of `coloured`, reversible or not, with and without its transform, and of its
+# YCbCr without.
+STREAMS = {
+    name: b64decode(text)
+    for name, text in json.loads((Path(__file__).parents[1] / "fixtures" / "htj2k.json").read_text()).items()
+}
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("syntax", HTJ2K)
+@pytest.mark.parametrize(("name", "off"), [("rct", 0), ("ict", 3)])
+def test_htj2k_with_its_transform_is_rgb(name, off, syntax, label):
+    # ITU-T T.814 6.2: the transforms of T.800 G, which a decoder reverses.
+    assert read_header(STREAMS[name]).colours == "RGB"
+    shown_as(described(STREAMS[name], syntax, label), coloured(), off)
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("syntax", HTJ2K)
+def test_htj2k_without_its_transform_is_what_its_label_says(syntax, label):
+    assert read_header(STREAMS["none"]).colours == ""
+    if label.startswith("YBR_FULL"):
+        image = described(STREAMS["ycbcr"], syntax, label)
+        pixels = decode(image, 1)
+        assert pixels.photometric == "YBR_FULL"
+        assert np.array_equal(pixels.array, np.asarray(Pillow.fromarray(coloured()).convert("YCbCr")))
+        assert close(picture(image, 1), coloured(), 3)
+    else:
+        shown_as(described(STREAMS["none"], syntax, label), coloured(), 0)

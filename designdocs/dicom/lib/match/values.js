@@ -56,16 +56,33 @@ function nameGroup(group) {
   };
 }
 
+// Of letters that are several in a search key, such as the ligature oe, the first one: '?' stands for one character of the name as it
+// is written.
+function brief(text) {
+  return text.replace(/[\u00a0-\uffef]/g, function (letter) {
+    var plain = normalise.text(letter);
+    return plain.length > 1 ? plain.charAt(0) : letter;
+  });
+}
+
 function nameTest(value, isFuzzy) {
   if (isFuzzy && !wildcard.isWild(value)) {
     return fuzzy.compile(value);
   }
-  var tests = value.split('=').map(normalise.name).filter(function (group) {
+  var briefly = value.indexOf('?') >= 0 ? nameTestOf(value, brief) : null;
+  var plainly = nameTestOf(value, String);
+  return function (stored) {
+    return plainly(stored) || (briefly !== null && briefly(stored));
+  };
+}
+
+function nameTestOf(value, written) {
+  var tests = value.split('=').map(written).map(normalise.name).filter(function (group) {
     return group !== '';
   }).map(nameGroup);
   return function (stored) {
     return ['Alphabetic', 'Ideographic', 'Phonetic'].some(function (key) {
-      var text = typeof stored[key] === 'string' ? normalise.name(stored[key]) : '';
+      var text = typeof stored[key] === 'string' ? normalise.name(written(stored[key])) : '';
       return text !== '' && tests.some(function (test) {
         return test(text);
       });
