@@ -20,7 +20,7 @@ from dicouch.read.holdings import holdings
 from dicouch.read.metadata import read, split
 from dicouch.rewrite import asked, query
 from dicouch.rewrite.query import SERIES_UID, STUDY_UID
-from dicouch.routes import current, delete, problems, resources, search, ui, wadl
+from dicouch.routes import current, delete, problems, resources, search, ui, wadl, wado_uri
 from dicouch.server.origins import is_loopback
 from dicouch.services import services
 
@@ -36,12 +36,24 @@ for rule in (STUDY, SERIES, INSTANCE):
     blueprint.add_url_rule(f"{rule}/delete", "ask_to_delete", delete.ask)
     blueprint.add_url_rule(f"{rule}/delete", "delete", delete.confirmed, methods=["POST"])
 
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#0a51a8"/>'
+    '<path d="M3 12V8h2v1h6V8h2v4zM4 7V4h8v3" fill="#fff"/></svg>'
+)
+
+
+@blueprint.get("/favicon.ico")
+def icon() -> Response:
+    """Answer with the picture that browsers ask for by themselves."""
+    return Response(ICON, content_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
 
 @blueprint.get("/")
 def home() -> Response:
-    """Show what the server is and holds; at the DICOMweb root, which has other clients, to browsers alone."""
-    if request.path.rstrip("/") == services().config.prefix and not problems.wants_page():
-        raise DicomWebError(404, f"there is no resource {request.path}")
+    """Show what the server is and holds; the URI service is here, too, at the DICOMweb root for all but browsers."""
+    is_dicomweb = request.path.rstrip("/") == services().config.prefix
+    if request.args or (is_dicomweb and not problems.wants_page()):
+        return wado_uri.wado_uri()
     memory, authorization = services().memory, current.authorization()
     kept = memory.shared(DATABASE, "holdings", authorization)
     if kept is None:
@@ -185,7 +197,7 @@ def _page(
     rows, more = _rows(level, keys, size, offset, study, series)
 
     def beside(place: int) -> str:
-        return url_for(endpoint, **arguments, **({"offset": place} if place else {}))
+        return url_for(endpoint, **(arguments | ({"offset": place} if place else {})))
 
     newer = beside(max(0, offset - size)) if offset else None
     return rows, {"offset": offset, "newer": newer, "older": beside(offset + size) if more else None}

@@ -37,10 +37,9 @@ REFUSED = {
 }
 
 
-@blueprint.get("/")
 @blueprint.get("/wado")
 def wado_uri() -> Response:
-    """Retrieve an instance by the URI service."""
+    """Retrieve an instance by the URI service; `dicouch.routes.browse` has the root, where it answers, too."""
     query = request.args
     if query.get("requestType", "").upper() != "WADO":
         # PS3.18 9.4.2.1

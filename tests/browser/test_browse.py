@@ -19,7 +19,8 @@ RUN_AXE = """axe.run(document, {resultTypes: ['violations']}).then(found => JSON
 WIDTHS = """const root = document.documentElement;
   root.querySelectorAll('details').forEach(one => { one.open = true });
   return [root.scrollWidth, innerWidth, [...document.querySelectorAll('main *')].filter(
-    one => one.getBoundingClientRect().right > 361 && !one.closest('svg, thead')).map(one => one.outerHTML.slice(0, 200))]"""
+ one =>
+    one.getBoundingClientRect().right > 361 && !one.closest('svg, thead')).map(one => one.outerHTML.slice(0, 200))]"""
 STUDY = "9.61"
 ONE = f"/ui/studies/{STUDY}/series/9.61.1/instances/9.61.1.1"
 LONG = "Wolfeschlegelsteinhausenbergerdorff^Hubert Blaine"

@@ -84,7 +84,7 @@ function picture(found, first, last, most) {
 
 function table(found) {
   var columns = [{ title: found.months ? 'Month' : 'Year', bare: true }].concat(found.names.map(function (name) {
-    return { title: name || 'no modality', number: true };
+    return { title: name || 'no modality', kind: 'number' };
   }));
   return '<details><summary>The picture as a table</summary>' + html.table('Studies; one of several modalities counts for each', columns,
     found.bars.map(function (bar) {

@@ -21,7 +21,7 @@ var STYLE = [
   'body>footer{border-top:1px solid var(--line);padding:1rem;color:var(--muted)}',
   'table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--muted)}',
   'th,td{text-align:left;vertical-align:top;padding:.35rem .7rem .35rem 0;border-bottom:1px solid var(--line)}',
-  'th{font-size:.875rem;color:var(--muted)}.number{text-align:right;font-variant-numeric:tabular-nums}',
+  'th{font-size:.875rem;color:var(--muted);overflow-wrap:normal}.short{white-space:nowrap}.number{text-align:right;font-variant-numeric:tabular-nums}',
   'fieldset{border:1px solid var(--line);border-radius:4px;margin:1rem 0;padding:.5rem 1rem 1rem;min-width:0}',
   'legend{font-weight:bold}label{display:inline-block;padding:.15rem 0}',
   'input[type=text],input[type=search],input[type=date]{font:inherit;width:22rem;max-width:100%}',
@@ -35,8 +35,9 @@ var STYLE = [
   '.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(14rem,100%),1fr));gap:.6rem 1.2rem;margin:1rem 0}',
   '.facts dt{font-size:.875rem;color:var(--muted)}dd{margin:0}',
   '.figures{grid-template-columns:repeat(auto-fit,minmax(7rem,1fr))}.figures div{display:flex;flex-direction:column-reverse}.figures dd{font-size:1.6rem}',
-  '.beside{display:flex;flex-wrap:wrap;gap:1.2rem}.beside>div{flex:1 1 18rem}.fields p{display:flex;flex-direction:column;margin:0}',
-  '.fields p:last-child{flex-direction:row;align-items:center}.fields input[type=search]{width:11rem}.fields input[type=date]{width:auto}',
+  '.facts div:last-child{grid-column:1/-1}.figures div:last-child{grid-column:auto}.beside{margin-top:1rem}',
+  '.beside{display:flex;flex-wrap:wrap;gap:1.2rem}.beside .facts{margin-top:0}.beside>div{flex:1 1 18rem}.fields p{display:flex;flex-direction:column;margin:0;flex:1 1 9rem;max-width:13rem}',
+  '.fields p:last-child{flex-direction:row;align-items:center;max-width:none}.fields input{width:100%}',
   '.ways{padding:0;list-style:none}.ways li{padding:.25rem 0}nav>ol.row{margin:1rem 0 0;gap:0}nav>ol>li+li::before{content:"\\203a";padding:0 .5rem}',
   'figure{margin:1rem 0}svg{display:block;width:100%;height:auto}svg text{font-size:13px;fill:var(--muted)}.axis{stroke:var(--line)}',
   '.key{display:inline-block;width:.8rem;height:.8rem}' + [0, 1, 2, 3, 4, 5, 6].map(function (index) {
@@ -44,9 +45,10 @@ var STYLE = [
   }).join(''),
   '.tree,.tree ol{padding-left:1.2rem;margin:0}main>.tree{padding:0}.tree ul{list-style:none}main>.tree{list-style:none}',
   '.tree li{padding:.15rem 0}.tree .name{font-weight:600}summary{cursor:pointer}pre,code{font-size:.9em}',
-  '@media(max-width:45rem){.cards,.cards tbody,.cards tr,.cards td,.cards caption{display:block}',
+  '@media(max-width:45rem){.cards,.cards tbody,.cards td,.cards caption{display:block}',
+  '.cards tr{display:flow-root}.cards img{float:left;margin:.3rem .8rem .3rem 0}',
   '.cards thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}',
-  '.cards td{border:0;padding:.1rem 0;text-align:left}.cards tr{border-bottom:1px solid var(--line);padding:.6rem 0}',
+  '.cards td{border:0;padding:.1rem 0;text-align:left;white-space:normal}.cards tr{border-bottom:1px solid var(--line);padding:.6rem 0}',
   '.cards td[data-label]::before{content:attr(data-label) ": ";color:var(--muted)}.cards td:empty{display:none}}'
 ].join('\n');
 
@@ -64,7 +66,7 @@ var SCRIPT = [
 ].join('\n');
 
 // Their SHA-256, so that nothing else in a page is run or applied (a test holds them together).
-var STYLE_HASH = 'rVravlxnZubAj/JOWjLe19+Qkytl4aZS+Bz2rbX8NHY=';
+var STYLE_HASH = '9C/q3oao5mwqZGpAGu7LQT1T1owVaA+wV8l3zXUFqe0=';
 var SCRIPT_HASH = 'F+9UIPH0+Mw1MKy29h8OGD/37fA8nSQhbXCncHyoOWk=';
 
 var ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\'': '&#39;' };
@@ -124,15 +126,16 @@ exports.page = function (title, body, options) {
 };
 
 // A table that becomes a stack of cards on a phone. The roles say that it is a table there, too.
-// columns: [{ title, number: true for figures, bare: true where a card needs no title }], rows: lists of HTML, one a column.
+// columns: [{ title, kind: 'number' for figures, 'short' for what stays on one line, bare: true where a card needs no title }],
+// rows: lists of HTML, one a column.
 exports.table = function (caption, columns, rows) {
   return '<table class="cards" role="table"><caption>' + exports.escape(caption) + '</caption><thead role="rowgroup"><tr role="row">' +
     columns.map(function (column) {
-      return '<th scope="col" role="columnheader"' + (column.number ? ' class="number"' : '') + '>' + exports.escape(column.title) + '</th>';
+      return '<th scope="col" role="columnheader"' + (column.kind ? ' class="' + column.kind + '"' : '') + '>' + exports.escape(column.title) + '</th>';
     }).join('') + '</tr></thead><tbody role="rowgroup">\n' + rows.map(function (cells) {
     return '<tr role="row">' + cells.map(function (cell, index) {
       var column = columns[index];
-      return '<td role="cell"' + (column.number ? ' class="number"' : '') +
+      return '<td role="cell"' + (column.kind ? ' class="' + column.kind + '"' : '') +
         (column.bare ? '' : ' data-label="' + exports.escape(column.title) + '"') + '>' + cell + '</td>';
     }).join('') + '</tr>\n';
   }).join('') + '</tbody></table>\n';

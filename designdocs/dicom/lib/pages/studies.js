@@ -9,8 +9,8 @@ var FIELDS = [
   ['AccessionNumber', 'Accession Number', 'search']
 ];
 var COLUMNS = [
-  { title: 'Picture', bare: true }, { title: 'Patient', bare: true }, { title: 'Date' }, { title: 'Modality' }, { title: 'Description' },
-  { title: 'Accession Number' }, { title: 'Series', number: true }, { title: 'Instances', number: true }
+  { title: 'Picture', bare: true }, { title: 'Patient', bare: true }, { title: 'Date', kind: 'short' }, { title: 'Modality' }, { title: 'Description' },
+  { title: 'Accession Number' }, { title: 'Series', kind: 'number' }, { title: 'Instances', kind: 'number' }
 ];
 
 function form(given) {

@@ -4,10 +4,10 @@ var parts = require('lib/pages/parts');
 
 var esc = html.escape;
 var SERIES = [
-  { title: 'Picture', bare: true }, { title: 'Series', bare: true }, { title: 'Modality' }, { title: 'Body part' }, { title: 'Instances', number: true }
+  { title: 'Picture', bare: true }, { title: 'Series', bare: true }, { title: 'Modality' }, { title: 'Body part' }, { title: 'Instances', kind: 'number' }
 ];
 var INSTANCES = [
-  { title: 'Instance', bare: true }, { title: 'Kind' }, { title: 'Rows and columns' }, { title: 'Frames', number: true }, { title: 'SOP Instance UID' }
+  { title: 'Instance', bare: true }, { title: 'Kind' }, { title: 'Rows and columns', kind: 'short' }, { title: 'Frames', kind: 'number' }, { title: 'SOP Instance UID' }
 ];
 
 function seriesName(series) {
