@@ -104,16 +104,6 @@ def test_a_study_without_modality_does_not_break_the_list_of_ohif(server):
     assert row["00100010"] == {"vr": "PN"}
 
 
-def test_what_weasis_asks(server, stored):
-    dataset = next(iter(stored.values()))
-    row = server.get(f"/instances?00080018={dataset.SOPInstanceUID}&includefield=00080018,00200013,00081190").json()[0]
-    assert row["00081190"]["Value"][0].endswith(f"/instances/{dataset.SOPInstanceUID}")
-    (series,) = server.get(f"/series?0020000E={dataset.SeriesInstanceUID}&includefield=00081190").json()
-    url = series["00081190"]["Value"][0].removeprefix(server.url)
-    assert server.get(f"{url}/instances?includefield=00080018").json()
-    assert server.get("/studies?&includefield=00080020,00080030").json()
-
-
 def test_offsets_from_utc_at_every_level(server):
     """Tables 10.6.3-3 to 10.6.3-5 name (0008,0201); what one instance says of its times is not said of another's."""
     for series, offset in (("6.1.1", "+0100"), ("6.1.2", "+0200"), ("6.1.3", None)):

@@ -92,5 +92,12 @@ module.exports = [
     files: ['scripts/**/*.js', 'tests/**/*.js'],
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: NODE },
     rules: { ...STYLE, 'no-var': 'error', 'prefer-const': 'error' }
+  },
+  {
+    files: ['tests/js/clients.js'],
+    languageOptions: {
+      sourceType: 'script',
+      globals: { window: READ_ONLY, document: READ_ONLY, dcmjs: READ_ONLY, DICOMwebClient: READ_ONLY }
+    }
   }
 ];
