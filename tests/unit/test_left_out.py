@@ -173,6 +173,16 @@ def test_bytes_that_are_lost(client, files, accept):
     assert get(client, "", accept).status_code in (406, 503)
 
 
+@pytest.mark.parametrize("below", ["/pixeldata", "/bulkdata", "/rendered"])
+def test_pixels_that_are_lost(client, files, below):
+    for lost, left in (({"1"}, {"2", "3"}), ({"3"}, {"1", "2"})):
+        files.lost = lost
+        answer = get(client, below, 'multipart/related; type="image/png"' if "rendered" in below else OCTETS)
+        assert (answer.status_code, {place.split("/")[4] for place in locations(answer)}) == (206, left)
+    files.lost = {"1", "2", "3"}
+    assert get(client, below, "*/*").status_code == 503
+
+
 @pytest.mark.parametrize(
     ("path", "accept"),
     [
