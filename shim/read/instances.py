@@ -179,7 +179,7 @@ def check_bytes(reader: Retriever, stored: Stored) -> None:
     DicomWebError
         As `dicouch.store.places.Bytes.open` does.
     """
-    if stored.file["store"] != ATTACHED and reader.store.locate(stored.file) is None:
+    if stored.file["store"] != ATTACHED and reader.store.locate(stored.file, compare=False) is None:
         begun(reader.open(stored)).close()  # moved meanwhile, or gone; an attachment is part of its document
 
 

@@ -58,8 +58,9 @@ class Files(Retriever):
             raise NoBytes(503, "its file is in none of the folders")
         return Memory(self.files[name]).open(document_id, *args)
 
-    def locate(self, file):
-        return None
+    def locate(self, file, *, compare):
+        assert not compare  # digests take as long as reading
+        return
 
 
 def multiframe(number: str, count: int = 4, damaged: int | None = None) -> bytes:
