@@ -171,13 +171,22 @@ def _corrected(source: SourceFile, stored: Stored) -> SourceFile:
     )
 
 
+def check_bytes(reader: Retriever, stored: Stored) -> None:
+    """Refuse an instance whose bytes are not there, as far as that can be told without reading any.
+
+    Raises
+    ------
+    DicomWebError
+        As `dicouch.store.places.Bytes.open` does.
+    """
+    if stored.file["store"] != ATTACHED and reader.store.locate(stored.file, compare=False) is None:
+        begun(reader.open(stored)).close()  # moved meanwhile, or gone; an attachment is part of its document
+
+
 def has_bytes(reader: Retriever, stored: Stored) -> bool:
-    """Return whether the bytes of an instance are there, as far as that can be told without reading any."""
-    if stored.file["store"] == ATTACHED:
-        return True  # part of the document
+    """Return whether the bytes of an instance are there; see `check_bytes`."""
     try:
-        if reader.store.locate(stored.file) is None:
-            begun(reader.open(stored)).close()  # moved meanwhile, or gone
+        check_bytes(reader, stored)
     except DicomWebError as problem:
         if problem.status >= 500 and not isinstance(problem, NoBytes):
             raise

@@ -12,8 +12,9 @@ from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.negotiate import MediaRange, MediaType, choose, parse_media_type
 from dicouch.dicom.pixels.image import SMALL
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, OCTETS, media_type
-from dicouch.errors import DicomWebError, resource_name
+from dicouch.errors import DicomWebError, NoBytes, resource_name
 from dicouch.read.frames import LazyPart, all_frames, choose_frames, part_size, syntax_in
+from dicouch.read.instances import check_bytes
 from dicouch.read.rendering import DOCUMENT, document_type
 from dicouch.read.retrieve import Retriever, Stored, pixel_path
 from dicouch.routes import answers, current
@@ -65,6 +66,7 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], nam
     def all_values() -> Iterator[LazyPart]:
         for one in found:
             try:
+                check_bytes(reader, one)
                 document = reader.document(*one.id.split(":"))
             except DicomWebError as problem:
                 left_out.add(problem)  # not there any more
@@ -74,6 +76,8 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], nam
     parts = begun(all_values(), AHEAD, part_size)
     first = next(parts, None)
     if first is None:
+        if lost := [problem for problem in left_out.problems if isinstance(problem, NoBytes)]:
+            raise lost[0]
         there = any(not isinstance(one, DicomWebError) or one.status != 404 for one in left_out.problems)
         what = "bulk data in an acceptable form" if there else "bulk data"
         raise DicomWebError(406 if there else 404, f"there are no {what} in {name}")

@@ -27,6 +27,7 @@ from dicouch.read.frames import (
     syntax_in,
 )
 from dicouch.read.imaging import form_problem
+from dicouch.read.instances import check_bytes
 from dicouch.read.retrieve import Changed, Retriever, Stored, stored_in
 from dicouch.routes import answers, current
 from dicouch.services import services
@@ -139,6 +140,7 @@ def retrieve_all(study: str, series: str | None = None, instance: str | None = N
     def all_images() -> Iterator[LazyPart]:
         for one in found:
             try:
+                check_bytes(reader, one)
                 document = reader.document(*one.id.split(":"))
                 if document["file"].get("frames"):
                     chosen = choose_frames(reader, document, ranges, single=False)

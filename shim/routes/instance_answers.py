@@ -134,7 +134,7 @@ def pictures(
             headers = {"Content-Type": kind, "Content-Location": f"{base}{shot.path}/rendered"}
             try:
                 made = shot.encode(kind, rendering)
-            except PixelError as problem:
+            except (DicomWebError, PixelError) as problem:
                 left_out.add(problem)
             else:
                 yield headers, len(made), lambda made=made: (made,)

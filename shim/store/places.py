@@ -53,10 +53,13 @@ class Bytes:
             for folder in self._folders:
                 folder.discard(file)
 
-    def locate(self, file: dict) -> Path | None:
-        """Return the file that has the bytes of an instance; None when they are in no folder of this site."""
+    def locate(self, file: dict, *, compare: bool = True) -> Path | None:
+        """Return the file that has the bytes of an instance; None when they are in no folder of this site.
+
+        Without `compare` the digest of a linked file is left for when it is read.
+        """
         if file["store"].startswith(LINK):
-            return self._links.locate(file)
+            return self._links.locate(file, compare=compare)
         return next((path for folder in self._folders if (path := folder.locate(file))), None)
 
     def open(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dicouch.config import split_url
+from dicouch.app import create_app
+from dicouch.config import Config, split_url
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "scripts" / "docker"
@@ -51,6 +52,17 @@ def test_the_settings_of_couchdb_can_be_read():
     settings = configparser.ConfigParser(comment_prefixes=(";",))
     settings.read(FOLDER / "couchdb.ini")
     assert settings["couchdb"]["single_node"] == "true"
+
+
+def test_its_health_is_asked_where_it_is_told():
+    """Not below /studies, which asks for a login where the site does."""
+    place = re.search(
+        r"HEALTHCHECK.*?http://127\.0\.0\.1:5985(/\S*?)'", (FOLDER / "Dockerfile").read_text(), re.DOTALL
+    )[1]
+    app = create_app(Config(couchdb_url="http://127.0.0.1:9", remember=0, authorization="required"))
+    assert place == "/readyz"
+    assert app.test_client().get(place).status_code == 503
+    assert app.test_client().get("/dicom-web/studies").status_code == 401
 
 
 def test_the_start_script_is_a_shell_script():
