@@ -50,9 +50,8 @@ def icon() -> Response:
 
 @blueprint.get("/")
 def home() -> Response:
-    """Show what the server is and holds; the URI service is here, too, at the DICOMweb root for all but browsers."""
-    is_dicomweb = request.path.rstrip("/") == services().config.prefix
-    if request.args or (is_dicomweb and not problems.wants_page()):
+    """Show what the server is and holds to browsers; the URI service is here, too."""
+    if request.args or not problems.wants_page():
         return wado_uri.wado_uri()
     memory, authorization = services().memory, current.authorization()
     kept = memory.shared(DATABASE, "holdings", authorization)

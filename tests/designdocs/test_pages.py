@@ -215,6 +215,7 @@ def test_the_frame_leads_to_all_pages_below_the_root(ddoc):
     links = page.all("a")
     assert {link["href"] for link in links} >= {
         "#main",
+        "/proxy/dicom-web/ui/studies/1.2",
         "/proxy/dicom-web/",
         "/proxy/dicom-web/ui/studies",
         "/proxy/dicom-web/ui/conflicts",

@@ -18,14 +18,14 @@ def test_the_page_while_the_database_does_not_answer(client):
         assert page.status_code == 503
         assert page.content_type == "text/html; charset=utf-8"
         assert f"Try again in {page.headers['Retry-After']} seconds" in page.text
-        assert 'href="/pacs/studies"' in page.text
+        assert 'href="/ui/studies"' in page.text
         assert client.get(path).json["error"] == "service_unavailable"
 
 
 def test_below_a_prefix_of_a_proxy(client):
     page = client.get("/pacs/nothing", headers={"Accept": "text/html", "X-Forwarded-Prefix": "/here"})
-    assert 'href="/here/pacs/studies"' in page.text
-    assert 'href="/here/ui/conflicts"' in page.text
+    assert 'href="/here/ui/studies"' in page.text
+    assert 'href="/here/"' in page.text
 
 
 def test_what_a_client_sends_is_no_part_of_the_page(client):

@@ -159,7 +159,8 @@ function history(report) {
 exports.study = function (report, query) {
   var body = '<p class="value">' + esc(report.summary) + '<br><span class="note">' + esc(report.study) + '</span></p>\n' +
     '<p><a href="' + esc(query.ui || '../conflicts/conflicts_by_date?reduce=false&include_docs=true&descending=true') +
-    '">All studies that disagree</a></p>\n';
+    '">All studies that disagree</a>' + (query.ui ? ' \u00b7 <a href="' + esc(html.rootOf(query.ui) + '/ui/studies/' +
+      encodeURIComponent(report.study)) + '">What the study holds</a>' : '') + '</p>\n';
   if (query.problem) {
     body += '<p role="alert" tabindex="-1" autofocus class="value">Not saved: ' + esc(query.problem) + '</p>\n';
   } else if (query.done) {
