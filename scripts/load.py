@@ -25,7 +25,7 @@ import requests
 
 from dicouch.config import Config
 from dicouch.scripts import choose, cli, dicomfiles, stow
-from dicouch.scripts.commands import couch_of_server
+from dicouch.scripts.commands import couch_of_server, place_of
 from dicouch.scripts.connection import CommandError, client_of, reason, redact
 from dicouch.scripts.journal import Journal
 from dicouch.scripts.link import Linker
@@ -240,7 +240,7 @@ def link(folder: Path, workers: int) -> Summary:
     """Link all DICOM files of a folder, in the database that the server uses; see `dicouch.scripts.link`."""
     settings = Config.from_environment()
     with couch_of_server() as couch, ThreadPoolExecutor(workers) as pool:
-        return upload(folder, couch.root, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
+        return upload(folder, place_of(couch), workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
 
 
 def write_report(path: Path, outcomes: Iterable[stow.Outcome]) -> None:

@@ -14,10 +14,13 @@ from tqdm import tqdm
 
 from dicouch.couch.client import Couch
 from dicouch.couch.response import CouchError
+from dicouch.scripts.commands import place_of
 from dicouch.scripts.folders import data_dir
 
 INTERVAL = 60.0
 """Seconds between two lines in a log."""
+PATIENCE = 5.0
+"""Seconds to wait for the number of things that there are."""
 SAVED = 1.0
 """Seconds between two writes of a checkpoint: what a run that was killed did since the last one is done again."""
 
@@ -78,7 +81,7 @@ class Checkpoint:
     """
 
     def __init__(self, name: str, couch: Couch, *about: str) -> None:
-        told = json.dumps([couch.root, couch.database, *about])
+        told = json.dumps([place_of(couch), *about])
         self.path = data_dir() / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.checkpoint"
         self._name = name
         self.after = ""
@@ -123,24 +126,31 @@ class Checkpoint:
 
 
 def count_instances(couch: Couch, studies: Iterable[str] = ()) -> int | None:
-    """Return about how many instances there are, in all or in some studies; None where no index tells."""
-    keys = {"keys": [f"{study}:study" for study in studies]}
-    try:
-        if keys["keys"]:
-            answer = couch.json("POST", "_design/dicom/_view/counts", params={"group": "true"}, body=keys)
-            return sum(row["value"][1] for row in answer["rows"])
-        rows = couch.json("GET", "_design/dicom/_view/counts", params={"update": "false"})["rows"]
-        # Each instance counts for its study and for its series.
-        return rows[0]["value"][1] // 2 if rows else 0
-    except CouchError:
+    """Return how many instances there are, in all or in some studies; None where no index tells soon."""
+    if keys := [f"{study}:study" for study in studies]:
+        rows = _rows(couch, "POST", "counts", params={"group": "true"}, body={"keys": keys})
+    else:
+        rows = _rows(couch, "GET", "counts")
+    if rows is None:
         return None
+    # Without keys, each instance counts for its study and for its series.
+    return sum(row["value"][1] for row in rows) // (1 if keys else 2)
 
 
 def count_studies(couch: Couch) -> int | None:
-    """Return about how many studies there are; None where no index tells."""
+    """Return how many studies there are; None where no index tells soon."""
+    rows = _rows(couch, "GET", "studies_by_uid", params={"reduce": "true"})
+    return None if rows is None else sum(row["value"] for row in rows)
+
+
+def _rows(couch: Couch, method: str, view: str, **options: Any) -> list[dict] | None:
+    pending = couch.start_json(method, f"_design/dicom/_view/{view}", **options)
+    # An index that is behind may take hours, and the work need not wait for the length of its bar.
+    if not pending.is_answered(PATIENCE):
+        pending.close()
+        return None
     try:
-        params = {"update": "false", "reduce": "true"}
-        rows = couch.json("GET", "_design/dicom/_view/studies_by_uid", params=params)["rows"]
-        return rows[0]["value"] if rows else 0
+        rows: list[dict] = pending.json()["rows"]
+        return rows
     except CouchError:
         return None

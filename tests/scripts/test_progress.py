@@ -142,7 +142,7 @@ def test_a_command_that_is_stopped_goes_on(site, name):
     assert [path.name for path in (folder / "data").glob("*") if path.suffix in (".checkpoint", ".journal")] == []
 
 
-def test_documents_and_studies_behind_one(site):
+def test_documents_and_studies_behind_one(site, monkeypatch):
     _folder, told = site
     couch = Couch(told["COUCHDB_URL"], told["COUCHDB_DATABASE"])
     every = [document["_id"] for document in documents(couch)]
@@ -154,6 +154,10 @@ def test_documents_and_studies_behind_one(site):
     assert progress.count_studies(couch) == 3
     assert progress.count_instances(couch) == len(every)
     assert progress.count_instances(couch, ["1.10", "1.2.3"]) == 4
+    with monkeypatch.context() as patched:
+        patched.setattr(progress, "PATIENCE", 0)  # as of an index that is far behind
+        assert progress.count_studies(couch) is progress.count_instances(couch) is None
+    assert progress.count_studies(couch) == 3
     missing = Couch(told["COUCHDB_URL"], "test-none")
     assert progress.count_studies(missing) is progress.count_instances(missing) is None
 
@@ -214,6 +218,18 @@ def test_a_checkpoint(place, tmp_path, capsys):
     with place("a") as anew:
         assert anew.after == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_commands_start_is_known_at_any_port(place, monkeypatch):
+    def path(url, name="dicom"):
+        return progress.Checkpoint("check", Couch(url, name)).path
+
+    urls = ("http://127.0.0.1:1", "http://127.0.0.1:2")
+    for ours in ("", "embedded"):
+        monkeypatch.setenv("COUCHDB_URL", ours)
+        assert path(urls[0]) == path(urls[1]) != path(urls[0], "other")
+    monkeypatch.setenv("COUCHDB_URL", urls[0])
+    assert path(urls[0]) != path(urls[1])
 
 
 def test_what_failed_is_tried_again(place):
