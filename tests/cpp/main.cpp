@@ -2,7 +2,7 @@
 //
 // dicomweb_check ROOT [--no-store] FILE...
 //
-// One line tells of each file. The result is 0 when all is equal, 1 when something differs, 2 when nothing could be said.
+// One line tells of each file. The result is 0 when all is equal, 1 when something differs, 2 when that is not known.
 
 #include <curl/curl.h>
 

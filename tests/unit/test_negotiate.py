@@ -108,6 +108,14 @@ AXIOS = "application/json, text/plain, */*"
         ("image/jp2", FRAMES, 4),
         ("application/octet-stream", FRAMES, 3),
         ('multipart/related; type="image/jls"', FRAMES, None),
+        # dicomweb-client for JavaScript has these for JPEG-LS and RLE: PS3.18-2017 Table 6.1.1.8-3b
+        ('multipart/related; type="image/x-jls"', [related("image/jls", "1.2.840.10008.1.2.4.80")], 0),
+        (
+            'multipart/related; type="image/x-dicom-rle"; transfer-syntax=1.2.840.10008.1.2.5',
+            [related("image/dicom-rle", "1.2.840.10008.1.2.5")],
+            0,
+        ),
+        ("image/x-dicom-rle", [parse_media_type("image/dicom-rle; transfer-syntax=1.2.840.10008.1.2.5")], 0),
         (BROWSER_IMAGE, RENDERED, 0),
         (FIREFOX_IMAGE, RENDERED, 1),
         ("image/jpeg", RENDERED, 0),

@@ -38,7 +38,6 @@ _MEDIA: dict[str, set[str]] = {"video/h265": {HEVCMP51, HEVCM10P51}}
 for _row in TABLE.values():
     if _row.stored and _row.media_type != OCTETS:
         _MEDIA.setdefault(_row.media_type, set()).add(_row.uid)
-_OTHER_NAMES = {"image/x-jls": "image/jls", "image/x-dicom-rle": "image/dicom-rle", "video/mpeg2": "video/mpeg"}
 # Where one syntax is all there is, or nothing in the stream is read that would tell.
 _ONLY = {"image/dicom-rle": RLELossless, "video/mpeg": MPEG2MPML, "video/mp4": MPEG4HP41, "video/h265": HEVCMP51}
 
@@ -101,7 +100,7 @@ def prepare(dataset: JsonDataset, tag: int, parts: list[Bulk], hint: str, scratc
     parts = sorted(parts, key=lambda part: part.frame)  # stable: without numbers they stay in order of arrival
     if media.essence in _PICTURES:
         return _transform(dataset, tag, parts, scratch)
-    essence = _OTHER_NAMES.get(media.essence, media.essence)
+    essence = media.essence
     named = media.transfer_syntax if media.transfer_syntax != "*" else None
     if essence == OCTETS:
         syntax = named or hint or EXPLICIT_LITTLE

@@ -29,8 +29,14 @@ _BULKDATA = {"application/octet-stream", *(f"image/{name}" for name in ("dicom-r
 _RENDERED = {"image/gif", "image/png", "text/html", "text/plain", "text/xml", "text/rtf", "application/pdf"}
 _PIXELS_OR_RENDERED = {"image/jpeg", "image/jp2", "video/mpeg", "video/mp4", "video/h265"}
 
-# What clients call image/jpeg besides.
-_JPEG = {("image", "jpg"), ("image", "pjpeg")}
+# What clients call media types besides; those of JPEG-LS and RLE had these names in PS3.18 until 2017.
+_OTHER_NAMES = {
+    ("image", "jpg"): "jpeg",
+    ("image", "pjpeg"): "jpeg",
+    ("image", "x-jls"): "jls",
+    ("image", "x-dicom-rle"): "dicom-rle",
+    ("video", "mpeg2"): "mpeg",
+}
 
 
 class MalformedMediaType(DicomError):
@@ -160,7 +166,7 @@ def _read_type(text: str) -> MediaType:
             raise MalformedMediaType(text, f"{piece!r} is no parameter")
         params.setdefault(name.lower(), _unquote(value.strip(), text))
     main, sub = main.lower(), sub.lower()
-    return MediaType(main, "jpeg" if (main, sub) in _JPEG else sub, params)
+    return MediaType(main, _OTHER_NAMES.get((main, sub), sub), params)
 
 
 def parse_accept(
