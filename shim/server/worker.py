@@ -23,6 +23,8 @@ from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from dicouch.server.counters import Counters
+
 # How the kernel says that a connection did not move for too long: its peer read nothing, or sent nothing.
 STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
 # Milliseconds for which the thread that answered waits for the connection's next request.
@@ -35,6 +37,10 @@ SMALL_BODY = 32 << 10
 
 class Worker(ThreadWorker):
     """Threads that close the connection of a stalled client without an answer, as if it had hung up."""
+
+    # Of the counters: the row that is this process's; `dicouch.server.gunicorn_conf` gives both.
+    row: int
+    counters: Counters
 
     def handle(self, conn: TConn) -> object:
         """Serve a request, and those that follow closely on its connection.
