@@ -20,6 +20,7 @@ from dicouch.routes import (
     problems,
     resources,
     ui,
+    upload,  # noqa: F401
     wado_uri,
 )
 from dicouch.server import counters, origins, timing
