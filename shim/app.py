@@ -17,12 +17,15 @@ from dicouch.routes import (
     conflicts,
     current,
     health,
+    metrics,
     problems,
     resources,
+    status,  # noqa: F401 - this and `upload` add pages to the blueprint of `ui`
     ui,
+    upload,  # noqa: F401
     wado_uri,
 )
-from dicouch.server import origins, timing
+from dicouch.server import counters, origins, timing
 from dicouch.server.proxy import ProxyHeaders
 
 
@@ -33,7 +36,6 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.wsgi_app = ProxyHeaders(app.wsgi_app)  # type: ignore[method-assign] # as Flask's documentation says
     ours = services.Services.from_config(config)
-    ours.couch.observe, ours.memory.observe = timing.observe, timing.recalled
     app.extensions[services.NAME] = ours
 
     app.before_request(timing.begin)
@@ -53,7 +55,16 @@ def create_app(config: Config | None = None) -> Flask:
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     problems.register(app)
+    counted = counters.Counters(rule.endpoint for rule in app.url_map.iter_rules())
+    app.extensions[counters.NAME] = counted
+
+    def observe(name: str, seconds: float, again: bool) -> None:
+        timing.observe(name, seconds)
+        counted.asked(name, seconds, again)
+
+    ours.couch.observe, ours.memory.observe = observe, timing.recalled
     app.after_request(add_headers)
     app.after_request(browsers.add_headers)
     app.after_request(origins.add_headers)

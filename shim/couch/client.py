@@ -65,11 +65,11 @@ class Pending:
         if response.status < 400 or response.status in (401, 403):
             couch.answered(self._authorization, response.status < 400, self._sent)
         connection, name = self._connection, f"{method} {target}"
-        couch.observe(name, self._seconds)
+        couch.observe(name, self._seconds, False)
         answer = Answer(
             response,
             lambda clean: couch.give_back(connection, clean),
-            lambda seconds: couch.observe(name, seconds),
+            lambda seconds: couch.observe(name, seconds, True),
         )
         if method == "HEAD" or response.status in (204, 304):
             response.read()
@@ -154,8 +154,8 @@ class Couch:
         self.database = database
         self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
         self._pool = ConnectionPool(timeout)
-        # Told method and target of each request and the seconds it took, in pieces (`Server-Timing`).
-        self.observe: Callable[[str, float], None] = lambda request, seconds: None
+        # Told method and target of each request and the seconds it took, in pieces: whether this is a further one.
+        self.observe: Callable[[str, float, bool], None] = lambda request, seconds, again: None
         # Told the ids of documents that a request wrote or may have written, before anybody is told its answer; None
         # where nobody knows which.
         self.wrote: Callable[[Sequence[str] | None], None] = lambda ids: None

@@ -216,6 +216,11 @@ def changes(since: object, limit: int) -> CouchRequest:
     return CouchRequest("GET", "_changes", {"since": since, "limit": limit})
 
 
+def index_state(design: str = DESIGN) -> CouchRequest:
+    """Return the request for how far the index of a design document is."""
+    return CouchRequest("GET", f"{design}/_info")
+
+
 def indexed() -> CouchRequest:
     """Return the request that is answered when the index has all that was written before it."""
     return _view("studies_by_uid", {"reduce": "false", "limit": 0})
@@ -365,6 +370,11 @@ def conflict(study: str) -> CouchRequest:
 def page(given: dict[str, Any]) -> CouchRequest:
     """Return the request for a page that the design document makes of what was found; see ``shows/page.js``."""
     return CouchRequest("POST", f"{DESIGN}/_show/page", body=given)
+
+
+def script(name: str) -> CouchRequest:
+    """Return the request for a script that the pages load."""
+    return CouchRequest("GET", f"{DESIGN}/_show/script", {"name": name})
 
 
 def patient_studies(patient: str) -> CouchRequest:

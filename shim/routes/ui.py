@@ -115,3 +115,21 @@ def shown(name: str, status: int = 200, **given: object) -> Response:
         page.method, page.path, body=page.body, headers={"Accept": "text/html"}, authorization=current.authorization()
     )
     return _page(asked.answer(), status)
+
+
+@blueprint.get("/scripts/<name>")
+def script(name: str) -> Response:
+    """Send a script of the design document that pages load."""
+    asked = requests.script(name)
+    try:
+        answer = services().couch.request(
+            asked.method, asked.path, params=asked.params, authorization=current.authorization()
+        )
+    except CouchError as problem:
+        if problem.reason == "no such script":
+            raise DicomWebError(404, f"there is no script {name[:80]!r}") from problem
+        raise
+    response = Response(answer.read(), content_type=answer.headers["Content-Type"])
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Content-Security-Policy"] = "default-src 'none'"
+    return response

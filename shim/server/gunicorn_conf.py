@@ -3,8 +3,11 @@
 gunicorn --config python:dicouch.server.gunicorn_conf
 """
 
+import itertools
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import message
@@ -12,7 +15,7 @@ from gunicorn.http.parser import RequestParser
 
 from dicouch import services
 from dicouch.config import whole_number
-from dicouch.server import listening
+from dicouch.server import counters, listening, sampling
 from dicouch.server.request_body import Request
 from dicouch.server.worker import Worker, bound
 
@@ -54,7 +57,32 @@ control_socket_disable = True
 
 def post_worker_init(worker: Worker) -> None:
     """Follow the changes of the database from the beginning, so that what the first requests read is remembered."""
-    services.of(worker.app.wsgi()).memory.start()
+    app = worker.app.wsgi()
+    services.of(app).memory.start()
+    sampling.Sampler(worker, counters.of(app), services.of(app)).start()
+
+
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """Give a worker the first row of the counters that no other has: a worker that ended leaves nothing else behind."""
+    taken = {other.row for other in server.WORKERS.values()}
+    worker.row = next(row for row in itertools.count() if row not in taken)
+
+
+def post_fork(_server: Arbiter, worker: Worker) -> None:
+    """Count in the worker's own row."""
+    worker.counters = counters.of(worker.app.wsgi())
+    worker.counters.take_row(worker.row)
+
+
+def pre_request(worker: Worker, req: message.Request) -> None:
+    """Take note of a request that begins."""
+    req.began = time.perf_counter()
+    worker.counters.begin()
+
+
+def post_request(worker: Worker, req: message.Request, environ: dict[str, Any], resp: Any) -> None:
+    """Take note of a request that is done."""
+    sampling.count(worker.counters, req, environ, resp)
 
 
 def when_ready(server: Arbiter) -> None:

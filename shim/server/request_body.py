@@ -33,6 +33,11 @@ class RequestBody:
         self._length = length or 0
         self._taken = 0
 
+    @property
+    def taken(self) -> int:
+        """Bytes that were read."""
+        return self._taken
+
     def read(self, size: int = -1) -> bytes:
         """Read.
 

@@ -7,14 +7,17 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from flask import Response, g, has_app_context
+from flask import Response, g, has_app_context, request
 from werkzeug.http import quote_header_value
 
+from dicouch.server.request_body import RequestBody
 from dicouch.tables import HIGH
 
 # Headers must stay short: so many requests are told one by one, and so much of each.
 MOST_ENTRIES = 8
 LONGEST_DESCRIPTION = 160
+# Where the trace lies in the environment of WSGI, for who looks when the answer is sent.
+TRACE = "dicouch.trace"
 
 
 @dataclass
@@ -30,20 +33,32 @@ class Trace:
     age: float = 0.0
     # Whether nothing is remembered, as changes by others are not heard of.
     silent: bool = False
+    # Flask's name of the route, None for no resource; seconds in CouchDB and in the shim until the answer began.
+    endpoint: str | None = None
+    couch: float = 0.0
+    shim: float = 0.0
+    # The body, where the route reads one.
+    body: RequestBody | None = None
 
 
 def begin() -> None:
     """Begin to measure the current request."""
-    g.trace = Trace()
+    g.trace = request.environ[TRACE] = Trace(endpoint=request.endpoint)
 
 
-def observe(request: str, seconds: float) -> None:
+def receiving(body: RequestBody) -> RequestBody:
+    """Take note of what reads the body of the current request."""
+    g.trace.body = body
+    return body
+
+
+def observe(name: str, seconds: float) -> None:
     """Take note of a request to CouchDB, or of more seconds of the last one."""
     if has_app_context() and "trace" in g:
         asked = g.trace.asked
-        if asked and asked[-1][0] == request:
+        if asked and asked[-1][0] == name:
             seconds += asked.pop()[1]
-        asked.append((request, seconds))
+        asked.append((name, seconds))
 
 
 def recalled(found: bool | None, age: float) -> None:
@@ -60,8 +75,8 @@ def add_header(response: Response) -> Response:
     """Add ``Server-Timing`` (https://www.w3.org/TR/server-timing/), durations in milliseconds."""
     trace = g.get("trace")
     if trace is not None:
-        couch = sum(seconds for _request, seconds in trace.asked)
-        shim = max(0, time.perf_counter() - trace.started - couch)
+        trace.couch = couch = sum(seconds for _asked, seconds in trace.asked)
+        trace.shim = shim = max(0.0, time.perf_counter() - trace.started - couch)
         entries = [f"couch;dur={couch * 1000:.2f}", f"shim;dur={shim * 1000:.2f}"]
         if trace.silent:
             entries.append('memory;desc="silent: changes by others are not heard of"')
@@ -69,16 +84,16 @@ def add_header(response: Response) -> Response:
             age = f", age {trace.age:.1f} s" if trace.hits else ""
             entries.append(f'memory;desc="hits {trace.hits}, misses {trace.misses}{age}"')
         entries += [
-            f"ask;dur={seconds * 1000:.2f};desc={quoted(described(request))}"
-            for request, seconds in trace.asked[:MOST_ENTRIES]
+            f"ask;dur={seconds * 1000:.2f};desc={quoted(described(asked))}"
+            for asked, seconds in trace.asked[:MOST_ENTRIES]
         ]
         response.headers["Server-Timing"] = ", ".join(entries)
     return response
 
 
-def described(request: str) -> str:
+def described(name: str) -> str:
     """Return the function, the view and the key range of a request."""
-    method, _, target = request.partition(" ")
+    method, _, target = name.partition(" ")
     parts = urlsplit(target)
     params = dict(parse_qsl(parts.query))
     path = parts.path.partition("/_design/dicom/")[2] or parts.path.rpartition("/")[2]

@@ -29,6 +29,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from dicouch.dicom.errors import PixelError
 from dicouch.errors import DicomWebError
+from dicouch.server.counters import Counters
 from dicouch.store.ranges import begun
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ SMALL_BODY = 32 << 10
 
 class Worker(ThreadWorker):
     """Threads that close the connection of a stalled client without an answer, as if it had hung up."""
+
+    # Of the counters: the row that is this process's; `dicouch.server.gunicorn_conf` gives both.
+    row: int
+    counters: Counters
 
     def handle(self, conn: TConn) -> object:
         """Serve a request, and those that follow closely on its connection.

@@ -51,6 +51,8 @@ class Outcome:
         Whether it took the place of one that had brought other attributes to the headers.
     merged : list of bytes
         What it brought to its headers; see `dicouch.write.headers.Headers.merge`.
+    number : int
+        Position of the part in the request, 0 where it is not of one.
     variants : list of str
         Tags whose values differ within the study or series.
     """
@@ -67,6 +69,7 @@ class Outcome:
     elsewhere: str = ""
     refused: int = 0
     rebuild: bool = False
+    number: int = 0
     merged: list[bytes] = field(default_factory=list)
     variants: list[str] = field(default_factory=list)
 

@@ -32,6 +32,11 @@ class Pace:
         self._behind = 0
         self._running = False
 
+    @property
+    def behind(self) -> int:
+        """How many instances this process has stored and not had indexed yet."""
+        return self._behind
+
     def stored(self, count: int, authorization: str | None) -> None:
         """Take note of stored instances; wait while the index is too far behind.
 

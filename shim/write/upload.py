@@ -47,7 +47,7 @@ class Upload:
         if isinstance(part, Outcome):
             self._submit(lambda: [part])
         elif part.too_large:
-            self.add(_too_large(f"the instance of {part.size} bytes is larger than this server takes"))
+            self.add(_too_large(f"the instance of {part.size} bytes is larger than this server takes", part.number))
         elif self._length is not None and self._length - part.size < ALONE:
             self.outcomes += self._store([part], alone=True)  # another thread would only cost time
         elif part.size < SMALL:
@@ -80,6 +80,8 @@ class Upload:
             received = [
                 self.ingest.read(cast(BinaryIO, part.file), part.size, part.sha256 or "", part.number) for part in parts
             ]
+            for each in received:
+                each.outcome.number = each.number
             if len(parts) > 1 or (alone and not self.ingest.is_small(received[0])):
                 self.ingest.search(received, POOL)
             outcomes = self.ingest.store_batch(received, alone)
@@ -88,7 +90,7 @@ class Upload:
         except Exception:  # noqa: BLE001 - an error of ours must not take the request's other instances with it
             LOG.exception("storing %d instances", len(parts))
             comment = "not stored: an error of the server; its log says more"
-            known = [each.outcome for each in received] or [Outcome() for _part in parts]
+            known = [each.outcome for each in received] or [Outcome(number=part.number) for part in parts]
             return [
                 outcome if outcome.failure else replace(outcome, failure=PROCESSING_FAILURE, comment=comment)
                 for outcome in known
@@ -142,8 +144,8 @@ def receive(parts: Iterable[ReceivedPart | Outcome], upload: Upload) -> tuple[li
     return outcomes, complaint
 
 
-def _too_large(comment: str) -> Outcome:
-    return Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True)
+def _too_large(comment: str, number: int = 0) -> Outcome:
+    return Outcome(failure=OUT_OF_RESOURCES, comment=comment, too_large=True, number=number)
 
 
 def check_space(folder: str | None, least: int, length: int) -> None:

@@ -55,7 +55,7 @@ function runList(source, given, req) {
 function runShow(source, req) {
   provided = [];
   var request = JSON.parse(req);
-  var answer = compile(source)(null, request);
+  var answer = compile(source).call(ddoc, null, request);
   var wanted = provided.filter(function (pair) { return pair[0] === request.wanted; })[0];
   return JSON.stringify(wanted ? wanted[1]() : answer);
 }

@@ -44,7 +44,7 @@ class Site:
         self.apps[1].extensions[services.NAME] = replace(second, memory=memory)
         self.memories = first.memory, memory
         for one in (first, second):
-            one.couch.observe = lambda asked, seconds: self.asked.append(asked)
+            one.couch.observe = lambda asked, seconds, again: self.asked.append(asked)
         self.settle()
 
     def settle(self) -> None:

@@ -77,12 +77,16 @@ exports.escape = function (text) {
   });
 };
 
-// options: scripts (further ones as a page has them, their SHA-256 as base64), connects (its script asks this server).
+// options: scripts (further ones as a page has them, their SHA-256 as base64), own (it loads one of this server), connects (its
+// script asks this server).
 // The type is given here, since CouchDB loses that of provides() at times and browsers then show the source.
 exports.headers = function (options) {
   var scripts = [SCRIPT_HASH].concat(options.scripts || []).map(function (hash) {
     return '\'sha256-' + hash + '\'';
   });
+  if (options.own) {
+    scripts.push('\'self\'');
+  }
   return {
     'Content-Type': 'text/html; charset=utf-8',
     'Content-Security-Policy': 'default-src \'none\'; style-src \'sha256-' + STYLE_HASH + '\'; script-src ' + scripts.join(' ') +
@@ -111,12 +115,14 @@ function navigation(root, here) {
 }
 
 // body: HTML, its values escaped by the caller. options: root (where the pages are, as `rootOf` gives it; without it the page
-// leads nowhere), here (which of PLACES, or home), scripts (sources of further ones, whose SHA-256 the headers name).
+// leads nowhere), here (which of PLACES, or home), scripts (sources of further ones, whose SHA-256 the headers name), refresh (seconds
+// after which it is loaded again).
 exports.page = function (title, body, options) {
   var given = options || {};
   var isRooted = typeof given.root === 'string';
   return '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">' +
-    '<meta name="viewport" content="width=device-width, initial-scale=1"><title>' + exports.escape(title) + ' \u2013 dicouch</title>' +
+    '<meta name="viewport" content="width=device-width, initial-scale=1">' +
+    (given.refresh ? '<meta http-equiv="refresh" content="' + Number(given.refresh) + '">' : '') + '<title>' + exports.escape(title) + ' \u2013 dicouch</title>' +
     '<style>' + STYLE + '</style></head>\n<body>\n<a class="skip" href="#main">Skip to the content</a>\n' +
     (isRooted ? navigation(given.root, given.here) : '') +
     '<main id="main" tabindex="-1">\n<h1>' + exports.escape(title) + '</h1>\n' + body + '\n</main>' +

@@ -1,5 +1,5 @@
 // The pages that the shim fills: each takes what it sends and returns { title, body }, perhaps code, here (the place in the
-// navigation), scripts (their sources) with hashes (their SHA-256 as base64), and connects (see lib/pages/html).
+// navigation), scripts (their sources) with hashes (their SHA-256 as base64), own and connects (see lib/pages/html).
 var PAGES = {
   capabilities: function (given) {
     return require('lib/pages/capabilities').page(given);
@@ -16,11 +16,17 @@ var PAGES = {
   series: function (given) {
     return require('lib/pages/study').series(given);
   },
+  status: function (given) {
+    return require('lib/pages/status').page(given);
+  },
   studies: function (given) {
     return require('lib/pages/studies').page(given);
   },
   study: function (given) {
     return require('lib/pages/study').study(given);
+  },
+  upload: function (given) {
+    return require('lib/pages/upload').page(given);
   }
 };
 
