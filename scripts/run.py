@@ -24,7 +24,7 @@ from types import FrameType
 import requests
 
 from dicouch.config import Config
-from dicouch.scripts import choose, processes, watch
+from dicouch.scripts import choose, processes, viewer, watch
 from dicouch.scripts.connection import CommandError, database_name
 from dicouch.server import listening
 
@@ -132,7 +132,8 @@ class Gunicorn:
     def serve(self, url: str, database: str) -> None:
         """Serve a database; see `serve`."""
         self._told = url, database
-        serve(self.process, self.bind, url, database)
+        folder = None if os.environ.get("OHIF") else viewer.installed()
+        serve(self.process, self.bind, url, database, **({"OHIF": str(folder)} if folder else {}))
 
     def again(self) -> None:
         """Start again and serve the same database."""
@@ -258,6 +259,8 @@ def run(asked: Asked) -> None:
                 address = local_url(host, port) + config.prefix
                 wait_until_ready(server.process, address, asked=asked)
                 tell(f"DICOMweb    {address}")
+                if config.ohif or viewer.installed():
+                    tell(f"OHIF        {local_url(host, port)}/ohif/")
                 show_fauxton(database)
                 parts = [watch.Part("the DICOMweb server", lambda: server.process, server.again)]
                 if owned := database.owned:

@@ -9,7 +9,18 @@ from flask import Blueprint, Flask, Response
 
 from dicouch import services
 from dicouch.config import Config
-from dicouch.routes import browsers, capabilities, codings, conflicts, current, problems, resources, ui, wado_uri
+from dicouch.routes import (
+    browsers,
+    capabilities,
+    codings,
+    conflicts,
+    current,
+    problems,
+    resources,
+    ui,
+    viewer,
+    wado_uri,
+)
 from dicouch.server import origins, timing
 from dicouch.server.proxy import ProxyHeaders
 
@@ -34,6 +45,7 @@ def create_app(config: Config | None = None) -> Flask:
     for blueprint in (dicomweb, wado_uri.blueprint, conflicts.blueprint):
         app.register_blueprint(blueprint, url_prefix=config.prefix or None)
     app.register_blueprint(ui.blueprint)
+    app.register_blueprint(viewer.blueprint)
     if config.prefix:
         app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")
         # The URI service answers at the root of the server, too.
