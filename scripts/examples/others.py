@@ -50,6 +50,7 @@ def cine_study() -> Iterator[Dataset]:
     made.FrameIncrementPointer = 0x00181063
     made.Rows, made.Columns, made.SamplesPerPixel, made.PhotometricInterpretation = 240, 320, 1, "MONOCHROME2"
     made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0
+    made.WindowCenter, made.WindowWidth = 128, 256
     made.PixelData = b"".join(frame.tobytes() for frame in frames)
     yield made
 
