@@ -132,8 +132,7 @@ class Gunicorn:
     def serve(self, url: str, database: str) -> None:
         """Serve a database; see `serve`."""
         self._told = url, database
-        folder = None if os.environ.get("OHIF") else viewer.installed()
-        serve(self.process, self.bind, url, database, **({"OHIF": str(folder)} if folder else {}))
+        serve(self.process, self.bind, url, database, **viewer.unless_set())
 
     def again(self) -> None:
         """Start again and serve the same database."""
@@ -259,7 +258,7 @@ def run(asked: Asked) -> None:
                 address = local_url(host, port) + config.prefix
                 wait_until_ready(server.process, address, asked=asked)
                 tell(f"DICOMweb    {address}")
-                if config.ohif or viewer.installed():
+                if config.ohif or viewer.unless_set():
                     tell(f"OHIF        {local_url(host, port)}/ohif/")
                 show_fauxton(database)
                 parts = [watch.Part("the DICOMweb server", lambda: server.process, server.again)]

@@ -6,6 +6,7 @@
 """
 
 import gzip
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,12 @@ WORTH_PACKING = 8 << 10
 def installed() -> Path | None:
     """Return the folder of the viewer that `make` installed, None where there is none."""
     return INSTALLED if (INSTALLED / DONE).is_file() else None
+
+
+def unless_set() -> dict[str, str]:
+    """Return the setting ``OHIF`` for a server that is started: what is installed, unless the site has set it."""
+    folder = None if os.environ.get("OHIF", "").strip() else installed()
+    return {"OHIF": str(folder)} if folder else {}
 
 
 def prepare(folder: Path) -> int:

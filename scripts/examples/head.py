@@ -165,6 +165,7 @@ def segmentation(images: list[Dataset]) -> Dataset:
         segmented_property_type=CodedConcept("4147007", "SCT", "Mass"),
         algorithm_type="MANUAL",
     )
+    description.RecommendedDisplayCIELabValue = [34885, 53485, 50171]  # red
     return Segmentation(
         source_images=images,
         pixel_array=lesion(),

@@ -89,6 +89,8 @@ def chromium(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
     profile = tmp_path_factory.mktemp("chromium")
     arguments = ["--headless=new", "--disable-dev-shm-usage", "--window-size=1000,1400", f"--user-data-dir={profile}"]
     arguments += ["--disable-background-networking", "--disable-component-update", "--no-first-run"]
+    # OHIF draws with WebGL, which needs no graphics hardware this way.
+    arguments += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium's own sandbox refuses to run as root
     for argument in arguments:
