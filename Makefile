@@ -9,6 +9,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 DICOUCH := $(VENV)/bin/dicouch
 EMBEDDED := scripts/embedded
+OHIF := scripts/ohif
 # Tests that run at a time: much of a test is waiting, for a server to start or a client that is slow.
 TESTERS := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
 ESLINT := tests/js
@@ -35,7 +36,7 @@ load: $(VENV)/.run ## upload a folder to a running server: make load DIR=folder 
 	  $(if $(REPORT),--report "$(REPORT)") $(if $(LINK),--link)
 
 .PHONY: demo
-demo: $(VENV)/.run ## load example files into a running server and show three requests
+demo: $(VENV)/.demo $(DATABASE) node-ohif ## load example studies and show them in OHIF, in a running server or one that it starts
 	@exec $(DICOUCH) demo $(if $(URL),--url "$(URL)")
 
 .PHONY: push-views
@@ -47,7 +48,7 @@ push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the datab
 # ---------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(VENV)/.test node-embedded node-eslint ## set everything up and run all tests (ARGS="-k name" selects)
+test: $(VENV)/.test node-embedded node-eslint node-ohif ## set everything up and run all tests (ARGS="-k name" selects)
 	@exec $(PY) -m pytest --numprocesses $(TESTERS) --dist loadscope $(ARGS)
 
 .PHONY: lint
@@ -60,7 +61,7 @@ bench: $(VENV)/.test node-embedded ## measure beside bare CouchDB and Orthanc (A
 
 .PHONY: clean
 clean: ## remove what make installed; stored data stays
-	@rm -rf $(VENV) $(EMBEDDED)/node_modules $(ESLINT)/node_modules build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(EMBEDDED)/node_modules $(ESLINT)/node_modules $(OHIF)/node_modules build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find scripts shim tests -name __pycache__ -type d -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -86,9 +87,13 @@ $(VENV)/.run: setup.cfg pyproject.toml | $(VENV)/.python
 	$(call quietly,installing the Python packages,$(PY) -m pip install --disable-pip-version-check -q -e .)
 	@touch $@
 
+$(VENV)/.demo: setup.cfg pyproject.toml | $(VENV)/.python
+	$(call quietly,installing the Python packages and those of the demonstration,$(PY) -m pip install --disable-pip-version-check -q -e '.[demo]')
+	@touch $@ $(VENV)/.run
+
 $(VENV)/.test: setup.cfg pyproject.toml | $(VENV)/.python
 	$(call quietly,installing the Python packages and those of the tests,$(PY) -m pip install --disable-pip-version-check -q -e '.[test]')
-	@touch $@ $(VENV)/.run
+	@touch $@ $(VENV)/.run $(VENV)/.demo
 
 # $(call npm,folder): the packages of one package-lock.json, exactly, running none of their scripts.
 define npm
@@ -99,9 +104,10 @@ define npm
 	$(call quietly,installing the node packages of $(1),cd $(1) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 endef
 
-.PHONY: node-embedded node-eslint
+.PHONY: node-embedded node-eslint node-ohif
 node-embedded: $(EMBEDDED)/node_modules/.installed
 node-eslint: $(ESLINT)/node_modules/.installed
+node-ohif: $(OHIF)/node_modules/.installed
 
 $(EMBEDDED)/node_modules/.installed: $(EMBEDDED)/package-lock.json
 	$(call npm,$(EMBEDDED))
@@ -109,4 +115,9 @@ $(EMBEDDED)/node_modules/.installed: $(EMBEDDED)/package-lock.json
 
 $(ESLINT)/node_modules/.installed: $(ESLINT)/package-lock.json
 	$(call npm,$(ESLINT))
+	@touch $@
+
+$(OHIF)/node_modules/.installed: $(OHIF)/package-lock.json | $(VENV)/.run
+	$(call npm,$(OHIF))
+	@$(PY) -m dicouch.scripts.viewer
 	@touch $@

@@ -1,27 +1,35 @@
-"""Load pydicom's own test files into a running server and show three requests with their answers.
+"""Load example studies and pydicom's own test files, show three requests, and say where to look at the studies.
 
     dicouch demo
     dicouch demo --url http://127.0.0.1:8080/dicom-web
 
-`dicouch run` starts such a server.
+Where no server runs and none is named, it starts one, as `dicouch run` does, and stays until it is stopped.
 """
 
 import hashlib
 import json
 import os
+import signal
 import sys
+import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
+from urllib.parse import urljoin
 
 import pydicom
 import pydicom.data
 import requests
 
-from dicouch.scripts import cli
+from dicouch.config import Config
+from dicouch.scripts import cli, examples, processes, viewer
 from dicouch.scripts.connection import CommandError, client_of, reason, redact
-from dicouch.scripts.load import DEFAULT_URL, upload
+from dicouch.scripts.load import upload
+from dicouch.scripts.run import DEFAULT_BIND, START_LIMIT, STOP_LIMIT, local_url, parse_bind
 
 FILES = Path(pydicom.data.__file__).parent / "test_files"
 EXAMPLE = FILES / "CT_small.dcm"
@@ -93,9 +101,15 @@ def demo(url: str) -> None:
         When the server is out of reach or an answer is not what it should be.
     """
     url = url.rstrip("/")
-    print(f"storing pydicom's test files in {redact(url)}")
-    for line in upload(FILES, url).lines(shown=5):
-        print(line)
+    print(f"storing example studies and pydicom's test files in {redact(url)}")
+    with tempfile.TemporaryDirectory() as folder:
+        examples.write(Path(folder))
+        if not examples.COMPLETE:
+            print("without segmentation and measurements: pip install 'dicouch[demo]' has what makes them")
+        summaries = [upload(folder, url), upload(FILES, url)]
+    for summary in summaries:
+        for line in summary.lines(shown=5):
+            print(line)
     example = pydicom.dcmread(EXAMPLE, stop_before_pixels=True)
     study = f"{url}/studies/{example.StudyInstanceUID}"
     instance = f"{study}/series/{example.SeriesInstanceUID}/instances/{example.SOPInstanceUID}"
@@ -114,6 +128,67 @@ def demo(url: str) -> None:
         raise CommandError(f"{EXAMPLE.name} came back changed")
 
 
+def links(url: str) -> Iterator[str]:
+    """Yield where to look at the studies: lines with the viewer of the server, where it has one.
+
+    Parameters
+    ----------
+    url : str
+        The DICOMweb root.
+    """
+    root = urljoin(redact(url), "/ohif/")
+    plain, session = client_of(root)
+    with session:
+        found = session.get(f"{plain}/", timeout=60)
+    if not found.ok:
+        yield f"no OHIF at {root}: {reason(found)}; start the server again once it is installed"
+        return
+    yield f"{root}  study list"
+    for study in examples.STUDIES:
+        yield f"{root}{study.mode}?StudyInstanceUIDs={study.uid}  {study.title}"
+
+
+@contextmanager
+def server(url: str | None) -> Iterator[tuple[str, Popen | None]]:
+    """Yield the DICOMweb root of the server that is named or runs already, else of one that is started, and that one.
+
+    Raises
+    ------
+    CommandError
+        When the viewer cannot be installed, or the server does not start.
+    """
+    if url:
+        yield url, None
+        return
+    url = local_url(*parse_bind(os.environ.get("SHIM_BIND") or DEFAULT_BIND)) + Config.from_environment().prefix
+    if _answers(url):
+        yield url, None
+        return
+    viewer.install()
+    process = processes.start([sys.executable, "-m", "dicouch.scripts.cli", "run"])
+    try:
+        deadline = time.monotonic() + 2 * START_LIMIT
+        while not _answers(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise CommandError("the server did not start; its messages are above")
+            time.sleep(0.2)
+        yield url, process
+    finally:
+        processes.stop(process, STOP_LIMIT + 20)
+
+
+def _answers(url: str) -> bool:
+    """Return whether a server is there; `dicouch.scripts.load` says what is wrong with one that refuses."""
+    try:
+        return requests.get(f"{url}/studies", params={"limit": 1}, timeout=30).status_code < 500
+    except requests.RequestException:
+        return False
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -123,12 +198,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when all three requests were answered as they should be, else 1.
     """
     parser = cli.parser_of("demo", __doc__)
-    parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
+    parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or None, help="DICOMweb root of a server")
     # The server says what is wrong with a file.
     warnings.filterwarnings("ignore", module="pydicom")
+    signal.signal(signal.SIGTERM, _stop)
     try:
-        demo(cli.parse(parser, arguments).url)
-    except (CommandError, requests.RequestException) as error:
+        with server(cli.parse(parser, arguments).url) as (url, started):
+            demo(url)
+            print("\nLook at them in a browser:", *links(url), sep="\n  ", flush=True)
+            if started is not None:
+                print("\nThe server runs until Ctrl-C.", flush=True)
+                return started.wait()
+    except KeyboardInterrupt:
+        pass
+    except (CommandError, ValueError, requests.RequestException) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     return 0

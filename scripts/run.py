@@ -26,7 +26,7 @@ from types import FrameType
 import requests
 
 from dicouch.config import Config
-from dicouch.scripts import choose, cli, processes, watch
+from dicouch.scripts import choose, cli, processes, viewer, watch
 from dicouch.scripts.connection import CommandError, database_name, redact
 from dicouch.server import listening
 
@@ -134,7 +134,7 @@ class Gunicorn:
     def serve(self, url: str, database: str) -> None:
         """Serve a database; see `serve`."""
         self._told = url, database
-        serve(self.process, self.bind, url, database)
+        serve(self.process, self.bind, url, database, **viewer.unless_set())
 
     def again(self) -> None:
         """Start again and serve the same database."""
@@ -260,6 +260,8 @@ def run(asked: Asked) -> None:
                 address = local_url(host, port) + config.prefix
                 wait_until_ready(server.process, address, asked=asked)
                 tell(f"DICOMweb    {address}")
+                if config.ohif or viewer.unless_set():
+                    tell(f"OHIF        {local_url(host, port)}/ohif/")
                 show_fauxton(database)
                 parts = [watch.Part("the DICOMweb server", lambda: server.process, server.again)]
                 if owned := database.owned:

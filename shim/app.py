@@ -23,6 +23,7 @@ from dicouch.routes import (
     status,  # noqa: F401 - this and `upload` add pages to the blueprint of `ui`
     ui,
     upload,  # noqa: F401
+    viewer,
     wado_uri,
 )
 from dicouch.server import counters, origins, timing
@@ -49,6 +50,7 @@ def create_app(config: Config | None = None) -> Flask:
         app.register_blueprint(blueprint, url_prefix=config.prefix or None)
     app.register_blueprint(ui.blueprint)
     app.register_blueprint(browse.blueprint)
+    app.register_blueprint(viewer.blueprint)
     if config.prefix:
         app.register_blueprint(browse.blueprint, name="browse_below_prefix", url_prefix=config.prefix)
         app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")

@@ -49,6 +49,8 @@ class Config:
         ``yes`` or ``no``.
     shim_bind : str
         Address and port to listen on.
+    ohif : str or None
+        Folder of the OHIF viewer that ``/ohif`` serves; see `dicouch.routes.viewer`.
     authorization : str
         Which credentials of a client count: ``known``, ``all``, ``required`` or ``none``; see
         `dicouch.couch.credentials`.
@@ -81,6 +83,7 @@ class Config:
     duplicates: str = "overwrite"
     allow_delete: str = "yes"
     shim_bind: str = "127.0.0.1:5985"
+    ohif: str | None = None
     authorization: str = "known"
     origins: tuple[str, ...] = ("loopback",)
     edit_origins: tuple[str, ...] = ()
@@ -201,6 +204,17 @@ def _place(name: str, text: str) -> str:
     return text
 
 
+def _viewer(name: str, text: str) -> str | None:
+    """Read the folder of a built viewer; it is part of the server, so that a wrong one is told at the start."""
+    if text == "none":
+        return None
+    if not os.path.isfile(os.path.join(text, "index.html")):
+        raise ValueError(
+            f"{name} must name the folder of a built viewer, with its index.html, or be 'none': not {text!r}"
+        )
+    return os.path.abspath(text)
+
+
 def _one_of(*choices: str) -> Callable[[str, str], str]:
     def read(name: str, text: str) -> str:
         if text not in choices:
@@ -214,6 +228,7 @@ def _one_of(*choices: str) -> Callable[[str, str], str]:
 READERS: dict[str, Callable[[str, str], Any]] = {
     "prefix": lambda _name, text: f"/{text.strip('/')}".rstrip("/"),
     "bytes": _place,
+    "ohif": _viewer,
     "bytes_roots": _folders,
     "link_roots": _folders,
     "check_links": _one_of("yes", "no"),

@@ -64,6 +64,9 @@ def summary(dataset: dict) -> str:
             value = int(value)  # as JavaScript writes it, lib/headers/summary.js
         return "" if value is None else str(value)
 
-    parts = [first("00080060"), first("00100010"), first("0008103E")]
+    date = first("00080020")
+    if len(date) == 8 and date.isdigit():
+        date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    parts = [first("00080060"), first("00100010"), first("00100020"), date, first("0008103E")]
     parts += [f"series {first('00200011') or '-'}", f"instance {first('00200013') or '-'}"]
     return " · ".join(part for part in parts if part)

@@ -36,3 +36,29 @@ def test_a_number(ddoc, attribute, shown):
     header = {"type": "series", "dataset": {"00200011": attribute}}
     assert ddoc.call("lib/headers/summary", "make", header) == f"series {shown}"
     assert summary(header["dataset"]) == f"series {shown} · instance -"
+
+
+def test_a_header_begins_with_what_tells_what_it_is(ddoc):
+    before = {
+        "_id": "1.2:study",
+        "type": "study",
+        "dataset": {"00100010": VALUES[10], "00080020": {"vr": "DA", "Value": ["20240305"]}, "00100020": VALUES[1]},
+        "series": {"1": "MR", "2": "CT", "3": "MR", "4": ""},
+        "PatientID": "of before",
+        "history": [],
+        "_rev": "1-a",
+    }
+    led = ddoc.call("lib/headers/summary", "lead", before)
+    assert list(led.items()) == [
+        ("_id", "1.2:study"),
+        ("_rev", "1-a"),
+        ("type", "study"),
+        ("summary", "Doe^John · 2024-03-05 · CT MR"),
+        ("PatientName", "Doe^John"),
+        ("StudyDate", "20240305"),
+        ("ModalitiesInStudy", ["CT", "MR"]),
+        ("dataset", before["dataset"]),
+        ("series", before["series"]),
+        ("history", []),
+    ]
+    assert ddoc.call("lib/headers/summary", "lead", led) == led

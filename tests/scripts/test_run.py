@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from dicouch.scripts import run, watch
+from dicouch.scripts import examples, run, viewer, watch
 from dicouch.scripts.connection import CommandError, redact
 from dicouch.scripts.databases import DatabaseError, embedded, find_couchdb, private_couchdb
 
@@ -30,6 +30,7 @@ OURS = (
     "WEB_CONCURRENCY",
     "OPEN_TO_THE_NETWORK",
     "AUTHORIZATION",
+    "OHIF",
 )
 
 
@@ -44,16 +45,16 @@ def environment(**values):
 
 
 class Running:
-    """`dicouch run` and what it has printed so far."""
+    """`dicouch run`, or another command, and what it has printed so far."""
 
-    def __init__(self, log, **values):
+    def __init__(self, log, command="run", **values):
         self.log = log
         self.values = values
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/dicom-web"
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dicouch.scripts.cli", "run"],
+                [sys.executable, "-m", "dicouch.scripts.cli", command],
                 cwd=ROOT,
                 env=environment(SHIM_BIND=f"127.0.0.1:{self.port}", **values),
                 stdout=output,
@@ -101,8 +102,8 @@ def start(tmp_path, values):
     """Start the command; whatever it leaves is ended."""
     started = []
 
-    def begin():
-        running = Running(tmp_path / f"run-{len(started)}.log", **values)
+    def begin(command="run"):
+        running = Running(tmp_path / f"run-{len(started)}.log", command, **values)
         started.append(running)
         return running
 
@@ -149,14 +150,22 @@ def test_it_serves_and_finds_its_data_again(start):
     assert again.stop(signal.SIGINT) == (0, [])
 
 
-def test_the_demonstration_works_on_it(start):
-    running = start().wait_for("DICOMweb ")
-    command = [sys.executable, "-m", "dicouch.scripts.cli", "demo", "--url", running.url]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n$ curl ") == 3
-    assert re.search(r"00100010 PatientName +PN .*CompressedSamples\^", done.stdout)
-    assert done.stdout.endswith("39206 bytes, bit for bit the file that was stored\n")
+def test_the_demonstration_starts_a_server_and_stays(start):
+    running = start("demo").wait_for("until Ctrl-C", limit=120)
+    assert running.text.count("\n$ curl ") == 3
+    assert re.search(r"00100010 PatientName +PN .*CompressedSamples\^", running.text)
+    assert "39206 bytes, bit for bit the file that was stored\n" in running.text
+    for study in examples.STUDIES:
+        found = requests.get(f"{running.url}/studies", params={"StudyInstanceUID": study.uid}, timeout=30).json()
+        assert [one["00100010"]["Value"][0]["Alphabetic"].split("^")[0] for one in found] == ["Example"]
+        if viewer.installed():
+            assert f"/ohif/{study.mode}?StudyInstanceUIDs={study.uid}  {study.title}\n" in running.text
+    # Where a server runs already, it is used.
+    command = [sys.executable, "-c", "from dicouch.scripts import demo; print(demo.server(None).__enter__())"]
+    settings = environment(SHIM_BIND=f"127.0.0.1:{running.port}")
+    used = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60)
+    assert used.stdout == f"('{running.url}', None)\n", used.stderr
+    assert running.stop(signal.SIGTERM)[1] == []
 
 
 def test_nothing_lingers_when_it_is_killed(start):

@@ -50,6 +50,10 @@ WEASIS = 'multipart/related;type="application/dicom";'
 JAVA = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
 BROWSER_IMAGE = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+CHROMIUM_156 = (
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/jxl,image/avif,image/webp,image/apng,*/*;q=0.8,"
+    "application/signed-exchange;v=b3;q=0.7"
+)
 FIREFOX_IMAGE = "image/avif,image/jxl,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"
 PYTHON_CLIENT_JSON = "application/dicom+json, application/json"
 PYTHON_CLIENT_INSTANCE = f'multipart/related; type="application/dicom"; transfer-syntax={JPEG_2000}'
@@ -248,6 +252,10 @@ def test_malformed_query_parameter(value):
         ("application/octet-stream, image/jp2", False),
         (BROWSER, False),
         (BROWSER_IMAGE, False),
+        (FIREFOX_IMAGE, False),
+        (CHROMIUM_156, False),
+        ("image/jxl, image/png", False),
+        ("application/dicom, image/jxl", True),
         (JAVA, False),
         (AXIOS, False),
         ("", False),

@@ -25,9 +25,10 @@ _WEIGHT = re.compile(r"[01]|[01]?\.\d*")  # ".2" is what Java's HttpURLConnectio
 # PS3.18 8.7.3.5 and Table 8.7.4-1, for types that are only one of the two. JPEG, JPEG 2000 and video are both: pixel
 # data as it is stored, or the product of rendering.
 _DICOM = {"application/dicom", "application/dicom+json", "application/dicom+xml"}
-_BULKDATA = {"application/octet-stream", *(f"image/{name}" for name in ("dicom-rle", "jls", "jpx", "jphc", "jxl"))}
+_BULKDATA = {"application/octet-stream", *(f"image/{name}" for name in ("dicom-rle", "jls", "jpx", "jphc"))}
 _RENDERED = {"image/gif", "image/png", "text/html", "text/plain", "text/xml", "text/rtf", "application/pdf"}
-_PIXELS_OR_RENDERED = {"image/jpeg", "image/jp2", "video/mpeg", "video/mp4", "video/h265"}
+# Browsers that draw JPEG XL list it beside other images.
+_PIXELS_OR_RENDERED = {"image/jpeg", "image/jp2", "image/jxl", "video/mpeg", "video/mp4", "video/h265"}
 
 # What clients call media types besides; those of JPEG-LS and RLE had these names in PS3.18 until 2017.
 _OTHER_NAMES = {
@@ -259,9 +260,9 @@ def choose(ranges: Sequence[MediaRange], available: Sequence[MediaType]) -> Medi
 def mixes_dicom_and_rendered(ranges: Iterable[MediaRange]) -> bool:
     """Whether one list asks for DICOM and for rendered media types, which is a 400 (PS3.18 8.7.5).
 
-    Wildcards are neither. A ``multipart/related`` of JPEG, JPEG 2000 or video is pixel data as well as rendered; the
-    same as a single part is rendered beside ``application/dicom…``, but not beside other bulk data. Query and header
-    are two lists: ``?accept=image/jpeg`` overrules the header of a client that always sends the same one.
+    Wildcards are neither. A ``multipart/related`` of JPEG, JPEG 2000, JPEG XL or video is pixel data as well as
+    rendered; the same as a single part is rendered beside ``application/dicom…``, but not beside other bulk data. Query
+    and header are two lists: ``?accept=image/jpeg`` overrules the header of a client that always sends the same one.
     """
     for from_query in (True, False):
         group = [r for r in ranges if r.from_query == from_query and r.q > 0]

@@ -149,8 +149,7 @@ function apply(doc, input, at) {
   if (!Object.keys(header.fixes).length) {
     delete header.fixes;
   }
-  header.summary = summary.make(header);
-  return header;
+  return summary.lead(header);
 }
 
 exports.apply = function (doc, input, at) {

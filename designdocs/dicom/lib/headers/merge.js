@@ -71,8 +71,7 @@ exports.merge = function (type, id, doc, update) {
     mergeAttribute(merged.dataset, merged.variants, tag, update.attributes[tag], update.series);
   });
   lay(merged);
-  merged.summary = summary.make(merged);
-  return merged;
+  return summary.lead(merged);
 };
 
 // Attributes that disagree and that nobody has decided on. Older headers have variants of what is not of their level now.

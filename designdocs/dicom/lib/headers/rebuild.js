@@ -43,8 +43,7 @@ function rebuild(type, id, stored, updates) {
     }
   });
   headers.lay(header);
-  header.summary = summary.make(header);
-  return header;
+  return summary.lead(header);
 }
 
 // add() every document of a study, then changes() gives the headers that must be written or deleted.
@@ -66,7 +65,7 @@ exports.rebuilder = function () {
         study.series[uid] = summary.text(series.dataset, MODALITY);
       }
     });
-    study.summary = summary.make(study);
+    return summary.lead(study);
   }
 
   return {
@@ -99,7 +98,7 @@ exports.rebuilder = function () {
         var type = /:study$/.test(id) ? 'study' : 'series';
         var header = rebuild(type, id, stored[id], all);
         if (type === 'study') {
-          fixModalities(header);
+          header = fixModalities(header);
         }
         if (!stored[id] || compare.canonical(header) !== compare.canonical(stored[id])) {
           docs.push(header);

@@ -1,4 +1,6 @@
 function (doc) {
+  // One row for each way to begin a name, an ID, an accession number or the sound of a name's word, so that all studies with
+  // one beginning stand together, newest last. The rows are small: documents are read with include_docs.
   if (doc.type !== 'study') {
     return;
   }
@@ -8,8 +10,6 @@ function (doc) {
     return;
   }
   var place = rows.when(doc.dataset).concat(rows.uids(doc).study);
-  // One row for each way to begin a name, an ID, an accession number or the sound of a name's word, so that all studies with
-  // one beginning stand together, newest last. The rows are small: documents are read with include_docs.
   var wanted = {
     PatientName: names.spellings(doc.dataset, '00100010'),
     PatientID: [rows.first(doc.dataset, '00100020')],
