@@ -19,6 +19,7 @@ from dicouch.routes import (
     metrics,
     problems,
     resources,
+    status,  # noqa: F401 - this and `upload` add pages to the blueprint of `ui`
     ui,
     upload,  # noqa: F401
     wado_uri,

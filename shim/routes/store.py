@@ -42,15 +42,20 @@ def store(study: str | None = None) -> Response:
         response = Response(dataset_to_xml(dataset), status, content_type="application/dicom+xml")
     else:
         response = answers.json_answer(dataset, status, str(chosen))
-    if status == 503:
-        response.headers["Retry-After"] = "10"
-    if status == 401:
-        response.headers["WWW-Authenticate"] = 'Basic realm="dicouch"'
+    tell_what_to_do(response)
     if location := location_of(outcomes, current.base_url()):
         response.headers["Content-Location"] = location
     for text in warnings(outcomes, complaint):
         answers.warn(response, text)
     return response
+
+
+def tell_what_to_do(response: Response) -> None:
+    """Say in the answer to a store request when to ask again, or how to log in."""
+    if response.status_code == 503:
+        response.headers["Retry-After"] = "10"
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="dicouch"'
 
 
 def new_upload(study: str | None, length: int | None) -> Upload:

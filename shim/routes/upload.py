@@ -50,7 +50,9 @@ def store_form() -> Response:
     outcomes, complaint = receive(iter_files(parts, names), store.new_upload(None, None))
     if not outcomes:
         return _page(400, problem=complaint or "no file was chosen")
-    return _page(status_of(outcomes, complaint), results=_results(outcomes, complaint, names))
+    response = _page(status_of(outcomes, complaint), results=_results(outcomes, complaint, names))
+    store.tell_what_to_do(response)
+    return response
 
 
 def iter_files(parts: Iterator[ReceivedPart], names: dict[int, str]) -> Iterator[ReceivedPart | Outcome]:

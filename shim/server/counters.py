@@ -47,7 +47,7 @@ KINDS = ("search", "metadata", "frames", "rendered", "files", "store", "other")
 # The history: so many steps of so many seconds.
 STEP, STEPS = 5, 180
 # What a step has besides the buckets of each kind.
-SAMPLED = ("errors", "received", "sent", "couchdb", "shim", "hits", "misses", "behind", "active")
+SAMPLED = ("errors", "received", "sent", "couchdb", "shim", "hits", "misses", "behind")
 
 
 def label(endpoint: str | None) -> str:

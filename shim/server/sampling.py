@@ -53,10 +53,10 @@ def lag(couch: Couch, designs: Sequence[str]) -> dict[str, float]:
         try:
             request = requests.index_state(name)
             told = couch.json(request.method, request.path)["view_index"]["updates_pending"]
-        except (CouchError, DicomWebError, KeyError):
-            continue
-        # Of the copies of each shard, those that are asked.
-        found[name.partition("/")[2]] = float(told.get("preferred", told.get("total", math.nan)))
+            # Of the copies of each shard, those that are asked.
+            found[name.partition("/")[2]] = float(told.get("preferred", told.get("total", math.nan)))
+        except (CouchError, DicomWebError, KeyError, TypeError):
+            continue  # an older CouchDB, or none
     return found
 
 

@@ -170,7 +170,12 @@ class Index(Couch):
 
 @pytest.mark.parametrize(
     ("pending", "behind"),
-    [({"minimum": 4, "preferred": 5, "total": 12}, 5.0), ({"total": 3}, 3.0), ({}, math.nan)],
+    [
+        ({"minimum": 4, "preferred": 5, "total": 12}, 5.0),
+        ({"total": 3}, 3.0),
+        ({}, math.nan),
+        ({"total": None}, math.nan),
+    ],
 )
 def test_how_far_the_index_is(pending, behind):
     told = sampling.lag(Index({"view_index": {"updates_pending": pending}}), ["_design/dicom"])

@@ -66,7 +66,7 @@
   // --- Sending ---
 
   function pump() {
-    while (looking < 8 && left() && ready.length < AHEAD) {
+    while (looking < 24 && left() && ready.length < AHEAD) {
       looking += 1;
       next += 1;
       look(waiting[next - 1]).then(function () {

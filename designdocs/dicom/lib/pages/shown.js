@@ -16,6 +16,9 @@ var PAGES = {
   series: function (given) {
     return require('lib/pages/study').series(given);
   },
+  status: function (given) {
+    return require('lib/pages/status').page(given);
+  },
   studies: function (given) {
     return require('lib/pages/studies').page(given);
   },
