@@ -1,4 +1,4 @@
-"""What the database holds in all: numbers that its views have added up, so that they cost the same in any archive."""
+"""What the database holds in all: numbers that views of Apache CouchDB have added up, whatever the archive's size."""
 
 from __future__ import annotations
 
