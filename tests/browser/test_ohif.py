@@ -225,6 +225,11 @@ def test_a_ct_agrees_with_pydicom_while_scrolling(ohif):
         assert index > before
         assert dataset.SOPInstanceUID != first.SOPInstanceUID
         syntaxes.add(dataset.file_meta.TransferSyntaxUID)
+    # Every other slice is compressed.
+    ohif.driver.execute_script(VIEWPORT + "viewport.setImageIdIndex(arguments[0])", index + 1)
+    ohif.wait(VIEWPORT + "return viewport.getCurrentImageIdIndex() === arguments[0]", index + 1)
+    syntaxes.add(ohif.agrees()[0].file_meta.TransferSyntaxUID)
+    assert len(syntaxes) == 2
     assert ohif.errors() == []
 
 
