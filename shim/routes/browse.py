@@ -20,7 +20,7 @@ from dicouch.read.holdings import holdings
 from dicouch.read.metadata import read, split
 from dicouch.rewrite import asked, query
 from dicouch.rewrite.query import SERIES_UID, STUDY_UID
-from dicouch.routes import current, delete, problems, resources, search, ui, wadl, wado_uri
+from dicouch.routes import current, delete, problems, resources, search, ui, viewer, wadl, wado_uri
 from dicouch.server.origins import is_loopback
 from dicouch.services import services
 
@@ -132,11 +132,10 @@ def instance(study: str, series: str, instance: str) -> Response:
 def _places() -> dict[str, Any]:
     """Return where else there is something, as paths that the client sees."""
     config = services().config
-    viewer = f"{request.root_path}/ohif" if getattr(config, "ohif", None) else None
     return {
         "dicomweb": request.root_path + config.prefix,
         "url": current.base_url(),
-        "ohif": viewer,
+        "ohif": viewer.link(),
         "deletes": config.allow_delete == "yes",
     }
 

@@ -13,6 +13,9 @@ from selenium.webdriver.common.keys import Keys
 from tests.conftest import skip
 from tests.made import instance
 
+# tests/integration/test_browse.py asks for the same pages on both databases.
+pytestmark = pytest.mark.one_database("couchdb")
+
 AXE = Path(__file__).parents[1] / "js/node_modules/axe-core/axe.min.js"
 RUN_AXE = """axe.run(document, {resultTypes: ['violations']}).then(found => JSON.stringify(found.violations.map(
   one => [one.id, one.impact, one.nodes.map(node => node.html.slice(0, 200))])))"""
