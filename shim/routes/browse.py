@@ -135,7 +135,7 @@ def _places() -> dict[str, Any]:
     return {
         "dicomweb": request.root_path + config.prefix,
         "url": current.base_url(),
-        "ohif": viewer.link(),
+        "ohif": (viewer.link() or "").rstrip("/"),
         "deletes": config.allow_delete == "yes",
     }
 

@@ -38,7 +38,7 @@ INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 def link() -> str | None:
     """Return the path of the viewer as the client sees it, None where none is served."""
-    return f"{request.root_path}/ohif" if services().config.ohif else None
+    return f"{request.root_path}/ohif/" if services().config.ohif else None
 
 
 @blueprint.get("/", defaults={"path": ""})
