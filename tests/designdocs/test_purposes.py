@@ -32,3 +32,5 @@ def test_other_documents_say_it_in_a_field():
     others = [document for document in designdocs.load_all() if document["language"] != "javascript"]
     assert [document["_id"] for document in others] == ["_design/find"]
     assert all(len(document["purpose"]) > 40 for document in others)
+    # Storing does not pay for them: the next query brings them up to date.
+    assert all(document["autoupdate"] is False for document in others)
