@@ -134,6 +134,22 @@ def test_a_change_while_it_is_read(memory):
     assert recalled(memory, scope="2")
 
 
+def test_states_are_copied_once_for_each_change(memory):
+    states = memory.states
+    first, again = states.moment(), states.moment()
+    copied = states._copied[1]
+    states.changed("1:2:3")
+    assert first("1") == again("1") != states.token("1")
+    later = states.moment()
+    assert later("1") == states.token("1")
+    assert states._copied[1] is not copied
+    copied = states._copied[1]
+    states.moment()
+    assert states._copied[1] is copied
+    states.changed_all()
+    assert later("1") != states.moment()("1") == states.token("1")
+
+
 def test_a_change_and_back_again_is_a_change(memory):
     """Numbers never come again, as a counter that two processes raise at a time may."""
     seen = {memory.token("1")}
