@@ -153,6 +153,19 @@ def test_the_picture_of_studies(ddoc):
         assert ddoc.call("lib/pages/chart", "bars", [[["2020", name], 2]], 2026)["bars"][0]["sum"] == 2
 
 
+@pytest.mark.parametrize("name", ["constructor", "toString", "__proto__"])
+def test_a_value_that_names_what_every_object_has(ddoc, name):
+    told = given("instance")
+    told["dataset"] = {**told["dataset"], "00080016": {"vr": "UI", "Value": [name]}}
+    listed = given("series")
+    listed["rows"] = [{**INSTANCE, "00080016": {"vr": "UI", "Value": [name]}}]
+    for page in (told, listed):
+        text = Tags(ddoc.show("page", page)["body"]).text
+        assert name in text
+        assert "native code" not in text
+        assert "[object" not in text
+
+
 def test_a_page_of_studies(ddoc):
     page = Tags(ddoc.show("page", given("studies"))["body"])
     fields = {field["name"]: field.get("value") for field in page.all("input")}

@@ -34,7 +34,7 @@ function value(given, tag, attribute, level) {
   if (text === '') {
     return '<span class="note">(no value)</span>';
   }
-  var name = given.uids[text];
+  var name = parts.own(given.uids, text);
   return '<span class="value' + (text.length > 500 ? ' long" tabindex="0' : '') + '">' + esc(text) + '</span>' +
     (name ? ' <span class="note">' + esc(name) + '</span>' : '') + more(attribute.more, 'value', 'values');
 }
@@ -45,7 +45,7 @@ function tree(given, dataset, level) {
       return '<li class="note">and ' + parts.plural(dataset.more, 'further attribute', 'further attributes') + '</li>\n';
     }
     var attribute = dataset[tag];
-    var named = given.names[tag];
+    var named = parts.own(given.names, tag);
     var head = '<span class="name"' + (named ? ' title="' + esc(named[1]) + '"' : '') + '>' + esc(named ? named[0] : 'private or unknown') +
       '</span> <span class="note">' + esc(parts.tag(tag)) + ' ' + esc(attribute.vr) + '</span> ';
     if (attribute.vr !== 'SQ' || !Array.isArray(attribute.Value)) {
@@ -72,7 +72,7 @@ exports.page = function (given) {
       [parts.page(given, uids.slice(0, 2)), series ? 'Series ' + series : 'Series without a number'], [parts.page(given, uids), title]
     ]) + '<div class="beside">' + parts.thumbnail(given, uids, 160) + '<div>' + parts.facts([
       ['Patient', parts.person(dataset)], ['Patient ID', parts.text(dataset, '00100020')],
-      ['Kind', given.uids[parts.text(dataset, '00080016')] || parts.text(dataset, '00080016')], ['SOP Instance UID', given.instance]
+      ['Kind', parts.own(given.uids, parts.text(dataset, '00080016')) || parts.text(dataset, '00080016')], ['SOP Instance UID', given.instance]
     ]) + parts.actions(given, uids) + '</div></div>\n<h2>Attributes</h2>\n' + tree(given, dataset, 1) + '\n'
   };
 };

@@ -25,6 +25,11 @@ exports.bytes = function (size) {
   return (unit && size < 100 ? size.toFixed(1) : exports.figure(Math.round(size))) + ' ' + UNITS[unit];
 };
 
+// What a map has of its own under a key that anybody may have written: not `constructor`, which every object has.
+exports.own = function (map, key) {
+  return Object.prototype.hasOwnProperty.call(map, key) ? map[key] : undefined;
+};
+
 exports.tag = function (tag) {
   return '(' + tag.slice(0, 4) + ',' + tag.slice(4) + ')';
 };

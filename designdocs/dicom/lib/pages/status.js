@@ -92,7 +92,7 @@ function row(line, index, unit) {
 }
 
 function chartOf(chart, ages, longest) {
-  var columns = [{ title: 'Line', bare: true }, { title: 'Now', number: true }, { title: 'Mean', number: true }, { title: 'Most', number: true }];
+  var columns = [{ title: 'Line', bare: true }, { title: 'Now', kind: 'number' }, { title: 'Mean', kind: 'number' }, { title: 'Most', kind: 'number' }];
   return '<section><h2>' + esc(chart.title) + '</h2>\n' + drawn(chart, ages, longest) + html.table(chart.what, columns,
     chart.lines.map(function (line, index) {
       return row(line, index, chart.unit);
@@ -120,7 +120,7 @@ exports.page = function (given) {
   ];
   var body = '<p>' + (given.isStill ? 'This page stays as it is. <a href="?">Load it every ' + SECONDS_AGAIN + ' seconds</a>' :
     'Loaded again every ' + SECONDS_AGAIN + ' seconds. <a href="?still=1">Stop that</a>') + '. The same as numbers for Prometheus: <a href="' +
-    esc(html.rootOf(given.origin) || '') + '/metrics">/metrics</a>.</p>\n' + html.table('At the moment', [{ title: 'What', bare: true }, { title: 'Number', number: true }],
+    esc(html.rootOf(given.origin) || '') + '/metrics">/metrics</a>.</p>\n' + html.table('At the moment', [{ title: 'What', bare: true }, { title: 'Number', kind: 'number' }],
     given.now.map(function (pair) {
       return [esc(pair[0]), figure(pair[1], '')];
     })) + (given.ages.length ? charts.map(function (chart) {

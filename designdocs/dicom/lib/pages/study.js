@@ -62,7 +62,7 @@ exports.series = function (given) {
     var size = [parts.text(instance, '00280010'), parts.text(instance, '00280011')];
     return [
       parts.link(parts.page(given, uids.concat(own)), number ? 'Instance ' + number : 'Instance without a number'),
-      esc(given.uids[kind] || kind), size[0] && size[1] ? esc(size.join(' \u00d7 ')) : '', esc(parts.text(instance, '00280008')),
+      esc(parts.own(given.uids, kind) || kind), size[0] && size[1] ? esc(size.join(' \u00d7 ')) : '', esc(parts.text(instance, '00280008')),
       '<span class="note">' + esc(own) + '</span>'
     ];
   });
