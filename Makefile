@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+DICOUCH := $(VENV)/bin/dicouch
 EMBEDDED := scripts/embedded
 # Tests that run at a time: much of a test is waiting, for a server to start or a client that is slow.
 TESTERS := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
@@ -25,21 +26,21 @@ help: ## list the targets
 
 .PHONY: run
 run: $(VENV)/.run $(DATABASE) ## set everything up and serve DICOMweb on http://127.0.0.1:5985/dicom-web
-	@exec $(PY) -m dicouch.scripts.run
+	@exec $(DICOUCH) run
 
 .PHONY: load
 load: $(VENV)/.run ## upload a folder to a running server: make load DIR=folder [URL=...] [WORKERS=4] [REPORT=file.csv] [LINK=1]
 	@test -n "$(DIR)" || { echo "load: name a folder: make load DIR=folder" >&2; exit 2; }
-	@exec $(PY) -m dicouch.scripts.load "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(WORKERS),--workers "$(WORKERS)") \
+	@exec $(DICOUCH) load "$(DIR)" $(if $(URL),--url "$(URL)") $(if $(WORKERS),--workers "$(WORKERS)") \
 	  $(if $(REPORT),--report "$(REPORT)") $(if $(LINK),--link)
 
 .PHONY: demo
 demo: $(VENV)/.run ## load example files into a running server and show three requests
-	@exec $(PY) -m dicouch.scripts.demo $(if $(URL),--url "$(URL)")
+	@exec $(DICOUCH) demo $(if $(URL),--url "$(URL)")
 
 .PHONY: push-views
 push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the database (ARGS=--dry-run shows the difference)
-	@exec $(PY) -m dicouch.scripts.push_views $(ARGS)
+	@exec $(DICOUCH) push-views $(ARGS)
 
 # ---------------------------------------------------------------------------------------------------------------
 # Working on it
@@ -55,7 +56,7 @@ lint: $(VENV)/.test node-eslint ## check style, types and imports (ARGS="mypy im
 
 .PHONY: bench
 bench: $(VENV)/.test node-embedded ## measure beside bare CouchDB and Orthanc (ARGS="stow wado"; ARGS=--help lists parts and sizes)
-	@exec $(PY) -m dicouch.scripts.bench $(ARGS)
+	@exec $(DICOUCH) bench $(ARGS)
 
 .PHONY: clean
 clean: ## remove what make installed; stored data stays

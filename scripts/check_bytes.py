@@ -1,6 +1,8 @@
 """Look whether the bytes of every instance are there, and what files no document names.
 
-    python -m dicouch.scripts.check_bytes [--digests] [--study UID ...] [--remove-orphans]
+    dicouch check
+    dicouch check --digests --study 1.2.3 --study 1.2.4
+    dicouch check --remove-orphans
 
 Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that no document names is left by a move or a
 store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed.
@@ -17,6 +19,7 @@ from tqdm import tqdm
 from dicouch.config import Config
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
+from dicouch.scripts import cli
 from dicouch.scripts.commands import byte_folders, couch_of_server, study_parser
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.walk_documents import documents
@@ -88,10 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when nothing is wrong, 1 when something is, 2 when nothing could be done.
     """
-    parser = study_parser("check_bytes", "Look whether all bytes are there.")
+    parser = study_parser("check", __doc__)
     parser.add_argument("--digests", action="store_true", help="read all bytes and compare their digests")
     parser.add_argument("--remove-orphans", action="store_true", help="remove files that no document names")
-    options = parser.parse_args(arguments)
+    options = cli.parse(parser, arguments)
     if options.remove_orphans and options.study:
         parser.error("--remove-orphans needs all studies")
     looked, wrong = 0, 0
@@ -108,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if document["file"]["store"].startswith(FOLDER) and (path := store.locate(document["file"])):
                     named.add(str(path))
     except (ValueError, CommandError, CouchError, DicomWebError) as error:
-        print(f"check_bytes: {error}", file=sys.stderr)
+        print(f"check: {error}", file=sys.stderr)
         return 2
     left = [] if options.study else orphans(byte_folders(settings), named)
     for path in left:
@@ -117,7 +120,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.unlink()
     print(f"{looked} instances, {wrong} with a problem, {len(left)} files that no document names")
     return 1 if wrong or (left and not options.remove_orphans) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

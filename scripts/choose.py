@@ -95,6 +95,16 @@ def database(folder: Path, *, running: bool = False) -> Iterator[Database]:
 
 
 @contextmanager
+def server(url: str | None) -> Iterator[str]:
+    """Give the URL of the server that is named, else of the one that `dicouch run` uses, started where it is not."""
+    if url:
+        yield url
+        return
+    with database(data_dir(), running=True) as found:
+        yield found.url
+
+
+@contextmanager
 def _started(folder: Path, url: str) -> Iterator[databases.Database]:
     couchdb = None if url == "embedded" else databases.find_couchdb()
     with ExitStack() as stack:

@@ -6,16 +6,16 @@ from contextlib import contextmanager
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch
-from dicouch.scripts import choose
+from dicouch.scripts import choose, cli
 from dicouch.scripts.connection import database_name
 from dicouch.store.places import FOLDER
 
 SHOWN = 20
 
 
-def study_parser(name: str, description: str) -> argparse.ArgumentParser:
+def study_parser(name: str, told: str | None) -> argparse.ArgumentParser:
     """Return a parser of arguments that knows ``--study UID``, which may be repeated."""
-    parser = argparse.ArgumentParser(prog=name, description=description)
+    parser = cli.parser_of(name, told)
     parser.add_argument("--study", action="append", default=[], metavar="UID", help="only this study; repeatable")
     return parser
 

@@ -1,9 +1,11 @@
 """Load pydicom's own test files into a running server and show three requests with their answers.
 
-python -m dicouch.scripts.demo [--url http://127.0.0.1:5985/dicom-web]
+    dicouch demo
+    dicouch demo --url http://127.0.0.1:8080/dicom-web
+
+`dicouch run` starts such a server.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -17,6 +19,7 @@ import pydicom
 import pydicom.data
 import requests
 
+from dicouch.scripts import cli
 from dicouch.scripts.connection import CommandError, client_of, reason, redact
 from dicouch.scripts.load import DEFAULT_URL, upload
 
@@ -119,17 +122,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when all three requests were answered as they should be, else 1.
     """
-    parser = argparse.ArgumentParser(prog="demo", description="Load example files and show three requests.")
+    parser = cli.parser_of("demo", __doc__)
     parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
     # The server says what is wrong with a file.
     warnings.filterwarnings("ignore", module="pydicom")
     try:
-        demo(parser.parse_args(arguments).url)
+        demo(cli.parse(parser, arguments).url)
     except (CommandError, requests.RequestException) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,11 @@
 """Show how a search is run: which index and which part of it CouchDB reads, how much, and how long it takes.
 
-python -m dicouch.scripts.explain 'studies?PatientName=DOE*&limit=25' [--url URL] [--database NAME]
+    dicouch explain 'studies?PatientName=DOE*&limit=25'
+    dicouch explain 'series?Modality=CT' --url http://user:password@127.0.0.1:5984 --database dicom
+
+The answer to any search says the same where `explain` is one of its parameters.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 
 from dicouch.app import create_app
 from dicouch.config import Config
+from dicouch.scripts import choose, cli
 from dicouch.scripts.connection import CommandError, connect, database_name
 
 LONGEST = 400
@@ -79,22 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, or 2 for an error.
     """
-    parser = argparse.ArgumentParser(prog="explain", description="Show how a search is run.")
+    parser = cli.parser_of("explain", __doc__)
     parser.add_argument("search", help="path and query below the DICOMweb root, such as 'studies?PatientID=1'")
-    parser.add_argument("--url", default=os.environ.get("COUCHDB_URL"), help="database server (COUCHDB_URL)")
+    parser.add_argument("--url", help="database server; COUCHDB_URL, else the one that dicouch run uses")
     parser.add_argument("--database", default=database_name(), help="database (COUCHDB_DATABASE, default dicom)")
-    options = parser.parse_args(arguments)
+    options = cli.parse(parser, arguments)
     try:
-        if not options.url:
-            raise CommandError("no database: set COUCHDB_URL, such as http://user:password@127.0.0.1:5984")
-        told = explain(options.search, options.url, options.database)
+        with choose.server(options.url) as url:
+            told = explain(options.search, url, options.database)
     except CommandError as error:
         print(f"explain: {error}", file=sys.stderr)
         return 2
     for line in lines(told):
         print(line)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,12 +1,12 @@
 """Upload a folder of DICOM files through STOW-RS, or link its files where they are.
 
-    python -m dicouch.scripts.load FOLDER [--url http://127.0.0.1:5985/dicom-web] [--workers 4] [--report failures.csv]
-    python -m dicouch.scripts.load FOLDER --link
+    dicouch load ~/images
+    dicouch load ~/images --url http://user:password@pacs.example:5985/dicom-web --workers 8 --report failures.csv
+    LINK_ROOTS=/archive dicouch load /archive/2026 --link
 
 A run that was stopped goes on where it was; DATA_DIR has the journal of what it had stored.
 """
 
-import argparse
 import csv
 import os
 import sys
@@ -25,7 +25,7 @@ import requests
 from tqdm import tqdm
 
 from dicouch.config import Config
-from dicouch.scripts import choose, dicomfiles, stow
+from dicouch.scripts import choose, cli, dicomfiles, stow
 from dicouch.scripts.commands import couch_of_server
 from dicouch.scripts.connection import CommandError, client_of, reason, redact
 from dicouch.scripts.journal import Journal
@@ -268,13 +268,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when every DICOM file is stored, 1 when one is not, 2 when nothing could be done.
     """
-    parser = argparse.ArgumentParser(prog="load", description="Upload a folder of DICOM files through STOW-RS.")
-    parser.add_argument("folder", type=Path)
+    parser = cli.parser_of("load", __doc__)
+    parser.add_argument("folder", type=Path, help="a folder of any depth, or one file")
     parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
     parser.add_argument("--workers", type=_workers, default=DEFAULT_WORKERS, help="requests at a time (1 to 64)")
     parser.add_argument("--report", type=Path, help="write the refused files and the reasons to this CSV file")
     parser.add_argument("--link", action="store_true", help="leave the files where they are (below LINK_ROOTS)")
-    options = parser.parse_args(arguments)
+    options = cli.parse(parser, arguments)
     # The server says what is wrong with a file.
     warnings.filterwarnings("ignore", module="pydicom")
     try:
@@ -290,16 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"load: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("load: stopped; running it again stores the rest", file=sys.stderr)
-        return 130
     for line in summary.lines():
         print(line)
     if not summary.outcomes:
         print(f"load: no DICOM file in {options.folder}", file=sys.stderr)
         return 2
     return 1 if summary.refused else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

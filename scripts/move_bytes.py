@@ -1,18 +1,18 @@
 """Move the Part 10 bytes of stored instances to another place while the server serves.
 
-    python -m dicouch.scripts.move_bytes --to folder:/path [--study UID ...]      (or --to attachment)
+    dicouch move-bytes --to folder:/srv/bytes
+    dicouch move-bytes --to attachment --study 1.2.3
 
 New instances go where `BYTES` says: set that first, and name the old folder in BYTES_ROOTS until everything has moved.
 Of each instance the bytes are copied and their digest compared, then the document is switched with its revision, then
 the old bytes are removed. Stopped at any moment, it goes on from there when it is run again; what a stopped run had
-copied and not yet named in a document is a file that `python -m dicouch.scripts.check_bytes` lists.
+copied and not yet named in a document is a file that `dicouch check` lists.
 """
 
 import hashlib
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
@@ -25,6 +25,7 @@ from dicouch.couch.client import Couch, segment
 from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.errors import DicomWebError
+from dicouch.scripts import cli
 from dicouch.scripts.commands import byte_folders, couch_of_server, print_failed, study_parser
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.walk_documents import documents
@@ -172,11 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when all bytes are in their place, 1 when some are not, 2 when nothing could be done, 130 when stopped.
+        0 when all bytes are in their place, 1 when some are not, 2 when nothing could be done.
     """
-    parser = study_parser("move_bytes", "Move Part 10 bytes to another place.")
+    parser = study_parser("move-bytes", __doc__)
     parser.add_argument("--to", required=True, help="attachment, or folder:/path; what BYTES says from now on")
-    options = parser.parse_args(arguments)
+    options = cli.parse(parser, arguments)
     warnings.filterwarnings("ignore", module="pydicom")
     try:
         settings = Config.from_environment()
@@ -186,17 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             target = Bytes.from_config(settings, couch)
             summary = move_all(couch, target, options.study)
     except (ValueError, CommandError, CouchError, DicomWebError) as error:
-        print(f"move_bytes: {error}", file=sys.stderr)
+        print(f"move-bytes: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        with suppress(BrokenPipeError):
-            print("move_bytes: stopped; running it again moves the rest", file=sys.stderr)
-        return 130
     print(f"moved           {summary.moved:>8}   ({summary.size / 1e6:.1f} MB)")
     print(f"already there   {summary.there:>8}")
     print_failed(summary.failed)
     return 1 if summary.failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

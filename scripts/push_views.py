@@ -1,26 +1,26 @@
 """Push the design documents to a database: only what changed, and without making a reader wait for an index.
 
-    python -m dicouch.scripts.push_views [--url URL] [--database NAME] [--dry-run]
+    dicouch push-views
+    dicouch push-views --dry-run
+    dicouch push-views --url http://user:password@127.0.0.1:5984 --database dicom
 
-Without a URL, and without COUCHDB_URL, it works on the database that `make run` uses.
+Without a URL, and without COUCHDB_URL, it works on the database that `dicouch run` uses.
 
 A view that changed is built under a scratch document first (`_design/<name>-new`) while the old one goes on serving;
 the index belongs to the view's definition, not to the document's name, so the real document finds it ready.
 """
 
-import argparse
 import difflib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import couchdb
 
-from dicouch.scripts import choose, designdocs, jscheck
+from dicouch.scripts import choose, cli, designdocs, jscheck
 from dicouch.scripts.connection import CommandError, connect, database_name, redact
 from dicouch.scripts.warm import warm
 
@@ -275,16 +275,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when all is up to date; 1 when `--dry-run` found a difference; 2 for an error.
     """
-    parser = argparse.ArgumentParser(prog="push_views", description="Push the design documents to a database.")
-    parser.add_argument("--url", help="database server; COUCHDB_URL, else the one that make run uses")
+    parser = cli.parser_of("push-views", __doc__)
+    parser.add_argument("--url", help="database server; COUCHDB_URL, else the one that dicouch run uses")
     parser.add_argument("--database", default=database_name(), help="database (COUCHDB_DATABASE, default dicom)")
     parser.add_argument("--designdocs", default=designdocs.FOLDER, help="folder of the design documents")
     parser.add_argument("--extended", help="list of further attributes to index (EXTENDED_ATTRIBUTES)")
     parser.add_argument("--dry-run", action="store_true", help="print the difference; exit code 1 when there is one")
     parser.add_argument("--wait", type=float, default=DEFAULT_WAIT, help="seconds to wait for the indexes")
-    options = parser.parse_args(arguments)
+    options = cli.parse(parser, arguments)
     try:
-        with _server(options.url) as url:
+        with choose.server(options.url) as url:
             changes = push(
                 url,
                 options.database,
@@ -303,17 +303,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not changes:
         print(f"{place} is up to date")
     return 1 if changes and options.dry_run else 0
-
-
-@contextmanager
-def _server(url: str | None) -> Iterator[str]:
-    """The server to push to: the one that is named, else the one that `make run` uses, started where it is not."""
-    if url:
-        yield url
-        return
-    with choose.database(choose.data_dir(), running=True) as database:
-        yield database.url
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,7 @@
 """Make the headers of studies and series anew from their instances, while the server serves.
 
-    python -m dicouch.scripts.rebuild_headers [--study UID ...]
+    dicouch rebuild-headers
+    dicouch rebuild-headers --study 1.2.3 --study 1.2.4
 
 What people fixed is kept as long as the header is there. Studies without a header, which no search finds, get one.
 """
@@ -14,6 +15,7 @@ from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
+from dicouch.scripts import cli
 from dicouch.scripts.commands import couch_of_server, print_failed, study_parser
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.walk_documents import studies_of
@@ -59,21 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 when all headers agree with their instances, 1 when some could not be rebuilt, 2 when nothing could be done.
     """
-    options = study_parser("rebuild_headers", "Make study and series headers anew.").parse_args(arguments)
+    options = cli.parse(study_parser("rebuild-headers", __doc__), arguments)
     try:
         with couch_of_server() as couch:
             looked, written, failed = rebuild_all(couch, options.study)
     except (CommandError, CouchError, DicomWebError) as error:
-        print(f"rebuild_headers: {error}", file=sys.stderr)
+        print(f"rebuild-headers: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("rebuild_headers: stopped; running it again looks at all studies anew", file=sys.stderr)
-        return 130
     print(f"studies         {looked:>8}")
     print(f"headers changed {written:>8}")
     print_failed(failed)
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

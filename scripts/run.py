@@ -1,9 +1,11 @@
 """Run everything: the database where none is named, the design documents, and the DICOMweb server.
 
-    python -m dicouch.scripts.run
+    dicouch run
+    COUCHDB_URL=http://user:password@127.0.0.1:5984 dicouch run
+    SHIM_BIND=127.0.0.1:8080 DATA_DIR=/srv/dicom dicouch run
 
-Environment: COUCHDB_URL, COUCHDB_DATABASE, SHIM_BIND, DATA_DIR, BYTES, PREFIX (see shim/config.py and
-shim/server/gunicorn_conf.py for the rest).
+Without COUCHDB_URL it starts a private Apache CouchDB where one is installed, else the embedded database, which is
+installed at the first use. README.md lists all settings. Ctrl-C stops everything.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import requests
 
 from dicouch.config import Config
-from dicouch.scripts import choose, processes, watch
+from dicouch.scripts import choose, cli, processes, watch
 from dicouch.scripts.connection import CommandError, database_name
 from dicouch.server import listening
 
@@ -330,7 +332,7 @@ def tell(line: str) -> None:
     print(line, flush=True)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns
@@ -338,6 +340,7 @@ def main() -> int:
     int
         0 when a signal stopped it, 1 when something failed.
     """
+    cli.parse(cli.parser_of("run", __doc__), arguments)
     with until_signal() as asked:
         try:
             run(asked)
@@ -347,7 +350,3 @@ def main() -> int:
         except CommandError as error:
             print(f"run: {error}", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

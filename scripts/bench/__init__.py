@@ -1,6 +1,6 @@
 """Measurements beside bare CouchDB and beside Orthanc, always as ratios taken in one run.
 
-    python -m dicouch.scripts.bench
+    dicouch bench
 
 | module | subject |
 |---|---|

@@ -6,11 +6,19 @@ import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dicouch.scripts import cli
 from dicouch.scripts.databases import find_couchdb
 
 PARTS = ("stow", "together", "wado", "metadata", "qido", "memory")
 """What is measured when nothing is named."""
 VERSIONS = "versions"
+TOLD = """\
+Measure beside bare CouchDB and, where it is installed, beside Orthanc.
+
+    dicouch bench
+    dicouch bench wado --rounds 2
+    dicouch bench --tiny --no-orthanc
+"""
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,7 @@ TINY = {
 def parse(arguments: list[str] | None = None) -> Options:
     """Read the command line; wrong arguments end the program with a message."""
     default = Options()
-    parser = argparse.ArgumentParser(
-        prog="bench", description="Measure beside bare CouchDB and, where it is installed, beside Orthanc."
-    )
+    parser = cli.parser_of("bench", TOLD)
     shown = f"of {', '.join(PARTS)}; all when none is named. Or {VERSIONS}, with --other"
     parser.add_argument("parts", nargs="*", choices=[*PARTS, VERSIONS, []], metavar="part", help=shown)
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes: does everything still run?")
@@ -107,7 +113,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--other", type=Path, metavar="DIR", help="checkout that versions compares this one with")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder for the data; it stays there")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go ({default.out})")
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    given = {name: value for name, value in vars(cli.parse(parser, arguments)).items() if value is not None}
     parts = tuple(dict.fromkeys(given.pop("parts"))) or PARTS
     sizes = TINY if given.pop("tiny") else {}
     given.setdefault("database", "couchdb" if find_couchdb() else "embedded")

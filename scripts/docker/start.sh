@@ -9,7 +9,7 @@ print(with_credentials(os.environ["COUCHDB_URL"], (os.environ["COUCHDB_USER"], o
   export COUCHDB_URL
 fi
 tries=0
-until python -m dicouch.scripts.push_views; do
+until dicouch push-views; do
   tries=$((tries + 1))
   [ "$tries" -lt 60 ] || { echo "the database at COUCHDB_URL did not come up within two minutes" >&2; exit 1; }
   sleep 2

@@ -13,8 +13,8 @@ from threading import Thread
 import pydicom
 import pytest
 
-from dicouch.scripts.bench import __main__ as bench
 from dicouch.scripts.bench import archive, qido
+from dicouch.scripts.bench import main as bench
 from dicouch.scripts.bench.client import Refused, Request, Sample, Side, background, fetch, race, run
 from dicouch.scripts.bench.files import PLACEHOLDER, Identity, Template, new_run, series_of
 from dicouch.scripts.bench.options import PARTS, Options, parse

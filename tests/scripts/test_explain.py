@@ -43,10 +43,12 @@ def test_what_is_no_search(filled, search, reason):
         explain(search, *filled)
 
 
-def test_the_command(filled, capsys):
+def test_the_command(filled, capsys, monkeypatch):
     url, name = filled
-    assert main(["studies?limit=1", "--url", url, "--database", name]) == 0
+    monkeypatch.setenv("COUCHDB_URL", url)
+    assert main(["studies?limit=1", "--database", name]) == 0
     assert "rows     1" in capsys.readouterr().out
     assert main(["studies?limit=x", "--url", url, "--database", name]) == 2
     assert "limit must be" in capsys.readouterr().err
-    assert main(["studies", "--url", "", "--database", name]) == 2
+    assert main(["studies", "--url", "nonsense", "--database", name]) == 2
+    assert "not a URL" in capsys.readouterr().err

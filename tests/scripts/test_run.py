@@ -44,7 +44,7 @@ def environment(**values):
 
 
 class Running:
-    """`python -m dicouch.scripts.run` and what it has printed so far."""
+    """`dicouch run` and what it has printed so far."""
 
     def __init__(self, log, **values):
         self.log = log
@@ -53,7 +53,7 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}/dicom-web"
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dicouch.scripts.run"],
+                [sys.executable, "-m", "dicouch.scripts.cli", "run"],
                 cwd=ROOT,
                 env=environment(SHIM_BIND=f"127.0.0.1:{self.port}", **values),
                 stdout=output,
@@ -129,7 +129,7 @@ def test_it_serves_and_finds_its_data_again(start):
     requests.put(f"{database}/_local/mark", json={"mine": True}, timeout=30).raise_for_status()
 
     # Another command works on the database that runs; another server does not start on the same folder.
-    command = [sys.executable, "-m", "dicouch.scripts.push_views", "--dry-run"]
+    command = [sys.executable, "-m", "dicouch.scripts.cli", "push-views", "--dry-run"]
     pushed = subprocess.run(command, cwd=ROOT, env=environment(**running.values), capture_output=True, text=True)
     assert (pushed.returncode, pushed.stderr) == (0, "")
     second = start()
@@ -151,7 +151,7 @@ def test_it_serves_and_finds_its_data_again(start):
 
 def test_the_demonstration_works_on_it(start):
     running = start().wait_for("DICOMweb ")
-    command = [sys.executable, "-m", "dicouch.scripts.demo", "--url", running.url]
+    command = [sys.executable, "-m", "dicouch.scripts.cli", "demo", "--url", running.url]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n$ curl ") == 3
@@ -290,7 +290,7 @@ def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
 )
 def test_what_cannot_start_is_one_line(tmp_path, given, message):
     values = {"SHIM_BIND": f"127.0.0.1:{free_port()}", "DATA_DIR": str(tmp_path), "COUCHDB_DATABASE": "dicom", **given}
-    command = [sys.executable, "-m", "dicouch.scripts.run"]
+    command = [sys.executable, "-m", "dicouch.scripts.cli", "run"]
     done = subprocess.run(command, cwd=ROOT, env=environment(**values), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
@@ -304,7 +304,7 @@ def test_a_port_in_use_is_noticed_before_anything_starts(tmp_path):
         other.listen()
         place = f"127.0.0.1:{other.getsockname()[1]}"
         values = {"SHIM_BIND": place, "DATA_DIR": str(tmp_path / "data"), "COUCHDB_URL": "embedded"}
-        command = [sys.executable, "-m", "dicouch.scripts.run"]
+        command = [sys.executable, "-m", "dicouch.scripts.cli", "run"]
         done = subprocess.run(command, cwd=ROOT, env=environment(**values), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr == f"run: cannot listen on {place}: Address already in use (SHIM_BIND=host:port chooses)\n"

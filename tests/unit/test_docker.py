@@ -59,9 +59,9 @@ def test_the_start_script_is_a_shell_script():
 
 def test_the_start_script_takes_any_password(tmp_path):
     """Its commands are replaced by one that shows the URL with which they would run."""
-    shown = tmp_path / "python"
-    shown.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} "$@"\necho "$COUCHDB_URL"\n')
-    shown.chmod(0o755)
+    for name in ("python", "dicouch"):
+        (tmp_path / name).write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} "$@"\necho "$COUCHDB_URL"\n')
+        (tmp_path / name).chmod(0o755)
     told = {"COUCHDB_URL": "http://couchdb:5984", "COUCHDB_USER": "admin", "COUCHDB_PASSWORD": "a@b/c:ü%41"}
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", **told}
     done = subprocess.run(

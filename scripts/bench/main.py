@@ -1,14 +1,10 @@
-"""Run the parts that were asked for, and write down what came out.
-
-python -m dicouch.scripts.bench [part ...] [flags]        --help lists them
-"""
+"""Run the parts that were asked for, and write down what came out; ``dicouch bench``."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -70,7 +66,3 @@ def main(arguments: list[str] | None = None) -> int:
             failed = 130
     print(f"written to {report.write(options.out)}")
     return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main())
