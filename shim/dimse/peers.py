@@ -207,9 +207,8 @@ def _value(place: str, value: object, kind: str) -> object:
             return tuple(one.strip() for one in value)
         raise ValueError(f"{place} must be a list of texts")
     if type(value).__name__ != kind:
-        raise ValueError(
-            f"{place} must be { {'str': 'a text', 'int': 'a whole number', 'bool': 'true or false'}[kind] }"
-        )
+        wanted = {"str": "a text", "int": "a whole number", "bool": "true or false"}[kind]
+        raise ValueError(f"{place} must be {wanted}")
     if isinstance(value, int) and not isinstance(value, bool) and not 0 < value < 65536:
         raise ValueError(f"{place} must be from 1 to 65535")
     return value.strip() if isinstance(value, str) else value

@@ -12,19 +12,43 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
+from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.events import Event
-from pynetdicom.sop_class import Verification
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.service_class import QueryRetrieveServiceClass
+from pynetdicom.sop_class import (
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicouch.dicom.part10.encode import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicouch.dimse import storage
+from dicouch.dimse import find, retrieve, storage
 from dicouch.dimse.peers import Settings
+from dicouch.dimse.status import NOT_AUTHORIZED, status
 from dicouch.services import Services
 
 LOG = logging.getLogger(__name__)
 
 PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]
-NOT_AUTHORIZED = 0x0124
+PATIENT_ROOT = (
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+)
+QUERY_RETRIEVE = (
+    *PATIENT_ROOT,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+# Of the extended negotiation (PS3.4 C.5.1.1.1): relational queries, combined dates and times, fuzzy names.
+EXTENDED = bytes((1, 1, 1))
 # Bytes of a PDU: many small ones cost much of a processor. DCMTK sends no larger ones.
 PDU = 131072
 # Seconds for a peer that says nothing.
@@ -49,9 +73,10 @@ class Listener:
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.ae.maximum_pdu_size = PDU
         self.ae.maximum_associations = settings.associations
-        self.ae.network_timeout = SILENCE
+        self.ae.network_timeout = self.ae.dimse_timeout = SILENCE
         self.ae.require_called_aet = settings.check_called
-        self.ae.add_supported_context(Verification, PLAIN)
+        for sop_class in (Verification, *QUERY_RETRIEVE):
+            self.ae.add_supported_context(sop_class, PLAIN)
 
     def start(self, host: str, port: int) -> ThreadedAssociationServer:
         """Listen, and return at once; OSError when that cannot be."""
@@ -60,7 +85,11 @@ class Listener:
             (evt.EVT_CONN_CLOSE, _forget_unfinished),
             (evt.EVT_ABORTED, _forget_unfinished),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),
+            (evt.EVT_SOP_EXTENDED, _negotiate),
             (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_C_FIND, self._on_find),
+            (evt.EVT_C_GET, self._on_retrieve),
+            (evt.EVT_C_MOVE, self._on_retrieve),
         ]
         tls = self.settings.tls.for_server() if self.settings.tls else None
         server = self.ae.start_server((host, port), block=False, ssl_context=tls, evt_handlers=handlers)
@@ -85,6 +114,29 @@ class Listener:
             return NOT_AUTHORIZED
         return storage.store(self.services, event, calling(event), lambda _received, _calling: None)
 
+    def _on_find(self, event: Event) -> Iterator[tuple]:
+        if not self._may(event, "query"):
+            return iter([(status(NOT_AUTHORIZED), None)])
+        sop_class = event.request.AffectedSOPClassUID
+        fuzzy = _negotiate_one(event.assoc.requestor.sop_class_extended.get(sop_class, b""))[2:3] == b"\x01"
+        return find.find(self.services, event, self.settings.ae_title, sop_class in PATIENT_ROOT, fuzzy)
+
+    def _on_retrieve(self, event: Event) -> None:
+        if not self._may(event, "retrieve"):
+            retrieve.Answers(event).send(NOT_AUTHORIZED)
+            return
+        patient_root = event.request.AffectedSOPClassUID in PATIENT_ROOT
+        retrieve.retrieve(self.services, event, self.ae, self.settings.peers, patient_root)
+
+
+def _negotiate(event: Event) -> dict[str, bytes]:
+    """Answer what extended negotiation asks for (PS3.4 C.5.1.1)."""
+    return {uid: _negotiate_one(asked) for uid, asked in event.app_info.items() if uid in QUERY_RETRIEVE}
+
+
+def _negotiate_one(asked: bytes) -> bytes:
+    return bytes(one & ours for one, ours in zip(asked, EXTENDED.ljust(len(asked), b"\0"), strict=False))
+
 
 def calling(event: Event) -> str:
     """Return the AE title of who asked for the association."""
@@ -105,6 +157,15 @@ def _configure(folder: Path) -> None:
     tempfile.tempdir = str(folder)
     # pynetdicom's own asks for 4 KB at a time, and each call lets other threads take the interpreter.
     AssociationSocket.recv = _receive
+    # Its own loop for sub-operations takes data sets apart and encodes them anew; here files are sent as they are.
+    QueryRetrieveServiceClass._get_scp = QueryRetrieveServiceClass._move_scp = _retrieve
+
+
+def _retrieve(self: QueryRetrieveServiceClass, request: C_GET | C_MOVE, context: PresentationContext) -> None:
+    """Let the handler send the sub-operations and all responses."""
+    event = evt.EVT_C_GET if isinstance(request, C_GET) else evt.EVT_C_MOVE
+    told = {"request": request, "context": context.as_tuple, "_is_cancelled": self.is_cancelled}
+    evt.trigger(self.assoc, event, told)
 
 
 def _receive(self: AssociationSocket, size: int) -> bytearray:

@@ -26,7 +26,8 @@ from dicouch.dicom.part10.encode import (
     encode_element,
     file_header,
 )
-from dicouch.errors import DicomWebError, shortened
+from dicouch.dimse.status import DOES_NOT_MATCH, status
+from dicouch.errors import DicomWebError
 from dicouch.services import Services
 from dicouch.write.body import SPOOL_LIMIT
 from dicouch.write.ingest import Ingest
@@ -36,7 +37,6 @@ from dicouch.write.upload import POOL
 
 LOG = logging.getLogger(__name__)
 
-DOES_NOT_MATCH = 0xA900
 
 Arrived = Callable[[Received, str], None]
 """Is told what arrived, and from whom, once it is stored."""
@@ -59,13 +59,13 @@ def store(services: Services, event: Event, calling: str, arrived: Arrived) -> D
     path = Path(request._dataset_path) if request._dataset_path else None
     outcome = Outcome(instance=str(request.AffectedSOPInstanceUID), sop_class=str(request.AffectedSOPClassUID))
     if path is None:
-        return _status(CANNOT_UNDERSTAND, "the request has no data set")
+        return status(CANNOT_UNDERSTAND, "the request has no data set")
     request._dataset_file.flush()
     size = path.stat().st_size
     if size > config.max_instance_size:
-        return _status(OUT_OF_RESOURCES, f"larger than the {config.max_instance_size} bytes this server takes")
+        return status(OUT_OF_RESOURCES, f"larger than the {config.max_instance_size} bytes this server takes")
     if shutil.disk_usage(path.parent).free < config.min_free_space:
-        return _status(OUT_OF_RESOURCES, "the disk of this server is full")
+        return status(OUT_OF_RESOURCES, "the disk of this server is full")
     try:
         first = header(outcome.sop_class, outcome.instance, str(event.context.transfer_syntax), calling)
         outcome = _ingest(services, path, first, outcome, lambda received: arrived(received, calling))
@@ -74,7 +74,7 @@ def store(services: Services, event: Event, calling: str, arrived: Arrived) -> D
     except Exception:  # an error of ours must not look like success, nor end the association
         LOG.exception("storing %s", outcome.instance)
         outcome.failure, outcome.comment = PROCESSING_FAILURE, "not stored: an error of the server; its log says more"
-    return _status(outcome.failure or outcome.warning, outcome.comment)
+    return status(outcome.failure or outcome.warning, outcome.comment)
 
 
 def _ingest(
@@ -117,13 +117,3 @@ def _copy(path: Path, first: bytes, target: BinaryIO) -> tuple[int, str]:
             size += target.write(piece)
     target.seek(0)
     return size, digest.hexdigest()
-
-
-def _status(code: int, comment: str) -> Dataset:
-    made = Dataset()
-    made.Status = code
-    if comment:
-        # Error Comment is an LO (PS3.7 C).
-        text = comment.replace("\\", "/").encode("ascii", "replace").decode()
-        made.ErrorComment = shortened(text, 64).encode("ascii", "replace").decode()
-    return made
