@@ -73,7 +73,7 @@ def serve(settings: Settings, config: Config, asked: run.Asked) -> None:
             asked.stopping = True
             server.shutdown()
             deadline = time.monotonic() + GRACE
-            while listener.ae.active_associations and time.monotonic() < deadline:
+            while any(one.is_established for one in listener.ae.active_associations) and time.monotonic() < deadline:
                 time.sleep(0.1)
             listener.ae.shutdown()
 

@@ -28,6 +28,13 @@ RIGHTS = ("store", "query", "retrieve")
 DEFAULT_BIND = "127.0.0.1:11112"
 
 
+class _Patient(ssl.SSLContext):
+    """Shakes hands when the first bytes are read, in the association's thread: who does not, holds up nobody else."""
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:  # noqa: ANN401 - as it is called
+        return super().wrap_socket(*arguments, **options, do_handshake_on_connect=False)
+
+
 @dataclass(frozen=True)
 class Tls:
     """TLS of this server: its certificate and key, and who signs those of clients, where these need one."""
@@ -38,7 +45,7 @@ class Tls:
 
     def for_server(self) -> ssl.SSLContext:
         """Return what incoming connections are wrapped with (PS3.15 B.9)."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context = _Patient(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         if self.clients:
             context.verify_mode = ssl.CERT_REQUIRED

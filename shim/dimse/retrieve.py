@@ -187,10 +187,10 @@ def found(services: Services, reader: Retriever, identifier: Dataset, patient_ro
     own = [value for tag, value in pairs if tag == UNIQUE[level]]
     if not own or any("*" in value or "?" in value for _tag, value in pairs):
         raise DicomWebError(400, f"the unique key of level {level} is needed, without wild cards")
-    return _instances(reader, find.rows(services, "instance", pairs))
+    return instances(reader, find.rows(services, "instance", pairs))
 
 
-def _instances(reader: Retriever, rows: Iterable[dict]) -> Iterator[Sub]:
+def instances(reader: Retriever, rows: Iterable[dict]) -> Iterator[Sub]:
     """Yield what search rows of instances name, as it is read: a series with two requests."""
     series: dict[tuple[str, str], list[dict]] = {}
     for row in rows:

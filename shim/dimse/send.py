@@ -68,10 +68,10 @@ def contexts_for(subs: Iterable[Sub]) -> list[PresentationContext]:
     return [build_context(sop_class, syntax) for sop_class, syntax in list({**stored, **plain})[:MOST_CONTEXTS]]
 
 
-def associate(entity: AE, peer: Peer, contexts: list[PresentationContext]) -> Association:
+def associate(entity: AE, peer: Peer, contexts: list[PresentationContext], **options: Any) -> Association:  # noqa: ANN401
     """Ask a peer for an association; the caller looks whether it is established."""
     tls = (ssl.create_default_context(cafile=peer.ca or None), peer.host) if peer.tls else None
-    options = {"ae_title": peer.ae_title, "max_pdu": entity.maximum_pdu_size, "tls_args": tls}
+    options = {**options, "ae_title": peer.ae_title, "max_pdu": entity.maximum_pdu_size, "tls_args": tls}
     return entity.associate(peer.host, peer.port, contexts=contexts, **options)
 
 

@@ -20,6 +20,7 @@ from pynetdicom.sop_class import (
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -28,7 +29,7 @@ from pynetdicom.sop_class import (
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicouch.dicom.part10.encode import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicouch.dimse import find, retrieve, storage
+from dicouch.dimse import commitment, find, retrieve, storage
 from dicouch.dimse.peers import Settings
 from dicouch.dimse.status import NOT_AUTHORIZED, status
 from dicouch.services import Services
@@ -75,7 +76,7 @@ class Listener:
         self.ae.maximum_associations = settings.associations
         self.ae.network_timeout = self.ae.dimse_timeout = SILENCE
         self.ae.require_called_aet = settings.check_called
-        for sop_class in (Verification, *QUERY_RETRIEVE):
+        for sop_class in (Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE):
             self.ae.add_supported_context(sop_class, PLAIN)
 
     def start(self, host: str, port: int) -> ThreadedAssociationServer:
@@ -88,6 +89,8 @@ class Listener:
             (evt.EVT_SOP_EXTENDED, _negotiate),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_C_FIND, self._on_find),
+            (evt.EVT_CONN_OPEN, _bound),
+            (evt.EVT_N_ACTION, self._on_action),
             (evt.EVT_C_GET, self._on_retrieve),
             (evt.EVT_C_MOVE, self._on_retrieve),
         ]
@@ -127,6 +130,17 @@ class Listener:
             return
         patient_root = event.request.AffectedSOPClassUID in PATIENT_ROOT
         retrieve.retrieve(self.services, event, self.ae, self.settings.peers, patient_root)
+
+    def _on_action(self, event: Event) -> tuple:
+        if not self._may(event, "store"):
+            return NOT_AUTHORIZED, None
+        peer = self.settings.peers.get(calling(event))
+        return commitment.request(self.services, event, self.ae, peer)
+
+
+def _bound(event: Event) -> None:
+    """Let a connection end on which nothing moves, in the middle of a message, too."""
+    event.assoc.dul.socket.socket.settimeout(SILENCE)
 
 
 def _negotiate(event: Event) -> dict[str, bytes]:
