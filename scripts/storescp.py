@@ -13,14 +13,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from dicouch.config import Config
-from dicouch.dimse import peers
+from dicouch.couch.client import Couch
+from dicouch.dimse import forward, peers
 from dicouch.dimse.peers import Settings
 from dicouch.dimse.server import Listener, spooled
 from dicouch.scripts import choose, cli, run
+from dicouch.scripts.commands import print_failed
 from dicouch.scripts.connection import CommandError, database_name
 from dicouch.server import listening
 from dicouch.services import Services
@@ -72,10 +75,25 @@ def serve(settings: Settings, config: Config, asked: run.Asked) -> None:
         finally:
             asked.stopping = True
             server.shutdown()
+            listener.forwarder.stop()
             deadline = time.monotonic() + GRACE
             while any(one.is_established for one in listener.ae.active_associations) and time.monotonic() < deadline:
                 time.sleep(0.1)
             listener.ae.shutdown()
+
+
+def show_queue(couch: Couch) -> None:
+    """Print what waits to be forwarded, and what was given up."""
+    waiting: Counter[str] = Counter()
+    failed = []
+    for document in forward.queued(couch):
+        if document["state"] == "failed":
+            failed.append((f"{document['instance']} to {document['to']}", str(document.get("reason", ""))))
+        else:
+            waiting[document["to"]] += 1
+    for target, count in sorted(waiting.items()):
+        print(f"waiting         {count:>8}  {target}")
+    print_failed(failed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,12 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--peers", metavar="FILE", default=os.environ.get("PEERS") or None, help="the peers file")
     parser.add_argument("--bind", metavar="HOST:PORT", help=f"where to listen; {peers.DEFAULT_BIND} if nothing says so")
     parser.add_argument("--ae-title", metavar="TITLE", help="this server's AE title")
+    parser.add_argument("--queue", action="store_true", help="show what waits to be forwarded, and end")
     options = cli.parse(parser, arguments)
     with run.until_signal() as asked:
         try:
             settings = settings_of(options.peers, options.bind, options.ae_title)
             with choose.database(choose.data_dir(), running=True) as database:
                 name = database_name()
+                if options.queue:
+                    show_queue(Couch(database.url, name))
+                    return 0
                 run.push(database, name, asked)
                 config = replace(Config.from_environment(), couchdb_url=database.url, couchdb_database=name)
                 serve(settings, config, asked)

@@ -30,6 +30,7 @@ from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicouch.dicom.part10.encode import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicouch.dimse import commitment, find, retrieve, storage
+from dicouch.dimse.forward import Forwarder
 from dicouch.dimse.peers import Settings
 from dicouch.dimse.status import NOT_AUTHORIZED, status
 from dicouch.services import Services
@@ -76,6 +77,7 @@ class Listener:
         self.ae.maximum_associations = settings.associations
         self.ae.network_timeout = self.ae.dimse_timeout = SILENCE
         self.ae.require_called_aet = settings.check_called
+        self.forwarder = Forwarder(services, settings, self.ae)
         for sop_class in (Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE):
             self.ae.add_supported_context(sop_class, PLAIN)
 
@@ -97,6 +99,7 @@ class Listener:
         tls = self.settings.tls.for_server() if self.settings.tls else None
         server = self.ae.start_server((host, port), block=False, ssl_context=tls, evt_handlers=handlers)
         assert server is not None
+        self.forwarder.start()
         return server
 
     def _on_requested(self, event: Event) -> None:
@@ -115,7 +118,7 @@ class Listener:
     def _on_store(self, event: Event) -> Dataset | int:
         if not self._may(event, "store"):
             return NOT_AUTHORIZED
-        return storage.store(self.services, event, calling(event), lambda _received, _calling: None)
+        return storage.store(self.services, event, calling(event), self.forwarder.arrived)
 
     def _on_find(self, event: Event) -> Iterator[tuple]:
         if not self._may(event, "query"):
