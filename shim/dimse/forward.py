@@ -87,7 +87,7 @@ class Forwarder:
             self._woken.set()
 
     def _queue(self, target: str, instance: str, sop_class: str, modality: str) -> None:
-        document = {
+        document: dict[str, Any] = {
             "_id": f"{KIND}-{hashlib.sha256(f'{instance} {target}'.encode()).hexdigest()[:40]}",
             "type": KIND,
             "summary": f"{modality or 'instance'} to {target}",

@@ -32,7 +32,7 @@ class _Patient(ssl.SSLContext):
     """Shakes hands when the first bytes are read, in the association's thread: who does not, holds up nobody else."""
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:  # noqa: ANN401 - as it is called
-        return super().wrap_socket(*arguments, **options, do_handshake_on_connect=False)
+        return super().wrap_socket(*arguments, **{**options, "do_handshake_on_connect": False})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -83,7 +83,7 @@ class Answers:
         self.send(SUCCESS if whole else ALL_FAILED if none else SOME_FAILED)
 
 
-def retrieve(services: Services, event: Event, entity: AE, peers: dict[str, Peer], patient_root: bool) -> None:
+def retrieve(services: Services, event: Event, entity: AE, peers: Mapping[str, Peer], patient_root: bool) -> None:
     """Answer a C-GET or C-MOVE request: send what it names, and the responses."""
     answers = Answers(event)
     try:
@@ -98,7 +98,7 @@ def retrieve(services: Services, event: Event, entity: AE, peers: dict[str, Peer
         answers.send(UNABLE, "an error of the server; its log says more")
 
 
-def _retrieve(services: Services, answers: Answers, entity: AE, peers: dict[str, Peer], patient_root: bool) -> None:
+def _retrieve(services: Services, answers: Answers, entity: AE, peers: Mapping[str, Peer], patient_root: bool) -> None:
     event, request = answers.event, answers.event.request
     move = isinstance(request, C_MOVE)
     peer = peers.get(str(request.MoveDestination).strip()) if move else None

@@ -44,7 +44,12 @@ class Scp:
     def start(self) -> None:
         """Start it, again after it was killed."""
         name = self.database.rpartition("/")[2]
-        settings = {"COUCHDB_URL": self.root, "COUCHDB_DATABASE": name, "BYTES": f"folder:{self.folder}/bytes"}
+        settings = {
+            "COUCHDB_URL": self.root,
+            "COUCHDB_DATABASE": name,
+            "BYTES": f"folder:{self.folder}/bytes",
+            "MAX_INSTANCE_SIZE": str(8 << 20),
+        }
         (self.folder / "bytes").mkdir(exist_ok=True)
         command = [sys.executable, "-m", "dicouch.scripts.cli", "storescp", "--bind", f"127.0.0.1:{self.port}"]
         with (self.folder / "storescp.log").open("ab") as log:
@@ -89,6 +94,15 @@ class Scp:
         command = [name, "-v", "-aet", title, "-aec", called, *map(str, arguments[:-1] if arguments else ())]
         command += ["127.0.0.1", str(self.port), *map(str, arguments[-1:])]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+
+
+def until(told: Callable[[], object]) -> None:
+    """Wait until something is so; a busy machine takes its time."""
+    for _ in range(300):
+        if told():
+            return
+        time.sleep(0.1)
+    raise AssertionError
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 
@@ -15,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE, evt
 
 from dicouch.dimse import forward
-from tests.dimse.conftest import Scp
+from tests.dimse.conftest import Scp, until
 from tests.dimse.test_storage import dataset_of, write
 from tests.server import free_port
 
@@ -48,14 +47,6 @@ def queue(scp: Scp) -> list[dict]:
     return list(forward.queued(scp.services().couch))
 
 
-def eventually(told):
-    for _ in range(300):
-        if told():
-            return
-        time.sleep(0.1)
-    raise AssertionError
-
-
 def store(scp, path, title="TESTER"):
     association = scp.associate(PAIRS, title)
     assert association.send_c_store(path).Status == 0
@@ -67,7 +58,7 @@ def test_dimse(scp, tmp_path):
     path = write(tmp_path, 1, "1.2.30", Modality="CT")
     store(scp, path)
     store(scp, write(tmp_path, 2, "1.2.30", Modality="US"))  # of no rule
-    eventually(lambda: queue(scp)[0]["attempts"] >= 1)
+    until(lambda: queue(scp)[0]["attempts"] >= 1)
     (waiting,) = queue(scp)
     assert (waiting["instance"], waiting["to"], waiting["state"]) == (
         "1.2.30:1.2.30.1:1.2.30.1.1",
@@ -89,9 +80,9 @@ def test_dimse(scp, tmp_path):
         couch = scp.services().couch
         assert forward.put(couch, {**queue(scp)[0], "due": "2020-01-01T00:00:00Z"})
         scp.start()
-        eventually(lambda: queue(scp)[0]["reason"] == "ARCHIVE answered A700H")
+        until(lambda: queue(scp)[0]["reason"] == "ARCHIVE answered A700H")
         assert forward.put(couch, {**queue(scp)[0], "due": "2020-01-01T00:00:00Z", "attempts": 0})
-        eventually(lambda: not queue(scp))
+        until(lambda: not queue(scp))
     finally:
         server.shutdown()
     assert came == [dataset_of(path.read_bytes())] * 2
@@ -100,11 +91,11 @@ def test_dimse(scp, tmp_path):
 def test_it_is_given_up_after_the_attempts_of_the_rule(scp, tmp_path):
     store(scp, write(tmp_path, 1, "1.2.31", Modality="CT"))
     couch = scp.services().couch
-    eventually(lambda: queue(scp)[0]["attempts"] >= 1)
+    until(lambda: queue(scp)[0]["attempts"] >= 1)
     scp.stop()
     assert forward.put(couch, {**queue(scp)[0], "due": "2020-01-01T00:00:00Z", "attempts": 2})
     scp.start()
-    eventually(lambda: queue(scp)[0]["attempts"] == 3)
+    until(lambda: queue(scp)[0]["attempts"] == 3)
     (given_up,) = queue(scp)
     assert given_up["state"] == "failed"
     assert "accepts no association" in given_up["reason"]
@@ -133,7 +124,7 @@ def test_dicomweb(scp, tmp_path):
     path = write(tmp_path, 1, "1.2.32", Modality="MR")
     try:
         store(scp, path, "MR1")
-        eventually(lambda: came and not queue(scp))
+        until(lambda: came and not queue(scp))
     finally:
         archive.shutdown()
         archive.server_close()

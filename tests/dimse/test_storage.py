@@ -12,8 +12,11 @@ import pytest
 import requests
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import Verification
 
+from tests.dimse.conftest import until
 from tests.files import identifiers, real_files
 from tests.made import instance
 
@@ -190,12 +193,29 @@ def test_no_acknowledged_instance_is_lost_by_kills(scp, tmp_path):
         assert dataset_of(scp.stored("1.2.12", "1.2.12.1", f"1.2.12.1.{number}")) == dataset_of(data)
 
 
-def test_nothing_is_left_in_the_spool(scp, tmp_path):
-    association = scp.associate([(SecondaryCaptureImageStorage, PLAIN)])
-    association.abort()
+def test_what_is_too_large_is_refused(scp, tmp_path):
+    """A700, Refused: Out of Resources; the tests' server takes 8 MB."""
+    told = send(scp, write(tmp_path, 1, "1.2.13", pixels=bytes(9 << 20)))
+    assert told.Status == 0xA700
+    assert "larger than" in told.ErrorComment
+
+
+def test_nothing_is_left_of_what_breaks_off(scp, tmp_path):
     folder = Path(tempfile.gettempdir()) / f"dicouch-storescp-{scp.port}"
-    assert folder.is_dir()
-    assert list(folder.iterdir()) == []
+    association = scp.associate([(SecondaryCaptureImageStorage, PLAIN)])
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 0
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = SecondaryCaptureImageStorage, "1.2.14.1.1"
+    request.DataSet = BytesIO(dataset_of(write(tmp_path, 1, "1.2.14", pixels=bytes(1 << 20)).read_bytes()))
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    pieces = message.encode_msg(association.accepted_contexts[0].context_id, 16384)
+    for _piece in range(5):
+        association.dul.send_pdu(next(pieces))
+    until(lambda: list(folder.iterdir()))
+    association.abort()
+    until(lambda: not list(folder.iterdir()))
+    assert requests.get(f"{scp.database}/1.2.14:1.2.14.1:1.2.14.1.1", timeout=10).status_code == 404
 
 
 @pytest.mark.parametrize("called", ["DICOUCH", "ANY-SCP"])
