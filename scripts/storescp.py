@@ -124,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             run.tell("stopped")
             return 0
-        except (CommandError, ValueError) as error:
-            print(f"storescp: {error}", file=sys.stderr)
+        except (CommandError, ValueError, OSError) as error:
+            told = str(error).replace("SHIM_BIND=host:port", "--bind HOST:PORT").replace("SHIM_BIND", "--bind")
+            print(f"storescp: {told}", file=sys.stderr)
     return 1

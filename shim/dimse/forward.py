@@ -34,9 +34,12 @@ LOG = logging.getLogger(__name__)
 KIND = "forward"
 # Documents that are read at a time, and sent over one association.
 PAGE = 50
-# Seconds between looks at the queue, and after a first and after the most failures.
-POLL, FIRST_PAUSE, LONGEST_PAUSE = 2.0, 5, 3600
-TIMEOUT = 60
+# Seconds between looks at a queue in which something waits, and at an empty one, which replication may fill.
+POLL, IDLE = 2.0, 30.0
+# Seconds after a first and after the most failures.
+FIRST_PAUSE, LONGEST_PAUSE = 5, 3600
+# Seconds without a byte from a target, and for what is being sent when the process stops.
+TIMEOUT, GRACE = 60, 5
 BOUNDARY = "dicouch-forward-7d1f0c5a9b"
 
 
@@ -68,7 +71,7 @@ class Forwarder:
         self._stopped.set()
         self._woken.set()
         if self._thread.is_alive():
-            self._thread.join(TIMEOUT)
+            self._thread.join(GRACE)
 
     def arrived(self, received: Received, calling: str) -> None:
         """Queue an instance for all targets whose rules it matches.
@@ -105,29 +108,34 @@ class Forwarder:
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
+            pause = POLL
             try:
-                self._look()
+                pause = POLL if self._look() else IDLE
             except (CouchError, DicomWebError) as problem:
                 LOG.warning("the queue cannot be read: %s", problem)
             except Exception:  # an error of ours must not end forwarding
                 LOG.exception("forwarding")
-            self._woken.wait(POLL)
+            self._woken.wait(pause)
 
-    def _look(self) -> None:
-        """Send all that is due."""
+    def _look(self) -> bool:
+        """Send all that is due; return whether anything waits."""
+        if not any(map(self._is_ready, self._rules)):
+            return True  # a long queue is not read for nothing
         batches: dict[str, list[dict]] = {}
-        now = _moment(0)
+        now, waits = _moment(0), False
         for document in queued(self._services.couch):
             target = document["to"]
+            waits = waits or document["state"] == "waiting"
             if document["state"] != "waiting" or document["due"] > now or not self._is_ready(target):
                 continue
             batches.setdefault(target, []).append(document)
             if len(batches[target]) >= PAGE:
                 self._send(target, batches.pop(target))
             if self._stopped.is_set():
-                return
+                return waits
         for target, batch in batches.items():
             self._send(target, batch)
+        return waits
 
     def _is_ready(self, target: str) -> bool:
         return target in self._rules and self._resting.get(target, (0.0, 0))[0] <= time.monotonic()

@@ -92,6 +92,8 @@ def send(
     NotSent
         The peer accepts no form of it, or does not answer.
     """
+    if not association.is_established:
+        raise NotSent("the association has ended")
     syntaxes = {
         str(context.transfer_syntax[0]): context.context_id
         for context in association.accepted_contexts
