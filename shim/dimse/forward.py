@@ -153,12 +153,10 @@ class Forwarder:
                 self._delete(document)  # deleted meanwhile
         rule = self._rules[target]
         try:
-            results = (
-                self._by_web(rule, reader, subs) if rule.to.startswith("http") else self._by_dimse(rule, reader, subs)
-            )
-            for document, problem in results:
-                if problem:
-                    self._failed(rule, document, problem)
+            way = self._by_web if rule.to.startswith("http") else self._by_dimse
+            for document, reason in way(rule, reader, subs):
+                if reason:
+                    self._failed(rule, document, reason)
                 else:
                     self._delete(document)
             self._resting.pop(target, None)
