@@ -5,7 +5,8 @@
     dicouch check --remove-orphans
 
 Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that no document names is left by a move or a
-store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed.
+store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed. A
+run that was stopped goes on where it was, and looks again at what was wrong.
 """
 
 import hashlib
@@ -14,15 +15,15 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dicouch.config import Config
+from dicouch.couch.client import Couch
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts import cli
 from dicouch.scripts.commands import byte_folders, couch_of_server, study_parser
 from dicouch.scripts.connection import CommandError
-from dicouch.scripts.walk_documents import documents
+from dicouch.scripts.progress import Bar, Checkpoint, count_instances
+from dicouch.scripts.walk_documents import documents, in_order
 from dicouch.store import ATTACHED, ATTACHMENT, FOLDER
 from dicouch.store.places import Bytes
 
@@ -83,6 +84,36 @@ def orphans(roots: Iterable[str], named: set[str], now: float | None = None) -> 
     return [path for path in files if str(path.resolve()) not in named and now - path.stat().st_mtime > YOUNG]
 
 
+def check_all(couch: Couch, store: Bytes, studies: Sequence[str], digests: bool) -> tuple[int, int, set[str]]:
+    """Look at the bytes of all instances, or of those of some studies, and print what is wrong.
+
+    Returns
+    -------
+    tuple of (int, int, set of str)
+        Instances looked at, those with a problem, and the paths of the files that documents name.
+    """
+    looked, named = 0, set()
+    about = ("digests" if digests else "sizes", *in_order(studies))
+    total = count_instances(couch, studies)
+    with Checkpoint("check", couch, *about) as place, Bar(desc="checking", unit=" instances", total=total) as bar:
+        before, wrong = place.after, place.kept.setdefault("wrong", {})
+        # All documents are read, for the names of their files; the bytes only of those that were not looked at yet.
+        for document in documents(couch, studies):
+            name = document["_id"]
+            looked += 1
+            # Again those with which something was wrong: the list of problems is whole, and true now.
+            if (name > before or name in wrong) and (problem := problem_of(store, document, digests)):
+                bar.say(f"{name}: {problem}")
+                wrong[name] = problem
+            elif name in wrong:
+                del wrong[name]
+            if document["file"]["store"].startswith(FOLDER) and (path := store.locate(document["file"])):
+                named.add(str(path))
+            place.reach(name)
+            bar.update()
+    return looked, len(wrong), named
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -97,19 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = cli.parse(parser, arguments)
     if options.remove_orphans and options.study:
         parser.error("--remove-orphans needs all studies")
-    looked, wrong = 0, 0
-    named: set[str] = set()
     try:
         settings = Config.from_environment()
         with couch_of_server() as couch:
             store = Bytes.from_config(settings, couch)
-            for document in tqdm(documents(couch, options.study), unit=" instances", file=sys.stderr, disable=None):
-                looked += 1
-                if problem := problem_of(store, document, options.digests):
-                    wrong += 1
-                    print(f"{document['_id']}: {problem}")
-                if document["file"]["store"].startswith(FOLDER) and (path := store.locate(document["file"])):
-                    named.add(str(path))
+            looked, wrong, named = check_all(couch, store, options.study, options.digests)
     except (ValueError, CommandError, CouchError, DicomWebError) as error:
         print(f"check: {error}", file=sys.stderr)
         return 2

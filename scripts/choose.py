@@ -11,6 +11,7 @@ import couchdb
 
 from dicouch.scripts import databases
 from dicouch.scripts.connection import CommandError, connect, redact, split_credentials, with_credentials
+from dicouch.scripts.folders import data_dir
 
 # Where a running server leaves the URL of the database that it started, credentials included, for other commands.
 URL_FILE = "database.url"
@@ -39,11 +40,6 @@ class Database:
     name: str
     fauxton: str
     owned: databases.Database | None = None
-
-
-def data_dir() -> Path:
-    """Folder of private and embedded databases: ``DATA_DIR``, or ``data`` in the working folder."""
-    return Path(os.environ.get("DATA_DIR") or "data").absolute()
 
 
 def _named() -> str:

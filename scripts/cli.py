@@ -41,10 +41,10 @@ COMMANDS = {
         "push_views", "deploy the design documents to the database", "goes on; until then the old indexes serve"
     ),
     "explain": Command("explain", "show how a search is run, and what it reads"),
-    "check": Command("check_bytes", "look whether the bytes of all instances are there"),
+    "check": Command("check_bytes", "look whether the bytes of all instances are there", "looks at the rest"),
     "move-bytes": Command("move_bytes", "move Part 10 bytes elsewhere while the server serves", "moves the rest"),
     "rebuild-headers": Command(
-        "rebuild_headers", "make the headers of studies and series anew from their instances", "looks at all anew"
+        "rebuild_headers", "make the headers of studies and series anew from their instances", "goes on with the rest"
     ),
     "bench": Command("bench.main", "measure beside bare CouchDB and Orthanc"),
 }

@@ -27,6 +27,11 @@ def couch_of_server() -> Iterator[Couch]:
         yield Couch(database.url, database_name())
 
 
+def place_of(couch: Couch) -> str:
+    """Name a database for what is kept between runs: one that commands start may have another port each time."""
+    return f"{'http://localhost' if choose.is_ours() else couch.root}/{couch.database}"
+
+
 def byte_folders(settings: Config) -> list[str]:
     """List the folders that have Part 10 files of this site: that of ``BYTES`` and those of ``BYTES_ROOTS``."""
     folders = [*settings.bytes_roots, settings.bytes.removeprefix(FOLDER)]

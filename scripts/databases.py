@@ -28,6 +28,7 @@ import requests
 
 from dicouch.scripts import processes
 from dicouch.scripts.connection import with_credentials
+from dicouch.scripts.folders import node_modules
 
 EMBEDDED_HOST = Path(__file__).resolve().parent / "embedded"
 START_TIMEOUT = 60.0
@@ -213,13 +214,11 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
     Raises
     ------
     DatabaseError
-        When it does not start: node or its modules are missing, port in use, folder in use.
+        When it does not start: port in use, folder in use.
+    CommandError
+        When node is missing, or its packages are and cannot be installed.
     """
-    node = shutil.which("node")
-    if not node:
-        raise DatabaseError("node is missing: install Node.js 20 or newer")
-    if not (EMBEDDED_HOST / "node_modules").is_dir():
-        raise DatabaseError(f"the embedded database is not installed: run `npm ci --ignore-scripts` in {EMBEDDED_HOST}")
+    packages = node_modules(EMBEDDED_HOST, "the embedded database")
     with contextlib.ExitStack() as stack:
         if memory:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dicouch-")))
@@ -228,7 +227,7 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         else:
             folder = _make_folder(data_dir)
         settings = _settings(folder)
-        command = [node, str(EMBEDDED_HOST / "server.js"), "--with-parent"]
+        command = ["node", str(EMBEDDED_HOST / "server.js"), "--with-parent"]
         command += ["--memory"] if memory else ["--data", str(folder)]
         log = folder / "embedded.log"
 
@@ -237,7 +236,11 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
                 # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
                 process = subprocess.Popen(
                     [*command, "--port", str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                    env={**os.environ, "EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}"},
+                    env={
+                        **os.environ,
+                        "EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}",
+                        "NODE_PATH": str(packages),
+                    },
                     start_new_session=True,
                 )  # fmt: skip
             with _stopped_if_it_fails(process):
@@ -248,7 +251,7 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
                 return process, json.loads(line)["url"]
 
         process, url = begin(port)
-        version = json.loads((EMBEDDED_HOST / "node_modules" / "pouchdb-core" / "package.json").read_text())["version"]
+        version = json.loads((packages / "pouchdb-core" / "package.json").read_text())["version"]
         database = _running(process, url, f"Embedded PouchDB {version}", settings)
         database.begin = lambda: begin(urlsplit(url).port or 0)[0]
         stack.callback(database.stop)

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Protocol
 
 import requests
-from tqdm import tqdm
 
 from dicouch.config import Config
 from dicouch.scripts import choose, cli, dicomfiles, stow
-from dicouch.scripts.commands import couch_of_server
+from dicouch.scripts.commands import couch_of_server, place_of
 from dicouch.scripts.connection import CommandError, client_of, reason, redact
 from dicouch.scripts.journal import Journal
 from dicouch.scripts.link import Linker
+from dicouch.scripts.progress import Bar
 
 DEFAULT_URL = "http://127.0.0.1:5985/dicom-web"
 BATCH_FILES = 100
@@ -167,7 +167,7 @@ def upload(
     workers : int
         Requests at a time.
     quiet : bool
-        Show no progress bar. Without a terminal there is none in any case.
+        Show no progress.
     link : callable, optional
         Makes what stores the batches, in place of a client of `url`.
 
@@ -185,8 +185,7 @@ def upload(
         raise CommandError(f"{folder} does not exist")
     if link is None:
         check_server(url)
-    hidden = True if quiet else None
-    with tqdm(desc="looking for DICOM files", unit=" files", file=sys.stderr, disable=hidden, leave=False) as bar:
+    with Bar(desc="looking for DICOM files", unit=" files", disable=quiet, leave=False) as bar:
         found = dicomfiles.find(folder, bar.update)
     summary = Summary(folder if folder.is_dir() else folder.parent, skipped=found.skipped)
     summary.outcomes += [stow.Outcome(path, stow.REFUSED, why) for path, why in found.unreadable]
@@ -195,8 +194,7 @@ def upload(
         left = [(path, size) for path, size in found.files if not journal.has(path, size)]
         summary.before = len(found.files) - len(left)
         summary.size = sum(size for _path, size in left)
-        size = summary.size
-        with tqdm(total=size, desc="storing", unit="B", unit_scale=True, file=sys.stderr, disable=hidden) as bar:
+        with Bar(total=summary.size, desc="storing", unit="B", unit_scale=True, disable=quiet) as bar:
             make = link or (lambda sent: stow.Client(url, sent))
             # Closed here, so that what is under way when the run is stopped gets into the journal, too.
             with closing(_send(left, make, workers, bar.update, journal)) as sending:
@@ -242,7 +240,7 @@ def link(folder: Path, workers: int) -> Summary:
     """Link all DICOM files of a folder, in the database that the server uses; see `dicouch.scripts.link`."""
     settings = Config.from_environment()
     with couch_of_server() as couch, ThreadPoolExecutor(workers) as pool:
-        return upload(folder, couch.root, workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
+        return upload(folder, place_of(couch), workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
 
 
 def write_report(path: Path, outcomes: Iterable[stow.Outcome]) -> None:

@@ -7,7 +7,8 @@
 Without a URL, and without COUCHDB_URL, it works on the database that `dicouch run` uses.
 
 A view that changed is built under a scratch document first (`_design/<name>-new`) while the old one goes on serving;
-the index belongs to the view's definition, not to the document's name, so the real document finds it ready.
+the index belongs to the view's definition, not to the document's name, so the real document finds it ready. A push that
+was stopped goes on where the database is: it keeps what it has indexed, and goes on meanwhile.
 """
 
 import difflib

@@ -4,12 +4,11 @@
     dicouch rebuild-headers --study 1.2.3 --study 1.2.4
 
 What people fixed is kept as long as the header is there. Studies without a header, which no search finds, get one.
+A run that was stopped goes on where it was.
 """
 
 import sys
 from collections.abc import Sequence
-
-from tqdm import tqdm
 
 from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
@@ -18,7 +17,8 @@ from dicouch.errors import DicomWebError
 from dicouch.scripts import cli
 from dicouch.scripts.commands import couch_of_server, print_failed, study_parser
 from dicouch.scripts.connection import CommandError
-from dicouch.scripts.walk_documents import studies_of
+from dicouch.scripts.progress import Bar, Checkpoint, count_studies
+from dicouch.scripts.walk_documents import in_order, studies_of
 from dicouch.write.headers import Headers
 
 
@@ -41,15 +41,24 @@ def rebuild_all(
         Studies looked at, headers written or removed, and the studies that failed with the reasons.
     """
     headers = Headers(couch, Memory.of(couch, 0))
-    looked, written, failed = 0, 0, []
-    with tqdm(studies or studies_of(couch), desc="rebuilding", unit=" studies", file=sys.stderr,
-              disable=True if quiet else None) as bar:  # fmt: skip
-        for study in bar:
-            looked += 1
-            try:
-                written += headers.rebuild(study)
-            except (CouchError, DicomWebError) as problem:
-                failed.append((study, str(problem)))
+    failed = []
+    chosen = in_order(studies)
+    total = len(chosen) or (None if quiet else count_studies(couch))
+    with Checkpoint("rebuild-headers", couch, *chosen) as place:
+        looked, written = place.kept.get("counts", (0, 0))
+        left = [study for study in chosen if f"{study};" > place.after] if chosen else studies_of(couch, place.after)
+        with Bar(desc="rebuilding", unit=" studies", total=total, initial=looked, disable=quiet) as bar:
+            for study in left:
+                looked += 1
+                done = False
+                try:
+                    written += headers.rebuild(study)
+                    done = True
+                except (CouchError, DicomWebError) as problem:
+                    failed.append((study, str(problem)))
+                place.kept["counts"] = (looked, written)
+                place.reach(f"{study};", done)
+                bar.update()
     return looked, written, failed
 
 

@@ -9,7 +9,7 @@ from dicouch.rewrite import requests
 PAGE = 50
 
 
-def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instance") -> Iterator[dict]:
+def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instance", after: str = "") -> Iterator[dict]:
     """Yield documents in order of their ids.
 
     What is written while this runs may be among them or not.
@@ -21,23 +21,38 @@ def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instanc
         Study Instance UIDs; all studies when there are none.
     kind : str
         ``instance``, ``series`` or ``study``.
+    after : str
+        Only those with ids behind this one.
 
     Yields
     ------
     dict
     """
-    for place in [requests.ids(study) for study in studies] or [{}]:
-        first = place
+    for study in in_order(studies) or [""]:
+        place = requests.ids(study) if study else {}
+        if study and after >= f"{study};":
+            continue
+        first = _behind(place, after) if after > (study and f"{study}:") else place
         while True:
             params = {**first, "include_docs": "true", "limit": PAGE}
             rows = couch.json("GET", "_all_docs", params=params)["rows"]
             yield from (row["doc"] for row in rows if row["doc"].get("type") == kind)
             if len(rows) < PAGE:
                 break
-            first = {**place, "startkey": requests.as_json(rows[-1]["id"]), "skip": 1}
+            first = _behind(place, rows[-1]["id"])
 
 
-def studies_of(couch: Couch) -> Iterator[str]:
+def in_order(studies: Sequence[str]) -> list[str]:
+    """Return Study Instance UIDs, each once, in the order of their documents, whose ids have a colon behind them."""
+    return sorted(set(studies), key=lambda study: f"{study}:")
+
+
+def _behind(place: dict, document_id: str) -> dict:
+    # Not skip=1, which takes another one when this document has been deleted.
+    return {**place, "startkey": requests.as_json(f"{document_id}\x00")}
+
+
+def studies_of(couch: Couch, start: str = "") -> Iterator[str]:
     """Yield the UIDs of all studies of which there is any document, in order.
 
     One request a study: the next one starts behind the ids of its documents.
@@ -45,12 +60,13 @@ def studies_of(couch: Couch) -> Iterator[str]:
     Parameters
     ----------
     couch : Couch
+    start : str
+        Where document ids begin; ``UID;`` is behind all those of a study.
 
     Yields
     ------
     str
     """
-    start = ""
     while True:
         params = {"startkey": requests.as_json(start), "limit": 1}
         rows = couch.json("GET", "_all_docs", params=params)["rows"]

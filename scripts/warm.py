@@ -1,12 +1,11 @@
 """Building the indexes of a design document's views, waiting for them within bounds, and showing how far they are."""
 
-import sys
 import time
 
 import couchdb
-from tqdm import tqdm
 
 from dicouch.scripts.connection import CommandError
+from dicouch.scripts.progress import Bar
 
 # One request waits this long before it is asked again; the database goes on building in the meantime.
 PATIENCE = 5.0
@@ -37,7 +36,8 @@ def warm(store: couchdb.Database, document: dict, *, wait: float = 900.0) -> Non
     name = document["_id"].removeprefix("_design/")
     views = sorted(view for view in document.get("views", {}) if view != "lib")
     impatient = _impatient(store)
-    with tqdm(total=len(views), desc=f"indexes of {name}", unit="view", file=sys.stderr, disable=None) as bar:
+    with Bar(total=len(views), desc=f"indexes of {name}", unit=" views") as bar:
+        known: dict[str, tuple[int, int]] = {}
         for view in views:
             while not _ready(impatient, name, view):
                 if time.monotonic() > deadline:
@@ -45,10 +45,17 @@ def warm(store: couchdb.Database, document: dict, *, wait: float = 900.0) -> Non
                         f"the index of {document['_id']} was not ready within {wait:.0f} s; the old document still"
                         " serves, and pushing again goes on from here"
                     )
-                progress = _progress(store, document["_id"])
-                if progress is not None:
-                    bar.set_postfix_str(f"{view} {progress} %")
-            bar.update()
+                # An index that is complete has no task any more.
+                known |= {one: (total, total) for one, (_done, total) in known.items()} | _changes(
+                    store, document["_id"]
+                )
+                if known:
+                    done, total = (sum(numbers) for numbers in zip(*known.values(), strict=True))
+                    bar.unit, bar.total = " documents", total
+                    bar.update(done - bar.n)
+            if not known:
+                bar.update()
+        bar.update(bar.total - bar.n)
 
 
 def _impatient(store: couchdb.Database) -> couchdb.Database:
@@ -77,13 +84,19 @@ def _ready(store: couchdb.Database, name: str, view: str) -> bool:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _progress(store: couchdb.Database, document_id: str) -> int | None:
-    """Per cent that CouchDB's indexer has done, or None where the database does not tell."""
+def _changes(store: couchdb.Database, document_id: str) -> dict[str, tuple[int, int]]:
+    """Return, of each shard that CouchDB's indexer works on, the changes done and all; empty where it does not tell."""
     server = couchdb.http.Resource(store.resource.url.rpartition("/")[0], store.resource.session)
     server.credentials = store.resource.credentials
     try:
         tasks = server.get_json("_active_tasks")[2]
     except (couchdb.http.HTTPError, OSError):
-        return None
-    mine = [task for task in tasks if task.get("type") == "indexer" and task.get("design_document") == document_id]
-    return min((task.get("progress", 0) for task in mine), default=None)
+        return {}
+    # Other databases may have a design document of this name; a shard is shards/RANGE/NAME.TIME.
+    mine = [
+        task
+        for task in tasks
+        if (task.get("type"), task.get("design_document")) == ("indexer", document_id)
+        and task["database"].split("/", 2)[-1].rpartition(".")[0] == store.name
+    ]
+    return {task["database"]: (task["changes_done"], task["total_changes"]) for task in mine}

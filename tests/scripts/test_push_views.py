@@ -1,5 +1,6 @@
 """Pushing design documents, on every database."""
 
+import re
 import threading
 import uuid
 from urllib.parse import urlsplit
@@ -8,7 +9,7 @@ import couchdb
 import pytest
 import requests
 
-from dicouch.scripts import connection, push_views, warm
+from dicouch.scripts import connection, progress, push_views, warm
 from dicouch.scripts.connection import CommandError
 
 MAP = "function (doc) {\n  emit(doc.n, null);\n}\n"
@@ -290,6 +291,30 @@ def test_an_index_that_takes_its_time_is_waited_for(target, folder, monkeypatch)
     assert False in asked
     assert asked[-1] is True
     assert len(keys(target)) == 2000
+
+
+def test_the_bar_counts_the_documents_of_all_shards(monkeypatch, capsys):
+    """A shard whose index is complete has no task any more, and other databases have tasks of the same name."""
+
+    def task(shard, done, design="_design/things", kind="indexer"):
+        numbers = {"changes_done": done, "total_changes": 100}
+        return {"type": kind, "database": shard, "design_document": design, **numbers}
+
+    mine, other = "shards/00000000-7fffffff/dicom.17", "shards/80000000-ffffffff/dicom.17"
+    foreign = [task("shards/0/dicom2.1", 7), task(mine, 7, "_design/x"), task(mine, 7, kind="view_compaction")]
+    told = iter([[*foreign], [*foreign, task(mine, 10)], [task(mine, 50), task(other, 20)], [task(other, 90)]])
+    ready = iter([False] * 4 + [True] * 2)
+    monkeypatch.setattr(progress, "INTERVAL", 0)
+    monkeypatch.setattr(warm, "_impatient", lambda store: store)
+    monkeypatch.setattr(warm, "_ready", lambda *_: next(ready))
+    monkeypatch.setattr(couchdb.http.Resource, "get_json", lambda *_: (200, {}, next(told)))
+    store = couchdb.Database("http://127.0.0.1:1/dicom", "dicom")
+    warm.warm(store, {"_id": "_design/things", "views": {"a": {}, "b": {}, "lib": {}}})
+    lines = capsys.readouterr().err.splitlines()
+    counts = [re.search(r"(\d+/\d+) \[.*?(\w+)/s\]", line).groups() for line in lines]
+    assert counts[0] == ("0/2", "views")
+    steps = [("10/100", "documents"), ("70/200", "documents"), ("190/200", "documents"), ("200/200", "documents")]
+    assert counts[1:] == steps
 
 
 class Changing:
