@@ -56,6 +56,8 @@ def peers_file(certificate):
     ae_title = "MODALITY"
     host = "127.0.0.1"
     port = {PORT}
+    tls = true
+    ca = "{certificate}/cert.pem"
     """
 
 
@@ -76,8 +78,8 @@ def wanted(*pairs):
 
 
 @pytest.mark.parametrize("title", ["TESTER", "MODALITY"])
-def test_commitment(scp, tls, tmp_path, title):
-    """Reported on the same association, or on a new one to a peer that listens."""
+def test_commitment(scp, tls, certificate, tmp_path, title):
+    """Reported on the same association, or on a new one, with TLS, to a peer that listens."""
     came, told = [], threading.Event()
 
     def keep(event):
@@ -89,8 +91,13 @@ def test_commitment(scp, tls, tmp_path, title):
     handlers = [(evt.EVT_N_EVENT_REPORT, keep)]
     listening = AE(title)
     listening.add_supported_context(MODEL, scu_role=False, scp_role=True)
-    server = listening.start_server(("127.0.0.1", PORT), block=False, evt_handlers=handlers)
-    association = scp.associate(pairs, title, tls_args=tls, evt_handlers=handlers)
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    address = ("127.0.0.1", PORT)
+    server = listening.start_server(address, block=False, evt_handlers=handlers, ssl_context=own)
+    # Who listens is not told on the association that asks.
+    same = handlers if title == "TESTER" else []
+    association = scp.associate(pairs, title, tls_args=tls, evt_handlers=same)
     try:
         # The header of a file names who sent it: from another title it is replaced.
         assert association.send_c_store(write(tmp_path, 1, "1.2.20")).Status in (0, 0xB000)
