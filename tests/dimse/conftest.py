@@ -85,6 +85,7 @@ class Scp:
         """Open an association, as pynetdicom does; `contexts` are pairs of a SOP Class and a transfer syntax."""
         entity = AE(title)
         entity.maximum_pdu_size = 131072
+        entity.acse_timeout = entity.dimse_timeout = 10  # one of a server that was killed is waited for
         for sop_class, syntax in contexts:
             entity.add_requested_context(sop_class, syntax)
         return entity.associate("127.0.0.1", self.port, ae_title=called, **options)
