@@ -39,6 +39,10 @@ load: $(VENV)/.run ## upload a folder to a running server: make load DIR=folder 
 demo: $(VENV)/.demo $(DATABASE) node-ohif ## load example studies and show them in OHIF, in a running server or one that it starts
 	@exec $(DICOUCH) demo $(if $(URL),--url "$(URL)")
 
+.PHONY: storescp
+storescp: $(VENV)/.run $(DATABASE) ## take part in DIMSE on port 11112 (PEERS=file.toml says who may, BIND=host:port where)
+	@exec $(DICOUCH) storescp $(if $(PEERS),--peers "$(PEERS)") $(if $(BIND),--bind "$(BIND)") $(ARGS)
+
 .PHONY: push-views
 push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the database (ARGS=--dry-run shows the difference)
 	@exec $(DICOUCH) push-views $(ARGS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from dicouch.scripts import cli
 from dicouch.scripts.databases import find_couchdb
 
-PARTS = ("stow", "together", "wado", "metadata", "qido", "memory")
+PARTS = ("stow", "together", "wado", "metadata", "qido", "memory", "dimse")
 """What is measured when nothing is named."""
 VERSIONS = "versions"
 TOLD = """\
@@ -44,6 +44,7 @@ class Options:
     frame_file: int = 0
     clients: int = 8
     together: int = 2000
+    dimse: int = 10000
     other: Path | None = None
     keep: Path | None = None
     out: Path = Path("bench-results")
@@ -74,6 +75,7 @@ TINY = {
     "frame_file": 3,
     "clients": 2,
     "together": 12,
+    "dimse": 12,
 }
 
 
@@ -100,6 +102,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         ("frame-file", "MB", "size of a multi-frame instance of which a far frame is compared; 0 leaves it out"),
         ("clients", "N", "clients that retrieve the big instance, or store together, at once"),
         ("together", "N", "instances that clients store together"),
+        ("dimse", "N", "instances that are stored by C-STORE, and again with kills"),
     ):
         shown = f"{text} ({getattr(default, name.replace('-', '_'))})"
         parser.add_argument(f"--{name}", type=_number, metavar=metavar, help=shown)

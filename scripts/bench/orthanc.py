@@ -34,8 +34,8 @@ def find() -> tuple[Path, Path] | str:
     return f"Orthanc has no DICOMweb plugin here ({DEBIAN}): measured without it"
 
 
-def configuration(folder: Path, port: int, plugin: Path) -> dict:
-    """Return Orthanc's settings: its defaults, less what has no part in DICOMweb."""
+def configuration(folder: Path, port: int, plugin: Path, dicom_port: int = 0) -> dict:
+    """Return Orthanc's settings: its defaults, less what has no part in DICOMweb, and in DIMSE without a port."""
     return {
         "Name": "benchmark",
         "StorageDirectory": str(folder / "orthanc"),
@@ -44,7 +44,10 @@ def configuration(folder: Path, port: int, plugin: Path) -> dict:
         "HttpPort": port,
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
-        "DicomServerEnabled": False,
+        "DicomServerEnabled": bool(dicom_port),
+        "DicomPort": dicom_port or 4242,
+        "DicomCheckCalledAet": False,
+        "DicomAlwaysAllowStore": True,
         "WebDavEnabled": False,
         "DefaultEncoding": "Utf8",
         # Searches are compared without a limit of the server's own.
@@ -55,7 +58,7 @@ def configuration(folder: Path, port: int, plugin: Path) -> dict:
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path) -> Iterator[Server | None]:
+def orthanc(folder: Path, dicom_port: int = 0) -> Iterator[Server | None]:
     """Run Orthanc on loopback with its data in `folder`; yields None where it is not installed."""
     found = find()
     if isinstance(found, str):
@@ -65,7 +68,7 @@ def orthanc(folder: Path) -> Iterator[Server | None]:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     settings = folder / "orthanc.json"
-    settings.write_text(json.dumps(configuration(folder, port, plugin), indent=2))
+    settings.write_text(json.dumps(configuration(folder, port, plugin, dicom_port), indent=2))
     with open(folder / "orthanc.log", "wb") as log:
         process = processes.start([str(program), str(settings)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
@@ -76,21 +79,23 @@ def orthanc(folder: Path) -> Iterator[Server | None]:
 
 
 @contextlib.contextmanager
-def beside(options: Options, folder: Path) -> Iterator[Server | None]:
+def beside(options: Options, folder: Path, dicom_port: int = 0) -> Iterator[Server | None]:
     """Run Orthanc with its data below `folder`, unless it is not wanted or not installed."""
     if not options.orthanc:
         yield None
         return
-    with orthanc(folder / "orthanc") as running:
+    with orthanc(folder / "orthanc", dicom_port) as running:
         yield running
 
 
 @contextlib.contextmanager
-def compared(options: Options, report: Report, folder: Path) -> Iterator[tuple[Database, Server | None]]:
+def compared(
+    options: Options, report: Report, folder: Path, dicom_port: int = 0
+) -> Iterator[tuple[Database, Server | None]]:
     """Run the database server and, as `beside` does, Orthanc; the report is told which versions they are."""
     with (
         database(folder / "couchdb", options.database, options.javascript[0]) as couch,
-        beside(options, folder) as peer,
+        beside(options, folder, dicom_port) as peer,
     ):
         report.versions["database"] = f"{couch.name} ({options.javascript[0]})"
         if peer:

@@ -12,12 +12,10 @@ from dicouch.couch.memory import DATABASE
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.negotiate import MediaType, choose, parse_media_type
 from dicouch.errors import not_acceptable
-from dicouch.read.search import own_attributes
-from dicouch.read.search.instances import InstanceSearch
-from dicouch.read.search.patients import patients
+from dicouch.read.search.levels import run
 from dicouch.read.search.studies import Page, Search
 from dicouch.rewrite import query
-from dicouch.rewrite.query import SERIES_UID, STUDY_UID, Query
+from dicouch.rewrite.query import STUDY_UID, Query
 from dicouch.routes import answers, current
 from dicouch.services import services
 
@@ -105,7 +103,7 @@ def result(
         return Result.unpacked(kept)
     token = memory.token(scope)
     searching = Search(services().couch, base, authorization, memory)
-    page = run(searching, level, asked, study, series)
+    page = run(searching, level, asked, services().extended, study, series)
     texts = warnings(asked, page if kind == "rows" else Page()) + searching.notes
     found = Result(orjson.dumps(page.rows), page.remaining, texts)
     memory.share(scope, key, authorization, found.packed(), token)
@@ -116,30 +114,6 @@ def study_of(level: str, asked: Query) -> str | None:
     """Return the one study of which a search can find anything; None when there may be others."""
     studies = asked.values(STUDY_UID) if level != "patient" else []
     return studies[0] if len(studies) == 1 else None
-
-
-def run(searching: Search, level: str, asked: Query, study: str | None, series: str | None) -> Page:
-    """Search at a level, below what the path names."""
-    asked.level = level
-    listed = own_attributes.split(asked, level, services().extended)
-    asked.drop_below(level)
-    path = {tag: uid for tag, uid in ((STUDY_UID, study), (SERIES_UID, series)) if uid is not None}
-    for tag, uid in path.items():
-        wanted = asked.values(tag) or [uid]
-        if uid not in wanted or asked.keys.get(tag, {}).get("empty"):
-            return Page()  # the path and the key contradict each other
-        asked.keys[tag] = {"vr": "UI", "values": [uid]}
-    if not own_attributes.resolve(searching, asked, listed):
-        return Page()
-    for tag in path:
-        del asked.keys[tag]
-    if level == "patient":
-        return patients(searching, asked)
-    if level == "study":
-        return searching.studies(asked)
-    if level == "series":
-        return searching.series(asked, study)
-    return InstanceSearch(searching).run(asked, study, series)
 
 
 def render(rows: bytes, chosen: MediaType) -> Response:
@@ -157,7 +131,7 @@ def explained(level: str, asked: Query, study: str | None, series: str | None) -
     Nothing is remembered in it.
     """
     searching = Search(services().couch, current.base_url(), current.authorization())
-    page = run(searching, level, asked, study, series)
+    page = run(searching, level, asked, services().extended, study, series)
     keys = {f"{query.describe(tag)}": key for tag, key in asked.keys.items()}
     told = {"keys": keys, "include": asked.include, "offset": asked.offset, "limit": asked.limit}
     found = {"rows": len(page.rows), "remaining": page.remaining, "ignored": asked.unknown}

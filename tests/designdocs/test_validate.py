@@ -32,6 +32,16 @@ def changed(doc, path, value):
     return doc
 
 
+FORWARD = {"_id": "forward-0a1b", "type": "forward", "instance": "1.2:1.3:1.4", "to": "PACS", "state": "waiting"}
+
+
+@pytest.mark.parametrize("key", ["instance", "to", "state"])
+def test_what_is_forwarded_has_what_sending_takes(ddoc, key):
+    assert ddoc.refusal(FORWARD) is None
+    assert ddoc.refusal({**FORWARD, key: 5})
+    assert ddoc.refusal({**FORWARD, "_id": "1.2:forward"})
+
+
 @pytest.mark.parametrize("doc", [INSTANCE, STUDY, SERIES, {"_id": "x", "_deleted": True}, {"_id": "_design/other"}])
 def test_what_is_let_in(ddoc, doc):
     assert ddoc.refusal(doc) is None

@@ -76,7 +76,24 @@ function checkFixes(doc) {
   });
 }
 
+// What waits to be sent to another archive. Its id has no colon, so it is below no study.
+function checkForward(doc) {
+  if (!/^forward-[0-9a-f]+$/.test(doc._id)) {
+    refuse(doc, 'the id of what is forwarded begins with "forward-"');
+  }
+  if (typeof doc.instance !== 'string' || doc.instance.split(':').length !== 3 || typeof doc.to !== 'string') {
+    refuse(doc, 'forward needs instance and to');
+  }
+  if (['waiting', 'failed'].indexOf(doc.state) < 0) {
+    refuse(doc, 'state must be "waiting" or "failed"');
+  }
+}
+
 exports.check = function (doc) {
+  if (doc.type === 'forward') {
+    checkForward(doc);
+    return;
+  }
   var parts = doc._id.split(':');
   if (!PARTS[doc.type]) {
     refuse(doc, 'type must be "study", "series" or "instance"');

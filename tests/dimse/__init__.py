@@ -1,0 +1,1 @@
+"""DIMSE with the tools of DCMTK, on each database."""

@@ -1,0 +1,133 @@
+"""Storage commitment (PS3.4 J), and TLS: one server has both."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+
+from tests.dimse.test_storage import write
+from tests.server import free_port
+
+PORT = free_port()
+MODEL = StorageCommitmentPushModel
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Give a self-signed certificate of 127.0.0.1 and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def peers_file(certificate):
+    return f"""
+    [tls]
+    certificate = "{certificate}/cert.pem"
+    key = "{certificate}/key.pem"
+
+    [[peer]]
+    ae_title = "TESTER"
+
+    [[peer]]
+    ae_title = "MODALITY"
+    host = "127.0.0.1"
+    port = {PORT}
+    tls = true
+    ca = "{certificate}/cert.pem"
+    """
+
+
+@pytest.fixture(scope="module")
+def tls(certificate):
+    return ssl.create_default_context(cafile=str(certificate / "cert.pem")), "127.0.0.1"
+
+
+def wanted(*pairs):
+    asked = Dataset()
+    asked.TransactionUID = "1.2.3.4"
+    asked.ReferencedSOPSequence = []
+    for sop_class, uid in pairs:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
+        asked.ReferencedSOPSequence.append(item)
+    return asked
+
+
+@pytest.mark.parametrize("title", ["TESTER", "MODALITY"])
+def test_commitment(scp, tls, certificate, tmp_path, title):
+    """Reported on the same association, or on a new one, with TLS, to a peer that listens."""
+    came, told = [], threading.Event()
+
+    def keep(event):
+        came.append((event.event_type, event.event_information))
+        told.set()
+        return 0x0000, None
+
+    pairs = [(SecondaryCaptureImageStorage, ExplicitVRLittleEndian), (MODEL, ExplicitVRLittleEndian)]
+    handlers = [(evt.EVT_N_EVENT_REPORT, keep)]
+    listening = AE(title)
+    listening.add_supported_context(MODEL, scu_role=False, scp_role=True)
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    address = ("127.0.0.1", PORT)
+    server = listening.start_server(address, block=False, evt_handlers=handlers, ssl_context=own)
+    # Who listens is not told on the association that asks.
+    same = handlers if title == "TESTER" else []
+    association = scp.associate(pairs, title, tls_args=tls, evt_handlers=same)
+    try:
+        # The header of a file names who sent it: from another title it is replaced.
+        assert association.send_c_store(write(tmp_path, 1, "1.2.20")).Status in (0, 0xB000)
+        kept = (SecondaryCaptureImageStorage, "1.2.20.1.1")
+        for asked, kind in (([kept], 1), ([kept, (CTImageStorage, kept[1]), (CTImageStorage, "1.2.99")], 2)):
+            told.clear()
+            status, _reply = association.send_n_action(wanted(*asked), 1, MODEL, StorageCommitmentPushModelInstance)
+            assert status.Status == 0x0000
+            assert told.wait(20)
+            event_type, information = came.pop()
+            assert (event_type, information.TransactionUID) == (kind, "1.2.3.4")
+            assert [one.ReferencedSOPInstanceUID for one in information.ReferencedSOPSequence] == [kept[1]]
+        # PS3.3 C.14: class-instance conflict, no such object instance.
+        assert [one.FailureReason for one in information.FailedSOPSequence] == [0x0119, 0x0112]
+        assert association.send_n_action(wanted(), 2, MODEL, StorageCommitmentPushModelInstance)[0].Status == 0x0123
+        assert association.send_n_action(wanted(), 1, MODEL, "1.2.3")[0].Status == 0x0112
+    finally:
+        association.release()
+        server.shutdown()
+
+
+def test_tls_with_dcmtk(scp, dcmtk, certificate):
+    command = ["echoscu", "-v", "+tla", "+cf", certificate / "cert.pem", "-aet", "TESTER", "-aec", "DICOUCH"]
+    silent = socket.create_connection(("127.0.0.1", scp.port))  # who does not shake hands holds up nobody
+    with silent:
+        line = [*command, "127.0.0.1", str(scp.port)]
+        done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20)
+    assert done.returncode == 0, done.stdout
+    assert "Received Echo Response (Success)" in done.stdout
+
+
+def test_who_speaks_no_tls_gets_nothing(scp):
+    assert not scp.associate([(MODEL, ExplicitVRLittleEndian)]).is_established

@@ -1,0 +1,222 @@
+"""C-ECHO and C-STORE: every SOP Class and transfer syntax, bit for bit, from several associations, kills included."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import requests
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.sop_class import Verification
+
+from tests.dimse.conftest import until
+from tests.files import identifiers, real_files
+from tests.made import instance
+
+PRIVATE = "1.2.826.0.1.3680043.9.9999.1"
+PLAIN = "1.2.840.10008.1.2.1"
+
+
+def write(folder, number, study="1.2.7", **attributes):
+    path = folder / f"{number}.dcm"
+    path.write_bytes(instance(study, f"{study}.1", f"{study}.1.{number}", InstanceNumber=str(number), **attributes))
+    return path
+
+
+def dataset_of(data):
+    """Return the bytes behind the file meta information (PS3.10 7.1)."""
+    return data[144 + int.from_bytes(data[140:144], "little") :]
+
+
+def test_echo(scp, dcmtk):
+    done = scp.run("echoscu")
+    assert done.returncode == 0
+    assert "Received Echo Response (Success)" in done.stdout
+
+
+def one_of_each():
+    """Return a file of each pair of SOP Class and transfer syntax, of those that can be sent as they are."""
+    found = {}
+    for path, data in real_files().items():
+        if data[128:140] != b"DICM\x02\0\0\0UL\x04\0" or not identifiers(path) or len(data) > 1 << 20:
+            continue
+        read = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
+        meta = read.file_meta
+        said = meta.get("MediaStorageSOPClassUID"), meta.get("MediaStorageSOPInstanceUID")
+        if said == (read.get("SOPClassUID"), read.get("SOPInstanceUID")) and meta.get("TransferSyntaxUID"):
+            found.setdefault((str(said[0]), str(meta.TransferSyntaxUID)), (path, data))
+    return found
+
+
+def test_every_transfer_syntax_is_stored_bit_for_bit(scp):
+    found = one_of_each()
+    assert len({syntax for _class, syntax in found}) >= 11
+    sent = {}
+    pairs = list(found.items())
+    for some in (pairs[at : at + 100] for at in range(0, len(pairs), 100)):
+        association = scp.associate([pair for pair, _file in some])
+        assert len(association.accepted_contexts) == len(some)
+        for (sop_class, syntax), (path, data) in some:
+            status = association.send_c_store(path)
+            # What breaks the standard is stored with B007 (PS3.4 Table B.2-1).
+            assert status.Status in (0x0000, 0xB000, 0xB007), (path, f"{status.Status:04X}", status.get("ErrorComment"))
+            sent[identifiers(path)] = data, syntax, sop_class
+        association.release()
+    for place, (data, syntax, sop_class) in sent.items():
+        kept = scp.stored(*place)
+        assert dataset_of(kept) == dataset_of(data), place
+        meta = dcmread(BytesIO(kept), stop_before_pixels=True).file_meta
+        assert (meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID) == (syntax, sop_class)
+        assert meta.MediaStorageSOPInstanceUID == place[2]
+        assert meta.SourceApplicationEntityTitle == "TESTER"
+        assert meta.ImplementationClassUID.startswith("2.25.")
+
+
+def test_private_storage_class(scp, tmp_path):
+    path = write(tmp_path, 1, "1.2.8")
+    read = dcmread(path)
+    read.SOPClassUID = read.file_meta.MediaStorageSOPClassUID = PRIVATE
+    read.save_as(path)
+    association = scp.associate([(PRIVATE, PLAIN)])
+    assert association.send_c_store(path).Status == 0
+    association.release()
+    assert dataset_of(scp.stored("1.2.8", "1.2.8.1", "1.2.8.1.1")) == dataset_of(path.read_bytes())
+
+
+def test_four_associations_with_dcmtk(scp, dcmtk, tmp_path):
+    done = []
+    for client in range(4):
+        folder = tmp_path / str(client)
+        folder.mkdir()
+        for number in range(10):
+            write(folder, client * 10 + number, "1.2.9")
+    tools = [("dcmsend", "+sd"), ("storescu", "-R", "+sd"), ("dcmsend", "+sd"), ("storescu", "-R", "+sd")]
+    threads = [
+        threading.Thread(target=lambda n=n, tool=tool: done.append(scp.run(*tool, tmp_path / str(n))))
+        for n, tool in enumerate(tools)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.returncode for one in done] == [0] * 4, "\n".join(one.stdout for one in done)
+    for number in range(40):
+        assert scp.stored("1.2.9", "1.2.9.1", f"1.2.9.1.{number}")
+
+
+def send(scp, path, sop_class=SecondaryCaptureImageStorage):
+    association = scp.associate([(sop_class, PLAIN)])
+    try:
+        return association.send_c_store(path)
+    finally:
+        association.release()
+
+
+def test_failures_and_warnings_have_their_codes(scp, tmp_path):
+    """PS3.4 Table B.2-1, PS3.7 C."""
+    path = write(tmp_path, 1, "1.2.10")
+    assert send(scp, path).Status == 0x0000
+    assert send(scp, path).Status == 0x0000  # the same again
+    path.write_bytes(instance("1.2.10", "1.2.10.1", "1.2.10.1.1", PatientComments="other"))
+    assert send(scp, path).Status == 0xB000  # replaced
+    read = dcmread(path)
+    read.file_meta.MediaStorageSOPInstanceUID = "1.2.10.1.99"
+    read.save_as(path)
+    told = send(scp, path)
+    assert told.Status == 0xA900
+    assert "not that of the request" in told.ErrorComment
+    read.file_meta.MediaStorageSOPInstanceUID = read.SOPInstanceUID
+    read.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    read.save_as(path)
+    assert send(scp, path, CTImageStorage).Status == 0xA900
+    read.file_meta.MediaStorageSOPClassUID = read.SOPClassUID
+    del read.StudyInstanceUID
+    read.save_as(path)
+    assert send(scp, path).Status == 0x0120  # Missing attribute
+
+
+def test_what_is_refused_is_not_stored(scp, tmp_path):
+    path = write(tmp_path, 1, "1.2.11")
+    read = dcmread(path)
+    read.file_meta.MediaStorageSOPInstanceUID = "1.2.11.1.99"
+    read.save_as(path)
+    send(scp, path)
+    assert requests.get(f"{scp.database}/1.2.11:1.2.11.1:1.2.11.1.1", timeout=10).status_code == 404
+
+
+def test_no_acknowledged_instance_is_lost_by_kills(scp, tmp_path):
+    """kill -9 while four associations store: what got success is there, bit for bit."""
+    acknowledged, over = {}, threading.Event()
+
+    def load(client):
+        number = 0
+        while not over.is_set():
+            association = scp.associate([(SecondaryCaptureImageStorage, PLAIN)])
+            while association.is_established and not over.is_set():
+                number += 1
+                path = write(tmp_path, client * 10000 + number, "1.2.12")
+                try:
+                    status = association.send_c_store(path)
+                except RuntimeError:
+                    break
+                if status and status.Status in (0, 0xB000):
+                    acknowledged[client * 10000 + number] = path.read_bytes()
+            if association.is_established:
+                association.release()
+            over.wait(0.1)
+
+    threads = [threading.Thread(target=load, args=(client,)) for client in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: len(acknowledged) >= 40)
+        scp.stop(signal.SIGKILL)
+        before = len(acknowledged)
+        scp.start()
+        until(lambda: len(acknowledged) >= before + 20)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    for number, data in acknowledged.items():
+        assert dataset_of(scp.stored("1.2.12", "1.2.12.1", f"1.2.12.1.{number}")) == dataset_of(data)
+
+
+def test_what_is_too_large_is_refused(scp, tmp_path):
+    """A700, Refused: Out of Resources; the tests' server takes 8 MB."""
+    told = send(scp, write(tmp_path, 1, "1.2.13", pixels=bytes(9 << 20)))
+    assert told.Status == 0xA700
+    assert "larger than" in told.ErrorComment
+
+
+def test_nothing_is_left_of_what_breaks_off(scp, tmp_path):
+    folder = Path(tempfile.gettempdir()) / f"dicouch-storescp-{scp.port}"
+    association = scp.associate([(SecondaryCaptureImageStorage, PLAIN)])
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 0
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = SecondaryCaptureImageStorage, "1.2.14.1.1"
+    request.DataSet = BytesIO(dataset_of(write(tmp_path, 1, "1.2.14", pixels=bytes(1 << 20)).read_bytes()))
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    pieces = message.encode_msg(association.accepted_contexts[0].context_id, 16384)
+    for _piece in range(5):
+        association.dul.send_pdu(next(pieces))
+    until(lambda: list(folder.iterdir()))
+    association.abort()
+    until(lambda: not list(folder.iterdir()))
+    assert requests.get(f"{scp.database}/1.2.14:1.2.14.1:1.2.14.1.1", timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("called", ["DICOUCH", "ANY-SCP"])
+def test_without_a_peers_file_any_title_is_called(scp, called):
+    association = scp.associate([(Verification, PLAIN)], called=called)
+    assert association.is_established
+    assert association.send_c_echo().Status == 0
+    association.release()
