@@ -33,7 +33,7 @@ class States:
 
     def __init__(self) -> None:
         self._slots = memoryview(mmap.mmap(-1, (SLOTS + 1 + len(_OWN)) * 8)).cast("Q")
-        # The state of the database, and of all scopes then: half a megabyte, which no search has to copy in quiet times.
+        # The state of the database, and of all scopes then: half a megabyte, not copied by each search.
         self._copied: tuple[Token, memoryview] = (Token(-1, -1), self._slots)
 
     def token(self, scope: str) -> Token:
@@ -42,7 +42,7 @@ class States:
 
     def moment(self) -> Callable[[str], Token]:
         """Return what tells the state in which any scope is now, later: for who learns the scopes by reading."""
-        # In this order: what changes, changes that of the database first, and a state that is too old is never recalled.
+        # In this order: a change is of the database first, and what has an older state than now is never recalled.
         now = self.token(DATABASE)
         known, taken = self._copied
         if known != now:

@@ -16,6 +16,9 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from tests.dimse.test_storage import write
 from tests.server import free_port
 
+# What depends on the database is in test_storage.py and test_query.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 PORT = free_port()
 MODEL = StorageCommitmentPushModel
 

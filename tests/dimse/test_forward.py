@@ -18,6 +18,9 @@ from tests.dimse.conftest import Scp, until
 from tests.dimse.test_storage import dataset_of, write
 from tests.server import free_port
 
+# What depends on the database is in test_storage.py and test_query.py.
+pytestmark = pytest.mark.one_database("embedded")
+
 DIMSE_PORT, WEB_PORT = free_port(), free_port()
 PAIRS = [(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)]
 
