@@ -14,6 +14,9 @@ import requests
 
 from dicouch.scripts.push_views import push
 from tests import prefork
+from tests.prefork import ROOT
+
+__all__ = ("ROOT", "Server", "free_port", "serve")
 
 
 @dataclass(frozen=True)

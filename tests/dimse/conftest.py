@@ -21,8 +21,8 @@ from dicouch.read.retrieve import Retriever
 from dicouch.scripts.push_views import push
 from dicouch.services import Services
 from tests.conftest import skip
-from tests.prefork import ROOT
-from tests.server import free_port
+
+from tests.server import ROOT, free_port
 
 # The tests send the bytes of files as they are.
 _config.STORE_SEND_CHUNKED_DATASET = True
