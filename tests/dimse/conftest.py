@@ -21,7 +21,6 @@ from dicouch.read.retrieve import Retriever
 from dicouch.scripts.push_views import push
 from dicouch.services import Services
 from tests.conftest import skip
-
 from tests.server import ROOT, free_port
 
 # The tests send the bytes of files as they are.
