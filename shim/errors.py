@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import textwrap
 from collections.abc import Iterable
 
@@ -51,6 +52,13 @@ class DicomWebError(Exception):
 
 class NoBytes(DicomWebError):
     """The bytes of one instance are not where its document says; those of others may be."""
+
+
+def too_many_open(problem: Exception) -> DicomWebError | None:
+    """Return what is told of a file that cannot be opened just now, as so many are open; None for other errors."""
+    if not isinstance(problem, OSError) or problem.errno not in (errno.EMFILE, errno.ENFILE):
+        return None
+    return DicomWebError(503, "the server has too many files open", {"Retry-After": "5"})
 
 
 def resource_name(study: str, series: str | None = None, instance: str | None = None) -> str:

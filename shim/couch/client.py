@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import orjson
@@ -300,6 +300,28 @@ class Couch:
             if problem.status == 404:
                 return None
             raise
+
+
+class Waiting(Protocol):
+    """What can be given up."""
+
+    def close(self) -> None:
+        """Give the answer up."""
+
+
+Sent = TypeVar("Sent", bound=Waiting)
+
+
+def answers(asked: Iterable[Sent], answer: Callable[[Sent], Made]) -> list[Made]:
+    """Return the answers of requests that CouchDB works on at a time; when one fails, those behind it are given up."""
+    waiting: list[Sent] = []
+    try:
+        for one in asked:
+            waiting.append(one)  # noqa: PERF402 - what was sent before one that cannot be sent is given up, too
+        return [answer(waiting.pop(0)) for _ in range(len(waiting))]
+    finally:
+        for one in waiting:
+            one.close()
 
 
 @contextmanager

@@ -223,13 +223,18 @@ class Memory:
 
     def admits(self, authorization: str | None) -> bool:
         """Return whether CouchDB let credentials in a moment ago; it is asked when that was too long ago."""
-        if self._clock() - self._admitted.get(authorization, float("-inf")) <= self._seconds:
+        if self.admitted(authorization):
             return True
         try:
             self._couch.json("GET", "", authorization=authorization)
         except (CouchError, DicomWebError):
             return False
         return True
+
+    def admitted(self, authorization: str | None, within: float | None = None) -> bool:
+        """Return whether CouchDB let credentials in within some seconds, else a moment ago; it is not asked."""
+        within = self._seconds if within is None else within
+        return self._clock() - self._admitted.get(authorization, float("-inf")) <= within
 
     def answered(self, authorization: str | None, admitted: bool, asked: float) -> None:
         """Note whether CouchDB let credentials in, and when it was asked; see `Couch.answered`."""

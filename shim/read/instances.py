@@ -15,7 +15,7 @@ from dicouch.dicom.pixels.decode import can_decode
 from dicouch.dicom.pixels.encode import ENCODED
 from dicouch.dicom.pixels.transcode import SourceFile, targets, transcode
 from dicouch.dicom.syntaxes import EXPLICIT_LITTLE, is_native
-from dicouch.errors import DicomWebError, NoBytes
+from dicouch.errors import DicomWebError, NoBytes, too_many_open
 from dicouch.read.imaging import stored_of
 from dicouch.read.retrieve import Retriever, Stored
 from dicouch.store import ATTACHED
@@ -24,6 +24,8 @@ from dicouch.store.ranges import AHEAD, begun
 LOG = logging.getLogger(__name__)
 
 DICOM = "application/dicom"
+# Instances that one answer has opened at a time, ahead of sending them.
+OPEN = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Delivery:
     transfer_syntax: str
     size: int
     open: Callable[[], Iterator[bytes]]
+
+    @property
+    def weight(self) -> int:
+        """Its part of `AHEAD`: one that is not converted holds a file or a connection until it is sent."""
+        return max(self.size, AHEAD // OPEN) if is_kept(self.stored, self.transfer_syntax) else self.size
 
     @property
     def content_type(self) -> str:
@@ -234,6 +241,8 @@ def _opened(reader: Retriever, stored: Stored, syntax: str, ranges: Sequence[Med
     except (CouchError, DicomWebError, Busy):
         raise
     except Exception as problem:  # an error of ours, or of a library fed with a broken file, costs this instance alone
+        if busy := too_many_open(problem):
+            raise busy from problem
         LOG.exception("sending %s", stored.id)
         raise DicomWebError(406, f"{stored.id} cannot be sent in {syntax}") from problem
     return replace(sent, open=lambda: pieces)

@@ -11,7 +11,7 @@ from typing import IO
 
 import orjson
 
-from dicouch.couch.client import Couch, Pending, segment
+from dicouch.couch.client import Couch, Pending, answers, segment
 from dicouch.couch.response import Answer
 from dicouch.dicom.correct import Change, changes_of, correct_stored, mend
 from dicouch.dicom.errors import NoSuchFrame
@@ -176,9 +176,10 @@ class Retriever:
                 return found
             corrected = self.corrections(study)
         else:
-            below, beside = self.start(requests.instances(study, series)), self.start(requests.corrections(study))
-            found = [stored_in_row(row) for row in below.json()["rows"]]
-            corrected = [row["value"] for row in beside.json()["rows"]]
+            asked = requests.instances(study, series), requests.corrections(study)
+            below, beside = answers(map(self.start, asked), lambda one: one.json())
+            found = [stored_in_row(row) for row in below["rows"]]
+            corrected = [row["value"] for row in beside["rows"]]
             if not found:
                 raise DicomWebError(404, f"there is no {resource_name(study, series)}")
         if not corrected:

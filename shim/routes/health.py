@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from functools import lru_cache
 
@@ -20,6 +21,9 @@ blueprint = Blueprint(NAME, __name__)
 PATIENCE, KEPT = 3.0, 1.0
 DESIGN = "dicom"
 AGAIN = {"Retry-After": "5"}
+# Held by the thread that asks a database; by URL and name, when it last answered and what is told of that.
+_ASKING = threading.Lock()
+_said: dict[tuple[str, str], tuple[float, str]] = {}
 
 
 @blueprint.get("/healthz")
@@ -32,7 +36,7 @@ def live() -> Response:
 def ready() -> Response:
     """Answer that requests can be served; 503 with the reason while they cannot."""
     config = services().config
-    problem = _problem(config.couchdb_url, config.couchdb_database, int(time.monotonic() / KEPT))
+    problem = _known(config.couchdb_url, config.couchdb_database)
     if problem:
         raise DicomWebError(503, problem, AGAIN)
     return _told("ready")
@@ -42,9 +46,22 @@ def _told(status: str) -> Response:
     return answers.not_stored(answers.json_answer({"status": status}, media_type="application/json"))
 
 
-@lru_cache(1)
-def _problem(url: str, database: str, _moment: int) -> str:
-    """Return why nothing can be served at a moment, empty if it can; nothing of a database's own words is in it."""
+def _known(url: str, database: str) -> str:
+    """Return what `_problem` said a moment ago; while one thread asks, the others are told what it said before."""
+    place = url, database
+    when, said = _said.get(place, (float("-inf"), None))
+    if said is not None and (time.monotonic() - when < KEPT or _ASKING.locked()):
+        return said
+    with _ASKING:
+        when, said = _said.get(place, (float("-inf"), None))
+        if said is None or time.monotonic() - when >= KEPT:
+            said = _problem(url, database)
+            _said[place] = time.monotonic(), said
+    return said
+
+
+def _problem(url: str, database: str) -> str:
+    """Return why nothing can be served now, empty if it can; nothing of a database's own words is in it."""
     couch = Couch(url, database, PATIENCE)
     try:
         found = couch.json("GET", f"_design/{DESIGN}")

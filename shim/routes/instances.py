@@ -184,7 +184,7 @@ def _begun(
     reader: Retriever, chosen: list[tuple[Stored, str]], ranges: list[MediaRange], left_out: answers.LeftOut
 ) -> Iterator[files.Delivery]:
     """Return instances of which the first ones are there before the answer begins."""
-    sent = begun(files.deliver_all(reader, chosen, ranges, left_out.add), AHEAD, lambda one: one.size)
+    sent = begun(files.deliver_all(reader, chosen, ranges, left_out.add), AHEAD, lambda one: one.weight)
     first = next(sent, None)
     if first is None:
         raise left_out.problems[0] if len(chosen) == 1 else DicomWebError(406, "none of the instances can be had")

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.routes import current
 from dicouch.server import counters, listening, sampling
@@ -20,6 +21,8 @@ from dicouch.services import services
 
 blueprint = Blueprint("metrics", __name__)
 
+# Seconds for which who logged in may see how the server does while the database does not answer.
+LATELY = 3600.0
 # What `dicouch.server.counters` calls them, and what they are.
 OF_ROUTES = {
     "received": ("request_bytes", "Bytes of bodies of requests"),
@@ -51,7 +54,13 @@ def metrics() -> Response:
 
 
 def admit() -> None:
-    """Let those see how the server does who are on this machine, log in, or may read everything; 401 for others."""
+    """Let those see how the server does who are on this machine, log in, or may read everything.
+
+    Raises
+    ------
+    DicomWebError
+        401 for others; 503 while nobody says who logs in.
+    """
     if services().config.open_to_the_network == "yes":
         return
     environ = request.environ
@@ -59,9 +68,28 @@ def admit() -> None:
     if not forwarded and listening.is_local((environ.get("REMOTE_ADDR", ""),)):
         return
     who = current.authorization()
-    if who is None or not services().memory.admits(who):
+    if who is None or not _is_user(who):
         reason = "figures of this server are for who is on its machine or logs in (docs/safety.md)"
         raise DicomWebError(401, reason, {"WWW-Authenticate": 'Basic realm="dicouch"'})
+
+
+def _is_user(who: str) -> bool:
+    """Return whether the database lets credentials in, or did lately where it does not answer; else `DicomWebError`."""
+    memory = services().memory
+    if memory.admitted(who):
+        return True
+    couch = services().couch.with_timeout(sampling.PATIENCE)
+    couch.answered = memory.answered
+    try:
+        couch.json("GET", "", authorization=who)
+    except (CouchError, DicomWebError) as problem:
+        if problem.status in (400, 401, 403):
+            return False
+        if memory.admitted(who, LATELY):
+            return True
+        reason = "the database, which knows who logs in, does not answer"
+        raise DicomWebError(503, reason, {"Retry-After": "5"}) from problem
+    return True
 
 
 class Counted(Collector):

@@ -21,7 +21,7 @@ from flask import Flask
 from dicouch.server.timing import Trace
 
 NAME = "dicouch.counters"
-# Rows of the table: workers, and as many again while they are replaced.
+# Rows of the table until `Counters.make_room` is told how many workers there are.
 ROWS = 64
 # Seconds that are the upper bounds of the buckets of a histogram; a last bucket has the rest.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -106,16 +106,22 @@ class Counters:
         self._asked = len(names) * self._block + len(self._values)
         self._width = self._asked + 2 * len(ASKED_KINDS)
         self._sample = 1 + len(KINDS) * BUCKETS + len(SAMPLED)
-        # One step more than is shown: a step's numbers are what came to those of the step before.
-        self._history = ROWS * self._width + 1
-        size = self._history + (STEPS + 1) * self._sample
-        self._cells = memoryview(mmap.mmap(-1, size * 8)).cast("d")
         self._row = 0
         self._lock = threading.Lock()
+        self.make_room(0)
+
+    def make_room(self, workers: int) -> None:
+        """Make the table anew for so many workers and as many again while they are replaced; before gunicorn forks."""
+        self._rows = max(ROWS, 2 * workers)
+        # Behind the rows one for processes beyond them, which is not told, and the step that was sampled last.
+        self._history = (self._rows + 1) * self._width + 1
+        # One step more than is shown: a step's numbers are what came to those of the step before.
+        size = self._history + (STEPS + 1) * self._sample
+        self._cells = memoryview(mmap.mmap(-1, size * 8)).cast("d")
 
     def take_row(self, row: int) -> None:
         """Count in a row of the table from now on, as the only process; what was counted there before stays."""
-        self._row = row % ROWS * self._width
+        self._row = min(row, self._rows) * self._width
         self._lock = threading.Lock()
         for name in GAUGES:
             self.set(name, 0.0)
@@ -162,7 +168,7 @@ class Counters:
     def totals(self) -> Totals:
         """Return what all processes have counted."""
         cells, width = self._cells, self._width
-        rows = [list(cells[start : start + width]) for start in range(0, ROWS * width, width)]
+        rows = [list(cells[start : start + width]) for start in range(0, self._rows * width, width)]
         used = [row for row in rows if any(row)] or [[0.0] * width]
         summed = [sum(column, 0.0) for column in zip(*used, strict=True)]
         found = Totals()

@@ -91,5 +91,6 @@ def when_ready(server: Arbiter) -> None:
         listening.check((one.sock.getsockname() for one in server.LISTENERS), services.of(server.app.wsgi()).config)
     except ValueError as problem:
         raise RuntimeError(str(problem)) from problem  # gunicorn's way to end with a message
+    counters.of(server.app.wsgi()).make_room(server.num_workers)
     for listener in server.LISTENERS:
         bound(listener.sock, stalled)

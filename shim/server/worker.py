@@ -27,8 +27,8 @@ from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from dicouch.dicom.errors import PixelError
-from dicouch.errors import DicomWebError
+from dicouch.dicom.errors import Busy, PixelError
+from dicouch.errors import DicomWebError, too_many_open
 from dicouch.server.counters import Counters
 from dicouch.store.ranges import begun
 
@@ -73,6 +73,11 @@ class Worker(ThreadWorker):
             def start(status: str, *headers: Any) -> Any:
                 response = start_response.__self__  # type: ignore[attr-defined] # a method of gunicorn's Response
                 if status[:1] in "45" and _is_unread(response.req):
+                    response.force_close()
+                if headers[1:] and headers[1] and not response.headers_sent:
+                    # gunicorn would add to the head that failed, and its length is not that of the error.
+                    response.headers.clear()
+                    response.response_length = None
                     response.force_close()
                 return start_response(status, *headers)
 
@@ -133,9 +138,13 @@ def begun_or_told(body: Iterable[bytes], start: StartResponse, sends_files: type
         return begun(iter(body))
     except Exception as problem:  # noqa: BLE001 - errors of ours or of a library that came too late for the application
         LOG.exception("the body of an answer")
-        told = problem if isinstance(problem, DicomWebError) else DicomWebError(500, "an error of the server")
-        if isinstance(problem, PixelError):
+        told = too_many_open(problem) or DicomWebError(500, "an error of the server")
+        if isinstance(problem, DicomWebError):
+            told = problem
+        elif isinstance(problem, PixelError):
             told = DicomWebError(406, str(problem))
+        elif isinstance(problem, Busy):
+            told = DicomWebError(503, str(problem), {"Retry-After": "5"})
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), *told.headers.items()]
         start(f"{told.status} {HTTPStatus(told.status).phrase}", headers, sys.exc_info())
         if hasattr(body, "close"):

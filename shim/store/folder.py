@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dicouch.couch.response import CHUNK
-from dicouch.errors import DicomWebError, NoBytes
+from dicouch.errors import DicomWebError, NoBytes, too_many_open
 from dicouch.store import FOLDER, LINK
 
 FILE_CHUNK = 1 << 20
@@ -29,7 +29,12 @@ class FileChunks:
     """The bytes of a range of a file, piece by piece; the file is opened at once, so removing it later does no harm."""
 
     def __init__(self, path: Path, start: int, end: int) -> None:
-        self._source = io.FileIO(path)
+        try:
+            self._source = io.FileIO(path)
+        except OSError as problem:
+            if busy := too_many_open(problem):
+                raise busy from problem
+            raise
         self._source.seek(start)
         self._left = end - start
 

@@ -2,11 +2,19 @@
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
 from dicouch.couch.client import Couch
+from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
+from dicouch.read.holdings import holdings
+from dicouch.read.retrieve import Retriever
+from dicouch.read.search.ranges import choose
+from dicouch.read.search.reading import Reading
+from dicouch.rewrite.plan import Range
+from dicouch.rewrite.query import Query
 
 
 class Broken(BaseHTTPRequestHandler):
@@ -44,3 +52,47 @@ def test_answers_that_are_not_whole(couch, path, reason):
     with pytest.raises(DicomWebError, match=reason) as raised:
         couch.json("GET", path)
     assert raised.value.status == 502
+
+
+class Asked:
+    """A database of which one answer of several that are under way fails, and what became of each."""
+
+    def __init__(self, failing: int, refuses: bool) -> None:
+        self.failing, self.refuses, self.became = failing, refuses, []
+
+    def start_json(self, *_request, **_options):
+        number = len(self.became)
+        if self.refuses and number == self.failing:
+            raise CouchError(500, "error", "no room")
+        self.became.append("open")
+        return SimpleNamespace(json=lambda: self.answer(number), close=lambda: self.end(number, "closed"))
+
+    def end(self, number: int, how: str) -> None:
+        assert self.became[number] == "open"  # else its connection is another's by now
+        self.became[number] = how
+
+    def answer(self, number: int) -> dict:
+        self.end(number, "answered")
+        if number == self.failing:
+            raise CouchError(500, "error", "no room")
+        return {"rows": [], "results": []}
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+@pytest.mark.parametrize(
+    ("ask", "count"),
+    [
+        (lambda couch: holdings(couch, None), 4),
+        (lambda couch: Retriever(couch, None).instances("1", None, None), 2),
+        (lambda couch: choose(Reading(couch, ""), Query(), [[[Range("a")], [Range("b")]], [[Range("c")]]]), 3),
+    ],
+)
+def test_where_one_answer_fails_the_others_are_given_up(ask, count, refuses):
+    for failing in range(count):
+        couch = Asked(failing, refuses)
+        with pytest.raises(CouchError):
+            ask(couch)
+        if refuses:
+            assert couch.became == ["closed"] * failing
+        else:
+            assert couch.became == ["answered"] * (failing + 1) + ["closed"] * (count - failing - 1)

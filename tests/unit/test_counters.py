@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from dicouch.couch.client import Couch
-from dicouch.server import counters, sampling
+from dicouch.server import counters, gunicorn_conf, sampling
 from dicouch.server.counters import STEP, STEPS, Counters, Sample, quantile
 from dicouch.server.timing import Trace
 
@@ -81,6 +81,24 @@ def test_processes_add_up_and_a_row_goes_on(counted):
     assert told.values["active"] == 1
     counted.take_row(1)
     assert counted.totals().values["active"] == 0
+
+
+def test_many_workers_have_rows_of_their_own():
+    """When gunicorn is ready there are rows for all workers, and as many again while they are replaced."""
+    from dicouch.app import create_app
+
+    app = create_app()
+    server = SimpleNamespace(LISTENERS=[], num_workers=100, app=SimpleNamespace(wsgi=lambda: app))
+    gunicorn_conf.when_ready(server)
+    told = counters.of(app)
+    for row in (*range(200), 200, 1000):  # those behind take nothing from the others
+        told.take_row(row)
+        told.set("threads", 1)
+        answer(told)
+    assert told.totals().values["threads"] == 200
+    assert told.totals().statuses == {"RetrieveFrames": {200: 200}}
+    told.sample(1, 7)
+    assert told.totals().values["threads"] == 200
 
 
 def test_quantiles_are_those_of_prometheus():

@@ -1,5 +1,8 @@
 """Whether the server lives and can serve, told without a login and without a word of what is stored."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from dicouch.app import create_app
@@ -9,12 +12,13 @@ from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.routes import health
 from dicouch.scripts import designdocs
+from tests.eventually import eventually
 
 NOBODY = "http://me:secret@127.0.0.1:9"  # nothing listens there
 
 
 def client(url: str = NOBODY, authorization: str = "required"):
-    health._problem.cache_clear()
+    health._said.clear()
     config = Config(couchdb_url=url, couchdb_database="secret-name", remember=0, authorization=authorization)
     return create_app(config).test_client()
 
@@ -71,4 +75,38 @@ def test_what_the_database_says(monkeypatch, found, url, reason):
         assert reason in answer.json.get("reason", "")
         assert "secret" not in answer.text
     assert asked == [("GET", "_design/dicom")]  # not for each of them
-    health._problem.cache_clear()
+    health._said.clear()
+
+
+def test_one_look_at_a_time(monkeypatch):
+    """A database that hangs costs a worker one thread, however many supervisors ask."""
+    asked, goes_on = [], threading.Event()
+    good = designdocs.load(designdocs.FOLDER / "dicom")
+
+    def json(*_args):
+        asked.append(1)
+        assert goes_on.wait(10)
+        return good
+
+    monkeypatch.setattr(Couch, "json", json)
+    monkeypatch.setattr(health, "KEPT", 1000.0)
+    app = client().application
+
+    def ready(_number=0):
+        return app.test_client().get("/readyz").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        # Nothing is known yet: they wait for the first look.
+        found = pool.map(ready, range(6))
+        threading.Timer(0.1, goes_on.set).start()
+        assert (list(found), len(asked)) == ([200] * 6, 1)
+        # Later they are told what was known, but for the one that looks again.
+        goes_on.clear()
+        monkeypatch.setattr(health, "KEPT", -1.0)
+        looks = pool.submit(ready)
+        eventually(lambda: len(asked), lambda count: count == 2)
+        assert [ready() for _ in range(3)] == [200] * 3
+        assert (looks.done(), len(asked)) == (False, 2)
+        goes_on.set()
+        assert looks.result() == 200
+    health._said.clear()

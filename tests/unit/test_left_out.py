@@ -1,6 +1,9 @@
 """What cannot be had of an answer is told in its status, or breaks it off (PS3.18 Table 10.4.3-1, RFC 9112 8)."""
 
+import errno
 import io
+import os
+import resource
 import zipfile
 from random import Random
 
@@ -16,10 +19,11 @@ from dicouch.dicom.errors import Busy, PixelError
 from dicouch.dicom.media import multipart_writer
 from dicouch.dicom.pixels import render, transcode
 from dicouch.errors import DicomWebError, NoBytes
-from dicouch.read import frames
+from dicouch.read import frames, instances
 from dicouch.read.retrieve import Retriever, stored_in
 from dicouch.routes import current
 from dicouch.store import ranges
+from dicouch.store.folder import FileChunks
 from tests.fuzz import PIECES, mutate
 from tests.made import instance
 from tests.made_objects import as_bytes
@@ -208,6 +212,69 @@ def test_what_comes_to_light_later_breaks_the_answer_off(client, files, path, ac
     assert begun.status_code == 200
     with pytest.raises(PixelError, match="frame 3"):
         _whole = begun.data
+
+
+@pytest.mark.parametrize("accept", ["application/zip", DICOM, f"{DICOM}; transfer-syntax=*"])
+def test_few_files_are_open_at_a_time(client, files, accept, monkeypatch):
+    """A process may have 1024 of them, and a study has more instances than that, all of them small."""
+    files.files = {str(number): instance("1", "1.1", str(number)) for number in range(1, 41)} | {"41": multiframe("41")}
+    read, now, most = Files.open, set(), []
+
+    class Open:
+        def __init__(self, pieces):
+            self.pieces = pieces
+            now.add(self)
+            most.append(len(now))
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            try:
+                return next(self.pieces)
+            except StopIteration:
+                self.close()
+                raise
+
+        def close(self):
+            now.discard(self)
+
+    def opened(what, *span):
+        pieces = read(files, what, *span)
+        return Open(pieces) if isinstance(what, str) else pieces
+
+    monkeypatch.setattr(files, "open", opened)
+    answer = get(client, "", accept)
+    count = len(zipfile.ZipFile(io.BytesIO(answer.data)).namelist()) if "zip" in accept else len(locations(answer))
+    assert (answer.status_code, count, len(now)) == (200, 41, 0)
+    assert max(most) <= 10
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("accept", [DICOM, "application/zip"])
+def test_no_file_can_be_opened(client, files, accept, code, monkeypatch):
+    """That has nothing to do with the instance, and is over soon (RFC 9110 15.6.4)."""
+
+    def opened(*_args):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(instances, "has_bytes", lambda *_: True)
+    monkeypatch.setattr(files, "open", opened)
+    answer = get(client, "", accept)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+def test_a_file_cannot_be_opened_just_now(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(b"abc")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(DicomWebError, match="files open") as raised:
+            FileChunks(tmp_path / "a.dcm", 0, 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert raised.value.status == 503
+    assert list(FileChunks(tmp_path / "a.dcm", 0, 3)) == [b"abc"]
 
 
 def test_no_more_is_made_ahead_than_fits(client, files):

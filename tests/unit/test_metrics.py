@@ -1,6 +1,7 @@
 """``/metrics``: what Prometheus reads, and who may read it."""
 
 import os
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -8,6 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from dicouch import services
 from dicouch.app import create_app
 from dicouch.config import Config
+from dicouch.couch.client import Couch
+from dicouch.couch.response import CouchError
+from dicouch.errors import DicomWebError
 from dicouch.server import counters
 from dicouch.server.timing import Trace
 
@@ -77,7 +81,6 @@ def test_this_machine_may_read(app, peer):
         ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}),
         ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}),
         ("127.0.0.1", {"Via": "1.1 proxy"}),
-        ("192.0.2.7", LOGIN),  # nobody says that this is a user
     ],
 )
 def test_strangers_may_not(app, peer, headers):
@@ -87,9 +90,42 @@ def test_strangers_may_not(app, peer, headers):
     assert "dicouch_" not in answer.text
 
 
-def test_users_may(app, monkeypatch):
-    monkeypatch.setattr(services.of(app).memory, "admits", lambda who: who == LOGIN["Authorization"])
-    assert ask(app, "192.0.2.7", **LOGIN).status_code == 200
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"db_name": "dicom"}, 200),
+        *((CouchError(refused, "unauthorized", "no"), 401) for refused in (400, 401, 403)),
+        # Nobody says whether this is a user: that can be asked again (RFC 9110 15.5.2, 15.6.4).
+        *((CouchError(other, "error", "secret"), 503) for other in (404, 500, 503)),
+        (DicomWebError(503, "secret"), 503),
+    ],
+)
+def test_users_may_as_the_database_says(monkeypatch, said, status):
+    def json(self, *_args, **options):
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(Couch, "json", json)
+    answer = ask(app_of(host_names=("*",)), "192.0.2.7", **LOGIN)
+    assert answer.status_code == status
+    assert ("Retry-After" in answer.headers) is (status == 503)
+    assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+    assert "secret" not in answer.text
+
+
+def test_who_logged_in_lately_may_while_the_database_is_gone(monkeypatch):
+    app = app_of(host_names=("*",))
+    who, now = LOGIN["Authorization"], time.monotonic()
+    admitted = services.of(app).memory.answered
+    admitted(who, True, now - 600)
+    told = ask(app, "192.0.2.7", **LOGIN)
+    assert (told.status_code, samples(told.text)[("dicouch_couchdb_up",)]) == (200, 0)
+    assert ask(app, "192.0.2.7", Authorization="Basic YW5uOm90aGVy").status_code == 503
+    admitted(who, False, now)
+    assert ask(app, "192.0.2.7", **LOGIN).status_code == 503
+    admitted(who, True, now - 100_000)
+    assert ask(app, "192.0.2.7", **LOGIN).status_code == 503
 
 
 def test_a_site_that_is_open_to_all(app):

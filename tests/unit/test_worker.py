@@ -1,12 +1,18 @@
 """What gunicorn sends of an answer whose body fails before its first byte (PEP 3333)."""
 
+import errno
 import json
+import socket
+from http.client import HTTPResponse
+from types import SimpleNamespace
 
 import pytest
+from gunicorn.http.wsgi import Response
+from gunicorn.workers.gthread import ThreadWorker
 
-from dicouch.dicom.errors import PixelError
+from dicouch.dicom.errors import Busy, PixelError
 from dicouch.errors import DicomWebError
-from dicouch.server.worker import begun_or_told
+from dicouch.server.worker import Worker, begun_or_told
 
 
 class Body:
@@ -42,6 +48,8 @@ def sent(body):
         (ValueError("secret"), "500 Internal Server Error", "an error of the server"),
         (MemoryError(), "500 Internal Server Error", "an error of the server"),
         (PixelError("frame 3 cannot be decoded"), "406 Not Acceptable", "frame 3 cannot be decoded"),
+        (Busy("no time"), "503 Service Unavailable", "no time"),
+        (OSError(errno.EMFILE, "secret"), "503 Service Unavailable", "the server has too many files open"),
         (DicomWebError(503, "it hangs", {"Retry-After": "5"}), "503 Service Unavailable", "it hangs"),
     ],
 )
@@ -71,3 +79,34 @@ def test_what_is_well_goes_as_it_is():
     assert list(sent(Body())[1]) == []
     assert list(sent([b"x"])[1]) == [b"x"]
     assert begun_or_told(body, lambda *_: None, Body) is body
+
+
+@pytest.mark.parametrize(("method", "version"), [("GET", (1, 1)), ("GET", (1, 0)), ("HEAD", (1, 1))])
+def test_nothing_of_the_answer_that_failed_is_sent(monkeypatch, method, version):
+    """The headers given with an error replace those before (PEP 3333): their length would have the client wait."""
+
+    def application(_environ, start_response):
+        start_response("200 OK", [("Content-Type", "image/png"), ("Content-Length", "1000"), ("ETag", '"a"')])
+        return Body(DicomWebError(503, "it hangs", {"Retry-After": "5"}))
+
+    monkeypatch.setattr(ThreadWorker, "load_wsgi", lambda self: setattr(self, "wsgi", application))
+    worker = object.__new__(Worker)
+    worker.load_wsgi()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.settimeout(5)
+        request = SimpleNamespace(method=method, version=version, should_close=lambda: False, body=None)
+        response = Response(request, ours, SimpleNamespace())
+        for piece in worker.wsgi({}, response.start_response):
+            response.write(piece)
+        response.close()
+        assert response.should_close()
+        ours.shutdown(socket.SHUT_WR)
+        got = HTTPResponse(theirs, method=method)
+        got.begin()
+        body = got.read()
+    assert (got.status, got.headers["ETag"], got.headers["Retry-After"]) == (503, None, "5")
+    assert got.headers.get_all("Content-Type") == ["application/json"]
+    assert got.headers["Content-Length"] in (None, str(len(body)))
+    assert got.headers["Connection"] == "close"
+    assert body == (b"" if method == "HEAD" else b'{"error":"service_unavailable","reason":"it hangs"}')

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dicouch.read.search.reading import Reading
+from dicouch.couch.client import answers
+from dicouch.read.search.reading import Asked, Reading
 from dicouch.rewrite import plan, requests
 from dicouch.rewrite.plan import Candidate, Range
 from dicouch.rewrite.query import Query
@@ -26,8 +27,8 @@ def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple
     found = [one for parts in candidates for part in parts for one in part]
     views = list(dict.fromkeys(one.view for one in found))
     # One request an index, all on their way at the same time.
-    asked = [reading.start(requests.count_ranges(view, [one for one in found if one.view == view])) for view in views]
-    counted = {view: iter(one.answer()["results"]) for view, one in zip(views, asked, strict=True)}
+    asked = (reading.start(requests.count_ranges(view, [one for one in found if one.view == view])) for view in views)
+    counted = {view: iter(one["results"]) for view, one in zip(views, answers(asked, Asked.answer), strict=True)}
     rows = [next(counted[one.view])["rows"] for one in found]
     return plan.rarest(candidates, [one[0]["value"] if one else 0 for one in rows])
 

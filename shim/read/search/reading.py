@@ -46,6 +46,11 @@ class Asked:
             self._reading.steps.append(self._told())
         return self._answer
 
+    def close(self) -> None:
+        """Give the answer up, unless it came."""
+        if self._answer is None:
+            self._pending.close()
+
     def _told(self) -> dict:
         request, answer = self._request, self._answer or {}
         step = {"method": request.method, "path": request.path, "params": request.params, "body": request.body}
