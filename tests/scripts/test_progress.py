@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dicouch.couch.client import Couch
-from dicouch.scripts import check_bytes, cli, load, progress
+from dicouch.scripts import check_bytes, cli, load, move_bytes, progress
 from dicouch.scripts.push_views import push
 from dicouch.scripts.walk_documents import documents, studies_of
 from tests.made import instance
@@ -89,7 +89,7 @@ COMMANDS = {
     "push-views": ("dicouch.scripts.warm", "_ready", 1, None, "indexes of dicom-new"),
     "check": ("dicouch.scripts.check_bytes", "problem_of", 3, 4, "checking"),
     "rebuild-headers": ("dicouch.scripts.rebuild_headers", "Headers.rebuild", 2, 2, "rebuilding"),
-    "move-bytes": ("dicouch.scripts.move_bytes", "Mover.move", 3, 4, "moving"),
+    "move-bytes": ("dicouch.scripts.move_bytes", "Mover.move", 3, 6, "moving"),
 }
 
 
@@ -137,7 +137,7 @@ def test_a_command_that_is_stopped_goes_on(site, name):
         assert "stored before        2 " in done.stdout
     if name == "check":
         assert "6 instances, 0 with a problem" in done.stdout
-    if name in ("check", "rebuild-headers", "move-bytes"):
+    if name in ("check", "rebuild-headers"):
         assert f"{name}: goes on behind " in lines[0]
     assert [path.name for path in (folder / "data").glob("*") if path.suffix in (".checkpoint", ".journal")] == []
 
@@ -186,6 +186,28 @@ def test_a_problem_is_told_by_the_run_that_goes_on(site, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [f"{names[1]}: it is gone", f"{names[5]}: it is gone"]
     assert lines[2].startswith("6 instances, 2 with a problem")
+
+
+def test_bytes_are_moved_whatever_other_runs_did_before(site, monkeypatch, tmp_path):
+    """Half to one place, all to another, all to the first: nothing of the first run is believed in the third."""
+    _folder, told = site
+    places = [tmp_path / "a", tmp_path / "b"]
+    for one, value in (told | {"BYTES_ROOTS": ":".join(map(str, places))}).items():
+        monkeypatch.setenv(one, value)
+    real, calls = move_bytes.Mover.move, []
+
+    def move(mover, document):
+        calls.append(document["_id"])
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(mover, document)
+
+    monkeypatch.setattr(move_bytes.Mover, "move", move)
+    for code, (here, there) in ((130, places), (0, places[::-1]), (0, places)):
+        assert cli.main(["move-bytes", "--to", f"folder:{here}"]) == code
+    found = [[path for path in one.rglob("*") if path.is_file()] for one in (here, there)]
+    assert list(map(len, found)) == [6, 0]
+    assert cli.main(["move-bytes", "--to", "attachment"]) == 0
 
 
 class Stopped(Exception):
