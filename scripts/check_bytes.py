@@ -155,3 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.unlink()
     print(f"{looked} instances, {wrong} with a problem, {len(left)} files that no document names")
     return 1 if wrong or (left and not options.remove_orphans) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

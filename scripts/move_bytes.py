@@ -195,3 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"already there   {summary.there:>8}")
     print_failed(summary.failed)
     return 1 if summary.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -88,3 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"headers changed {written:>8}")
     print_failed(failed)
     return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
