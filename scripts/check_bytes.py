@@ -6,7 +6,7 @@
 
 Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that no document names is left by a move or a
 store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed. A
-run that was stopped goes on where it was, and looks again at what was wrong.
+run that was stopped goes on where it was, within a day, and looks again at what was wrong; --from-start begins anew.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from dicouch.couch.client import Couch
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.scripts import cli
-from dicouch.scripts.commands import byte_folders, couch_of_server, study_parser
+from dicouch.scripts.commands import add_from_start, byte_folders, couch_of_server, study_parser
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.progress import Bar, Checkpoint, count_instances
 from dicouch.scripts.walk_documents import documents, in_order
@@ -84,33 +84,44 @@ def orphans(roots: Iterable[str], named: set[str], now: float | None = None) -> 
     return [path for path in files if str(path.resolve()) not in named and now - path.stat().st_mtime > YOUNG]
 
 
-def check_all(couch: Couch, store: Bytes, studies: Sequence[str], digests: bool) -> tuple[int, int, set[str]]:
+def check_all(
+    couch: Couch, store: Bytes, studies: Sequence[str], digests: bool, from_start: bool = False
+) -> tuple[int, int, set[str]]:
     """Look at the bytes of all instances, or of those of some studies, and print what is wrong.
+
+    It also prints of how many it has not looked at the bytes, since an earlier run, which was stopped, has done so.
 
     Returns
     -------
     tuple of (int, int, set of str)
-        Instances looked at, those with a problem, and the paths of the files that documents name.
+        Instances, those with a problem, and the paths of the files that documents name.
     """
-    looked, named = 0, set()
+    looked, passed, named = 0, 0, set()
     about = ("digests" if digests else "sizes", *in_order(studies))
     total = count_instances(couch, studies)
-    with Checkpoint("check", couch, *about) as place, Bar(desc="checking", unit=" instances", total=total) as bar:
+    with (
+        Checkpoint("check", couch, *about, from_start=from_start) as place,
+        Bar(desc="checking", unit=" instances", total=total) as bar,
+    ):
         before, wrong = place.after, place.kept.setdefault("wrong", {})
         # All documents are read, for the names of their files; the bytes only of those that were not looked at yet.
         for document in documents(couch, studies):
             name = document["_id"]
             looked += 1
             # Again those with which something was wrong: the list of problems is whole, and true now.
-            if (name > before or name in wrong) and (problem := problem_of(store, document, digests)):
+            if name <= before and name not in wrong:
+                passed += 1
+            elif problem := problem_of(store, document, digests):
                 bar.say(f"{name}: {problem}")
                 wrong[name] = problem
-            elif name in wrong:
-                del wrong[name]
+            else:
+                wrong.pop(name, None)
             if document["file"]["store"].startswith(FOLDER) and (path := store.locate(document["file"])):
                 named.add(str(path))
             place.reach(name)
             bar.update()
+    if passed:
+        print(f"{passed} instances up to {before}: in order in an earlier run, not read again (--from-start does)")
     return looked, len(wrong), named
 
 
@@ -125,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = study_parser("check", __doc__)
     parser.add_argument("--digests", action="store_true", help="read all bytes and compare their digests")
     parser.add_argument("--remove-orphans", action="store_true", help="remove files that no document names")
+    add_from_start(parser)
     options = cli.parse(parser, arguments)
     if options.remove_orphans and options.study:
         parser.error("--remove-orphans needs all studies")
@@ -132,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Config.from_environment()
         with couch_of_server() as couch:
             store = Bytes.from_config(settings, couch)
-            looked, wrong, named = check_all(couch, store, options.study, options.digests)
+            looked, wrong, named = check_all(couch, store, options.study, options.digests, options.from_start)
     except (ValueError, CommandError, CouchError, DicomWebError) as error:
         print(f"check: {error}", file=sys.stderr)
         return 2
@@ -143,3 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.unlink()
     print(f"{looked} instances, {wrong} with a problem, {len(left)} files that no document names")
     return 1 if wrong or (left and not options.remove_orphans) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

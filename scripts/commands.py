@@ -20,6 +20,11 @@ def study_parser(name: str, told: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_from_start(parser: argparse.ArgumentParser) -> None:
+    """Let a command that keeps a checkpoint know ``--from-start``."""
+    parser.add_argument("--from-start", action="store_true", help="do not go on where an earlier run was stopped")
+
+
 @contextmanager
 def couch_of_server() -> Iterator[Couch]:
     """Open the database that a running server uses; without one, start it as the server does."""

@@ -74,7 +74,7 @@ def extended(path: str | None, root: str | os.PathLike = FOLDER) -> dict | None:
     document = {
         "_id": attributes.DESIGN,
         "language": "javascript",
-        "purpose": "indexes of the attributes that this site lists in EXTENDED_ATTRIBUTES; made by push_views",
+        "purpose": "indexes of the attributes that this site lists in EXTENDED_ATTRIBUTES; made by dicouch push-views",
         "views": {"lib": load(Path(root) / "dicom")["views"]["lib"], **views},
     }
     document["version"] = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]

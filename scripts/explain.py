@@ -96,3 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in lines(told):
         print(line)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

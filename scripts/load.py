@@ -294,3 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"load: no DICOM file in {options.folder}", file=sys.stderr)
         return 2
     return 1 if summary.refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

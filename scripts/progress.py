@@ -21,6 +21,8 @@ INTERVAL = 60.0
 """Seconds between two lines in a log."""
 PATIENCE = 5.0
 """Seconds to wait for the number of things that there are."""
+LASTING = 86400.0
+"""Seconds after which a checkpoint counts for nothing: what was done before it is no longer known to be so."""
 SAVED = 1.0
 """Seconds between two writes of a checkpoint: what a run that was killed did since the last one is done again."""
 
@@ -71,6 +73,8 @@ class Checkpoint:
     couch : Couch
     *about : str
         What the command works on, and how: other work has another file.
+    from_start : bool
+        Go on nowhere: what an earlier run has noted is left alone until this one notes something.
 
     Attributes
     ----------
@@ -80,10 +84,11 @@ class Checkpoint:
         What else the next run has to know; JSON.
     """
 
-    def __init__(self, name: str, couch: Couch, *about: str) -> None:
+    def __init__(self, name: str, couch: Couch, *about: str, from_start: bool = False) -> None:
         told = json.dumps([place_of(couch), *about])
         self.path = data_dir() / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.checkpoint"
         self._name = name
+        self._from_start = from_start
         self.after = ""
         self.kept: dict[str, Any] = {}
         self._text = ""
@@ -92,6 +97,8 @@ class Checkpoint:
 
     def __enter__(self) -> Self:
         try:
+            if self._from_start or time.time() - self.path.stat().st_mtime > LASTING:
+                return self
             told = json.loads(self.path.read_text("utf-8"))
             self.after, self.kept = told["after"], told["kept"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -305,3 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not changes:
         print(f"{place} is up to date")
     return 1 if changes and options.dry_run else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -353,3 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except CommandError as error:
             print(f"run: {error}", file=sys.stderr)
     return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,8 @@
 """Another checkout's server beside this one's: the same requests in turn, to databases of one CouchDB.
 
-python -m dicouch.scripts.bench versions --other ../dicouch-before        (its `make run` must have been set up)
+    dicouch bench versions --other ../dicouch-before
+
+Its `make run` must have been set up.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,16 +69,24 @@ def interpreter(checkout: Path) -> tuple[str, str]:
     raise CommandError(f"{checkout} is no checkout of this project")
 
 
+def push_views(checkout: Path, settings: Mapping[str, str]) -> None:
+    """Let a checkout deploy its design documents to the database that the settings name."""
+    python, package = interpreter(checkout)
+    # Before there was one command, its module was a program.
+    has_command = (checkout / "scripts" / "cli.py").is_file()
+    words = [f"{package}.cli", "push-views"] if has_command else [f"{package}.push_views"]
+    pushed = subprocess.run(
+        [python, "-m", *words], cwd=checkout, env={**os.environ, **settings}, capture_output=True, check=False
+    )
+    if pushed.returncode:
+        raise CommandError(f"the other checkout cannot push its design documents: {pushed.stderr.decode()[-300:]}")
+
+
 @contextlib.contextmanager
 def other(checkout: Path, couch: Database, name: str, place: str) -> Iterator[Server]:
     """Serve DICOMweb from the database `name` by another checkout, with its design documents."""
     python, package = interpreter(checkout)
-    environment = {**os.environ, "COUCHDB_URL": couch.url, "COUCHDB_DATABASE": name}
-    pushed = subprocess.run(
-        [python, "-m", f"{package}.push_views"], cwd=checkout, env=environment, capture_output=True, check=False
-    )
-    if pushed.returncode:
-        raise CommandError(f"the other checkout cannot push its design documents: {pushed.stderr.decode()[-300:]}")
+    push_views(checkout, {"COUCHDB_URL": couch.url, "COUCHDB_DATABASE": name})
     process = processes.start([python, "-m", f"{package}.serve"], cwd=checkout, stdin=subprocess.PIPE, text=True)
     port = free_port()
     try:

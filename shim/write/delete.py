@@ -88,4 +88,4 @@ class Deleter:
             try:
                 self.store.discard(row["file"])
             except OSError as problem:
-                LOG.error("the file of %s stays, check_bytes finds it: %s", row["id"], problem)
+                LOG.error("the file of %s stays, `dicouch check` finds it: %s", row["id"], problem)

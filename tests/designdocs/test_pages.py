@@ -233,6 +233,7 @@ def test_a_page_that_is_not_there(ddoc):
         made = ddoc.show("page", {"page": name, "root": ""})
         assert made["code"] == 404
         assert "<h1>No such page</h1>" in made["body"]
+        assert "run dicouch push-views" in made["body"]
 
 
 def rows_of(ddoc, *docs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from threading import Thread
 import pydicom
 import pytest
 
-from dicouch.scripts.bench import archive, qido
+from dicouch.scripts.bench import archive, qido, versions
 from dicouch.scripts.bench import main as bench
 from dicouch.scripts.bench.client import Refused, Request, Sample, Side, background, fetch, race, run
 from dicouch.scripts.bench.files import PLACEHOLDER, Identity, Template, new_run, series_of
@@ -235,3 +236,19 @@ def test_settling_ends_where_the_database_does_not_tell(answers):
     settled(answers.root)()
     assert time.monotonic() - started < 5
     assert fetch(answers.root, Request("GET", "/"))[1] == b"x" * 1000
+
+
+@pytest.mark.parametrize(("module", "words"), [("cli", ["push-views"]), ("push_views", [])])
+def test_another_checkout_pushes_its_design_documents_as_it_can(tmp_path, module, words):
+    """One with the command `dicouch`, and one of before, whose modules ran."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "push_views.py").write_text("")  # as beside the command: it does nothing
+    told = "import os, sys; open('told', 'w').write(' '.join([os.environ['COUCHDB_URL'], *sys.argv[1:]]))"
+    (tmp_path / "scripts" / f"{module}.py").write_text(told)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    assert versions.interpreter(tmp_path) == (str(python), "scripts")
+    versions.push_views(tmp_path, {"COUCHDB_URL": "http://couch"})
+    assert (tmp_path / "told").read_text() == " ".join(["http://couch", *words])

@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -45,6 +46,17 @@ def test_the_help_of_a_command_has_examples_that_its_parser_accepts(name, capsys
         with pytest.raises(Parsed):
             cli.main(words)
     assert len(parsed) == len(examples)
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "bench"])  # which has no module that runs
+def test_the_module_of_a_command_is_not_silent(name, capsys, monkeypatch):
+    """`python -m dicouch.scripts.check_bytes` was the way before there was one command; scripts of sites have it."""
+    monkeypatch.setattr(sys, "argv", ["", "--help"])
+    monkeypatch.delitem(sys.modules, module := f"dicouch.scripts.{cli.COMMANDS[name].module}", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: dicouch {name} ")
 
 
 def test_the_help_lists_every_command(capsys):

@@ -13,8 +13,8 @@ import uuid
 import pytest
 import requests
 
-from dicouch.couch.client import Couch
-from dicouch.scripts import check_bytes, cli, load, progress
+from dicouch.couch.client import Couch, Pending
+from dicouch.scripts import check_bytes, cli, load, move_bytes, progress, rebuild_headers
 from dicouch.scripts.push_views import push
 from dicouch.scripts.walk_documents import documents, studies_of
 from tests.made import instance
@@ -89,7 +89,7 @@ COMMANDS = {
     "push-views": ("dicouch.scripts.warm", "_ready", 1, None, "indexes of dicom-new"),
     "check": ("dicouch.scripts.check_bytes", "problem_of", 3, 4, "checking"),
     "rebuild-headers": ("dicouch.scripts.rebuild_headers", "Headers.rebuild", 2, 2, "rebuilding"),
-    "move-bytes": ("dicouch.scripts.move_bytes", "Mover.move", 3, 4, "moving"),
+    "move-bytes": ("dicouch.scripts.move_bytes", "Mover.move", 3, 6, "moving"),
 }
 
 
@@ -137,7 +137,7 @@ def test_a_command_that_is_stopped_goes_on(site, name):
         assert "stored before        2 " in done.stdout
     if name == "check":
         assert "6 instances, 0 with a problem" in done.stdout
-    if name in ("check", "rebuild-headers", "move-bytes"):
+    if name in ("check", "rebuild-headers"):
         assert f"{name}: goes on behind " in lines[0]
     assert [path.name for path in (folder / "data").glob("*") if path.suffix in (".checkpoint", ".journal")] == []
 
@@ -155,7 +155,7 @@ def test_documents_and_studies_behind_one(site, monkeypatch):
     assert progress.count_instances(couch) == len(every)
     assert progress.count_instances(couch, ["1.10", "1.2.3"]) == 4
     with monkeypatch.context() as patched:
-        patched.setattr(progress, "PATIENCE", 0)  # as of an index that is far behind
+        patched.setattr(Pending, "is_answered", lambda _pending, _seconds: False)  # as of an index that is far behind
         assert progress.count_studies(couch) is progress.count_instances(couch) is None
     assert progress.count_studies(couch) == 3
     missing = Couch(told["COUCHDB_URL"], "test-none")
@@ -185,7 +185,64 @@ def test_a_problem_is_told_by_the_run_that_goes_on(site, monkeypatch, capsys):
     assert looked[4:] == [*names[:2], *names[3:]]
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [f"{names[1]}: it is gone", f"{names[5]}: it is gone"]
-    assert lines[2].startswith("6 instances, 2 with a problem")
+    assert lines[2].startswith(f"1 instances up to {names[2]}: ")
+    assert "not read again" in lines[2]
+    assert lines[3].startswith("6 instances, 2 with a problem")
+
+    looked.clear()
+    assert cli.main(["check"]) == 130
+    assert cli.main(["check", "--from-start"]) == 1
+    assert looked[4:] == names
+    assert "not read again" not in capsys.readouterr().out
+    assert cli.main(["check"]) == 1
+    assert looked[10:] == names
+
+
+def test_headers_are_made_anew_by_another_design_document(site, monkeypatch):
+    _folder, told = site
+    monkeypatch.setenv("DATA_DIR", told["DATA_DIR"])
+    couch = Couch(told["COUCHDB_URL"], told["COUCHDB_DATABASE"])
+    made = []
+
+    def rebuild(_headers, study):
+        made.append(study)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return 0
+
+    monkeypatch.setattr(rebuild_headers.Headers, "rebuild", rebuild)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_headers.rebuild_all(couch, quiet=True)
+    url = f"{told['COUCHDB_URL']}/{told['COUCHDB_DATABASE']}/_design/dicom"
+    design = requests.get(url, timeout=30).json()
+    changed = requests.put(url, json=design | {"version": "another"}, timeout=30).json()
+    rebuild_headers.rebuild_all(couch, quiet=True)
+    assert made[2:] == IN_ORDER
+    requests.put(url, json=design | {"_rev": changed["rev"]}, timeout=30).raise_for_status()
+    rebuild_headers.rebuild_all(couch, quiet=True, from_start=True)
+    assert made[5:] == IN_ORDER
+
+
+def test_bytes_are_moved_whatever_other_runs_did_before(site, monkeypatch, tmp_path):
+    """Half to one place, all to another, all to the first: nothing of the first run is believed in the third."""
+    _folder, told = site
+    places = [tmp_path / "a", tmp_path / "b"]
+    for one, value in (told | {"BYTES_ROOTS": ":".join(map(str, places))}).items():
+        monkeypatch.setenv(one, value)
+    real, calls = move_bytes.Mover.move, []
+
+    def move(mover, document):
+        calls.append(document["_id"])
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(mover, document)
+
+    monkeypatch.setattr(move_bytes.Mover, "move", move)
+    for code, here in zip((130, 0, 0), (places[0], places[1], places[0]), strict=True):
+        assert cli.main(["move-bytes", "--to", f"folder:{here}"]) == code
+    found = [[path for path in one.rglob("*") if path.is_file()] for one in places]
+    assert list(map(len, found)) == [6, 0]
+    assert cli.main(["move-bytes", "--to", "attachment"]) == 0
 
 
 class Stopped(Exception):
@@ -217,6 +274,20 @@ def test_a_checkpoint(place, tmp_path, capsys):
         assert capsys.readouterr().err == "check: goes on behind 2, where it was stopped\n"
     with place("a") as anew:
         assert anew.after == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_checkpoint_counts_for_nothing(place, tmp_path):
+    stopped(place(), ("1", True))
+    (path,) = tmp_path.iterdir()
+    path_time = path.stat().st_mtime
+    os.utime(path, (path_time, path_time - progress.LASTING + 60))
+    with contextlib.suppress(Stopped), place() as again:
+        assert again.after == "1"
+        raise Stopped
+    os.utime(path, (path_time, path_time - progress.LASTING - 60))
+    with place() as anew:
+        assert (anew.after, anew.kept) == ("", {})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -32,7 +32,18 @@ def test_everything_copied_exists(name, context):
 
 def test_everything_copied_is_in_the_context():
     let_in = {line[1:] for line in (FOLDER / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"}
-    assert {source.split("/")[0] for source in copied("Dockerfile")} == let_in
+    assert set(copied("Dockerfile")) == let_in
+
+
+def test_every_package_is_copied():
+    """Else `pip install .` fails in the image; below a copied folder is copied too."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    folders = [line.split(" = ")[1] for line in settings["options"]["package_dir"].strip().splitlines()]
+    assert "shim" in folders
+    sources = [Path(source) for source in copied("Dockerfile")]
+    missing = [folder for folder in folders if not any(Path(folder).is_relative_to(source) for source in sources)]
+    assert missing == []
 
 
 def test_the_compose_file_names_what_is_there():

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import re
+import subprocess
+import sys
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from pathlib import Path
 
 import orjson
 import pytest
@@ -26,21 +30,30 @@ CODE = (
 )
 
 
+FILES = {
+    "index.html": PAGE,
+    "app.bundle.0123456789abcdef.js": CODE,
+    "app.bundle.css": "@font-face { src: url(/a34f.woff2), url(data:x) }",
+    "manifest.json": '{"icons": [{"src": "/assets/icon.png"}]}',
+    "0123456789abcdef.wasm": "\0asm",
+    "dicom-microscopy-viewer/a.js": "1",
+}
+
+
 @pytest.fixture
-def folder(tmp_path):
-    """Give a folder with files as those of OHIF's build, prepared."""
+def built(tmp_path):
+    """Give a folder with files as those of OHIF's build."""
     (tmp_path / "dicom-microscopy-viewer").mkdir()
-    for name, text in {
-        "index.html": PAGE,
-        "app.bundle.0123456789abcdef.js": CODE,
-        "app.bundle.css": "@font-face { src: url(/a34f.woff2), url(data:x) }",
-        "manifest.json": '{"icons": [{"src": "/assets/icon.png"}]}',
-        "0123456789abcdef.wasm": "\0asm",
-        "dicom-microscopy-viewer/a.js": "1",
-    }.items():
+    for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    assert viewer.prepare(tmp_path) == 3
     return tmp_path
+
+
+@pytest.fixture
+def folder(built):
+    """Give such a folder, prepared."""
+    assert viewer.prepare(built) == 3
+    return built
 
 
 @pytest.fixture
@@ -57,6 +70,51 @@ def test_a_build_is_made_to_lie_below_a_path(folder):
     assert (folder / "app.bundle.css").read_text() == "@font-face { src: url(a34f.woff2), url(data:x) }"
     assert (folder / "manifest.json").read_text() == '{"icons": [{"src": "assets/icon.png"}]}'
     assert viewer.prepare(folder) == 0
+
+
+def content_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_what_was_interrupted_is_prepared_by_the_next_run(built, number, monkeypatch):
+    """At any write: files are changed whole, and those that are changed already count."""
+    real, writes = Path.write_bytes, []
+
+    def write_bytes(path, content):
+        if len(writes) == number:
+            real(path, content[: len(content) // 2])
+            raise KeyboardInterrupt
+        writes.append(path)
+        return real(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", write_bytes)
+        with pytest.raises(KeyboardInterrupt):
+            viewer.prepare(built)
+    assert not (built / viewer.DONE).exists()
+    viewer.prepare(built)
+    found = content_of(built)
+    for name, text in FILES.items():
+        (built / name).write_text(text)
+    (built / viewer.DONE).unlink()
+    assert viewer.prepare(built) == 3
+    assert found == content_of(built)
+
+
+def test_two_at_once_prepare_it_once(built):
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(viewer.prepare, [built] * 4)) == [0, 0, 0, 3]
+    assert '"assets/icon.png"' in (built / "manifest.json").read_text()
+
+
+def test_a_build_of_one_s_own_is_prepared(built):
+    """The command of docs/ohif.md."""
+    command = [sys.executable, "-m", "dicouch.scripts.viewer", str(built)]
+    subprocess.run(command, check=True, timeout=60)
+    assert (built / viewer.DONE).is_file()
+    done = subprocess.run([*command[:-1], str(built / "none")], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, f"viewer: {built / 'none'} has no built viewer\n")
 
 
 def test_another_build_is_refused(tmp_path):

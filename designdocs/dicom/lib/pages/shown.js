@@ -32,7 +32,7 @@ var PAGES = {
 
 exports.page = function (given) {
   if (!Object.prototype.hasOwnProperty.call(PAGES, given.page)) {
-    return { code: 404, title: 'No such page', body: '<p>The design document is older than the server: run push_views.</p>' };
+    return { code: 404, title: 'No such page', body: '<p>The design document is older than the server: run dicouch push-views.</p>' };
   }
   return PAGES[given.page](given);
 };
