@@ -35,7 +35,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "run": Command("run", "set everything up and serve DICOMweb until it is stopped"),
     "load": Command("load", "upload a folder of DICOM files, or link its files in place", "stores the rest"),
-    "demo": Command("demo", "load example files into a running server and show three requests", "stores the rest"),
+    "demo": Command("demo", "load example studies, show three requests and the studies in a viewer", "stores the rest"),
     "storescp": Command("storescp", "receive, find and send by DIMSE, for what speaks no DICOMweb"),
     "push-views": Command(
         "push_views", "deploy the design documents to the database", "goes on; until then the old indexes serve"

@@ -136,16 +136,34 @@ def links(url: str) -> Iterator[str]:
     url : str
         The DICOMweb root.
     """
-    root = urljoin(redact(url), "/ohif/")
-    plain, session = client_of(root)
-    with session:
-        found = session.get(f"{plain}/", timeout=60)
+    root, found = _viewer_of(url)
     if not found.ok:
-        yield f"no OHIF at {root}: {reason(found)}; start the server again once it is installed"
+        if viewer.unless_set():
+            yield f"no OHIF at {root} yet: it is installed on this machine, whose server has it when started again"
+        else:
+            yield f"no OHIF at {root}: {reason(found)}; start the server again once it is installed"
         return
     yield f"{root}  study list"
     for study in examples.STUDIES:
         yield f"{root}{study.mode}?StudyInstanceUIDs={study.uid}  {study.title}"
+
+
+def _viewer_of(url: str) -> tuple[str, requests.Response]:
+    """Return where the viewer of a server is, and what it answers."""
+    root = urljoin(redact(url), "/ohif/")
+    plain, session = client_of(root)
+    with session:
+        return root, session.get(f"{plain}/", timeout=60)
+
+
+def _install_for(url: str) -> None:
+    """Install the viewer for a server of this machine that has none, unless the site has its own or wants none."""
+    if os.environ.get("OHIF", "").strip() or _viewer_of(url)[1].ok:
+        return
+    try:
+        viewer.install()
+    except (CommandError, ValueError) as problem:
+        print(f"demo: no viewer: {problem}", file=sys.stderr)
 
 
 @contextmanager
@@ -162,6 +180,7 @@ def server(url: str | None) -> Iterator[tuple[str, Popen | None]]:
         return
     url = local_url(*parse_bind(os.environ.get("SHIM_BIND") or DEFAULT_BIND)) + Config.from_environment().prefix
     if _answers(url):
+        _install_for(url)
         yield url, None
         return
     viewer.install()

@@ -10,6 +10,7 @@ import psutil
 import pytest
 import requests
 
+from dicouch.server.counters import STEP
 from tests.made import instance
 from tests.unit.test_metrics import samples
 
@@ -154,8 +155,13 @@ def test_no_label_is_of_a_patient(server):
 
 
 def test_the_status(server):
-    answer = requests.get(f"{root(server)}/ui/status", timeout=30)
+    deadline = time.monotonic() + 6 * STEP
+    # The first chart is of what came between the first two steps of a server's history.
+    while '<svg role="img"' not in (answer := requests.get(f"{root(server)}/ui/status", timeout=30)).text:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.5)
     assert answer.status_code == 200
+    assert answer.text.count('<svg role="img"') == answer.text.count("<section><h2>") > 1
     assert "Threads that answer requests" in answer.text
     assert "script-src" in answer.headers["Content-Security-Policy"]
     assert "http-equiv" not in requests.get(f"{root(server)}/ui/status?still=1", timeout=30).text
