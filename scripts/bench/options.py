@@ -39,6 +39,7 @@ class Options:
     studies: tuple[int, ...] = (500, 1000, 10000)
     orthanc_studies: int = 10000
     samples: int = 100
+    beside: int = 100
     loaded: int = 10000
     big: int = 1024
     frame_file: int = 0
@@ -70,6 +71,7 @@ TINY = {
     "studies": (10, 20),
     "orthanc_studies": 10,
     "samples": 3,
+    "beside": 2,
     "loaded": 40,
     "big": 3,
     "frame_file": 3,
@@ -97,6 +99,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         ("ct", "N", "instances of the series whose metadata is retrieved"),
         ("orthanc-studies", "N", "largest archive that is loaded into Orthanc too"),
         ("samples", "N", "requests of each kind of search"),
+        ("beside", "N", "kinds of searches that are measured beside a client that stores"),
         ("loaded", "N", "instances stored before the first search after a load"),
         ("big", "MB", "size of the instance whose storing and retrieving is watched for memory"),
         ("frame-file", "MB", "size of a multi-frame instance of which a far frame is compared; 0 leaves it out"),

@@ -112,9 +112,8 @@ class Searches:
                 taken = {size: self.search(kind, size, server) for size, server in servers.items()}
                 self.growth(kind, taken)
             largest = max(servers)
-            for kind in KINDS:
-                if not kind.scans:
-                    self.search(kind, largest, servers[largest], storing=True)
+            for kind in [kind for kind in KINDS if not kind.scans][: self.options.beside]:
+                self.search(kind, largest, servers[largest], storing=True)
             self.overhead(servers[largest], largest)
         self.first_after_load()
 

@@ -183,6 +183,7 @@ def test_of_what_was_read_ahead_nothing_stays(narrow):
 
 @pytest.mark.parametrize("narrow", ["attachment"], indirect=True)
 def test_a_client_that_stops_sending_gives_its_thread_back(narrow):
+    retrieved(narrow)
     _clients, before = held(narrow, urlsplit(narrow.url).port)
     with ExitStack() as stack:
         opened = [stack.enter_context(storing(narrow)) for _each in range(4)]

@@ -18,6 +18,7 @@ import requests
 from dicouch.scripts import examples, run, viewer, watch
 from dicouch.scripts.connection import CommandError, redact
 from dicouch.scripts.databases import DatabaseError, embedded, find_couchdb, private_couchdb
+from tests.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (
@@ -224,6 +225,8 @@ def test_a_database_that_hangs_is_started_again(kind, tmp_path, monkeypatch):
     with embedded(tmp_path) if kind == "embedded" else private_couchdb(tmp_path) as database:
         plain = redact(database.url)
         requests.put(f"{database.url}/mark", timeout=30).raise_for_status()
+        # The embedded database lists a new one a moment later; `make run` makes its own anew where it is not listed.
+        eventually(lambda: requests.get(f"{database.url}/_all_dbs", timeout=30).json(), lambda listed: "mark" in listed)
         pulse = watch.Pulse(plain, lambda: database.process)
         part = watch.Part("the database", lambda: database.process, database.restart, pulse=pulse)
         part.look(told.append)

@@ -180,7 +180,7 @@ class Interleaved(RuleBasedStateMachine):
 
 
 TestInterleaved = Interleaved.TestCase
-TestInterleaved.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestInterleaved.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 def test_what_is_true_is_recalled():

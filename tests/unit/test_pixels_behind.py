@@ -91,7 +91,7 @@ def test_broken_elements_before_the_pixels(name: str) -> None:
 def test_mutated_tails(name: str) -> None:
     """What can be stored is converted, or refused as what its pixels are; pydicom's errors stay inside."""
     random_, source = random.Random(7), sample(name)
-    for _case in range(120):
+    for _case in range(40):
         cut = len(source) - random_.choice([8, 40, 300])
         data = source[:cut] + mutate(random_, source[cut:] + random_.choice(PIECES), PIECES)
         try:
