@@ -128,3 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told = str(error).replace("SHIM_BIND=host:port", "--bind HOST:PORT").replace("SHIM_BIND", "--bind")
             print(f"storescp: {told}", file=sys.stderr)
     return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
