@@ -11,6 +11,9 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.integration.test_conflicts import Study
 
+# The same requests are tested on both databases elsewhere.
+pytestmark = pytest.mark.one_database("couchdb")
+
 
 @pytest.fixture
 def study(server):

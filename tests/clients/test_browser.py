@@ -22,6 +22,9 @@ from tests.made_slide import SERIES, TILE
 from tests.made_slide import STUDY as SLIDE
 from tests.server import ROOT
 
+# The same requests are tested on both databases elsewhere.
+pytestmark = pytest.mark.one_database("embedded")
+
 __all__ = ["browser", "chromium"]
 
 PAGES = ROOT / "tests/js"

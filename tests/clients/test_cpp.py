@@ -20,6 +20,9 @@ from tests.made_objects import as_bytes, report, segmentation
 from tests.made_slide import slide
 from tests.server import ROOT
 
+# The same requests are tested on both databases elsewhere.
+pytestmark = pytest.mark.one_database("couchdb")
+
 SOURCE, BUILD = ROOT / "tests/cpp", ROOT / "build/cpp"
 NEEDED = "Debian: apt-get install g++ cmake nlohmann-json3-dev libcurl4-openssl-dev libdcmtk-dev"
 EQUAL = re.compile(r": equal \(file (\d+), metadata (\d+), rows (\d+) attributes, (\d+) frames\)$", re.MULTILINE)

@@ -14,6 +14,9 @@ from PIL import Image
 
 from tests.server import ROOT
 
+# The same requests are tested on both databases elsewhere.
+pytestmark = pytest.mark.one_database("embedded")
+
 DOCUMENT = (ROOT / "docs/clients.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(kind, text) for kind, text in BLOCK.findall(DOCUMENT)]

@@ -19,6 +19,9 @@ from tests.conftest import skip
 from tests.made import instance
 from tests.server import free_port
 
+# The same requests are tested on both databases elsewhere.
+pytestmark = pytest.mark.one_database("couchdb")
+
 
 @pytest.fixture(scope="module")
 def peer(hospital, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

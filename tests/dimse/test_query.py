@@ -31,6 +31,9 @@ from tests.dimse.test_storage import dataset_of
 from tests.made import instance
 from tests.server import free_port
 
+# The same requests are tested on both databases elsewhere.
+pytestmark = pytest.mark.one_database("couchdb")
+
 FIND, GET = StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet
 MOVE_PORT = free_port()
 COMPRESSED = get_testdata_file("MR_small_jp2klossless.dcm")

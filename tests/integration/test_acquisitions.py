@@ -5,6 +5,9 @@ import requests
 
 from tests.integration.test_conflicts import fresh_uid, make
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("embedded")
+
 WEIGHTS = (70, 71, 80)
 
 

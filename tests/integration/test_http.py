@@ -15,6 +15,9 @@ from tests.eventually import eventually
 from tests.integration.gallery import parts_of
 from tests.made_objects import document
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 PORTLESS = {"Host": "127.0.0.1"}
 
 

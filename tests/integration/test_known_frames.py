@@ -19,6 +19,9 @@ from dicouch.scripts.push_views import push
 from tests.eventually import eventually
 from tests.made import instance
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 PATH = "/dicom-web/studies/9.1/series/9.1.1/instances/9.1.1.1"
 ID = "9.1:9.1.1:9.1.1.1"
 FRAME = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}

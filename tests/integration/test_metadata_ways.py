@@ -16,6 +16,9 @@ from dicouch.rewrite import requests as couch_requests
 from dicouch.scripts.push_views import push
 from tests.integration.gallery import IMAGES
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 BASE = "http://made/dicom-web"
 STUDY, SERIES = "9.1", "9.1.1"
 COUNT = 12

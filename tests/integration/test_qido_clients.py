@@ -15,6 +15,9 @@ from tests.made import instance
 from tests.made_objects import as_bytes
 from tests.unit.made_part10 import element
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 WIDE = [
     *["/studies", "/series", "/instances", "/patients", "/studies/1.2.826.0.1.7/instances", "/studies?PatientName=*"],
     *["/studies?StudyDescription=*of*", "/series?Modality=*", "/studies?PatientID=P*", "/instances?PatientID=P00000*"],

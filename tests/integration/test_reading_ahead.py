@@ -14,6 +14,9 @@ from dicouch.read import ahead
 from tests.integration.test_known_frames import ALONE, FIRST, PARTS, SECOND, Site, at_once  # noqa: F401
 from tests.made import instance
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 SERIES = "/dicom-web/studies/9.1/series/9.1.1"
 COUNT = 5
 WAYS = [("", PARTS), ("/frames/1", ALONE)]

@@ -9,6 +9,9 @@ from tests.awkward_files import HOSTILE, LENGTHS, proper
 from tests.integration.test_stow_losses import FAILED, OTHER, items, unique
 from tests.unit.made_part10 import element
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("embedded")
+
 REFUSED = [
     "_design/x",
     "..",

@@ -10,6 +10,9 @@ from tests.awkward_files import LENGTHS, readable
 from tests.integration.test_stow_losses import items
 from tests.unit.made_part10 import meta
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 PAGE = 100
 # Files without a whole header, and where their data sets begin.
 HEADLESS = {"without preamble": len(meta()) - 132, "without meta group": 0}

@@ -16,6 +16,9 @@ from tests.made_objects import PDF, as_bytes, document, report, segmentation, so
 from tests.server import Server
 from tests.unit.made_images import sample
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("embedded")
+
 INK = (16, 16, 48)
 
 

@@ -10,6 +10,9 @@ from pydicom.pixels import pack_bits
 from tests.integration.gallery import IMAGES, parts_of
 from tests.made_objects import PDF, pixels_of
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 EXPLICIT = "1.2.840.10008.1.2.1"
 OHIF = "multipart/related; type=application/octet-stream; transfer-syntax=*"
 OCTETS = 'multipart/related; type="application/octet-stream"'

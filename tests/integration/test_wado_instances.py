@@ -11,6 +11,9 @@ from pydicom import dcmread
 from tests.integration.gallery import IMAGES, parts_of
 from tests.made_objects import pixels_of
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("couchdb")
+
 EXPLICIT = "1.2.840.10008.1.2.1"
 MULTIPART = 'multipart/related; type="application/dicom"'
 

@@ -8,6 +8,9 @@ import requests
 from PIL import Image
 from pydicom import dcmread
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("embedded")
+
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 

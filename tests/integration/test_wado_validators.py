@@ -10,6 +10,9 @@ from dicouch.routes import resources
 from tests.integration.gallery import VIDEO, parts_of
 from tests.made_objects import PDF
 
+# What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
+pytestmark = pytest.mark.one_database("embedded")
+
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
 

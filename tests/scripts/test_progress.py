@@ -19,6 +19,9 @@ from dicouch.scripts.push_views import push
 from dicouch.scripts.walk_documents import documents, studies_of
 from tests.made import instance
 
+# The same requests are tested on both databases elsewhere.
+pytestmark = pytest.mark.one_database("couchdb")
+
 STUDIES = ("1.2", "1.2.3", "1.10")
 # In the order of their documents' ids: a colon is behind a full stop and behind all digits.
 IN_ORDER = ["1.10", "1.2.3", "1.2"]
