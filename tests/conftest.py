@@ -28,7 +28,7 @@ KINDS = ("embedded", "couchdb")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--both", action="store_true", help="run on both databases what one is enough for, too")
+    parser.addoption("--all", action="store_true", help="run on both databases what one is enough for, and every part of the bench")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,7 +55,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where both databases are, leave one out for the tests that name the other as enough."""
-    if config.getoption("--both") or not (os.environ.get("COUCHDB_TEST_URL") or find_couchdb()):
+    if config.getoption("--all") or not (os.environ.get("COUCHDB_TEST_URL") or find_couchdb()):
         return
     second = [item for item in items if _is_second(item)]
     config.hook.pytest_deselected(items=second)
