@@ -28,7 +28,9 @@ KINDS = ("embedded", "couchdb")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="run on both databases what one is enough for, and every part of the bench")
+    parser.addoption(
+        "--all", action="store_true", help="run on both databases what one is enough for, and every part of the bench"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
