@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 from pydicom import Dataset
@@ -110,6 +111,7 @@ def test_commitment(scp, tls, certificate, tmp_path, title):
             status, _reply = association.send_n_action(wanted(*asked), 1, MODEL, StorageCommitmentPushModelInstance)
             assert status.Status == 0x0000
             assert told.wait(20)
+            time.sleep(0.5)  # until the report is answered: pynetdicom takes one operation at a time on an association
             event_type, information = came.pop()
             assert (event_type, information.TransactionUID) == (kind, "1.2.3.4")
             assert [one.ReferencedSOPInstanceUID for one in information.ReferencedSOPSequence] == [kept[1]]
