@@ -14,15 +14,16 @@ from dicouch.routes import (
     browsers,
     capabilities,
     codings,
+    conflict_pages,
     conflicts,
     current,
     health,
     metrics,
+    pages,
     problems,
     resources,
-    status,  # noqa: F401 - this and `upload` add pages to the blueprint of `ui`
-    ui,
-    upload,  # noqa: F401
+    status,
+    upload,
     viewer,
     wado_uri,
 )
@@ -48,12 +49,13 @@ def create_app(config: Config | None = None) -> Flask:
     resources.register(dicomweb)
     for blueprint in (dicomweb, wado_uri.blueprint, conflicts.blueprint):
         app.register_blueprint(blueprint, url_prefix=config.prefix or None)
-    app.register_blueprint(ui.blueprint)
-    app.register_blueprint(browse.blueprint)
+    for blueprint in (module.blueprint for module in (browse, conflict_pages, status, upload, pages)):
+        app.register_blueprint(blueprint)
+        if config.prefix:
+            below = config.prefix + (blueprint.url_prefix or "")
+            app.register_blueprint(blueprint, name=f"{blueprint.name}_below_prefix", url_prefix=below)
     app.register_blueprint(viewer.blueprint)
     if config.prefix:
-        app.register_blueprint(browse.blueprint, name="browse_below_prefix", url_prefix=config.prefix)
-        app.register_blueprint(ui.blueprint, name="ui_below_prefix", url_prefix=f"{config.prefix}/ui")
         # The URI service answers at the root of the server, too.
         app.register_blueprint(wado_uri.blueprint, name="wado_uri_at_root")
     app.register_blueprint(health.blueprint)

@@ -63,7 +63,10 @@ def load(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{_broken_json(folder)}: {error}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{folder}: a file is not UTF-8 text: {error}") from error
-    except (DuplicateKeyError, NotImplementedError) as error:
+    except (
+        DuplicateKeyError,
+        NotImplementedError,
+    ) as error:  # of couchdb.loader: one field twice, no such kind of file
         raise ValueError(f"{folder}: {error}") from error
     document.setdefault("_id", f"_design/{folder.name}")
     document.setdefault("language", "javascript")

@@ -77,7 +77,7 @@ def _send(kind: int, told: Dataset, entity: AE, peer: Peer | None, same: Associa
     association = same
     if listens and peer is not None:
         roles = [build_role(StorageCommitmentPushModel, scp_role=True)]
-        association = associate(entity, peer, [build_context(StorageCommitmentPushModel)], ext_neg=roles)
+        association = associate(entity, peer, [build_context(StorageCommitmentPushModel)], roles)
     if not association.is_established:
         return False
     try:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pynetdicom.events import Event
 
 from dicouch.couch.response import CouchError
@@ -69,8 +70,8 @@ def _keys(dataset: Dataset, above: str) -> tuple[Pairs, list[str]]:
 def _text(value: object) -> str:
     if value is None:
         return ""
-    several = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-    return "\\".join(str(one) for one in several)  # type: ignore[attr-defined]
+    several = value if isinstance(value, list | tuple | MultiValue) else [value]
+    return "\\".join(map(str, several))
 
 
 def answer(identifier: Dataset, row: dict, title: str) -> Dataset:

@@ -22,8 +22,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Made = TypeVar("Made", "Peer", "Rule", "Settings", "Tls")
 RIGHTS = ("store", "query", "retrieve")
 DEFAULT_BIND = "127.0.0.1:11112"
 
@@ -31,8 +32,16 @@ DEFAULT_BIND = "127.0.0.1:11112"
 class _Patient(ssl.SSLContext):
     """Shakes hands when the first bytes are read, in the association's thread: who does not, holds up nobody else."""
 
-    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:  # noqa: ANN401 - as it is called
-        return super().wrap_socket(*arguments, **{**options, "do_handshake_on_connect": False})
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLSocket:
+        return super().wrap_socket(sock, server_side, False, suppress_ragged_eofs, server_hostname, session)
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ def _settings(told: dict[str, Any]) -> Settings:
     peers = [_made(Peer, f"peer {number}", table) for number, table in enumerate(tables["peer"], 1)]
     rules = [_made(Rule, f"forward {number}", table) for number, table in enumerate(tables["forward"], 1)]
     tls = told.pop("tls", None)
-    settings: Settings = _made(Settings, "the file", told, hidden=("tls", "peers", "rules"))
+    settings = _made(Settings, "the file", told, hidden=("tls", "peers", "rules"))
     by_title: dict[str, Peer] = {}
     for peer in peers:
         if peer.ae_title in by_title:
@@ -183,7 +192,7 @@ def _settings(told: dict[str, Any]) -> Settings:
     return Settings(**values)
 
 
-def _made(kind: type, place: str, table: object, hidden: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - of that kind
+def _made(kind: type[Made], place: str, table: object, hidden: tuple[str, ...] = ()) -> Made:
     """Make a dataclass of a table, and say what is wrong with it."""
     if not isinstance(table, dict):
         raise ValueError(f"{place} must be a table")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -158,20 +159,17 @@ def _send_all(
     answers.finish()
 
 
-class paused:  # noqa: N801 - a context manager
+@contextmanager
+def paused(association: Association) -> Iterator[None]:
     """Keep pynetdicom's own loop from taking the answers on an association, and release that in the end."""
-
-    def __init__(self, association: Association) -> None:
-        self.association = association
-
-    def __enter__(self) -> None:
-        self.association._reactor_checkpoint.clear()
-        while self.association.is_established and not self.association._is_paused:
-            self.association._reactor_checkpoint.wait(0.001)
-
-    def __exit__(self, *_raised: object) -> None:
-        self.association._reactor_checkpoint.set()
-        self.association.release()
+    association._reactor_checkpoint.clear()
+    while association.is_established and not association._is_paused:
+        association._reactor_checkpoint.wait(0.001)
+    try:
+        yield
+    finally:
+        association._reactor_checkpoint.set()
+        association.release()
 
 
 def found(services: Services, reader: Retriever, identifier: Dataset, patient_root: bool) -> Iterator[Sub]:

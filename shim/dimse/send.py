@@ -19,6 +19,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 
 from dicouch.dicom.part10.byte_source import ByteSource
@@ -68,11 +69,23 @@ def contexts_for(subs: Iterable[Sub]) -> list[PresentationContext]:
     return [build_context(sop_class, syntax) for sop_class, syntax in list({**stored, **plain})[:MOST_CONTEXTS]]
 
 
-def associate(entity: AE, peer: Peer, contexts: list[PresentationContext], **options: Any) -> Association:  # noqa: ANN401
+def associate(
+    entity: AE,
+    peer: Peer,
+    contexts: list[PresentationContext],
+    roles: list[SCP_SCU_RoleSelectionNegotiation] | None = None,
+) -> Association:
     """Ask a peer for an association; the caller looks whether it is established."""
     tls = (ssl.create_default_context(cafile=peer.ca or None), peer.host) if peer.tls else None
-    options = {**options, "ae_title": peer.ae_title, "max_pdu": entity.maximum_pdu_size, "tls_args": tls}
-    return entity.associate(peer.host, peer.port, contexts=contexts, **options)
+    return entity.associate(
+        peer.host,
+        peer.port,
+        contexts=contexts,
+        ae_title=peer.ae_title,
+        max_pdu=entity.maximum_pdu_size,
+        ext_neg=list(roles or ()),
+        tls_args=tls,
+    )
 
 
 def send(

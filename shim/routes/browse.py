@@ -20,7 +20,7 @@ from dicouch.read.holdings import holdings
 from dicouch.read.metadata import read, split
 from dicouch.rewrite import asked, query
 from dicouch.rewrite.query import SERIES_UID, STUDY_UID
-from dicouch.routes import current, delete, problems, resources, search, ui, viewer, wadl, wado_uri
+from dicouch.routes import current, delete, pages, problems, resources, search, viewer, wadl, wado_uri
 from dicouch.server.origins import is_loopback
 from dicouch.services import services
 
@@ -60,7 +60,7 @@ def home() -> Response:
         kept = orjson.dumps(holdings(services().couch, authorization))
         memory.share(DATABASE, "holdings", authorization, kept, token)
     held = orjson.loads(kept)
-    return ui.shown("home", **_places(), held=held, year=datetime.now(UTC).year, fauxton=_fauxton())
+    return pages.shown("home", **_places(), held=held, year=datetime.now(UTC).year, fauxton=_fauxton())
 
 
 @blueprint.get("/ui/capabilities")
@@ -71,7 +71,7 @@ def capabilities() -> Response:
         {"path": f"/{resource.path}", "methods": wadl.allowed(resource, delete=deletes), "media": _media(resource)}
         for resource in resources.TABLE
     ]
-    return ui.shown("capabilities", **_places(), resources=found)
+    return pages.shown("capabilities", **_places(), resources=found)
 
 
 def _media(resource: wadl.Resource) -> list[str]:
@@ -91,7 +91,7 @@ def studies() -> BaseResponse:
     elif "q" in request.args:
         return redirect(url_for(".studies"), 303)
     rows, paging = ([], {}) if words else _page("study", asked.parameters(form), ".studies", form)
-    return ui.shown("studies", **_places(), form=form, words=words, rows=rows, **paging, deleted=_deleted())
+    return pages.shown("studies", **_places(), form=form, words=words, rows=rows, **paging, deleted=_deleted())
 
 
 @blueprint.get(STUDY)
@@ -100,7 +100,7 @@ def study(study: str) -> Response:
     header = _one("study", study)
     path = {"study": study}
     rows, paging = _page("series", [], ".study", path, study)
-    return ui.shown("study", **_places(), study=header, rows=rows, **paging, deleted=_deleted())
+    return pages.shown("study", **_places(), study=header, rows=rows, **paging, deleted=_deleted())
 
 
 @blueprint.get(SERIES)
@@ -113,7 +113,7 @@ def series(study: str, series: str) -> Response:
     for row in rows:
         names.of(row)
     told = {**paging, "study": above, "series": header, "rows": rows, "uids": names.uids}
-    return ui.shown("series", **_places(), **told, deleted=_deleted())
+    return pages.shown("series", **_places(), **told, deleted=_deleted())
 
 
 @blueprint.get(INSTANCE)
@@ -126,7 +126,7 @@ def instance(study: str, series: str, instance: str) -> Response:
     outline = Outline()
     path: dict[str, Any] = {"study": study, "series": series, "instance": instance}
     told = _places() | {"dataset": outline.of(dataset), "names": outline.names, "uids": outline.uids}
-    return ui.shown("instance", **told, **path, base=current.base_url())
+    return pages.shown("instance", **told, **path, base=current.base_url())
 
 
 def _places() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Studies whose attributes disagree, as JSON for programs; docs/conflicts.md tells the routes.
 
-`page_of`, `body_of` and `fix_of` read what these requests and those of the pages (`dicouch.routes.ui`) have alike.
+`page_of`, `body_of` and `fix_of` read what these requests and those of `dicouch.routes.conflict_pages` have alike.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from dicouch.errors import DicomWebError, resource_name
 from dicouch.read.search.studies import Search
-from dicouch.routes import answers, current, ui
+from dicouch.routes import answers, current, pages
 from dicouch.routes.conflicts import body_of
 from dicouch.services import services
 from dicouch.write.delete import Deleter
@@ -38,7 +38,7 @@ def confirmed(study: str, series: str | None = None, instance: str | None = None
     """Delete what the page asked about, and go to the nearest page above it that is still there."""
     _check_allowed()
     given = dict(parse_qsl(body_of(request).decode(errors="replace"), keep_blank_values=True))
-    if not ui.is_of_page(given.get("token", ""), _place(study, series, instance)):
+    if not pages.is_of_page(given.get("token", ""), _place(study, series, instance)):
         problem = "Nothing is deleted: the form was not of this page, or of before the server started. Choose again."
         return _question(study, series, instance, problem, 403)
     gone = _deleter().delete(study, series, instance)
@@ -84,5 +84,5 @@ def _question(
     if instance:
         held = [0, 1, header["file"]["size"]]
     told = {"series": held[0], "instances": held[1], "bytes": held[2], "summary": str(header.get("summary", ""))}
-    form = {"uids": uids, "token": ui.token(_place(study, series, instance)), "problem": problem}
-    return ui.shown("deletion", status, **told, **form)
+    form = {"uids": uids, "token": pages.token(_place(study, series, instance)), "problem": problem}
+    return pages.shown("deletion", status, **told, **form)

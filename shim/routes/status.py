@@ -8,18 +8,20 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Blueprint, Response, current_app, request
 
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
-from dicouch.routes import metrics, problems, ui
+from dicouch.routes import metrics, pages, problems
 from dicouch.server import counters
 from dicouch.server.counters import KINDS, STEP, STEPS, Sample, quantile
+
+blueprint = Blueprint("ui_status", __name__, url_prefix="/ui")
 
 Values = list[float | None]
 
 
-@ui.blueprint.get("/status")
+@blueprint.get("/status")
 def status() -> Response:
     """Show how the server does, also while the database does not answer."""
     metrics.admit()
@@ -27,7 +29,7 @@ def status() -> Response:
     now = [(what, counted.totals().values[name]) for name, (_metric, what) in metrics.NOW.items()]
     told: dict[str, Any] = {"now": now, "isStill": "still" in request.args, "origin": request.root_path}
     try:
-        return ui.shown("status", 200, **told, **history(counted.samples()))
+        return pages.shown("status", 200, **told, **history(counted.samples()))
     except (CouchError, DicomWebError) as problem:
         if getattr(problem, "status", 0) in (401, 403):
             raise

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from flask import Response, request
+from flask import Blueprint, Response, request
 from werkzeug.http import parse_options_header
 
 from dicouch.dicom.errors import CANNOT_UNDERSTAND
 from dicouch.dicom.media.multipart import MalformedMultipart, ReceivedPart, iter_parts
 from dicouch.errors import DicomWebError
-from dicouch.routes import store, ui
+from dicouch.routes import pages, store
 from dicouch.services import services
 from dicouch.write.answer import status_of
 from dicouch.write.outcome import Outcome
 from dicouch.write.upload import receive
+
+blueprint = Blueprint("ui_upload", __name__, url_prefix="/ui")
 
 PLACE = "upload"
 # Files of which a page tells what became of them, failures first, and studies that it links to.
@@ -24,13 +26,13 @@ MOST_TOLD, MOST_STUDIES = 1000, 200
 LONGEST_FIELD = 1000
 
 
-@ui.blueprint.get("/upload")
+@blueprint.get("/upload")
 def upload() -> Response:
     """Show the page."""
     return _page()
 
 
-@ui.blueprint.post("/upload")
+@blueprint.post("/upload")
 def store_form() -> Response:
     """Store the files of a form (RFC 7578), and tell what became of each."""
     if request.mimetype != "multipart/form-data":
@@ -68,7 +70,7 @@ def iter_files(parts: Iterator[ReceivedPart], names: dict[int, str]) -> Iterator
         options = parse_options_header(part.headers.get("content-disposition", ""))[1]
         if options.get("name") == "token" and part.file is not None and part.size < LONGEST_FIELD:
             with part:
-                known = ui.is_of_page(part.file.read().decode(errors="replace"), PLACE)
+                known = pages.is_of_page(part.file.read().decode(errors="replace"), PLACE)
         elif not known:
             part.close()
             raise DicomWebError(403, "the form was not of this page, or of before the server started: load it again")
@@ -107,4 +109,4 @@ def _results(outcomes: list[Outcome], complaint: str, names: dict[int, str]) -> 
 
 def _page(status: int = 200, **given: object) -> Response:
     target = f"{request.root_path}{services().config.prefix}/studies"
-    return ui.shown(PLACE, status, target=target, token=ui.token(PLACE), **given)
+    return pages.shown(PLACE, status, target=target, token=pages.token(PLACE), **given)
