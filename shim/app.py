@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Blueprint, Flask, Response
 
 from dicouch import services
@@ -31,10 +34,18 @@ from dicouch.server import counters, origins, timing
 from dicouch.server.proxy import ProxyHeaders
 
 
+class Shim(Flask):
+    """Flask's application, of which nothing is a coroutine: it need not look at each function of each request."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function as it is."""
+        return func
+
+
 def create_app(config: Config | None = None) -> Flask:
     """Return the WSGI application; its configuration is read from the environment when none is given."""
     config = config or Config.from_environment()
-    app = Flask(__name__, static_folder=None)
+    app = Shim(__name__, static_folder=None)
     app.url_map.strict_slashes = False
     app.wsgi_app = ProxyHeaders(app.wsgi_app)  # type: ignore[method-assign] # as Flask's documentation says
     ours = services.Services.from_config(config)

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from dicouch.scripts.databases import Database, DatabaseError, embedded, find_couchdb, private_couchdb
 
 # The same examples at every run, so that a run says something of the change that it tests. Others are looked for with
 # make test ARGS=--hypothesis-profile=search
-settings.register_profile("steady", derandomize=True)
+# How fast examples are made tells of the machine and what else it does, not of them.
+settings.register_profile("steady", derandomize=True, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.register_profile("search", derandomize=False)
 settings.load_profile("steady")
 

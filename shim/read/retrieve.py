@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from os import SEEK_END
 from typing import IO
@@ -67,7 +67,7 @@ class Stored:
         """Whether the stored bytes are what is sent."""
         return not self.changes and "mended" not in self.file and "recoded" not in self.file
 
-    @property
+    @cached_property
     def tag(self) -> str:
         """Return an entity tag (RFC 9110 8.8.3): other bytes have another, those of another correction, too."""
         told = "".join(f"{change.tag:08X}{change.at}{change.attribute}" for change in self.changes)
@@ -75,7 +75,7 @@ class Stored:
             told += str(mended)
         return sha256(f"{self.file['sha256']}{told}".encode()).hexdigest()[:32]
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Return the resource's path below the DICOMweb root."""
         study, series, instance = self.id.split(":")

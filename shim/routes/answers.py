@@ -202,7 +202,8 @@ def with_validator(response: Response, tag: str | None) -> Response:
     if tag is not None:
         response.set_etag(tag)
         response.headers["Cache-Control"] = "private, no-cache"
-        response.vary.update(("Accept", "Accept-Encoding", "Authorization"))
+        varies = "Accept, Accept-Encoding, Authorization"
+        response.headers["Vary"] = f"{told}, {varies}" if (told := response.headers.get("Vary")) else varies
     return response
 
 

@@ -119,7 +119,8 @@ def is_known(host: str, config: Config) -> bool:
 def add_headers(response: Response) -> Response:
     """Let a page of another origin that may send the request read the answer (the Fetch standard 3.2)."""
     config, origin = services().config, g.get("origin")
-    response.vary.add("Origin")
+    told = response.headers.get("Vary")
+    response.headers["Vary"] = f"{told}, Origin" if told else "Origin"
     if origin is None:
         return response
     response.headers["Access-Control-Allow-Origin"] = origin

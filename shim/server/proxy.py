@@ -17,6 +17,11 @@ def _first(value: str | None) -> str:
     return (value or "").split(",")[0].strip()
 
 
+def _forwarded(told: str) -> dict[str, str | None]:
+    pairs = parse_dict_header(told.replace(";", ",")) if told else {}
+    return {name.lower(): value for name, value in pairs.items()}
+
+
 class ProxyHeaders:
     """WSGI middleware that puts the proxy's scheme, host and path prefix in place of the server's own.
 
@@ -30,8 +35,7 @@ class ProxyHeaders:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
         environ[RECEIVED_HOST] = environ.get("HTTP_HOST", "")
-        forwarded = parse_dict_header(_first(environ.get("HTTP_FORWARDED")).replace(";", ","))
-        forwarded = {name.lower(): value for name, value in forwarded.items()}
+        forwarded = _forwarded(_first(environ.get("HTTP_FORWARDED")))
         scheme = forwarded.get("proto") or _first(environ.get("HTTP_X_FORWARDED_PROTO"))
         host = forwarded.get("host") or _first(environ.get("HTTP_X_FORWARDED_HOST"))
         port = _first(environ.get("HTTP_X_FORWARDED_PORT"))

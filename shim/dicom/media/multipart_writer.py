@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from secrets import token_hex
 from typing import BinaryIO
+
+from werkzeug.http import quote_header_value
 
 from dicouch.dicom.media.negotiate import MediaType
 
@@ -49,7 +52,12 @@ def multipart_content_type(root_type: str, boundary: str, transfer_syntax: str |
 
     `root_type` is the media type of the parts, without parameters; a transfer syntax is named when all have the same.
     """
-    params = {"type": root_type, "transfer-syntax": transfer_syntax, "boundary": boundary}
+    return f"{_of_parts(root_type, transfer_syntax)}; boundary={quote_header_value(boundary)}"
+
+
+@lru_cache(256)
+def _of_parts(root_type: str, transfer_syntax: str | None) -> str:
+    params = {"type": root_type, "transfer-syntax": transfer_syntax}
     return str(MediaType("multipart", "related", {name: value for name, value in params.items() if value}))
 
 

@@ -245,14 +245,21 @@ def choose(ranges: Sequence[MediaRange], available: Sequence[MediaType]) -> Medi
     """
     if not ranges:
         return available[0] if available else None
+    place = _place(tuple(ranges), tuple(available))
+    return None if place is None else available[place]
+
+
+# A viewer says the same thousands of times, of images that are alike.
+@lru_cache(1024)
+def _place(ranges: tuple[MediaRange, ...], available: tuple[MediaType, ...]) -> int | None:
     for from_query in (True, False):
         best, best_key = None, (0.0, 0)
         group = [one for one in ranges if one.from_query == from_query]
-        for media_type in available:
+        for place, media_type in enumerate(available):
             specificity, q = max(((one.specificity, one.q) for one in group if one.matches(media_type)), default=(0, 0))
             if q > 0 and (q, specificity) > best_key:
-                best, best_key = media_type, (q, specificity)
-        if best:
+                best, best_key = place, (q, specificity)
+        if best is not None:
             return best
     return None
 
