@@ -53,7 +53,7 @@ push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the datab
 
 .PHONY: test
 test: $(VENV)/.test node-embedded node-eslint node-ohif ## set everything up and run all tests (ARGS="-k name" selects)
-	@exec $(PY) -m pytest --numprocesses $(TESTERS) --dist loadscope $(ARGS)
+	@exec $(PY) -m pytest --numprocesses $(TESTERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.test node-eslint ## check style, types and imports (ARGS="mypy imports" selects)
