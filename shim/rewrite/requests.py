@@ -283,6 +283,17 @@ def corrections(study: str) -> CouchRequest:
     return _view("corrections_by_study", one_key(study))
 
 
+def corrections_of(studies: list[str]) -> CouchRequest:
+    """Return the request for what people fixed in the headers of several studies."""
+    return CouchRequest("POST", f"{DESIGN}/_view/corrections_by_study", {}, {"keys": studies})
+
+
+def logged_between(log: str, start: str, end: str, skip: int, limit: int) -> CouchRequest:
+    """Return the request for entries of the log of changes from a time on, up to another; empty: without bound."""
+    page = {"reduce": "false", "skip": skip, "limit": limit}
+    return _view("changes_by_time", {"startkey": as_json([log, start]), "endkey": as_json([log, end or HIGH]), **page})
+
+
 def instance_files(study: str, series: str | None, instance: str | None) -> CouchRequest:
     """Return the request for id, revision and ``file`` of every instance of a resource, read from the documents."""
     return _list("files", study, series, instance)
