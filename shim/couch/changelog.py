@@ -134,7 +134,7 @@ class ChangeLog:
         with self._lock:
             for _attempt in range(ATTEMPTS):
                 try:
-                    page = self._last(account)
+                    page: dict[str, Any] | None = self._last(account)
                     while page is not None:
                         page = self._extend(page, account)
                     return
@@ -150,7 +150,8 @@ class ChangeLog:
         params = {**keys, "descending": "true", "limit": 1, "include_docs": "true"}
         params |= {name: orjson.dumps(key).decode() for name, key in keys.items()}
         rows = self._couch.json("GET", "_all_docs", params=params, authorization=authorization)["rows"]
-        return rows[0]["doc"] if rows else None
+        page: dict[str, Any] | None = rows[0]["doc"] if rows else None
+        return page
 
     def _last(self, authorization: str | None) -> dict[str, Any]:
         return self.last_page(authorization) or self._new(self.name(authorization), 0, 0)
