@@ -55,9 +55,8 @@ class ChangeFeed:
         page = self._log.last_page(self._reader.authorization)
         if page is None:
             return None
-        found = entries_of(page, 0, PAGE)
-        # The last page has none while it holds corrections only.
-        return found[-1] if found else next(reversed(self.behind(page["first"] - 2, 1)), None)
+        # One without entries is the first of all, and has corrections only.
+        return next(reversed(entries_of(page, page["first"] - 1, PAGE)), None)
 
     def _between(self, asked: Asked) -> list[Entry]:
         """Return entries by time, of which CouchDB passes over those of the offset in its index."""

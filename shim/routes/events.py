@@ -5,6 +5,7 @@ Each stream holds a thread of the server, so that there is a bound on them. docs
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 
@@ -47,7 +48,7 @@ def stream() -> Response:
         raise
     # Who asks for what is of another log has missed some, and has to load anew.
     lost = bool(last.strip()) and position != heard
-    pieces = _pieces(ours, position, wanted, lost, authorization)
+    pieces = _pieces(ours, position, wanted, lost, authorization, request.environ.get("gunicorn.socket"))
     response = _headed(Response(pieces, content_type=KIND))
     response.call_on_close(ours.events.leave)
     return response
@@ -60,7 +61,12 @@ def _headed(response: Response) -> Response:
 
 
 def _pieces(
-    ours: Services, position: Position, wanted: Filter, lost: bool, authorization: str | None
+    ours: Services,
+    position: Position,
+    wanted: Filter,
+    lost: bool,
+    authorization: str | None,
+    client: socket.socket | None,
 ) -> Iterator[bytes]:
     """Yield the stream until the client may not read any more, or the process stops."""
     every = max(1.0, ours.config.remember)
@@ -68,7 +74,7 @@ def _pieces(
     if lost:
         yield b"event: reset\ndata: {}\n\n"
     told = checked = time.monotonic()
-    while ours.events.is_open():
+    while ours.events.is_open() and not _is_gone(client):
         try:
             batch = ours.events.behind(position, SLICE)
         except (CouchError, DicomWebError):
@@ -84,6 +90,18 @@ def _pieces(
         elif now - told >= HEARTBEAT:
             told = now
             yield b": \n\n"
+
+
+def _is_gone(client: socket.socket | None) -> bool:
+    """Return whether a client has closed its connection: its place is for others before anything is sent in vain."""
+    if client is None:
+        return False
+    try:
+        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except (BlockingIOError, InterruptedError, ValueError):  # nothing came; TLS cannot look ahead
+        return False
+    except OSError:
+        return True
 
 
 def written(batch: Batch, wanted: Filter) -> bytes:
