@@ -25,9 +25,11 @@ from dicouch.errors import DicomWebError
 KIND = "changes"
 BY_INSTANCE = "_design/dicom/_view/changes_by_instance"
 # Entries of a page, and changes that are read at a time.
-PAGE, ROWS = 100, 200
+PAGE, ROWS = 100, 1000
 # Earlier revisions of one document that are looked at, and attempts where others write the log as well.
 ANCESTORS, ATTEMPTS = 20, 50
+# Seconds for which one request writes a log that is far behind; the next one goes on.
+LONGEST = 20.0
 # Seconds after which the name of a new log is the one that counts; CouchDB takes each writer's local document.
 SETTLE = 0.3
 FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -128,8 +130,9 @@ class ChangeLog:
         CouchError
             The account may not write.
         DicomWebError
-            The database does not answer, or others write all the time.
+            503: the database does not answer, others write all the time, or the log is far behind.
         """
+        deadline = time.monotonic() + LONGEST
         account = None if self._couch.credentials else authorization
         with self._lock:
             for _attempt in range(ATTEMPTS):
@@ -137,6 +140,9 @@ class ChangeLog:
                     page: dict[str, Any] | None = self._last(account)
                     while page is not None:
                         page = self._extend(page, account)
+                        if page is not None and time.monotonic() > deadline:
+                            reason = f"the log of changes is being written, {page['first'] - 1 + len(page['entries'])} are in it: ask again"
+                            raise DicomWebError(503, reason, {"Retry-After": "1"})
                     return
                 except CouchError as problem:
                     if problem.status != 409:

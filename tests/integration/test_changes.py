@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import queue
+import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -106,7 +109,7 @@ def test_a_deletion_says_what_and_when(site):
 
 def test_300_changes_by_pages(site, tmp_path):
     start = last(site)
-    fill(site.database, 0, 25, series=3, instances=4)
+    fill(site.database, 0, 3, series=2, instances=50)
     stored = {row["id"] for row in requests.get(f"{site.database}/_all_docs", timeout=30).json()["rows"]}
     expected = {one.rpartition(":")[2] for one in stored if one.count(":") == 2 and one.startswith("1.2.826")}
     found, offset = [], start
@@ -153,8 +156,11 @@ class Stream:
     """A client of the events: what it got lies in a queue."""
 
     def __init__(self, site, query="", **headers):
-        self.answer = requests.get(f"{site.url}/events{query}", headers=headers, stream=True, timeout=60)
-        assert self.answer.status_code == 200, self.answer.text
+        parts = urlsplit(site.url)
+        self.connection = HTTPConnection(parts.hostname, parts.port, timeout=60)
+        self.connection.request("GET", f"{parts.path}/events{query}", headers=headers)
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
         assert self.answer.headers["Content-Type"] == "text/event-stream"
         self.got: queue.Queue = queue.Queue()
         self.last = ""
@@ -164,10 +170,10 @@ class Stream:
 
     def _read(self):
         block = {}
-        with suppress(requests.RequestException, AttributeError, ValueError):  # closed by the test
-            for line in self.answer.iter_lines(chunk_size=1):
-                name, _, value = line.decode().partition(": ")
-                if line:
+        with suppress(OSError, HTTPException):  # closed by the test
+            while line := self.answer.readline():
+                name, _, value = line.decode().strip().partition(": ")
+                if name:
                     block[name] = value
                 elif block:
                     self.last = block.get("id", self.last)
@@ -185,7 +191,8 @@ class Stream:
         return self
 
     def __exit__(self, *_exc):
-        self.answer.close()
+        with suppress(OSError):
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def test_events_come_resume_and_are_bounded(site):
@@ -205,9 +212,8 @@ def test_events_come_resume_and_are_bounded(site):
         kind, told = all_of_them.event()
         assert (kind, told["level"], told["StudyInstanceUID"]) == ("corrected", "study", "1.2.826.0.1.1")
     # Who was away gets what came meanwhile; of another log, that it has to load anew.
-    resumed = resume(site, {"Last-Event-ID": place})
-    assert [resumed.event()[0] for _each in range(2)] == ["deleted", "corrected"]
-    resumed.answer.close()
+    with resume(site, {"Last-Event-ID": place}) as resumed:
+        assert [resumed.event()[0] for _each in range(2)] == ["deleted", "corrected"]
     with resume(site, {"Last-Event-ID": "0a-1-0"}) as lost:
         assert lost.event() == ("reset", {})
 

@@ -165,6 +165,20 @@ def test_other_writers_are_waited_for():
     assert told.value.status == 503
 
 
+def test_a_log_that_is_far_behind_is_written_by_several_requests(monkeypatch):
+    database = Database()
+    for number in range(2500):
+        database.write(number)
+    monkeypatch.setattr("dicouch.couch.changelog.LONGEST", -1.0)
+    log = ChangeLog(database)
+    for known in (1000, 2000):
+        with pytest.raises(DicomWebError, match=f" {known} are in it") as told:
+            log.catch_up(None)
+        assert (told.value.status, told.value.headers) == (503, {"Retry-After": "1"})
+    log.catch_up(None)
+    assert sum(len(page["entries"]) for page in database.pages) == 2500
+
+
 def test_pages_are_cut_where_the_client_is():
     page = {"first": 101, "entries": [{"instance": ID, "action": "create", "at": T[0]}] * 10}
     assert [entry.sequence for entry in entries_of(page, 104, 3)] == [105, 106, 107]
