@@ -132,22 +132,25 @@ class ChangeLog:
         DicomWebError
             503: the database does not answer, others write all the time, or the log is far behind.
         """
-        deadline = time.monotonic() + LONGEST
         account = None if self._couch.credentials else authorization
+        deadline = time.monotonic() + LONGEST
         with self._lock:
             for _attempt in range(ATTEMPTS):
                 try:
-                    page: dict[str, Any] | None = self._last(account)
-                    while page is not None:
-                        page = self._extend(page, account)
-                        if page is not None and time.monotonic() > deadline:
-                            reason = f"the log of changes is being written, {page['first'] - 1 + len(page['entries'])} are in it: ask again"
-                            raise DicomWebError(503, reason, {"Retry-After": "1"})
-                    return
+                    return self._write_down(account, deadline)
                 except CouchError as problem:
                     if problem.status != 409:
                         raise
         raise DicomWebError(503, "the log of changes is written by others all the time", {"Retry-After": "5"})
+
+    def _write_down(self, account: str | None, deadline: float) -> None:
+        page = self._last(account)
+        while (further := self._extend(page, account)) is not None:
+            page = further
+            if time.monotonic() > deadline:
+                known = page["first"] - 1 + len(page["entries"])
+                reason = f"the log of changes is being written, {known} are in it: ask again"
+                raise DicomWebError(503, reason, {"Retry-After": "1"})
 
     def last_page(self, authorization: str | None) -> dict[str, Any] | None:
         """Return the last page, None while there is none."""

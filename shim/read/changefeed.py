@@ -15,6 +15,7 @@ from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
 from dicouch.rewrite.changefeed import Asked
 from dicouch.rewrite.requests import CouchRequest
+from dicouch.tables import HIGH
 
 # Instances whose documents are read at a time: data sets are sent as they come.
 AT_ONCE = 20
@@ -64,11 +65,11 @@ class ChangeFeed:
         """Return entries by time. What the offset passes over is counted by the index, not walked through."""
         log, offset = self._log.name(self._reader.authorization), asked.offset
         start = requests.logged_at(log, asked.start)
-        last = end = requests.logged_at(log, asked.end) if asked.end else [log, requests.HIGH]
+        last = end = requests.logged_at(log, asked.end) if asked.end else [log, HIGH]
         for level in (2, 3, 4) if offset > WALKED else ():
             for row in self._reader.rows(requests.count_logged(start, last, level)):
                 if offset < row["value"]:
-                    start, last = max(start, row["key"]), min(end, [*row["key"], requests.HIGH])
+                    start, last = max(start, row["key"]), min(end, [*row["key"], HIGH])
                     break
                 offset -= row["value"]
             else:
