@@ -1,7 +1,7 @@
 """Send events of what is stored, deleted and corrected to the webhooks of a file.
 
     dicouch webhooks --file webhooks.toml
-    WEBHOOKS=webhooks.toml dicouch run
+    WEBHOOKS=webhooks.toml dicouch webhooks
 
 It works with the database that `dicouch run` uses, or COUCHDB_URL names; `dicouch run` starts it where WEBHOOKS names
 the file. Of several such processes one sends. docs/changes.md says how to write the file.
