@@ -163,7 +163,11 @@ class ChangeLog:
         return page
 
     def _last(self, authorization: str | None) -> dict[str, Any]:
-        return self.last_page(authorization) or self._new(self.name(authorization), 0, 0)
+        page = self.last_page(authorization)
+        if page is None:
+            self._name = ""  # perhaps the database was made anew meanwhile, and has another log
+            page = self.last_page(authorization)
+        return page or self._new(self.name(authorization), 0, 0)
 
     @staticmethod
     def _new(log: str, number: int, since: object) -> dict[str, Any]:

@@ -124,8 +124,16 @@ class Events:
         return last if last is not None and last.log == now.log and last <= now else now
 
     def behind(self, position: Position, wait: float) -> Batch | None:
-        """Return the next events behind a position; None when there are none within some seconds."""
+        """Return the next events behind a position; None when there are none within some seconds.
+
+        Raises
+        ------
+        DicomWebError
+            503 when the database was made anew, and has another log now.
+        """
         with self._changed:
+            if self._head is not None and self._head.log != position.log:
+                raise DicomWebError(503, "the database was made anew: begin anew", {"Retry-After": "1"})
             if self._head is None or position >= self._head:
                 self._changed.wait(wait)
             if self._head is None or position >= self._head:
@@ -176,10 +184,11 @@ class Events:
 
     def _look(self) -> None:
         """Tell what is new, once nothing further comes."""
-        head = self.now() if self._head is None else self._head
-        if self._head is None:
+        now, head = self.now(), self._head
+        if head is None or head.log != now.log:
             with self._changed:
-                self._head = head
+                self._head = now
+                self._kept.clear()
                 self._changed.notify_all()
             return
         began, seen = time.monotonic(), head

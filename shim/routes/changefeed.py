@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from flask import Response, request
 
-from dicouch.couch.changelog import ChangeLog
 from dicouch.dicom.media.negotiate import choose, parse_media_type
 from dicouch.errors import not_acceptable
 from dicouch.read.changefeed import ChangeFeed
@@ -50,9 +49,11 @@ def _kind() -> str:
 
 def _feed() -> ChangeFeed:
     """Return the feed with all that was written before the request."""
-    log: ChangeLog = services().log
-    log.catch_up(current.authorization())
-    return ChangeFeed(current.reader(), log)
+    ours, authorization = services(), current.authorization()
+    if not ours.memory.admitted(authorization):
+        ours.couch.json("GET", "", authorization=authorization)  # whoever may not read is told before anything is done
+    ours.log.catch_up(authorization)
+    return ChangeFeed(current.reader(), ours.log)
 
 
 def _listed(told: Iterator[bytes]) -> Iterator[bytes]:

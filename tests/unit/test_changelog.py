@@ -80,10 +80,10 @@ class Database:
         if path.startswith("_design/"):
             wanted = {tuple(key) for key in body["keys"]}
             rows = [
-                {"key": ["0a", one["instance"]], "value": [page["first"] + place, one["action"], one["at"]]}
+                {"key": [page["log"], one["instance"]], "value": [page["first"] + place, one["action"], one["at"]]}
                 for page in self.pages
                 for place, one in enumerate(page["entries"])
-                if ("0a", one["instance"]) in wanted
+                if (page["log"], one["instance"]) in wanted
             ]
             return {"rows": rows}
         if method == "GET":
@@ -150,6 +150,17 @@ def test_a_log_that_was_cut_off_goes_on_without_a_gap_or_a_repetition():
     ChangeLog(database).catch_up(None)
     logged = [one["instance"] for page in database.pages for one in page["entries"]]
     assert logged == [f"1:2:{number}" for number in range(205)]
+
+
+def test_a_database_that_is_made_anew_has_another_log():
+    database = Database()
+    database.write(1)
+    log = ChangeLog(database)
+    log.catch_up(None)
+    database.documents = {"_local/changes": {"log": "0b"}}
+    log.catch_up(None)
+    assert [page["_id"] for page in database.pages] == ["changes-0b-0000000000"]
+    assert log.name(None) == "0b"
 
 
 def test_other_writers_are_waited_for():

@@ -182,6 +182,14 @@ def test_more_listeners_than_there_may_be_are_told_to_come_later():
         pass
 
 
+def test_who_listens_to_a_database_that_was_made_anew_begins_anew():
+    hub = Events(None, None, None, 1)
+    hub._head = Position("0b", 0)
+    with pytest.raises(DicomWebError, match="made anew"):
+        hub.behind(START, 0.0)
+    assert hub.behind(Position("0b", 0), 0.0) is None
+
+
 def file_of(tmp_path, text):
     path = tmp_path / "hooks.toml"
     path.write_text(text)
