@@ -45,10 +45,14 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What a revision of an instance's document was."""
+    """What a revision of an instance's document was; of one that was written past this server, no time may be known."""
 
     live: bool
     at: str
+
+    def is_same(self, other: State | None) -> bool:
+        """Return whether nothing was done to the instance in between."""
+        return other is not None and self.live == other.live and self.at in ("", other.at)
 
 
 def now() -> str:
@@ -57,11 +61,11 @@ def now() -> str:
 
 
 def moment(text: object) -> str:
-    """Return a time of a document with microseconds, so that times can be compared; now where it is none."""
+    """Return a time of a document with microseconds, so that times can be compared; nothing where it is none."""
     try:
         return datetime.fromisoformat(str(text)).astimezone(UTC).strftime(FORMAT)
     except ValueError:
-        return now()
+        return ""
 
 
 def page_id(log: str, number: int) -> str:
@@ -87,11 +91,11 @@ def changes_of(document_id: str, last: Change | None, states: Iterable[State]) -
         # Another branch of the revisions counts now, or those before are gone.
         chain = [state for state in chain[:-1] if state.at > known.at] + chain[-1:]
     for state in chain:
-        if state == known:
+        if state.is_same(known):
             continue  # a write that left the instance what it was, such as one that moved its bytes
         was = known is not None and known.live
         if state.live or known is None or was:
-            yield Change(document_id, ("update" if was else "create") if state.live else "delete", state.at)
+            yield Change(document_id, ("update" if was else "create") if state.live else "delete", state.at or now())
         known = state
 
 
@@ -235,7 +239,7 @@ class ChangeLog:
                 states = chains.get(row["id"]) or [state_of(row, row["gone"])]
                 yield from changes_of(row["id"], last[1] if last else None, states)
             elif row["type"] in ("study", "series") and row["history"]:
-                at = moment(row["history"][-1].get("at"))
+                at = moment(row["history"][-1].get("at")) or now()
                 if last is None or last[1].at < at:
                     yield Change(row["id"], "correct", at)
 
@@ -306,4 +310,4 @@ def _is_open(row: dict[str, Any], last: tuple[int, Change] | None) -> bool:
     if row["changes"][0]["rev"].startswith("1-"):
         return False
     state = state_of(row, row["gone"])
-    return last is None or State(last[1].action != "delete", last[1].at) != state
+    return last is None or not state.is_same(State(last[1].action != "delete", last[1].at))

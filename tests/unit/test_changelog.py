@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
@@ -56,7 +57,19 @@ def test_times_of_documents_can_be_compared():
     assert moment("2026-11-23T08:00:00Z") == "2026-11-23T08:00:00.000000Z"
     assert moment("2026-11-23T08:00:00.5Z") == "2026-11-23T08:00:00.500000Z"
     assert moment("2026-11-23T08:00:00+02:00") == "2026-11-23T06:00:00.000000Z"
-    assert moment(None) > "2026"
+    assert moment(None) == moment("x") == ""
+
+
+def test_what_was_written_past_the_server_has_the_time_at_which_that_was_seen():
+    (created,) = changes_of(ID, None, [State(True, ""), State(True, "")])
+    assert created.action == "create"
+    assert abs(datetime.fromisoformat(created.at) - datetime.now(UTC)) < timedelta(minutes=1)
+    # Looked at again, it is no other.
+    assert list(changes_of(ID, created, [State(True, ""), State(True, "")])) == []
+    (deleted,) = changes_of(ID, created, [State(True, ""), State(False, "")])
+    assert deleted.action == "delete"
+    assert list(changes_of(ID, deleted, [State(True, ""), State(False, "")])) == []
+    assert [change.action for change in changes_of(ID, deleted, [State(False, ""), live(4)])] == ["create"]
 
 
 class Database:
