@@ -37,6 +37,7 @@ COMMANDS = {
     "load": Command("load", "upload a folder of DICOM files, or link its files in place", "stores the rest"),
     "demo": Command("demo", "load example studies, show three requests and the studies in a viewer", "stores the rest"),
     "storescp": Command("storescp", "receive, find and send by DIMSE, for what speaks no DICOMweb"),
+    "webhooks": Command("webhooks", "send events of what is stored, deleted and corrected to webhooks"),
     "push-views": Command(
         "push_views", "deploy the design documents to the database", "goes on; until then the old indexes serve"
     ),

@@ -26,6 +26,7 @@ from types import FrameType
 import requests
 
 from dicouch.config import Config
+from dicouch.hooks import rules
 from dicouch.scripts import choose, cli, processes, viewer, watch
 from dicouch.scripts.connection import CommandError, database_name, redact
 from dicouch.server import listening
@@ -146,6 +147,26 @@ class Gunicorn:
         processes.stop(self.process, STOP_LIMIT)
 
 
+class Webhooks:
+    """The process that sends to webhooks, where the site has a file of them."""
+
+    def __init__(self, url: str, database: str) -> None:
+        self._environment = {**os.environ, "COUCHDB_URL": url, "COUCHDB_DATABASE": database}
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen:
+        return processes.start([sys.executable, "-m", "dicouch.scripts.webhooks"], env=self._environment)
+
+    def again(self) -> None:
+        """Start it again."""
+        self.close()
+        self.process = self._start()
+
+    def close(self) -> None:
+        """Stop it."""
+        processes.stop(self.process)
+
+
 def wait_until_ready(
     process: subprocess.Popen, address: str, limit: float = START_LIMIT, asked: Asked | None = None
 ) -> None:
@@ -250,7 +271,7 @@ def run(asked: Asked) -> None:
     read = threading.Event()
     threading.Thread(target=read_push, args=(read,), daemon=True).start()
     try:
-        with choose.database(choose.data_dir()) as database:
+        with choose.database(choose.data_dir()) as database, contextlib.ExitStack() as stack:
             try:
                 tell(f"database    {database.name}, {name}")
                 # Waiting can be interrupted by a signal; an import cannot, not everywhere.
@@ -264,6 +285,9 @@ def run(asked: Asked) -> None:
                     tell(f"OHIF        {local_url(host, port)}/ohif/")
                 show_fauxton(database)
                 parts = [watch.Part("the DICOMweb server", lambda: server.process, server.again)]
+                if os.environ.get("WEBHOOKS"):
+                    hooks = stack.enter_context(contextlib.closing(Webhooks(database.url, name)))
+                    parts.append(watch.Part("webhooks", lambda: hooks.process, hooks.again))
                 if owned := database.owned:
                     # First, as the server needs it.
                     pulse = watch.Pulse(redact(owned.url), lambda: owned.process)
@@ -286,6 +310,8 @@ def settings() -> tuple[str, int, Config]:
     try:
         config = Config.from_environment()
         importlib.import_module("dicouch.server.gunicorn_conf")
+        if hooks := os.environ.get("WEBHOOKS"):
+            rules.read(hooks)
         # Of a database that runs already, gunicorn finds out whether it asks for a login.
         if choose.is_ours():
             listening.check(listening.addresses_of(host, port), config, lends=True)

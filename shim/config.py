@@ -64,6 +64,8 @@ class Config:
     remember : float
         Seconds for which credentials are trusted after the database let them in, so that what is remembered is given to
         them without asking it; 0: nothing is remembered. See `dicouch.couch.memory`.
+    event_streams : int
+        Most clients that follow the events of one process; each holds a thread.
     """
 
     couchdb_url: str = "http://127.0.0.1:5984"
@@ -90,6 +92,7 @@ class Config:
     host_names: tuple[str, ...] = ()
     open_to_the_network: str = "no"
     remember: float = 10.0
+    event_streams: int = 64
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:

@@ -9,9 +9,11 @@ from typing import cast
 from flask import Flask, current_app
 
 from dicouch.config import Config
+from dicouch.couch.changelog import ChangeLog
 from dicouch.couch.client import Couch
 from dicouch.couch.credentials import Credentials
 from dicouch.couch.memory import Memory
+from dicouch.read.events import Events
 from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
 from dicouch.store.places import Bytes
@@ -33,6 +35,9 @@ class Services:
     credentials: Credentials
     # What is remembered of the database; a part of it is made before gunicorn forks, and shared by its processes.
     memory: Memory
+    # What was stored, replaced and deleted, in its order.
+    log: ChangeLog
+    events: Events
     # How far the index is behind; small documents of several requests in one write.
     pace: Pace
     bulk: BulkWriter
@@ -45,12 +50,15 @@ class Services:
     def from_config(cls, config: Config) -> Services:
         """Build everything that a configuration asks for."""
         couch = Couch(config.couchdb_url, config.couchdb_database)
+        memory, log = Memory.of(couch, config.remember), ChangeLog(couch)
         return cls(
             config=config,
             couch=couch,
             store=Bytes.from_config(config, couch),
             credentials=Credentials(couch, config.authorization),
-            memory=Memory.of(couch, config.remember),
+            memory=memory,
+            log=log,
+            events=Events(couch, log, memory, config.event_streams),
             pace=Pace(couch),
             bulk=BulkWriter(couch),
             extended=read_listed(config.extended_attributes),

@@ -33,6 +33,8 @@ class States:
 
     def __init__(self) -> None:
         self._slots = memoryview(mmap.mmap(-1, (SLOTS + 1 + len(_OWN)) * 8)).cast("Q")
+        # Told the id of each document that changes, as far as this process hears of it.
+        self.observe: Callable[[str], None] = lambda document_id: None
         # The state of the database, and of all scopes then: half a megabyte, not copied by each search.
         self._copied: tuple[Token, memoryview] = (Token(-1, -1), self._slots)
 
@@ -52,6 +54,9 @@ class States:
 
     def changed(self, document_id: str) -> None:
         """Tell that a document was written: its study, and the database."""
+        if document_id.startswith("changes-"):
+            return  # the log of changes: nothing that is remembered is made of it
+        self.observe(document_id)
         if document_id.startswith("_design/"):
             self.changed_all()  # every index and every list may say otherwise
             return

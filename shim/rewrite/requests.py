@@ -283,6 +283,27 @@ def corrections(study: str) -> CouchRequest:
     return _view("corrections_by_study", one_key(study))
 
 
+def corrections_of(studies: list[str]) -> CouchRequest:
+    """Return the request for what people fixed in the headers of several studies."""
+    return CouchRequest("POST", f"{DESIGN}/_view/corrections_by_study", {}, {"keys": studies})
+
+
+def logged_at(log: str, time: str) -> list[Any]:
+    """Return where a time (with microseconds) stands in ``changes_by_time``; empty: the beginning."""
+    return [log, time[:10], time[11:16], time[17:19], time[20:]] if time else [log]
+
+
+def logged_between(start: list[Any], end: list[Any], skip: int, limit: int) -> CouchRequest:
+    """Return the request for entries of the log of changes between two places of ``changes_by_time``."""
+    page = {"reduce": "false", "skip": skip, "limit": limit}
+    return _view("changes_by_time", {"startkey": as_json(start), "endkey": as_json(end), **page})
+
+
+def count_logged(start: list[Any], end: list[Any], level: int) -> CouchRequest:
+    """Return the request that counts entries between two places by day (2), minute (3) or second (4)."""
+    return _view("changes_by_time", {"startkey": as_json(start), "endkey": as_json(end), "group_level": level})
+
+
 def instance_files(study: str, series: str | None, instance: str | None) -> CouchRequest:
     """Return the request for id, revision and ``file`` of every instance of a resource, read from the documents."""
     return _list("files", study, series, instance)

@@ -91,7 +91,9 @@ def studies() -> BaseResponse:
     elif "q" in request.args:
         return redirect(url_for(".studies"), 303)
     rows, paging = ([], {}) if words else _page("study", asked.parameters(form), ".studies", form)
-    return pages.shown("studies", **_places(), form=form, words=words, rows=rows, **paging, deleted=_deleted())
+    events = f"{request.root_path}{services().config.prefix}/events"
+    told: dict[str, Any] = {"form": form, "words": words, "rows": rows, "events": events}
+    return pages.shown("studies", **_places(), **told, **paging, deleted=_deleted())
 
 
 @blueprint.get(STUDY)

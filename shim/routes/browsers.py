@@ -13,7 +13,7 @@ HARMLESS = {
     *(f"application/{name}" for name in ("dicom", "dicom+json", "json", "octet-stream", "pdf", "zip")),
     *(f"image/{name}" for name in ("bmp", "gif", "jpeg", "png", "tiff", "webp")),
     *(f"image/{name}" for name in ("dicom-rle", "jls", "jp2", "jphc", "jpx", "jxl")),
-    *("multipart/related", "text/plain", "video/h265", "video/mp4", "video/mpeg"),
+    *("multipart/related", "text/event-stream", "text/plain", "video/h265", "video/mp4", "video/mpeg"),
 }
 # Of what gets a name; the first two are for programs and disks, browsers show the others.
 FILES = {"application/dicom": ".dcm", "application/zip": ".zip"}

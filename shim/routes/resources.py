@@ -10,7 +10,19 @@ from functools import partial
 
 from flask import Blueprint
 
-from dicouch.routes import bulkdata, delete, frames, instances, metadata, rendered, search, store, thumbnails
+from dicouch.routes import (
+    bulkdata,
+    changefeed,
+    delete,
+    events,
+    frames,
+    instances,
+    metadata,
+    rendered,
+    search,
+    store,
+    thumbnails,
+)
 from dicouch.routes.wadl import Handler, Method, Resource
 
 JSON = ("application/dicom+json", "application/json")
@@ -26,6 +38,7 @@ PIXELS = (
 RENDERED = (*PICTURES, *(f'multipart/related; type="{name}"' for name in PICTURES))
 OTHERS = ("text/html", "text/plain", "application/pdf", "video/mp4", "video/mpeg")
 RENDERING = ("annotation", "quality", "viewport", "window", "iccprofile")
+FEED = ("includeMetadata", "offset", "limit", "startTime", "endTime")
 SEARCH = ("accept", "limit", "offset", "fuzzymatching", "includefield", "{attributeID}")
 
 STUDY = "studies/{study}"
@@ -81,6 +94,9 @@ TABLE = (
     *_search("series", "Series", "series"),
     *_search("instances", "Instances", "instance"),
     *_search("patients", "Patients", "patient"),
+    Resource("changefeed", (_get("ChangeFeed", changefeed.retrieve, JSON[::-1], FEED),)),
+    Resource("changefeed/latest", (_get("LatestChange", changefeed.latest, JSON[::-1], FEED[:1]),)),
+    Resource("events", (_get("Events", events.stream, (events.KIND,), ("kind", "StudyInstanceUID", "Modality")),)),
     Resource("wado"),  # the URI service, which PS3.18 has no capabilities of
 )
 

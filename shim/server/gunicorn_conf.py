@@ -58,8 +58,12 @@ control_socket_disable = True
 def post_worker_init(worker: Worker) -> None:
     """Follow the changes of the database from the beginning, so that what the first requests read is remembered."""
     app = worker.app.wsgi()
-    services.of(app).memory.start()
-    sampling.Sampler(worker, counters.of(app), services.of(app)).start()
+    ours = services.of(app)
+    ours.memory.start()
+    # Streams end when the worker stops, and leave half of its threads to other requests.
+    ours.events.is_open = lambda: worker.alive
+    ours.events.most = min(ours.events.most, max(1, threads // 2))
+    sampling.Sampler(worker, counters.of(app), ours).start()
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:

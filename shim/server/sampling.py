@@ -42,7 +42,10 @@ def count(counters: Counters, req: Request, environ: WSGIEnvironment, resp: Any)
         received = trace.body.taken
     elif isinstance(getattr(req.body, "reader", None), LengthReader):
         received = max(0, int(environ.get("CONTENT_LENGTH") or 0) - req.body.reader.length)
-    counters.end(trace, resp.status_code if started else 0, time.perf_counter() - began, received, sent)
+    seconds = time.perf_counter() - began
+    if trace is not None and (trace.endpoint or "").endswith(".RetrieveEvents"):
+        seconds = trace.couch + trace.shim  # a stream lasts as long as somebody listens
+    counters.end(trace, resp.status_code if started else 0, seconds, received, sent)
 
 
 def lag(couch: Couch, designs: Sequence[str]) -> dict[str, float]:

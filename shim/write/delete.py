@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
+from dicouch.couch.changelog import now
 from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
 from dicouch.couch.response import CouchError
@@ -67,7 +68,9 @@ class Deleter:
 
     def _delete(self, rows: list[dict]) -> None:
         """Delete documents, and the bytes of those that are gone; then tell what the database refused."""
-        docs = [{"_id": row["id"], "_rev": row["rev"], "_deleted": True} for row in rows]
+        # The id has the UIDs; a replication that selects by type takes the deletion, too.
+        gone = {"_deleted": True, "type": "instance", "deleted": now()}
+        docs = [{"_id": row["id"], "_rev": row["rev"], **gone} for row in rows]
         ids = [row["id"] for row in rows]
         try:
             answer = self.couch.json(

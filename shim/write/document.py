@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import orjson
 
+from dicouch.couch.changelog import now
 from dicouch.dicom.json_model import as_lines
 from dicouch.dicom.part10 import Part10
 from dicouch.store import ATTACHED
@@ -35,7 +34,7 @@ def make_document(read: Part10, size: int, sha256: str) -> dict:
         "summary": summary(read.dataset),
         "dataset": read.dataset,
         "file": file,
-        "stored": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "stored": now(),
         "warnings": read.warnings,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,22 @@ def test_axe_finds_nothing(browser, site, emulate, pytestconfig):
             asked = {"expression": RUN_AXE, "awaitPromise": True, "returnByValue": True}
             told = browser.driver.execute_cdp_cmd("Runtime.evaluate", asked)
             assert json.loads(told["result"]["value"]) == [], (path, scheme)
+
+
+def test_the_list_of_studies_says_that_there_are_new_ones(browser, site, server):
+    browser.open(f"{site}/ui/studies")
+    notice = browser.driver.find_element(By.ID, "news")
+    assert not notice.is_displayed()
+    # Nobody knows when the page begins to listen: what came before is no news.
+    for number in range(1, 20):
+        server.store(instance("9.63", "9.63.1", f"9.63.1.{number}", PatientName="New^Nora", StudyDate="20990101"))
+        time.sleep(2)
+        if notice.is_displayed():
+            break
+    notice.find_element(By.TAG_NAME, "a").click()
+    assert "Nora" in browser.text("main")
+    assert not browser.driver.find_element(By.ID, "news").is_displayed()
+    assert browser.complaints() == []
 
 
 def test_without_scripts(browser, site, emulate):

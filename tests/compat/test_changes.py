@@ -166,3 +166,31 @@ def test_a_poll_tells_so_many_at_most(couch):
         told += [change["id"] for change in found["results"]]
         start = found["last_seq"]
     assert sorted(told) == ["0", "1", "2", "3", "4"]
+
+
+# -- those that there are ---------------------------------------------------------------------------------------------
+
+
+def test_changes_that_there_are_a_line_each(couch):
+    start = sequence(couch)
+    saved = couch.save(*[{"_id": f"{number:03}", "text": "x" * 10} for number in range(120)])
+    couch.delete("007", params={"rev": saved[7]["rev"]}).raise_for_status()
+    found, since = [], start
+    while True:
+        parameters = {"since": since, "limit": "50", "include_docs": "true"}
+        text = requests.get(f"{couch.url}/_changes", params=parameters, timeout=10).text
+        told = json.loads(text)
+        rows = [
+            json.loads(line.rstrip(",\r"))
+            for line in text.split("\n")
+            if line.startswith('{"') and line[2:9] != "results"
+        ]
+        assert rows == told["results"]
+        if not rows:
+            assert told["last_seq"] == since == sequence(couch)
+            break
+        assert (len(rows), told["last_seq"]) == (min(50, 120 - len(found)), rows[-1]["seq"])
+        found, since = found + rows, told["last_seq"]
+    assert sorted(row["id"] for row in found) == [f"{number:03}" for number in range(120)]
+    assert [row["id"] for row in found if row.get("deleted") and row["doc"]["_deleted"]] == ["007"]
+    assert all(row["doc"].get("text") for row in found if not row.get("deleted"))

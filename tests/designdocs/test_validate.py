@@ -42,6 +42,27 @@ def test_what_is_forwarded_has_what_sending_takes(ddoc, key):
     assert ddoc.refusal({**FORWARD, "_id": "1.2:forward"})
 
 
+ENTRY = {"instance": "1.2:1.3:1.4", "action": "create", "at": "2026-11-27T08:00:00.000000Z"}
+CHANGES = {"_id": "changes-0a1b-0000000000", "type": "changes", "log": "0a1b", "first": 1, "since": 0}
+CHANGES |= {"entries": [ENTRY], "corrections": []}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"log": "0a"},
+        {"first": "1"},
+        {"entries": {}},
+        {"corrections": None},
+        {"entries": [{**ENTRY, "action": "read"}]},
+        {"entries": [{**ENTRY, "instance": "1"}]},
+    ],
+)
+def test_a_page_of_changes_has_what_reading_takes(ddoc, wrong):
+    assert ddoc.refusal(CHANGES) is None
+    assert ddoc.refusal({**CHANGES, **wrong})
+
+
 @pytest.mark.parametrize("doc", [INSTANCE, STUDY, SERIES, {"_id": "x", "_deleted": True}, {"_id": "_design/other"}])
 def test_what_is_let_in(ddoc, doc):
     assert ddoc.refusal(doc) is None

@@ -22,6 +22,8 @@ HOSTILE = [
     {"type": "series", "dataset": {"00200011": {"Value": ["NaN"]}}},
     {"type": "instance", "dataset": {"00200013": {"Value": [{}]}}, "file": []},
     {"type": "instance", "dataset": {"00200013": {"Value": [{}]}}, "file": {}},
+    {"type": "changes", "log": 3, "entries": 3},
+    {"type": "changes", "log": "a", "entries": [None, 3, {}, {"at": 3}], "corrections": [None, {"header": []}]},
     {"type": "instance", "dataset": {"__proto__": {"vr": "LO"}}, "file": {"store": None}},
 ]
 

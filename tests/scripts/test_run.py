@@ -103,8 +103,8 @@ def start(tmp_path, values):
     """Start the command; whatever it leaves is ended."""
     started = []
 
-    def begin(command="run"):
-        running = Running(tmp_path / f"run-{len(started)}.log", command, **values)
+    def begin(command="run", **more):
+        running = Running(tmp_path / f"run-{len(started)}.log", command, **values, **more)
         started.append(running)
         return running
 
@@ -115,8 +115,13 @@ def start(tmp_path, values):
             running.process.wait(60)
 
 
-def test_it_serves_and_finds_its_data_again(start):
-    running = start().wait_for("Fauxton ")
+def test_it_serves_and_finds_its_data_again(start, tmp_path):
+    hooks = tmp_path / "webhooks.toml"
+    hooks.write_text('[[webhook]]\nname = "a"\nurl = "http://127.0.0.1:1"\n')
+    running = start(WEBHOOKS=str(hooks)).wait_for("Fauxton ").wait_for("webhooks    are sent")
+    (sender,) = (one for one in running.family() if "dicouch.scripts.webhooks" in one.cmdline())
+    sender.kill()
+    running.wait_for("again       webhooks")
     answer = requests.get(f"{running.url}/studies", timeout=30)
     assert answer.status_code in (200, 204)
     fauxton = re.search(r"Fauxton +(\S+)", running.text)[1]
@@ -355,6 +360,7 @@ def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
         ({"SHIM_BIND": f"0.0.0.0:{free_port()}"}, "run: SHIM_BIND: whoever reaches ('0.0.0.0', "),
         ({"SHIM_BIND": f"[::]:{free_port()}", "COUCHDB_URL": "embedded"}, "run: SHIM_BIND: whoever reaches ('::', "),
         ({"BYTES": "folder"}, "run: BYTES must be"),
+        ({"WEBHOOKS": "/nowhere/hooks.toml"}, "run: /nowhere/hooks.toml: "),
         ({"WEB_CONCURRENCY": "none"}, "run: WEB_CONCURRENCY must be a whole number above 0"),
         ({"DATA_DIR": "/proc/no/folder"}, "run: cannot use the data folder /proc/no/folder"),
         ({"COUCHDB_URL": "embedded", "PATH": "/nowhere"}, "run: node is missing"),

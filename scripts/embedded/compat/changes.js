@@ -1,12 +1,16 @@
 'use strict';
 
-// The changes of a database as they come (`feed=continuous` and `feed=longpoll`), and the sequence of now. express-pouchdb
-// begins its answer with the first heartbeat only, before anybody knows what `since=now` came to, and goes on for ever
-// behind a database that was deleted and a client that is gone.
+// The changes of a database as they come (`feed=continuous` and `feed=longpoll`), those that there are (a row a line, as
+// CouchDB gives them), and the sequence of now. express-pouchdb begins its answer with the first heartbeat only, before
+// anybody knows what `since=now` came to, goes on for ever behind a database that was deleted and a client that is gone,
+// and has all rows in memory at once.
 
 const { HttpError, route } = require('./http');
+const { writeChunk } = require('./send-rows');
 
 const HEARTBEAT = 60000;
+// Rows read at a time: documents may be large.
+const PAGE = 50;
 // What these feeds understand; with anything else the request goes on to express-pouchdb.
 const KNOWN = new Set(['feed', 'heartbeat', 'include_docs', 'limit', 'since']);
 const FORMS = {
@@ -29,6 +33,35 @@ async function startOf(db, text) {
 
 async function now(req, res) {
   res.json({ results: [], last_seq: `${await startOf(req.db, 'now')}-${await req.db.id()}`, pending: 0 });
+}
+
+// The changes that there are, up to `limit`.
+async function list(req, res) {
+  const { limit, since, include_docs } = req.couchQuery;
+  let left = limit === undefined ? Infinity : Number(limit);
+  if (!(left >= 0)) {
+    throw new HttpError(400, 'query_parse_error', `Invalid value for integer: ${limit}`);
+  }
+  let last = await startOf(req.db, String(since || 0));
+  const id = await req.db.id();
+  res.setHeader('Content-Type', 'application/json');
+  res.setHeader('Cache-Control', 'must-revalidate');
+  let text = '{"results":[\n';
+  let separator = '';
+  while (left > 0) {
+    const wanted = Math.min(left, PAGE);
+    const { results } = await req.db.changes({ since: last, limit: wanted, include_docs: include_docs === 'true' });
+    for (const { seq, ...change } of results) {
+      text += separator + JSON.stringify({ seq: `${seq}-${id}`, ...change });
+      separator = ',\n';
+      last = seq;
+    }
+    await writeChunk(res, text);
+    text = '';
+    left = results.length < wanted ? 0 : left - wanted;
+  }
+  const pending = (await req.db.info()).update_seq - last;
+  res.end(`${text}\n],\n"last_seq":"${last}-${id}","pending":${pending}}\n`);
 }
 
 async function follow(req, res) {
@@ -98,6 +131,10 @@ function install(router) {
     const { feed = 'normal', since, ...others } = req.couchQuery;
     next(feed === 'normal' && since === 'now' && Object.keys(others).every(name => name === 'limit') ? undefined : 'route');
   }, route(now));
+  router.get('/:db/_changes', (req, res, next) => {
+    const { feed = 'normal' } = req.couchQuery;
+    next(feed === 'normal' && Object.keys(req.couchQuery).every(name => KNOWN.has(name)) ? undefined : 'route');
+  }, route(list));
 }
 
 module.exports = { install };

@@ -75,4 +75,4 @@ async function sendPages(res, source, page, rows) {
   }
 }
 
-module.exports = { sendResults, sendRows };
+module.exports = { sendResults, sendRows, writeChunk };

@@ -89,9 +89,29 @@ function checkForward(doc) {
   }
 }
 
+// A page of the log of changes; its id has no colon either. What is there already stays as it is: see shim/couch/changelog.py.
+function checkChanges(doc) {
+  if (!/^changes-[0-9a-f]+-[0-9]{10}$/.test(doc._id) || doc._id.split('-')[1] !== doc.log) {
+    refuse(doc, 'the id of a page of changes is "changes-", its log and its number');
+  }
+  if (typeof doc.first !== 'number' || !Array.isArray(doc.entries) || !Array.isArray(doc.corrections)) {
+    refuse(doc, 'changes need first, entries and corrections');
+  }
+  doc.entries.forEach(function (entry) {
+    if (!isObject(entry) || typeof entry.instance !== 'string' || entry.instance.split(':').length !== 3 ||
+        ['create', 'update', 'delete'].indexOf(entry.action) < 0 || typeof entry.at !== 'string') {
+      refuse(doc, 'entries: one has no instance, action or time');
+    }
+  });
+}
+
 exports.check = function (doc) {
   if (doc.type === 'forward') {
     checkForward(doc);
+    return;
+  }
+  if (doc.type === 'changes') {
+    checkChanges(doc);
     return;
   }
   var parts = doc._id.split(':');

@@ -34,9 +34,15 @@ function row(given, study) {
   ];
 }
 
+// What a script shows when something was stored meanwhile. given.events: where the server tells that.
+function news(given) {
+  return '<p role="status" id="news" data-events="' + esc(given.events) + '" hidden>' + parts.link('', 'New studies: load the page again') +
+    '</p>\n<script src="' + esc(given.root) + '/ui/scripts/news" defer></script>\n';
+}
+
 exports.page = function (given) {
   var asked = Object.keys(given.form).length > 0;
-  var body = parts.deleted(given) + form(given);
+  var body = (given.events && !given.offset ? news(given) : '') + parts.deleted(given) + form(given);
   if (given.words) {
     body += '<p role="status">Nothing is found by \u201c' + esc(given.words) +
       '\u201d: no name, Patient ID, Accession Number, description, modality or date.</p>\n';
@@ -48,5 +54,8 @@ exports.page = function (given) {
       return row(given, study);
     }));
   }
-  return { title: asked || given.words ? 'Studies found' : 'Studies', here: 'studies', body: body + parts.paging(given, 'Newer studies', 'Older studies') };
+  return {
+    title: asked || given.words ? 'Studies found' : 'Studies', here: 'studies', own: true, connects: true,
+    body: body + parts.paging(given, 'Newer studies', 'Older studies')
+  };
 };

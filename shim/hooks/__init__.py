@@ -1,0 +1,1 @@
+"""Webhooks: events that are sent to whom the operator's file names."""
