@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -12,6 +13,7 @@ from dicouch.config import Config
 from dicouch.couch.client import Couch
 from dicouch.couch.credentials import Credentials
 from dicouch.couch.memory import Memory
+from dicouch.read.channels import Channels
 from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
 from dicouch.store.places import Bytes
@@ -36,6 +38,8 @@ class Services:
     # How far the index is behind; small documents of several requests in one write.
     pace: Pace
     bulk: BulkWriter
+    # Where subscribers of the worklist are told of events.
+    channels: Channels
     # Further attributes that the site searches by.
     extended: list[Extended]
     # Of the forms' tokens: made before gunicorn forks, so all processes have the same.
@@ -45,14 +49,16 @@ class Services:
     def from_config(cls, config: Config) -> Services:
         """Build everything that a configuration asks for."""
         couch = Couch(config.couchdb_url, config.couchdb_database)
+        memory = Memory.of(couch, config.remember)
         return cls(
             config=config,
             couch=couch,
             store=Bytes.from_config(config, couch),
             credentials=Credentials(couch, config.authorization),
-            memory=Memory.of(couch, config.remember),
+            memory=memory,
             pace=Pace(couch),
             bulk=BulkWriter(couch),
+            channels=Channels(couch, memory, config.event_channels, f"{socket.gethostname()} {config.shim_bind}"),
             extended=read_listed(config.extended_attributes),
         )
 

@@ -1,4 +1,4 @@
-"""QIDO-RS: search for studies, series and instances (PS3.18 10.6), for patients, and how many there are."""
+"""QIDO-RS: search for studies, series and instances (PS3.18 10.6), patients and workitems (11.9), and count them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def result(
 
 def study_of(level: str, asked: Query) -> str | None:
     """Return the one study of which a search can find anything; None when there may be others."""
-    studies = asked.values(STUDY_UID) if level != "patient" else []
+    studies = asked.values(STUDY_UID) if level not in ("patient", "workitem") else []
     return studies[0] if len(studies) == 1 else None
 
 
