@@ -96,9 +96,9 @@ def check(folder: str | os.PathLike) -> list[Finding]:
             files[path.relative_to(folder).with_suffix("").as_posix()] = path
     modules = {field for field in files if not is_function(field)}
     tables = [path.stem for path in (folder / "tables").glob("*.json")]
-    for name, path in shares(folder):
+    for name, shared in shares(folder):
         other = folder.parent / name
-        found = [*other.glob(f"{path}.*"), *(other / path).rglob("*.js*")]
+        found = [*other.glob(f"{shared}.*"), *(other / shared).rglob("*.js*")]
         modules |= {each.relative_to(other).with_suffix("").as_posix() for each in found if each.suffix == ".js"}
         tables += [each.stem for each in found if each.suffix == ".json"]
     modules |= {place + name for name in tables for place in ("tables/", VIEW_TABLES)}

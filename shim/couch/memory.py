@@ -27,10 +27,10 @@ from dicouch.couch.client import Couch
 from dicouch.couch.feed import Feed
 from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
-from dicouch.couch.states import DATABASE, REVISION, States, Token
+from dicouch.couch.states import DATABASE, REVISION, WORKLIST, States, Token
 from dicouch.errors import DicomWebError
 
-__all__ = ("DATABASE", "REVISION", "Memory", "Token")
+__all__ = ("DATABASE", "REVISION", "WORKLIST", "Memory", "Token")
 
 # Bytes of all objects that one process remembers, and credentials of which it knows when they were let in.
 LARGEST = 64 << 20

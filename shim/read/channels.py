@@ -103,7 +103,8 @@ class Channels:
         try:
             self._follow()
         except BaseException:
-            self._count -= 1
+            with self._lock:
+                self._count -= 1
             raise
         with self._lock:
             self._open[title].add(channel)
@@ -137,9 +138,11 @@ class Channels:
             if time.monotonic() > until:
                 raise DicomWebError(503, "the changes of the database are not heard of", {"Retry-After": "5"})
             time.sleep(0.02)
+        # Not under the lock, for which a worker that stops would wait.
+        known = self._read() if self._seen is None else {}
         with self._lock:
             if self._seen is None:
-                self._seen = self._read()
+                self._seen = known
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="events", daemon=True)
                 self._thread.start()

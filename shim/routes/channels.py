@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 from collections.abc import Iterable
+from functools import partial
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import orjson
 from flask import Response, request
 from simple_websocket import ConnectionClosed, Server
+from wsproto.utilities import ProtocolError
 
 from dicouch.errors import DicomWebError
 from dicouch.read.channels import Channel
@@ -44,12 +47,22 @@ def open_channel(aetitle: str) -> Response:
         opened = Worklist(ours.couch, authorization, ours.channels.server).opens(title)
         if opened["restarted"]:
             channel.put(workitems.GLOBAL, workitems.scp_status("RESTARTED"))
-        socket = Server.accept(request.environ, ping_interval=PING, max_message_size=LARGEST)
+        socket = _accept()
         with contextlib.suppress(ConnectionClosed, OSError):
             _send(socket, channel, ours, authorization)
     finally:
         ours.channels.close(channel)
     return Switched(status=101)
+
+
+def _accept() -> Server:
+    """Answer the handshake; DicomWebError 400 for one that is none."""
+    # A process that ends does not wait for the threads that read.
+    reader = partial(threading.Thread, daemon=True)
+    try:
+        return Server.accept(request.environ, ping_interval=PING, max_message_size=LARGEST, thread_class=reader)
+    except ProtocolError as problem:
+        raise DicomWebError(400, f"the handshake of the WebSocket is none: {problem}") from problem
 
 
 def _check_upgrade() -> None:
@@ -66,10 +79,10 @@ def _check_upgrade() -> None:
 def _send(socket: Server, channel: Channel, ours: Services, authorization: str | None) -> None:
     """Send events until the channel ends or falls behind, or its client's right does."""
     while socket.connected:
+        socket.input_buffer.clear()
         try:
             event = channel.events.get(timeout=LOOK)
         except queue.Empty:
-            socket.input_buffer.clear()
             continue
         if event is None:
             return socket.close(GOING_AWAY, "the server goes down")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
+from urllib.parse import quote
 
 from flask import Response, request
 from pydicom.uid import generate_uid
@@ -110,8 +111,8 @@ def subscribe(workitem: str, aetitle: str) -> Response:
     if lock not in ("true", "false"):
         raise DicomWebError(400, f"deletionlock is true or false, not {lock[:40]!r}")
     worklist().subscribe(workitem, title, lock == "true", _filter() if workitem == workitems.FILTERED else None)
-    answer = Response(status=201)
-    answer.headers["Content-Location"] = f"ws{current.base_url().removeprefix('http')}/subscribers/{aetitle}"
+    answer = told([], 201)
+    answer.headers["Content-Location"] = f"ws{current.base_url().removeprefix('http')}/subscribers/{quote(title)}"
     return answer
 
 
@@ -119,7 +120,7 @@ def subscribe(workitem: str, aetitle: str) -> Response:
 def unsubscribe(workitem: str, aetitle: str) -> Response:
     """End a subscription (PS3.18 11.11)."""
     worklist().unsubscribe(workitem, workitems.title_of(aetitle))
-    return Response(status=200)
+    return told([])
 
 
 @warned
@@ -128,7 +129,7 @@ def suspend(workitem: str, aetitle: str) -> Response:
     if workitem not in workitems.KINDS:
         raise DicomWebError(400, "only a subscription to the worklist can be suspended")
     worklist().suspend(workitem, workitems.title_of(aetitle))
-    return Response(status=200)
+    return told([])
 
 
 def worklist() -> Worklist:
@@ -141,6 +142,7 @@ def worklist() -> Worklist:
 def told(warnings: list[str], status: int = 200) -> Response:
     """Return an answer without a body that has the warnings of a transaction."""
     answer = Response(status=status)
+    answer.headers.pop("Content-Type")  # of nothing
     for text in warnings:
         answers.warn(answer, text)
     return answer

@@ -133,6 +133,8 @@ def test_what_replicates(ddoc):
         {key: value for key, value in completed.items() if key != "lock"},
         {**completed, "dataset": {**completed["dataset"], "00741216": text("SQ")}},
         {**completed, "dataset": {**completed["dataset"], "00081195": text("UI", "1.2")}},
+        {**completed, "dataset": {**completed["dataset"], "00741204": text("LO")}},
+        {**completed, "dataset": {**completed["dataset"], "00741200": text("CS", "URGENT")}},
         {**completed, "subscribers": {"X": True}},
         {**completed, "events": [{}]},
         {**completed, "_id": "workitem-1.9"},

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from dicouch.dicom.media.dicom_xml import dataset_to_xml, xml_to_dataset
+from dicouch.scripts.push_views import push
 from tests import workitems
 from tests.workitems import CELLS, DISCONTINUED, OTHER, PERFORMED, STATES, TRANSACTION, code, creation, text
 
@@ -255,6 +256,53 @@ def test_rows_of_searches(server, listed):
     assert server.get("/workitems?PatientID=X", headers={"Accept": "multipart/related"}).status_code in (200, 204)
     explained = server.get("/workitems?00404025.00080100=WS-A&00741000=IN%20PROGRESS&explain").json()
     assert explained["requests"][0]["scanned"] == 1
+
+
+@pytest.mark.one_database("couchdb")
+def test_replication(server):
+    """What one site does replicates, in one step or in several; what is no step of its own is refused there, too."""
+    root, _, name = server.database.rpartition("/")
+    other = f"{root}/{name}-other"
+    requests.put(other, timeout=30).raise_for_status()
+    try:
+        push(root, f"{name}-other")
+
+        def replicate(source, target, uid):
+            body = {"source": source, "target": target, "doc_ids": [f"workitem-{uid}"]}
+            told = requests.post(f"{root}/_replicate", json=body, timeout=60).json()
+            assert told["ok"]
+            assert told["history"][0]["doc_write_failures"] == 0
+            return requests.get(f"{target}/workitem-{uid}", params={"conflicts": True}, timeout=30).json()
+
+        for at_once in (True, False):
+            uid = next(UIDS)
+            create(server, uid)
+            assert len(replicate(server.database, other, uid)["history"]) == 1
+            claim(server, uid)
+            if not at_once:
+                replicate(server.database, other, uid)
+            send(server, "POST", f"/workitems/{uid}?transaction-uid={TRANSACTION}", PERFORMED)
+            assert change(server, uid, "COMPLETED").status_code == 200
+            document = replicate(server.database, other, uid)
+            assert [entry["state"] for entry in document["history"]] == ["SCHEDULED", "IN PROGRESS", "COMPLETED"]
+            document["dataset"]["00741000"]["Value"] = ["SCHEDULED"]
+            assert requests.put(f"{other}/workitem-{uid}", json=document, timeout=30).status_code == 403
+        # Both sites claim one workitem: one claim is left in both, and only its owner goes on.
+        uid = next(UIDS)
+        create(server, uid)
+        document = replicate(server.database, other, uid)
+        claim(server, uid)
+        theirs = workitems.moved(document, "IN PROGRESS", transaction=OTHER)
+        assert requests.put(f"{other}/workitem-{uid}", json=theirs, timeout=30).status_code == 201
+        there, here = replicate(server.database, other, uid), replicate(other, server.database, uid)
+        assert here["_rev"] == there["_rev"]
+        assert len(here["_conflicts"]) == 1
+        owner = TRANSACTION if here["lock"] == workitems.lock(uid, TRANSACTION, 1) else OTHER
+        for transaction in (TRANSACTION, OTHER):
+            answer = send(server, "POST", f"/workitems/{uid}?transaction-uid={transaction}", PERFORMED)
+            assert answer.status_code == (200 if transaction == owner else 400)
+    finally:
+        requests.delete(other, timeout=60)
 
 
 def test_conditions_and_capabilities(server):

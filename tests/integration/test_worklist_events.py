@@ -175,6 +175,7 @@ def test_channels_are_bounded_and_given_back(other):
     assert eventually(again, bool)
 
 
+@pytest.mark.one_database("embedded")
 def test_a_server_that_is_started_again(server, tmp_path, monkeypatch):
     uid = create(server)
     port = free_port()

@@ -57,12 +57,12 @@ exports.assigned = function (dataset) {
 };
 
 // Adds events for subscribers, by AE title; nothing where there is none.
-exports.add = function (doc, list, to, stamp) {
+exports.add = function (work, list, to, stamp) {
   if (!to.length) {
     return;
   }
-  var known = doc.events || [];
-  doc.events = known.concat(list.map(function (event, i) {
+  var known = work.events || [];
+  work.events = known.concat(list.map(function (event, i) {
     return { id: stamp.id + '-' + i, at: stamp.at, to: to, type: event.type, info: event.info };
   })).slice(-MOST);
 };

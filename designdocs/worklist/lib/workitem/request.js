@@ -30,9 +30,9 @@ function refused(status, more, isSet) {
   return [null, answer(code, { error: status, reason: more || known.text })];
 }
 
-function done(doc, status, warning) {
+function done(work, status, warning) {
   var told = status === '0000' ? [] : [warning || statuses[status].text];
-  return [doc, answer(doc && !doc._rev ? 201 : 200, { ok: true, warnings: told })];
+  return [work, answer(work && !work._rev ? 201 : 200, { ok: true, warnings: told })];
 }
 
 function uidOf(req) {
@@ -53,29 +53,29 @@ function set(dataset, tag, vr, value) {
 }
 
 // The line by which a person recognises a workitem, behind its type as in headers.
-function lead(doc) {
-  doc.summary = [STATE, '00741204', '00100010', '00100020', '00404005'].map(function (tag) {
-    return summary.text(doc.dataset, tag);
+function lead(work) {
+  work.summary = [STATE, '00741204', '00100010', '00100020', '00404005'].map(function (tag) {
+    return summary.text(work.dataset, tag);
   }).filter(Boolean).join(' \u00b7 ');
-  return doc;
+  return work;
 }
 
-function modify(doc, at) {
-  set(doc.dataset, MODIFIED, 'DT', moment(at));
-  return lead(doc);
+function modify(work, at) {
+  set(work.dataset, MODIFIED, 'DT', moment(at));
+  return lead(work);
 }
 
-function subscribers(doc) {
-  return Object.keys(doc.subscribers).sort();
+function subscribers(work) {
+  return Object.keys(work.subscribers).sort();
 }
 
-function current(doc) {
-  return doc ? validate.stateOf(doc) : 'null';
+function current(work) {
+  return work ? validate.stateOf(work) : 'null';
 }
 
 // Whether the request's Transaction UID is the right one: the events of tables/states are named so.
-function knowing(doc, uid, transaction) {
-  return lock.fits(doc && doc.lock, uid, transaction) ? 'correct' : 'not correct';
+function knowing(work, uid, transaction) {
+  return lock.fits(work && work.lock, uid, transaction) ? 'correct' : 'not correct';
 }
 
 function wrongTransaction(transaction) {
@@ -83,9 +83,9 @@ function wrongTransaction(transaction) {
 }
 
 // A workitem goes on, with its state, when, and the lock of whoever works on it.
-function enter(doc, state, at) {
-  doc.history = doc.history.concat([{ state: state, at: at }]);
-  set(doc.dataset, STATE, 'CS', state);
+function enter(work, state, at) {
+  work.history = work.history.concat([{ state: state, at: at }]);
+  set(work.dataset, STATE, 'CS', state);
 }
 
 function merged(dataset, changes) {
@@ -100,12 +100,12 @@ function input(req) {
   return JSON.parse(req.body);
 }
 
-exports.create = function (doc, req) {
+exports.create = function (work, req) {
   var asked = input(req);
   var uid = uidOf(req);
   var now = stamp(req);
-  if (doc) {
-    return refused(table.create[current(doc)]);
+  if (work) {
+    return refused(table.create[current(work)]);
   }
   var given = asked.dataset;
   if (given[STATE] && requirements.hasValue(given[STATE]) && given[STATE].Value[0] !== 'SCHEDULED') {
@@ -136,12 +136,12 @@ exports.create = function (doc, req) {
   return filled.length ? done(made, 'B300', statuses.B300.text + ' ' + filled.join(', ')) : done(made, '0000');
 };
 
-function changes(doc, given) {
+function changes(work, given) {
   var told = [];
   function isNew(tag) {
-    return given[tag] && !validate.same(given[tag], doc.dataset[tag]);
+    return given[tag] && !validate.same(given[tag], work.dataset[tag]);
   }
-  var after = merged(doc.dataset, given);
+  var after = merged(work.dataset, given);
   if (isNew('00404041')) {
     told.push(events.stateReport(after));
   }
@@ -151,12 +151,12 @@ function changes(doc, given) {
   return isNew('00404025') || isNew('00404034') ? told.concat(events.assigned(after)) : told;
 }
 
-exports.set = function (doc, req) {
+exports.set = function (work, req) {
   var asked = input(req);
   var uid = uidOf(req);
   var now = stamp(req);
-  var knows = asked.transaction ? knowing(doc, uid, asked.transaction) : 'none';
-  var status = table['set, ' + knows][current(doc)];
+  var knows = asked.transaction ? knowing(work, uid, asked.transaction) : 'none';
+  var status = table['set, ' + knows][current(work)];
   if (status === 'C301') {
     return wrongTransaction(asked.transaction);
   }
@@ -172,12 +172,12 @@ exports.set = function (doc, req) {
   if (problems.length) {
     return refused('0106', problems.join('; '));
   }
-  events.add(doc, changes(doc, given), subscribers(doc), now);
-  doc.dataset = merged(doc.dataset, given);
-  if (doc.lock) {
-    doc.lock = lock.next(doc.lock, uid, asked.transaction);
+  events.add(work, changes(work, given), subscribers(work), now);
+  work.dataset = merged(work.dataset, given);
+  if (work.lock) {
+    work.lock = lock.next(work.lock, uid, asked.transaction);
   }
-  return done(modify(doc, now.at), '0000');
+  return done(modify(work, now.at), '0000');
 };
 
 // The item that tells why a workitem was canceled; when is filled in by the server (Table CC.2.5-3).
@@ -190,16 +190,16 @@ function canceled(dataset, reason, at) {
   return { vr: 'SQ', Value: [merged(item, {})].concat(requirements.items(sequence).slice(1)) };
 }
 
-exports.state = function (doc, req) {
+exports.state = function (work, req) {
   var asked = input(req);
   var uid = uidOf(req);
   var now = stamp(req);
-  var name = asked.state === 'SCHEDULED' ? 'SCHEDULED' : asked.state + ', ' + knowing(doc, uid, asked.transaction);
+  var name = asked.state === 'SCHEDULED' ? 'SCHEDULED' : asked.state + ', ' + knowing(work, uid, asked.transaction);
   var event = table[name];
   if (!event) {
     return refused('0106', 'ProcedureStepState (0074,1000) must be IN PROGRESS, COMPLETED or CANCELED');
   }
-  var next = event[current(doc)];
+  var next = event[current(work)];
   if (next === 'C301') {
     return wrongTransaction(asked.transaction);
   }
@@ -207,31 +207,31 @@ exports.state = function (doc, req) {
     return next.charAt(0) === 'B' ? done(null, next) : refused(next);
   }
   if (next === 'CANCELED') {
-    doc.dataset = merged(doc.dataset, { '00741002': canceled(doc.dataset, {}, now.at) });
+    work.dataset = merged(work.dataset, { '00741002': canceled(work.dataset, {}, now.at) });
   }
-  var missing = requirements.unmet(doc.dataset, next);
+  var missing = requirements.unmet(work.dataset, next);
   if (missing.length) {
     return refused('C304', statuses.C304.text + ' It has no ' + missing.join(', '));
   }
-  doc.lock = doc.lock ? lock.next(doc.lock, uid, asked.transaction) : lock.open(uid, asked.transaction);
-  enter(doc, next, now.at);
-  events.add(doc, [events.stateReport(doc.dataset)], subscribers(doc), now);
-  return done(modify(doc, now.at), '0000');
+  work.lock = work.lock ? lock.next(work.lock, uid, asked.transaction) : lock.open(uid, asked.transaction);
+  enter(work, next, now.at);
+  events.add(work, [events.stateReport(work.dataset)], subscribers(work), now);
+  return done(modify(work, now.at), '0000');
 };
 
-exports.cancel = function (doc, req) {
+exports.cancel = function (work, req) {
   var asked = input(req);
   var now = stamp(req);
-  var next = table['request cancel'][current(doc)];
+  var next = table['request cancel'][current(work)];
   var reason = events.picked(asked.dataset, ['00741238', '0074100E']);
   if (next === '0000') {
-    if (!subscribers(doc).length) {
+    if (!subscribers(work).length) {
       return refused('C312');
     }
     var info = events.picked(asked.dataset, ['0074100A', '0074100C', '00741238', '0074100E']);
     set(info, '00741236', 'AE', asked.requester);
-    events.add(doc, [{ type: 2, info: info }], subscribers(doc), now);
-    return done(doc, '0000');
+    events.add(work, [{ type: 2, info: info }], subscribers(work), now);
+    return done(work, '0000');
   }
   if (next !== 'CANCELED') {
     return next.charAt(0) === 'B' ? done(null, next) : refused(next);
@@ -240,40 +240,40 @@ exports.cancel = function (doc, req) {
     reason['0074100E'] = { vr: 'SQ', Value: [UNSPECIFIED] };
   }
   // Nobody works on it: the lock is one that nobody knows.
-  doc.lock = lock.open(uidOf(req), req.uuid);
-  var passed = events.stateReport(doc.dataset, 'IN PROGRESS');
-  enter(doc, 'IN PROGRESS', now.at);
-  enter(doc, 'CANCELED', now.at);
+  work.lock = lock.open(uidOf(req), req.uuid);
+  var passed = events.stateReport(work.dataset, 'IN PROGRESS');
+  enter(work, 'IN PROGRESS', now.at);
+  enter(work, 'CANCELED', now.at);
   var contact = events.picked(asked.dataset, ['0074100A', '0074100C']);
   if (requirements.hasValue(contact['0074100A'])) {
     reason['00741008'] = { vr: 'SQ', Value: [contact] };
   }
-  doc.dataset = merged(doc.dataset, { '00741002': canceled(doc.dataset, reason, now.at) });
-  events.add(doc, [passed, events.stateReport(doc.dataset)], subscribers(doc), now);
-  return done(modify(doc, now.at), '0000');
+  work.dataset = merged(work.dataset, { '00741002': canceled(work.dataset, reason, now.at) });
+  events.add(work, [passed, events.stateReport(work.dataset)], subscribers(work), now);
+  return done(modify(work, now.at), '0000');
 };
 
 // One workitem with a further subscriber, who is told its state (CC.2.3.3).
-exports.subscribed = function (doc, asked, now) {
-  doc.subscribers[asked.ae] = { lock: asked.lock };
+exports.subscribed = function (work, asked, now) {
+  work.subscribers[asked.ae] = { lock: asked.lock };
   if (asked.report) {
-    events.add(doc, [events.stateReport(doc.dataset)], [asked.ae], now);
+    events.add(work, [events.stateReport(work.dataset)], [asked.ae], now);
   }
-  return doc;
+  return work;
 };
 
-exports.subscribe = function (doc, req) {
-  if (!doc) {
+exports.subscribe = function (work, req) {
+  if (!work) {
     return refused('C307');
   }
-  return done(exports.subscribed(doc, input(req), stamp(req)), '0000');
+  return done(exports.subscribed(work, input(req), stamp(req)), '0000');
 };
 
-exports.unsubscribe = function (doc, req) {
+exports.unsubscribe = function (work, req) {
   var ae = input(req).ae;
-  if (!doc || !doc.subscribers[ae]) {
-    return refused('C307', doc ? 'The target Subscription was not found.' : '');
+  if (!work || !work.subscribers[ae]) {
+    return refused('C307', work ? 'The target Subscription was not found.' : '');
   }
-  delete doc.subscribers[ae];
-  return done(doc, '0000');
+  delete work.subscribers[ae];
+  return done(work, '0000');
 };

@@ -83,6 +83,14 @@ exports.ofChange = function (dataset) {
   return walk(table, dataset, 'set', false, '');
 };
 
+// What a workitem cannot be without, in whatever state it is.
+exports.ofAny = function (dataset) {
+  return Object.keys(table).map(function (tag) {
+    var problem = /^1\/1/.test(table[tag].create) ? wrongWith(table[tag], '1/1', dataset[tag], true) : '';
+    return problem && named(table[tag], tag, '') + ' ' + problem;
+  }).filter(Boolean);
+};
+
 // Adds what may be empty but has to be there, and a Worklist Label, which the server chooses; returns the names.
 exports.fill = function (dataset) {
   var filled = [];

@@ -84,6 +84,10 @@ function checkAlone(doc) {
   if (passed.length === 1 ? doc.lock !== undefined : !lock.isLock(doc.lock)) {
     refuse(doc, passed.length === 1 ? 'only a workitem that is IN PROGRESS has a lock' : 'a lock is missing (C301)');
   }
+  var wrong = requirements.ofAny(doc.dataset);
+  if (wrong.length) {
+    refuse(doc, wrong.join('; '));
+  }
   var missing = requirements.unmet(doc.dataset, stateOf(doc));
   if (missing.length) {
     refuse(doc, 'final state requirements (C304): ' + missing.join(', '));
