@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 
 import pytest
 import requests
@@ -303,6 +304,22 @@ def test_replication(server):
             assert answer.status_code == (200 if transaction == owner else 400)
     finally:
         requests.delete(other, timeout=60)
+
+
+@pytest.mark.one_database("embedded")
+def test_what_the_page_shows_runs(server):
+    """Run the commands of docs/worklist.md."""
+    text_ = (workitems.ROOT / "docs/worklist.md").read_text("utf-8")
+    commands = text_.split("```sh\n")[1].split("```")[0].replace("http://127.0.0.1:5985/dicom-web", server.url)
+    told = subprocess.run(
+        ["bash", "-ec", commands.replace("curl ", "curl -sS -f ")], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert "Location:" in told.stdout
+    assert '"2.25.77"' in told.stdout
+    row = server.get("/workitems/2.25.77").json()
+    assert row["00741000"]["Value"] == ["IN PROGRESS"]
+    assert row["00741002"]["Value"][0]["00741004"]["Value"] == [50]
 
 
 def test_conditions_and_capabilities(server):

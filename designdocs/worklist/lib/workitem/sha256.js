@@ -10,10 +10,6 @@ var ROUND = [
 ];
 var START = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 
-function turned(word, bits) {
-  return (word >>> bits) | (word << (32 - bits));
-}
-
 // The text in words of 32 bits, with its end and its length behind it.
 function padded(text) {
   var length = ((text.length + 8) >> 6) * 16 + 16;
@@ -30,27 +26,29 @@ function padded(text) {
   return words;
 }
 
-function schedule(block) {
-  var words = block.slice();
-  for (var t = 16; t < 64; t += 1) {
-    var a = words[t - 15];
-    var b = words[t - 2];
-    words.push((words[t - 16] + (turned(a, 7) ^ turned(a, 18) ^ (a >>> 3)) + words[t - 7] +
-      (turned(b, 17) ^ turned(b, 19) ^ (b >>> 10))) | 0);
-  }
-  return words;
-}
-
-function compress(state, block) {
-  var words = schedule(block);
-  var s = state.slice();
+// A block of 16 words into the state. Rotations are written out: a call for each would take most of the time.
+function compress(state, w) {
+  var a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], h = state[7];
   for (var t = 0; t < 64; t += 1) {
-    var one = (s[7] + (turned(s[4], 6) ^ turned(s[4], 11) ^ turned(s[4], 25)) + ((s[4] & s[5]) ^ (~s[4] & s[6])) + ROUND[t] + words[t]) | 0;
-    var two = ((turned(s[0], 2) ^ turned(s[0], 13) ^ turned(s[0], 22)) + ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]))) | 0;
-    s = [(one + two) | 0, s[0], s[1], s[2], (s[3] + one) | 0, s[4], s[5], s[6]];
+    if (t > 15) {
+      var x = w[t - 15];
+      var y = w[t - 2];
+      w[t] = (w[t - 16] + w[t - 7] + ((x >>> 7 | x << 25) ^ (x >>> 18 | x << 14) ^ (x >>> 3)) +
+        ((y >>> 17 | y << 15) ^ (y >>> 19 | y << 13) ^ (y >>> 10))) | 0;
+    }
+    var one = h + ((e >>> 6 | e << 26) ^ (e >>> 11 | e << 21) ^ (e >>> 25 | e << 7)) + ((e & f) ^ (~e & g)) + ROUND[t] + w[t];
+    var two = ((a >>> 2 | a << 30) ^ (a >>> 13 | a << 19) ^ (a >>> 22 | a << 10)) + ((a & b) ^ (a & c) ^ (b & c));
+    h = g;
+    g = f;
+    f = e;
+    e = (d + one) | 0;
+    d = c;
+    c = b;
+    b = a;
+    a = (one + two) | 0;
   }
-  return state.map(function (word, i) {
-    return (word + s[i]) | 0;
+  return [a, b, c, d, e, f, g, h].map(function (word, i) {
+    return (word + state[i]) | 0;
   });
 }
 
