@@ -261,46 +261,44 @@ def test_rows_of_searches(server, listed):
 
 @pytest.mark.one_database("couchdb")
 def test_replication(server):
-    """What one site does replicates, in one step or in several; what is no step of its own is refused there, too."""
+    """What one site does arrives in one step at another; two claims of one workitem are one claim in the end."""
     root, _, name = server.database.rpartition("/")
     other = f"{root}/{name}-other"
     requests.put(other, timeout=30).raise_for_status()
+    done, disputed = next(UIDS), next(UIDS)
+
+    def replicate(source, target):
+        body = {"source": source, "target": target, "doc_ids": [f"workitem-{uid}" for uid in (done, disputed)]}
+        told = requests.post(f"{root}/_replicate", json=body, timeout=60).json()
+        assert (told["ok"], told["history"][0]["doc_write_failures"]) == (True, 0)
+
+    def document(database, uid):
+        return requests.get(f"{database}/workitem-{uid}?conflicts=true", timeout=30).json()
+
     try:
         push(root, f"{name}-other")
+        create(server, done)
+        create(server, disputed)
+        replicate(server.database, other)
+        claim(server, done)
+        claim(server, disputed)
+        send(server, "POST", f"/workitems/{done}?transaction-uid={TRANSACTION}", PERFORMED)
+        assert change(server, done, "COMPLETED").status_code == 200
+        theirs = workitems.moved(document(other, disputed), "IN PROGRESS", transaction=OTHER)
+        assert requests.put(f"{other}/workitem-{disputed}", json=theirs, timeout=30).status_code == 201
+        replicate(server.database, other)
+        replicate(other, server.database)
 
-        def replicate(source, target, uid):
-            body = {"source": source, "target": target, "doc_ids": [f"workitem-{uid}"]}
-            told = requests.post(f"{root}/_replicate", json=body, timeout=60).json()
-            assert told["ok"]
-            assert told["history"][0]["doc_write_failures"] == 0
-            return requests.get(f"{target}/workitem-{uid}", params={"conflicts": True}, timeout=30).json()
-
-        for at_once in (True, False):
-            uid = next(UIDS)
-            create(server, uid)
-            assert len(replicate(server.database, other, uid)["history"]) == 1
-            claim(server, uid)
-            if not at_once:
-                replicate(server.database, other, uid)
-            send(server, "POST", f"/workitems/{uid}?transaction-uid={TRANSACTION}", PERFORMED)
-            assert change(server, uid, "COMPLETED").status_code == 200
-            document = replicate(server.database, other, uid)
-            assert [entry["state"] for entry in document["history"]] == ["SCHEDULED", "IN PROGRESS", "COMPLETED"]
-            document["dataset"]["00741000"]["Value"] = ["SCHEDULED"]
-            assert requests.put(f"{other}/workitem-{uid}", json=document, timeout=30).status_code == 403
-        # Both sites claim one workitem: one claim is left in both, and only its owner goes on.
-        uid = next(UIDS)
-        create(server, uid)
-        document = replicate(server.database, other, uid)
-        claim(server, uid)
-        theirs = workitems.moved(document, "IN PROGRESS", transaction=OTHER)
-        assert requests.put(f"{other}/workitem-{uid}", json=theirs, timeout=30).status_code == 201
-        there, here = replicate(server.database, other, uid), replicate(other, server.database, uid)
+        arrived = document(other, done)
+        assert [entry["state"] for entry in arrived["history"]] == ["SCHEDULED", "IN PROGRESS", "COMPLETED"]
+        arrived["dataset"]["00741000"]["Value"] = ["SCHEDULED"]
+        assert requests.put(f"{other}/workitem-{done}", json=arrived, timeout=30).status_code == 403
+        here, there = document(server.database, disputed), document(other, disputed)
         assert here["_rev"] == there["_rev"]
         assert len(here["_conflicts"]) == 1
-        owner = TRANSACTION if here["lock"] == workitems.lock(uid, TRANSACTION, 1) else OTHER
+        owner = TRANSACTION if here["lock"] == workitems.lock(disputed, TRANSACTION, 1) else OTHER
         for transaction in (TRANSACTION, OTHER):
-            answer = send(server, "POST", f"/workitems/{uid}?transaction-uid={transaction}", PERFORMED)
+            answer = send(server, "POST", f"/workitems/{disputed}?transaction-uid={transaction}", PERFORMED)
             assert answer.status_code == (200 if transaction == owner else 400)
     finally:
         requests.delete(other, timeout=60)
