@@ -21,7 +21,7 @@ import quickjs
 import tree_sitter
 import tree_sitter_javascript
 
-from dicouch.couch.designs import VIEW_TABLES, is_source
+from dicouch.couch.designs import VIEW_TABLES, is_source, shares
 
 BUILTIN_REDUCES = ("_count", "_sum", "_stats")
 FUNCTION_FOLDERS = ("lists", "shows", "updates", "filters")
@@ -96,6 +96,11 @@ def check(folder: str | os.PathLike) -> list[Finding]:
             files[path.relative_to(folder).with_suffix("").as_posix()] = path
     modules = {field for field in files if not is_function(field)}
     tables = [path.stem for path in (folder / "tables").glob("*.json")]
+    for name, shared in shares(folder):
+        other = folder.parent / name
+        found = [*other.glob(f"{shared}.*"), *(other / shared).rglob("*.js*")]
+        modules |= {each.relative_to(other).with_suffix("").as_posix() for each in found if each.suffix == ".js"}
+        tables += [each.stem for each in found if each.suffix == ".json"]
     modules |= {place + name for name in tables for place in ("tables/", VIEW_TABLES)}
     findings = []
     for field, path in files.items():

@@ -61,6 +61,8 @@ class Config:
         Further names by which clients may ask this server; ``*``: any.
     open_to_the_network : str
         ``yes`` lets a server that asks for no login listen beyond loopback.
+    event_channels : int
+        Most event channels (WebSockets) that are open in one process; each takes a thread.
     remember : float
         Seconds for which credentials are trusted after the database let them in, so that what is remembered is given to
         them without asking it; 0: nothing is remembered. See `dicouch.couch.memory`.
@@ -91,6 +93,7 @@ class Config:
     edit_origins: tuple[str, ...] = ()
     host_names: tuple[str, ...] = ()
     open_to_the_network: str = "no"
+    event_channels: int = 100
     remember: float = 10.0
     event_streams: int = 64
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -14,6 +15,7 @@ from dicouch.couch.client import Couch
 from dicouch.couch.credentials import Credentials
 from dicouch.couch.memory import Memory
 from dicouch.read.events import Events
+from dicouch.read.channels import Channels
 from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
 from dicouch.store.places import Bytes
@@ -41,6 +43,8 @@ class Services:
     # How far the index is behind; small documents of several requests in one write.
     pace: Pace
     bulk: BulkWriter
+    # Where subscribers of the worklist are told of events.
+    channels: Channels
     # Further attributes that the site searches by.
     extended: list[Extended]
     # Of the forms' tokens: made before gunicorn forks, so all processes have the same.
@@ -61,6 +65,7 @@ class Services:
             events=Events(couch, log, memory, config.event_streams),
             pace=Pace(couch),
             bulk=BulkWriter(couch),
+            channels=Channels(couch, memory, config.event_channels, f"{socket.gethostname()} {config.shim_bind}"),
             extended=read_listed(config.extended_attributes),
         )
 

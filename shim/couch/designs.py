@@ -1,8 +1,8 @@
 """A design document as its folder has it (couchapp layout): what a push stores, and what a server expects to find.
 
 One folder is one document: a file's name minus its extension is the field, a folder is an object,
-`.json` files are parsed. python-couchdb's loader does that part; here are the names, the version and
-what must not reach the database (dot files, editors' backups).
+`.json` files are parsed. python-couchdb's loader does that part; here are the names, the version, what a folder takes
+from those beside it (`shares.json`), and what must not reach the database (dot files, editors' backups).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,40 @@ def load(folder: str | os.PathLike[str]) -> dict[str, Any]:
         When a file cannot be read as what its name says, or two files claim one field.
     """
     folder = Path(folder)
+    document = _read(folder)
+    for name, path in shares(folder):
+        _take(document, _read(folder.parent / name), path)
+    document.pop("shares", None)
+    document.setdefault("_id", f"_design/{folder.name}")
+    document.setdefault("language", "javascript")
+    if not str(document["_id"]).startswith("_design/"):
+        raise ValueError(f"{folder / '_id'}: {document['_id']!r} does not start with _design/")
+    _make_modules_of_tables(document)
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
+    readable = document.get("version")
+    document["version"] = f"{readable}+{digest}" if readable else digest
+    return document
+
+
+def shares(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield what a design document takes from others: the folder beside it, and a path in that."""
+    file = folder / "shares.json"
+    for name, paths in (json.loads(file.read_text("utf-8")) if file.is_file() else {}).items():
+        for path in paths:
+            yield name, path
+
+
+def _take(document: dict[str, Any], other: dict[str, Any], path: str) -> None:
+    """Put a field, or all below it, of another design document into this one, whose own fields stay."""
+    *above, last = path.split("/")
+    for name in above:
+        document, other = document.setdefault(name, {}), other[name]
+    value = other[last]
+    document[last] = {**value, **document.get(last, {})} if isinstance(value, dict) else value
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Read the files of one folder; ValueError as for `load`."""
     try:
         document: dict[str, Any] = load_design_doc(
             str(folder), strip=True, predicate=lambda path: is_source(path, folder)
@@ -68,14 +103,6 @@ def load(folder: str | os.PathLike[str]) -> dict[str, Any]:
         NotImplementedError,
     ) as error:  # of couchdb.loader: one field twice, no such kind of file
         raise ValueError(f"{folder}: {error}") from error
-    document.setdefault("_id", f"_design/{folder.name}")
-    document.setdefault("language", "javascript")
-    if not str(document["_id"]).startswith("_design/"):
-        raise ValueError(f"{folder / '_id'}: {document['_id']!r} does not start with _design/")
-    _make_modules_of_tables(document)
-    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]
-    readable = document.get("version")
-    document["version"] = f"{readable}+{digest}" if readable else digest
     return document
 
 

@@ -65,6 +65,8 @@ class Feed:
         self._sleep = sleep
         self._process = 0
         self._closed = False
+        # Told the ids of documents that were written, None where it is not known which.
+        self.told: Callable[[list[str] | None], None] = lambda ids: None
         self._lock = threading.Lock()
         self._heard = self._trusted = float("-inf")
 
@@ -100,10 +102,12 @@ class Feed:
         since = self._couch.json("GET", "_changes", params={"since": "now", "limit": 1})["last_seq"]
         # Every change from now on is told. What was read before, others may have changed without being heard.
         self._states.changed_all()
+        self.told(None)
         self._trusted = self._heard = self._clock()
         while told := self._wait(since):
             if len(told["results"]) > _number(told["last_seq"]) - _number(since):
                 self._states.changed_all()  # another database of the same name, told from its beginning
+                self.told(None)
             since = told["last_seq"]
             if len(told["results"]) < MOST:
                 self._sleep(PAUSE)
@@ -125,6 +129,7 @@ class Feed:
         told: dict[str, Any] = orjson.loads(b"".join(pieces))
         for change in told["results"]:
             self._states.changed(change["id"])
+        self.told([change["id"] for change in told["results"]])
         self.hear()
         # Without any change the database is gone.
         return told if told["results"] else None

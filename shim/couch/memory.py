@@ -27,10 +27,10 @@ from dicouch.couch.client import Couch
 from dicouch.couch.feed import Feed
 from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
-from dicouch.couch.states import DATABASE, REVISION, States, Token
+from dicouch.couch.states import DATABASE, REVISION, WORKLIST, States, Token
 from dicouch.errors import DicomWebError
 
-__all__ = ("DATABASE", "REVISION", "Memory", "Token")
+__all__ = ("DATABASE", "REVISION", "WORKLIST", "Memory", "Token")
 
 # Bytes of all objects that one process remembers, and credentials of which it knows when they were let in.
 LARGEST = 64 << 20
@@ -41,6 +41,9 @@ _HEAD = struct.Struct("<QQd")
 
 class Following(Protocol):
     """What follows the changes of the database, in this process; see `dicouch.couch.feed.Feed`."""
+
+    # Told the ids of documents that were written, None where it is not known which.
+    told: Callable[[list[str] | None], None]
 
     def start(self) -> None:
         """Begin to follow, unless that goes on already."""
@@ -121,6 +124,12 @@ class Memory:
         """Begin to follow the changes of the database; once a process, behind the fork."""
         if self._seconds:
             self._feed.start()
+
+    def listen(self, told: Callable[[list[str] | None], None]) -> bool:
+        """Tell changes of the database to somebody, also where nothing is remembered; return whether they are heard."""
+        self._feed.told = told
+        self._feed.start()
+        return self._feed.is_alive()
 
     def is_awake(self) -> bool:
         """Return whether anything is remembered at all: not while changes by others are not heard of."""

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 # The scope of what may change with any document; that of what is true of one revision, whatever follows it.
 DATABASE, REVISION = "", "\0"
+# That of what workitems and their subscribers say: a busy worklist has searches for studies go on being remembered.
+WORKLIST, OF_WORKLIST = "\1", ("workitem-", "subscriber-")
 # How many numbers there are. Scopes that share one are forgotten together.
 SLOTS = 1 << 16
-_OWN = {DATABASE: SLOTS + 1, REVISION: SLOTS + 2}
+_OWN = {DATABASE: SLOTS + 1, REVISION: SLOTS + 2, WORKLIST: SLOTS + 3}
 
 
 class Token(NamedTuple):
@@ -53,12 +55,15 @@ class States:
         return lambda scope: Token(taken[self._EVERYTHING], taken[_place(scope)])
 
     def changed(self, document_id: str) -> None:
-        """Tell that a document was written: its study, and the database."""
+        """Tell that a document was written: its study, and the database; or the worklist, which is no part of that."""
         if document_id.startswith("changes-"):
             return  # the log of changes: nothing that is remembered is made of it
         self.observe(document_id)
         if document_id.startswith("_design/"):
             self.changed_all()  # every index and every list may say otherwise
+            return
+        if document_id.startswith(OF_WORKLIST) and ":" not in document_id:
+            self._change(_place(WORKLIST))
             return
         self._change(_place(DATABASE))
         self._change(_place(document_id.partition(":")[0]))

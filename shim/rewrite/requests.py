@@ -63,14 +63,20 @@ def _list(name: str, study: str, series: str | None = None, instance: str | None
 
 
 def list_request(
-    name: str, chosen: Range, query: dict[str, Any], *, limit: int | None = None, skip: int = 0
+    name: str,
+    chosen: Range,
+    query: dict[str, Any],
+    *,
+    limit: int | None = None,
+    skip: int = 0,
+    design: str = DESIGN,
 ) -> CouchRequest:
     """Return the request that runs a list function over a range of an index.
 
     `query` is what the function reads, see ``lib/search/search.js``; `limit` and `skip` are of the view's rows, where
     the range decides which studies match.
     """
-    path = f"{DESIGN}/_list/{name}/{chosen.view}"
+    path = f"{design}/_list/{name}/{chosen.view}"
     params = {"reduce": "false", **chosen.params}
     if chosen.view == "_all_docs":
         del params["reduce"]

@@ -57,7 +57,7 @@ def reader() -> Retriever:
 def check_path() -> None:
     """Refuse a path whose UIDs cannot be UIDs; see `check_uid`."""
     for level, uid in (request.view_args or {}).items():
-        if level in ("study", "series", "instance"):
+        if level in ("study", "series", "instance", "workitem"):
             check_uid(level, uid)
 
 

@@ -13,6 +13,7 @@ from flask import Blueprint
 from dicouch.routes import (
     bulkdata,
     changefeed,
+    channels,
     delete,
     events,
     frames,
@@ -22,6 +23,7 @@ from dicouch.routes import (
     search,
     store,
     thumbnails,
+    workitems,
 )
 from dicouch.routes.wadl import Handler, Method, Resource
 
@@ -44,6 +46,8 @@ SEARCH = ("accept", "limit", "offset", "fuzzymatching", "includefield", "{attrib
 STUDY = "studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"
 INSTANCE = f"{SERIES}/instances/{{instance}}"
+WORKITEM = "workitems/{workitem}"
+SUBSCRIBER = f"{WORKITEM}/subscribers/{{aetitle}}"
 VALUE = f"{INSTANCE}/bulkdata/{{bulkdata}}"
 FRAMES = f"{INSTANCE}/frames/{{frames}}"
 
@@ -55,6 +59,11 @@ def _get(what: str, handler: Handler, produces: tuple[str, ...], query: tuple[st
 def _store(what: str) -> Method:
     produces = ("application/dicom+json", "application/dicom+xml")
     return Method("POST", f"Store{what}", store.store, produces, UPLOADS, statuses=(200, 202))
+
+
+def _works(id_: str, handler: Handler, statuses: tuple[int, ...] = (200,), name: str = "POST") -> Method:
+    """Return a transaction on the worklist whose answer has no body."""
+    return Method(name, id_, handler, (), (*JSON, "application/dicom+xml"), statuses=statuses)
 
 
 def _search(path: str, what: str, level: str, *more: Method) -> tuple[Resource, ...]:
@@ -97,6 +106,34 @@ TABLE = (
     Resource("changefeed", (_get("ChangeFeed", changefeed.retrieve, JSON[::-1], FEED),)),
     Resource("changefeed/latest", (_get("LatestChange", changefeed.latest, JSON[::-1], FEED[:1]),)),
     Resource("events", (_get("Events", events.stream, (events.KIND,), ("kind", "StudyInstanceUID", "Modality")),)),
+    *_search("workitems", "Workitems", "workitem", _works("CreateWorkitem", workitems.create, (201,))),
+    Resource(
+        WORKITEM,
+        (
+            _get("Workitem", workitems.retrieve, (*DATASETS, "application/dicom+xml")),
+            _works("UpdateWorkitem", workitems.update),
+        ),
+    ),
+    Resource(f"{WORKITEM}/state", (_works("ChangeWorkitemState", workitems.change_state, name="PUT"),)),
+    Resource(
+        f"{WORKITEM}/state/{{requester}}", (_works("ChangeWorkitemStateFor", workitems.change_state, name="PUT"),)
+    ),
+    Resource(
+        f"{WORKITEM}/cancelrequest", (_works("RequestWorkitemCancellation", workitems.request_cancellation, (202,)),)
+    ),
+    Resource(
+        f"{WORKITEM}/cancelrequest/{{requester}}",
+        (_works("RequestWorkitemCancellationFor", workitems.request_cancellation, (202,)),),
+    ),
+    Resource(
+        SUBSCRIBER,
+        (
+            Method("POST", "Subscribe", workitems.subscribe, query=("deletionlock", "filter"), statuses=(201,)),
+            Method("DELETE", "Unsubscribe", workitems.unsubscribe),
+        ),
+    ),
+    Resource(f"{SUBSCRIBER}/suspend", (Method("POST", "SuspendGlobalSubscription", workitems.suspend),)),
+    Resource("subscribers/{aetitle}", (Method("GET", "OpenEventChannel", channels.open_channel, statuses=(101,)),)),
     Resource("wado"),  # the URI service, which PS3.18 has no capabilities of
 )
 
@@ -107,6 +144,9 @@ def register(blueprint: Blueprint) -> None:
         rule = re.sub(r"\{(\w+)\}", r"<\1>", f"/{resource.path}").replace("<bulkdata>", "<path:bulkdata>")
         for method in resource.methods:
             blueprint.add_url_rule(rule, method.id, method.handler, methods=[method.name])
+            if 101 in method.statuses:
+                # Werkzeug keeps the handshakes of WebSockets apart; what is none is told that by the rule above.
+                blueprint.add_url_rule(rule, method.id, method.handler, methods=[method.name], websocket=True)
 
 
 def find(path: str) -> tuple[Resource, ...]:

@@ -1,4 +1,4 @@
-"""QIDO-RS: search for studies, series and instances (PS3.18 10.6), for patients, and how many there are."""
+"""QIDO-RS: search for studies, series and instances (PS3.18 10.6), patients and workitems (11.9), and count them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import orjson
 from flask import Response, request
 
-from dicouch.couch.memory import DATABASE
+from dicouch.couch.memory import DATABASE, WORKLIST
 from dicouch.dicom.media.dicom_xml import dataset_to_xml
 from dicouch.dicom.media.negotiate import MediaType, choose, parse_media_type
 from dicouch.errors import not_acceptable
@@ -96,7 +96,7 @@ def result(
         The query parameters that `asked` was read from, where they are not those of the request.
     """
     memory, authorization, base = services().memory, current.authorization(), current.base_url()
-    scope = study or study_of(level, asked) or DATABASE
+    scope = WORKLIST if level == "workitem" else study or study_of(level, asked) or DATABASE
     key = kind, level, study, series, tuple(request.args.items(multi=True) if told is None else told), base
     kept = memory.shared(scope, key, authorization)
     if kept is not None:

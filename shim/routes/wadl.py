@@ -33,6 +33,11 @@ class Method:
     # Status codes of success.
     statuses: tuple[int, ...] = (200,)
 
+    @property
+    def deletes(self) -> bool:
+        """Whether it deletes what is stored, which a site can forbid: a subscription is nothing of that kind."""
+        return self.id.startswith("Delete")
+
 
 @dataclass(frozen=True)
 class Resource:
@@ -44,7 +49,7 @@ class Resource:
 
 def allowed(resource: Resource, *, delete: bool = True) -> list[str]:
     """Return the HTTP methods of a resource."""
-    names = {method.name for method in resource.methods if delete or method.name != "DELETE"}
+    names = {method.name for method in resource.methods if delete or not method.deletes}
     return sorted({*names, "OPTIONS", *(["HEAD"] if "GET" in names else [])})
 
 
@@ -80,7 +85,7 @@ def _described(base: str, resources: Iterable[Resource], delete: bool) -> Xml.El
             if part.startswith("{"):
                 Xml.SubElement(element, "param", name=part[1:-1], style="template", required="true")
         for method in resource.methods:
-            if delete or method.name != "DELETE":
+            if delete or not method.deletes:
                 _add_method(element, method)
     return application
 

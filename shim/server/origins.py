@@ -128,7 +128,7 @@ def add_headers(response: Response) -> Response:
         "Content-Disposition, Content-Location, Content-Range, ETag, Location, Retry-After, Server-Timing, Warning"
     )
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        edits = ", DELETE" if admits(origin, config.edit_origins) else ""
+        edits = ", PUT, DELETE" if admits(origin, config.edit_origins) else ""
         response.headers["Access-Control-Allow-Methods"] = f"GET, HEAD, POST{edits}, OPTIONS"
         asked = request.headers.get("Access-Control-Request-Headers", "Accept, Authorization, Content-Type")
         response.headers["Access-Control-Allow-Headers"] = asked

@@ -27,6 +27,7 @@ from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from dicouch import services
 from dicouch.dicom.errors import Busy, PixelError
 from dicouch.errors import DicomWebError, too_many_open
 from dicouch.server.counters import Counters
@@ -123,6 +124,8 @@ class Worker(ThreadWorker):
         if not self.alive:
             for each in self.pending_conns:
                 each.timeout = 0.0
+            # Event channels would be waited for, too.
+            services.of(self.app.wsgi()).channels.stop()
         super().murder_pending()
 
 

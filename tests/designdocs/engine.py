@@ -60,8 +60,8 @@ function runShow(source, req) {
   return JSON.stringify(wanted ? wanted[1]() : answer);
 }
 function runUpdate(source, doc, req) { return JSON.stringify(compile(source)(JSON.parse(doc), JSON.parse(req))); }
-function runValidate(source, doc) {
-  try { compile(source)(JSON.parse(doc), null, {}, {}); } catch (problem) { return JSON.stringify(problem); }
+function runValidate(source, doc, old) {
+  try { compile(source)(JSON.parse(doc), JSON.parse(old), {}, {}); } catch (problem) { return JSON.stringify(problem); }
   return 'null';
 }
 function callModule(path, name, args) { return JSON.stringify(require(path)[name].apply(null, JSON.parse(args))); }
@@ -128,9 +128,9 @@ class DesignDocument:
         written, response = self._call("runUpdate", self.source["updates"][name], json.dumps(doc), request)
         return written, json.loads(response["body"])
 
-    def refusal(self, doc):
-        """Return why ``validate_doc_update`` refuses a document, or None."""
-        problem = self._call("runValidate", self.source["validate_doc_update"], json.dumps(doc))
+    def refusal(self, doc, old=None):
+        """Return why ``validate_doc_update`` refuses a document, in the place of another, or None."""
+        problem = self._call("runValidate", self.source["validate_doc_update"], json.dumps(doc), json.dumps(old))
         return problem and problem["forbidden"]
 
     def call(self, module, name, *arguments):

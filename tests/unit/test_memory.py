@@ -7,7 +7,7 @@ import multiprocessing
 import pytest
 
 from dicouch.couch.client import written_by
-from dicouch.couch.memory import DATABASE, REVISION, Memory
+from dicouch.couch.memory import DATABASE, REVISION, WORKLIST, Memory
 from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import States
@@ -97,12 +97,14 @@ def test_what_is_remembered_is_true_until_its_scope_changes(memory):
         ("1:2:3", {"1", DATABASE}),
         ("1:2", {"1", DATABASE}),
         ("1:study", {"1", DATABASE}),
-        ("_design/dicom", {"1", "2", "_design/dicom", "loose", DATABASE, REVISION}),
+        ("_design/dicom", {"1", "2", "_design/dicom", "loose", DATABASE, REVISION, WORKLIST}),
         ("loose", {"loose", DATABASE}),
+        ("workitem-1.2", {WORKLIST}),
+        ("subscriber-A", {WORKLIST}),
     ],
 )
 def test_what_a_changed_document_belongs_to(memory, changed, forgotten):
-    scopes = ("1", "2", "_design/dicom", "loose", DATABASE, REVISION)
+    scopes = ("1", "2", "_design/dicom", "loose", DATABASE, REVISION, WORKLIST)
     for scope in scopes:
         keep(memory, scope=scope)
     memory.states.changed(changed)

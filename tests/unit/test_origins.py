@@ -59,7 +59,7 @@ ROUTES = routes()
 
 def test_all_routes_are_walked():
     assert len(ROUTES) > 80
-    assert {method for method, path in ROUTES if is_edit(method, path)} == {"POST", "DELETE"}
+    assert {method for method, path in ROUTES if is_edit(method, path)} == {"POST", "PUT", "DELETE"}
     assert sum(bool(stores(*route)) for route in ROUTES) == 2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicouch.read.search import own_attributes
+from dicouch.read.search import own_attributes, workitems
 from dicouch.read.search.instances import InstanceSearch
 from dicouch.read.search.patients import patients
 from dicouch.read.search.studies import Page, Search
@@ -23,7 +23,7 @@ def run(
     Parameters
     ----------
     level : str
-        ``patient``, ``study``, ``series`` or ``instance``.
+        ``patient``, ``study``, ``series``, ``instance`` or ``workitem``.
     asked : Query
         Is changed.
     extended : list of Extended
@@ -32,6 +32,8 @@ def run(
         What the path names.
     """
     asked.level = level
+    if level == "workitem":
+        return workitems.search(searching, asked)
     listed = own_attributes.split(asked, level, extended)
     asked.drop_below(level)
     path = {tag: uid for tag, uid in ((STUDY_UID, study), (SERIES_UID, series)) if uid is not None}

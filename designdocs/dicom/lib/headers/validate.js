@@ -105,13 +105,32 @@ function checkChanges(doc) {
   });
 }
 
-exports.check = function (doc) {
-  if (doc.type === 'forward') {
-    checkForward(doc);
-    return;
+// Neither of the two is below a study.
+function checkWorkitem(doc, oldDoc) {
+  checkDataset(doc);
+  checkUid(doc, '00080018', doc._id.replace(/^workitem-/, ''));
+  if (!/^workitem-[^:]+$/.test(doc._id)) {
+    refuse(doc, 'the id of a workitem begins with "workitem-"');
   }
-  if (doc.type === 'changes') {
-    checkChanges(doc);
+  require('lib/workitem/validate').check(doc, oldDoc);
+}
+
+function checkSubscriber(doc) {
+  if (typeof doc.aeTitle !== 'string' || doc._id !== 'subscriber-' + doc.aeTitle) {
+    refuse(doc, 'the id of a subscriber is "subscriber-" and its aeTitle');
+  }
+  ['global', 'filtered'].forEach(function (kind) {
+    if (doc[kind] !== undefined && (!isObject(doc[kind]) || typeof doc[kind].lock !== 'boolean')) {
+      refuse(doc, kind + ' must say whether there is a deletion lock');
+    }
+  });
+}
+
+var OTHERS = { forward: checkForward, changes: checkChanges, workitem: checkWorkitem, subscriber: checkSubscriber };
+
+exports.check = function (doc, oldDoc) {
+  if (OTHERS[doc.type]) {
+    OTHERS[doc.type](doc, oldDoc);
     return;
   }
   var parts = doc._id.split(':');

@@ -18,6 +18,9 @@ exports.read = function (req) {
 // The study, series or instance of a row: its value, or with include_docs the whole document. null for a key without a row
 // and for a document of another kind.
 exports.record = function (level, row) {
+  if (level === 'workitem') {
+    return row.doc && row.doc.type === level ? row.doc : null;
+  }
   if (!row.doc) {
     return row.value && row.value.dataset ? row.value : null;
   }

@@ -1,0 +1,199 @@
+"""Event channels of subscribers (PS3.18 11.13).
+
+Each workitem carries its last events, and the changes feed says which workitems changed: so events reach a channel
+whichever process or server wrote them. Nothing is kept for who has no channel open: the standard does not ask for it,
+and a subscriber that comes back reads the state of its workitems.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections import defaultdict
+from typing import Any
+
+from dicouch.couch.client import Couch
+from dicouch.couch.memory import Memory
+from dicouch.couch.response import CouchError
+from dicouch.errors import DicomWebError
+from dicouch.rewrite import workitems
+from dicouch.rewrite.requests import CouchRequest
+
+LOG = logging.getLogger(__name__)
+
+# Events that wait for one slow channel: with more it is closed.
+LONGEST = 1000
+# Seconds for which the changes feed may take to begin.
+PATIENCE = 3.0
+PAUSE = 1.0
+
+
+class Channel:
+    """The events for one open channel; None at its end."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.events: queue.Queue[dict[str, Any] | None] = queue.Queue(LONGEST)
+        # Whether it fell behind, and is to be closed.
+        self.late = False
+        self._number = 0
+
+    def put(self, uid: str, event: dict[str, Any]) -> None:
+        """Add an event."""
+        self._number += 1
+        try:
+            self.events.put_nowait(workitems.event_report(self._number, uid, event))
+        except queue.Full:
+            self.late = True
+
+    def end(self) -> None:
+        """Have the channel closed behind what waits."""
+        with contextlib.suppress(queue.Full):
+            self.events.put_nowait(None)
+
+
+class Channels:
+    """The open channels of one process.
+
+    Parameters
+    ----------
+    couch : Couch
+        With the server's own credentials.
+    memory : Memory
+        Tells of changes.
+    most : int
+        Channels at a time.
+    name : str
+        Of this server: subscribers are told when it was started again.
+    """
+
+    def __init__(self, couch: Couch, memory: Memory, most: int, name: str = "") -> None:
+        self._couch = couch
+        self._memory = memory
+        self._most = most
+        # Made before gunicorn forks, so all processes say the same.
+        self.server = {"server": name, "started": uuid.uuid4().hex}
+        self._open: dict[str, set[Channel]] = defaultdict(set)
+        self._count = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        # Ids of documents that changed, None for any.
+        self._changed: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
+        # The events of each workitem that were told, or were there before the first channel; None: to be read.
+        self._seen: dict[str, set[str]] | None = None
+        self._thread: threading.Thread | None = None
+
+    def open(self, title: str) -> Channel:
+        """Open a channel for an AE title.
+
+        Raises
+        ------
+        DicomWebError
+            503 where there are too many, or the changes of the database are not heard of.
+        """
+        with self._lock:
+            if self._closed or self._count >= self._most:
+                raise DicomWebError(503, "too many event channels are open", {"Retry-After": "30"})
+            self._count += 1
+        channel = Channel(title)
+        try:
+            self._follow()
+        except BaseException:
+            with self._lock:
+                self._count -= 1
+            raise
+        with self._lock:
+            self._open[title].add(channel)
+        return channel
+
+    def close(self, channel: Channel) -> None:
+        """Forget a channel."""
+        with self._lock:
+            self._count -= 1
+            self._open[channel.title].discard(channel)
+            if not self._open[channel.title]:
+                del self._open[channel.title]
+            if not self._count:
+                self._seen = None
+
+    def stop(self) -> None:
+        """Tell all subscribers that the server goes down, and have their channels closed (PS3.4 CC.2.4.3)."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            there = [channel for some in self._open.values() for channel in some]
+        for channel in there:
+            channel.put(workitems.GLOBAL, workitems.scp_status("GOING DOWN"))
+            channel.end()
+
+    def _follow(self) -> None:
+        """Have changes heard, and know which events are no news; DicomWebError 503."""
+        until = time.monotonic() + PATIENCE
+        while not self._memory.listen(self._hear):
+            if time.monotonic() > until:
+                raise DicomWebError(503, "the changes of the database are not heard of", {"Retry-After": "5"})
+            time.sleep(0.02)
+        # Not under the lock, for which a worker that stops would wait.
+        known = self._read() if self._seen is None else {}
+        with self._lock:
+            if self._seen is None:
+                self._seen = known
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+                self._thread.start()
+
+    def _hear(self, ids: list[str] | None) -> None:
+        if self._count:
+            found = None if ids is None else [each for each in ids if each.startswith(workitems.document_id(""))]
+            if found is None or found:
+                self._changed.put(found)
+
+    def _run(self) -> None:
+        while True:
+            ids = self._changed.get()
+            while self._seen is not None:
+                try:
+                    self._tell(ids)
+                    break
+                except (CouchError, DicomWebError) as problem:
+                    LOG.info("events of workitems: %s", problem)
+                    ids = None  # what was written meanwhile is read with it
+                    time.sleep(PAUSE)
+                except Exception:  # a document of another form: without this thread nobody would be told any more
+                    LOG.exception("events of workitems")
+                    break
+
+    def _tell(self, ids: list[str] | None) -> None:
+        """Give the channels those events of some workitems that they were not given."""
+        if ids is None:
+            now, seen = self._read(), self._seen or {}
+            ids = [each for each, events in now.items() if events - seen.get(each, set())]
+        for start in range(0, len(ids), workitems.TOGETHER):
+            rows = self._ask(workitems.documents(ids[start : start + workitems.TOGETHER]))["rows"]
+            for document in (row.get("doc") for row in rows):
+                if document and document.get("type") == "workitem":
+                    self._deliver(document)
+
+    def _deliver(self, document: dict[str, Any]) -> None:
+        events = document.get("events", [])
+        with self._lock:
+            if self._seen is None:
+                return
+            seen = self._seen.get(document["_id"], set())
+            self._seen[document["_id"]] = {event["id"] for event in events}
+            uid = document["_id"].removeprefix(workitems.document_id(""))
+            for event in events:
+                if event["id"] not in seen:
+                    for channel in [one for title in event["to"] for one in self._open.get(title, ())]:
+                        channel.put(uid, event)
+
+    def _read(self) -> dict[str, set[str]]:
+        return {row["id"]: set(row["value"]) for row in self._ask(workitems.told())["rows"]}
+
+    def _ask(self, request: CouchRequest) -> Any:  # noqa: ANN401 - JSON
+        return self._couch.json(request.method, request.path, params=request.params, body=request.body)

@@ -1,0 +1,215 @@
+"""Transactions of the worklist (PS3.18 11): the design document decides, here is what they need of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from dicouch.couch.client import Couch, segment
+from dicouch.couch.response import CouchError
+from dicouch.errors import DicomWebError
+from dicouch.rewrite import workitems
+from dicouch.rewrite.query import Query
+from dicouch.rewrite.requests import CouchRequest, Paging
+
+# When others write a workitem at the same time, the change is made again on what they wrote.
+ATTEMPTS = 64
+NOT_FOUND = "C307"
+
+
+class Refused(DicomWebError):
+    """A transaction that the state machine refuses; the reason is the text of its ``Warning``, too."""
+
+
+class Worklist:
+    """Transactions of one request, with its client's credentials.
+
+    Parameters
+    ----------
+    couch : Couch
+    authorization : str or None
+    server : dict
+        Name of this ``server``, and what tells when it was ``started``.
+    """
+
+    def __init__(self, couch: Couch, authorization: str | None, server: dict[str, str]) -> None:
+        self._couch = couch
+        self._authorization = authorization
+        self._server = server
+
+    def create(self, uid: str, dataset: dict[str, Any]) -> list[str]:
+        """Create a workitem; return the texts of warnings."""
+        rows = self._ask(workitems.subscribers())["rows"]
+        found = [
+            {"ae": row["doc"]["aeTitle"], **row["doc"][kind]}
+            for row in rows
+            for kind in workitems.KINDS.values()
+            if kind in row["doc"]
+        ]
+        return self._change("create", uid, {"dataset": dataset, "subscribers": found})
+
+    def update(self, uid: str, dataset: dict[str, Any], transaction: str) -> list[str]:
+        """Change attributes of a workitem."""
+        return self._change("set", uid, {"dataset": dataset, "transaction": transaction})
+
+    def change_state(self, uid: str, state: str, transaction: str) -> list[str]:
+        """Claim, complete or cancel a workitem."""
+        return self._change("state", uid, {"state": state, "transaction": transaction})
+
+    def request_cancellation(self, uid: str, dataset: dict[str, Any], requester: str) -> list[str]:
+        """Cancel a workitem that is scheduled, or tell who performs it that this is asked for."""
+        return self._change("cancel", uid, {"dataset": dataset, "requester": requester})
+
+    def subscribe(self, uid: str, title: str, lock: bool, query: Query | None = None) -> None:
+        """Subscribe an AE title to a workitem, or to those there are and will be; `query` has a filter."""
+        kind = workitems.KINDS.get(uid)
+        if kind is None:
+            self._change("subscribe", uid, {"ae": title, "lock": lock, "report": True})
+            self._subscriber({"ae": title})
+            return
+        query = query or Query()
+        asked = {"ae": title, "lock": lock}
+        # Before those that are there, so that none is missed that is created meanwhile.
+        self._subscriber({**asked, "kind": kind, **({"filter": query.keys} if query.keys else {})})
+        self._all(query, {**asked, "report": True})
+
+    def unsubscribe(self, uid: str, title: str) -> None:
+        """End the subscription to a workitem, or to the worklist and all that is in it."""
+        if uid in workitems.KINDS:
+            self.suspend(uid, title)
+            self._all(Query(), {"ae": title, "off": True})
+        else:
+            self._change("unsubscribe", uid, {"ae": title})
+
+    def suspend(self, uid: str, title: str) -> None:
+        """Subscribe no further to what will be created."""
+        self._subscriber({"ae": title, "kind": workitems.KINDS[uid], "off": True})
+
+    def opens(self, title: str) -> dict[str, bool]:
+        """Note that an event channel opens; return whether the server was started since the last one did."""
+        told: dict[str, bool] = self._subscriber({"ae": title, "open": True})
+        return told
+
+    def _subscriber(self, asked: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """Change the document of an AE title; see ``lib/workitem/subscriber.js``."""
+        body = {**asked, **self._server}
+        return self._refusing(lambda: self._update("subscriber", workitems.subscriber_id(asked["ae"]), body))
+
+    @staticmethod
+    def _refusing(job: Callable[[], Any]) -> Any:  # noqa: ANN401 - JSON
+        try:
+            return job()
+        except CouchError as problem:
+            if len(problem.error) == 4:  # a status of PS3.4 CC.2
+                raise Refused(problem.status, problem.reason) from problem
+            raise
+
+    def _all(self, query: Query, asked: dict[str, Any]) -> None:
+        """Change the subscription of an AE title to all workitems that a query finds."""
+        for ids in self._found(query):
+            documents = self._ask(workitems.subscribed(ids, asked))
+            if not documents:
+                continue
+            options: dict[str, Any] = {"writes": [document["_id"] for document in documents]}
+            body = {"docs": documents}
+            for row in self._couch.json("POST", "_bulk_docs", body=body, authorization=self._authorization, **options):
+                # Somebody else was faster, or the workitem is gone.
+                if row.get("error") == "conflict":
+                    self._one(row["id"], asked)
+                elif "error" in row:
+                    raise CouchError.of_row(row)
+
+    def _one(self, document_id: str, asked: dict[str, Any]) -> None:
+        try:
+            self._update("unsubscribe" if asked.get("off") else "subscribe", document_id, asked)
+        except CouchError as problem:
+            if problem.error != NOT_FOUND:
+                raise
+
+    def _found(self, query: Query) -> Iterator[list[str]]:
+        chosen, offset = workitems.choose(query), 0
+        while True:
+            page = Paging(offset, workitems.TOGETHER)
+            ids = [row["id"] for row in self._ask(workitems.search(query, chosen, page, rows=False))["rows"]]
+            yield ids
+            offset += len(ids)
+            if len(ids) < workitems.TOGETHER:
+                return
+
+    def _ask(self, request: CouchRequest) -> Any:  # noqa: ANN401 - JSON
+        return self._couch.json(
+            request.method, request.path, params=request.params, body=request.body, authorization=self._authorization
+        )
+
+    def _change(self, name: str, uid: str, body: dict[str, Any]) -> list[str]:
+        try:
+            told = self._refusing(lambda: self._update(name, workitems.document_id(uid), body))
+        except Refused as problem:
+            if problem.status == 404 and self._is_gone(uid):
+                raise Refused(410, f"The Target Workitem {uid} was deleted.") from problem
+            raise
+        warnings: list[str] = told["warnings"]
+        return warnings
+
+    def _is_gone(self, uid: str) -> bool:
+        """Return whether a workitem was deleted (PS3.18: 410)."""
+        try:
+            self._couch.json("GET", segment(workitems.document_id(uid)), authorization=self._authorization)
+        except CouchError as problem:
+            return problem.reason == "deleted"
+        return False
+
+    def _update(self, name: str, document_id: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        path = f"{workitems.DESIGN}/_update/{name}/{segment(document_id)}"
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._couch.json("PUT", path, body=body, authorization=self._authorization)
+            except CouchError as problem:
+                if problem.error != "conflict" or attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def state_of(dataset: dict[str, Any]) -> tuple[str, str]:
+    """Return state and Transaction UID of a request to change the state (PS3.4 Table CC.2.1-1)."""
+    return value_of(dataset, workitems.STATE), value_of(dataset, workitems.TRANSACTION)
+
+
+def value_of(dataset: dict[str, Any], tag: str) -> str:
+    """Return the first value of an attribute as text, nothing where there is none."""
+    values = dataset.get(tag, {}).get("Value") or [""]
+    return values[0].strip(" \0") if isinstance(values[0], str) else ""
+
+
+def read_dataset(text: bytes) -> dict[str, Any]:
+    """Read a data set in JSON, or a list of one, which some clients send; DicomWebError 400."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as problem:
+        raise DicomWebError(400, f"the body is no JSON: {problem}") from problem
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    return checked(found)
+
+
+def checked(dataset: object, depth: int = 0) -> dict[str, Any]:
+    """Return a data set whose form is that of the DICOM JSON Model (PS3.18 F.2); DicomWebError 400 for another."""
+    if not isinstance(dataset, dict) or depth > 32:
+        raise DicomWebError(400, "the body must be one data set in the DICOM JSON Model")
+    found = {}
+    for tag, attribute in dataset.items():
+        tag = tag.upper()
+        if len(tag) != 8 or not set(tag) <= set("0123456789ABCDEF"):
+            raise DicomWebError(400, f"{tag[:40]!r} is no tag of eight hexadecimal digits")
+        vr = attribute.get("vr") if isinstance(attribute, dict) else None
+        if not isinstance(vr, str) or len(vr) != 2 or not (vr.isascii() and vr.isalpha() and vr.isupper()):
+            raise DicomWebError(400, f"{tag} has no vr")
+        values = attribute.get("Value", [])
+        if not isinstance(values, list):
+            raise DicomWebError(400, f"the Value of {tag} must be an array")
+        if vr == "SQ" and values:
+            attribute = {**attribute, "Value": [checked(item, depth + 1) for item in values]}
+        found[tag] = attribute
+    return found

@@ -1,0 +1,194 @@
+"""Which part of the worklist's index a search reads, and what event channels are given."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from dicouch.couch.response import CouchError
+from dicouch.errors import DicomWebError
+from dicouch.read import channels
+from dicouch.read.channels import Channels
+from dicouch.rewrite import query, workitems
+from dicouch.write import worklist
+from tests.eventually import eventually
+
+HIGH = "\ufff0"
+
+
+def chosen(text):
+    pairs = [(pair.partition("=")[0], pair.partition("=")[2]) for pair in text.split("&") if pair]
+    return workitems.choose(query.parse(pairs, 100))
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "covered"),
+    [
+        ("", ["all", "", ""], ["all", "", "", HIGH], set()),
+        ("ProcedureStepState=SCHEDULED", ["all", "", "SCHEDULED"], ["all", "", "SCHEDULED", HIGH], {"00741000"}),
+        ("PatientID= P1 ", ["patient", "P1", ""], ["patient", "P1", "", HIGH], {"00100020"}),
+        ("PatientID=P*", ["all", "", ""], ["all", "", "", HIGH], set()),
+        ("PatientID=P1\\P2", ["all", "", ""], ["all", "", "", HIGH], set()),
+        ("ProcedureStepState=SCHEDULED\\COMPLETED", ["all", "", ""], ["all", "", "", HIGH], set()),
+        ("00404018.00080100=SEG", ["code", "SEG", ""], ["code", "SEG", "", HIGH], set()),
+        ("00404018.00080102=DCM", ["all", "", ""], ["all", "", "", HIGH], set()),
+        (
+            "00404025.00080100=WS1&00741000=SCHEDULED&00404005=20261127",
+            ["station", "WS1", "SCHEDULED", "20261126"],
+            ["station", "WS1", "SCHEDULED", "20261128" + HIGH, HIGH],
+            {"00741000"},
+        ),
+        ("00404005=20261127-", ["all", "", "", "20261126"], ["all", "", "", HIGH, HIGH], set()),
+        ("00404005=-20261127", ["all", "", "", ""], ["all", "", "", "20261128" + HIGH, HIGH], set()),
+        (
+            "00404005=202611271030-20261201",
+            ["all", "", "", "20261126"],
+            ["all", "", "", "20261202" + HIGH, HIGH],
+            set(),
+        ),
+        # A year and an offset from UTC, not a range of days.
+        ("00404005=2020-0500", ["all", "", ""], ["all", "", "", HIGH], set()),
+    ],
+)
+def test_the_part_of_the_index(text, start, end, covered):
+    found = chosen(text)
+    assert found.params == {"startkey": start, "endkey": end}
+    assert found.covered == covered
+
+
+@pytest.mark.parametrize("text", ["", "  ", "A" * 17, "A\\B", "Ä", "A\n"])
+def test_what_is_no_ae_title(text):
+    with pytest.raises(DicomWebError) as refused:
+        workitems.title_of(text)
+    assert refused.value.status == 400
+
+
+def test_ae_titles():
+    assert workitems.title_of(" WATCHER 1 ") == "WATCHER 1"
+
+
+@pytest.mark.parametrize(
+    "body", [b"1", b"[]", b"[{},{}]", b'{"x":{}}', b'{"00100020":{}}', b'{"00100020":{"vr":"lo"}}', b"{"]
+)
+def test_what_is_no_data_set(body):
+    with pytest.raises(DicomWebError) as refused:
+        worklist.read_dataset(body)
+    assert refused.value.status == 400
+
+
+def test_data_sets():
+    assert worklist.read_dataset(b'[{"0074100a":{"vr":"UR"}}]') == {"0074100A": {"vr": "UR"}}
+    with pytest.raises(DicomWebError):
+        worklist.read_dataset(b'{"00404018":{"vr":"SQ","Value":[' * 2000 + b"]}}" * 2000)
+
+
+class Database:
+    """Workitems by UID, each with the numbers of its events."""
+
+    def __init__(self):
+        self.items = {}
+        self.fails = 0
+
+    def json(self, method, path, *, params=None, body=None):
+        if self.fails:
+            self.fails -= 1
+            raise CouchError(503, "busy", "busy")
+        if path.endswith("_view/events"):
+            return {"rows": [{"id": name, "value": list(events)} for name, events in self.items.items()]}
+        docs = [self.document(name) for name in body["keys"] if name in self.items]
+        return {"rows": [{"doc": doc} for doc in docs] + [{"error": "not_found"}]}
+
+    def document(self, name):
+        events = [{"id": event, "to": ["A", "B"], "type": 1, "info": {}} for event in self.items[name]]
+        return {"_id": name, "type": "workitem", "events": events}
+
+
+class Changes:
+    """Who is told of changes."""
+
+    alive = True
+
+    def listen(self, told):
+        self.told = told
+        return self.alive
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.setattr(channels, "PAUSE", 0.01)
+    database, changes = Database(), Changes()
+    return database, changes, Channels(database, changes, 2)
+
+
+def came(channel):
+    events = []
+    while not channel.events.empty():
+        event = channel.events.get_nowait()
+        events.append(event and event["00001000"]["Value"][0])
+    return events
+
+
+def test_each_event_is_told_once(hub):
+    database, changes, there = hub
+    database.items["workitem-1"] = ["old"]
+    first, other = there.open("A"), there.open("C")
+    database.items["workitem-1"] = ["old", "new"]
+    changes.told(["workitem-1", "1.2:study"])
+    changes.told(["workitem-1"])
+    assert eventually(lambda: first.events.qsize(), bool) == 1
+    # What was written while nothing was heard is found when the feed begins anew, also when the database is not there.
+    database.items["workitem-2"] = ["x", "y"]
+    database.fails = 2
+    changes.told(None)
+    assert eventually(lambda: first.events.qsize(), lambda size: size == 3) == 3
+    assert came(first) == ["1", "2", "2"]
+    assert came(other) == []
+
+
+def test_channels_are_counted(hub):
+    _database, changes, there = hub
+    first, second = there.open("A"), there.open("A")
+    with pytest.raises(DicomWebError) as refused:
+        there.open("B")
+    assert refused.value.status == 503
+    there.close(first)
+    there.close(there.open("B"))
+    there.close(second)
+    changes.alive = False
+    before = time.monotonic()
+    channels.PATIENCE, patience = 0.05, channels.PATIENCE
+    try:
+        with pytest.raises(DicomWebError) as refused:
+            there.open("A")
+    finally:
+        channels.PATIENCE = patience
+    assert refused.value.status == 503
+    assert time.monotonic() - before < 2
+    changes.alive = True
+    there.open("A")
+    there.stop()
+    with pytest.raises(DicomWebError):
+        there.open("B")
+
+
+def test_the_end_is_told(hub):
+    _database, _changes, there = hub
+    channel = there.open("A")
+    there.stop()
+    there.stop()
+    event = channel.events.get_nowait()
+    assert event["00741242"]["Value"] == ["GOING DOWN"]
+    assert event["00001002"]["Value"] == [4]
+    assert channel.events.get_nowait() is None
+    assert channel.events.empty()
+
+
+def test_a_slow_channel_is_late(hub, monkeypatch):
+    monkeypatch.setattr(channels, "LONGEST", 2)
+    database, changes, there = hub
+    channel = there.open("A")
+    database.items["workitem-1"] = ["1", "2", "3"]
+    changes.told(["workitem-1"])
+    assert eventually(lambda: channel.late, bool)
+    assert channel.events.qsize() == 2
