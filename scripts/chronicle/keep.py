@@ -97,7 +97,8 @@ def is_same(stored: dict, made: dict) -> bool:
 
 def _read(dataset: JsonDataset, uids: list[str], warnings: list[str]) -> Part10:
     sop_class = str(first_value(dataset, SOP_CLASS) or "")
-    return Part10(*uids, sop_class, "", dataset, {}, None, warnings=warnings)
+    study, series, instance = uids
+    return Part10(study, series, instance, sop_class, "", dataset, {}, None, warnings=warnings)
 
 
 def _warnings(left_out: list[str]) -> list[str]:

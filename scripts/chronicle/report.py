@@ -60,8 +60,8 @@ class Report:
 
     def __enter__(self) -> Self:
         if self._path is not None:
-            end = self._kept.get("report", 0)
-            goes_on = bool(end) and self._path.is_file() and self._path.stat().st_size >= end
+            name, end = self._kept.get("report", ("", 0))
+            goes_on = name == str(self._path.resolve()) and self._path.is_file() and self._path.stat().st_size >= end
             self._file = self._path.open("r+" if goes_on else "w", newline="", encoding="utf-8")
             if goes_on:  # what was written behind the checkpoint comes again
                 self._file.seek(end)
@@ -84,7 +84,7 @@ class Report:
         if self._file is not None:
             csv.writer(self._file).writerows(told)
             self._file.flush()
-            self._kept["report"] = self._file.tell()
+            self._kept["report"] = str(Path(self._file.name).resolve()), self._file.tell()
         self._kept |= {"counts": dict(self.counts), "shown": self.shown}
 
     @property
