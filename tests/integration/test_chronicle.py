@@ -247,6 +247,13 @@ def test_files_that_come_later_take_the_place_of_their_metadata(server, chronicl
     assert check_bytes.check_all(couch, Bytes(couch, "attachment"), [], digests=True)[1] == 0
 
 
+def test_metadata_alone_are_deleted_as_any_instance(server, whole):
+    study = identifiers(BARE["rtplan.dcm"])[0]
+    assert requests.delete(f"{server.url}/studies/{study}", timeout=30).status_code == 204
+    assert server.get(f"/studies?StudyInstanceUID={study}").status_code == 204
+    assert requests.get(f"{server.database}/{study}:study", timeout=30).status_code == 404
+
+
 @pytest.fixture(scope="module")
 def dicomweb(make_source) -> str:
     """Give a database as dicomweb-server leaves one: a file, one whose type nobody said, and one that it linked."""

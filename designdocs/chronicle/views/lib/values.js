@@ -11,10 +11,6 @@ exports.of = function (doc, tag, fallback) {
   return (values.length > 1 ? values.map(String) : values[0]) || fallback;
 };
 
-exports.isInstance = function (doc) {
-  return doc.type === 'instance' && isObject(doc.dataset);
-};
-
 function collect(dataset, found) {
   Object.keys(dataset).forEach(function (tag) {
     var values = isObject(dataset[tag]) && Array.isArray(dataset[tag].Value) ? dataset[tag].Value : [];
