@@ -24,7 +24,7 @@ from dicouch.scripts.commands import add_from_start, byte_folders, couch_of_serv
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.progress import Bar, Checkpoint, count_instances
 from dicouch.scripts.walk_documents import documents, in_order
-from dicouch.store import ATTACHED, ATTACHMENT, FOLDER
+from dicouch.store import ATTACHED, ATTACHMENT, FOLDER, NOWHERE
 from dicouch.store.places import Bytes
 
 YOUNG = 3600.0
@@ -41,6 +41,8 @@ def problem_of(store: Bytes, document: dict, digests: bool) -> str:
         Whether to read the bytes and compare their digest.
     """
     file = document["file"]
+    if file["store"] == NOWHERE:
+        return ""  # only its metadata came
     try:
         if file["store"] == ATTACHED:
             stub = document.get("_attachments", {}).get(ATTACHMENT)

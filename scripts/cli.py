@@ -35,6 +35,9 @@ class Command(NamedTuple):
 COMMANDS = {
     "run": Command("run", "set everything up and serve DICOMweb until it is stopped"),
     "load": Command("load", "upload a folder of DICOM files, or link its files in place", "stores the rest"),
+    "import-chronicle": Command(
+        "chronicle.main", "bring in the database of a SlicerChronicle or dicomweb-server", "goes on where it was"
+    ),
     "demo": Command("demo", "load example studies, show three requests and the studies in a viewer", "stores the rest"),
     "storescp": Command("storescp", "receive, find and send by DIMSE, for what speaks no DICOMweb"),
     "webhooks": Command("webhooks", "send events of what is stored, deleted and corrected to webhooks"),

@@ -251,7 +251,8 @@ def write_report(path: Path, outcomes: Iterable[stow.Outcome]) -> None:
         writer.writerows([str(outcome.path), outcome.reason] for outcome in outcomes)
 
 
-def _workers(text: str) -> int:
+def workers_of(text: str) -> int:
+    """Read the number of requests at a time."""
     number = int(text)
     if not 1 <= number <= 64:
         raise ValueError(text)
@@ -269,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.parser_of("load", __doc__)
     parser.add_argument("folder", type=Path, help="a folder of any depth, or one file")
     parser.add_argument("--url", default=os.environ.get("DICOMWEB_URL") or DEFAULT_URL, help="DICOMweb root")
-    parser.add_argument("--workers", type=_workers, default=DEFAULT_WORKERS, help="requests at a time (1 to 64)")
+    parser.add_argument("--workers", type=workers_of, default=DEFAULT_WORKERS, help="requests at a time (1 to 64)")
     parser.add_argument("--report", type=Path, help="write the refused files and the reasons to this CSV file")
     parser.add_argument("--link", action="store_true", help="leave the files where they are (below LINK_ROOTS)")
     options = cli.parse(parser, arguments)

@@ -29,7 +29,7 @@ from dicouch.scripts.commands import byte_folders, couch_of_server, print_failed
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.progress import Bar, count_instances
 from dicouch.scripts.walk_documents import documents
-from dicouch.store import ATTACHED, ATTACHMENT, FOLDER
+from dicouch.store import ATTACHED, ATTACHMENT, FOLDER, NOWHERE
 from dicouch.store.places import Bytes
 
 SPOOL = 32 << 20
@@ -70,6 +70,8 @@ class Mover:
 
     def in_place(self, file: dict) -> bool:
         """Return whether the bytes of an instance are where they shall be."""
+        if file["store"] == NOWHERE:
+            return True
         if self.bytes.folder is None:
             return file["store"] == ATTACHED
         return file["store"].startswith(FOLDER) and self.bytes.folder.locate(file) is not None

@@ -201,8 +201,8 @@ def _write(
         if "_attachments" in stored:
             document["_attachments"] = stored["_attachments"]
     reindex = designdocs.index_part(document) != designdocs.index_part(stored or {}) and document.get("views")
-    # The indexes of Mango queries are small, and not all databases answer when they are asked as views.
-    if reindex and document.get("language") != "query" and _holds_documents(store):
+    # What is brought up to date only when somebody asks is not built ahead, either.
+    if reindex and document.get("autoupdate") is not False and _holds_documents(store):
         scratch = _put_scratch(store, document)
         report(f"{document['_id']}: building the indexes while the old ones serve")
         warm(store, scratch, wait=wait)

@@ -16,6 +16,8 @@ from dicouch.scripts.connection import CommandError, client_of, reason
 
 CHUNK = 1 << 18
 ATTEMPTS = 3
+# Statuses after which the same request may be answered otherwise.
+BUSY = (429, 502, 503, 504)
 # Seconds to connect, and to wait for an answer: storing waits for the disk.
 TIMEOUT = (10, 600)
 
@@ -59,11 +61,14 @@ class Outcome:
         `STORED`, `ALREADY` or `REFUSED`.
     reason : str
         Why it was refused, or what the server remarks; empty when there is nothing to say.
+    again : bool
+        Whether another attempt may go better: the server did not answer, or was too busy.
     """
 
     path: Path
     result: str
     reason: str = ""
+    again: bool = False
 
 
 class UnreadableFileError(Exception):
@@ -168,7 +173,7 @@ class Client:
                 continue
             except requests.RequestException as error:
                 text = f"the connection broke: {_cause(error)}"
-                return outcomes + [Outcome(path, REFUSED, text) for path, _ in files]
+                return outcomes + [Outcome(path, REFUSED, text, again=True) for path, _ in files]
             return outcomes + self._outcomes(answer, files)
         return outcomes
 
@@ -193,7 +198,7 @@ class Client:
                 if attempt == ATTEMPTS:
                     raise
             else:
-                if answer.status_code not in (429, 502, 503, 504) or attempt == ATTEMPTS:
+                if answer.status_code not in BUSY or attempt == ATTEMPTS:
                     return answer
             self.sent(-counted)
             time.sleep(attempt)
@@ -210,7 +215,7 @@ class Client:
             middle = len(files) // 2
             return self.store(files[:middle]) + self.store(files[middle:])
         text = f"{answer.status_code} {reason(answer)}"
-        return [Outcome(path, REFUSED, text) for path, _ in files]
+        return [Outcome(path, REFUSED, text, again=answer.status_code in BUSY) for path, _ in files]
 
 
 def match(dataset: dict, files: Sequence[File]) -> list[Outcome]:

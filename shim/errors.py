@@ -70,6 +70,11 @@ def resource_name(study: str, series: str | None = None, instance: str | None = 
     return f"series {series} in study {study}" if series else f"study {study}"
 
 
+def only_metadata(study: str, series: str | None = None, instance: str | None = None) -> DicomWebError:
+    """Return what is told of a resource whose bytes never came (PS3.18 Table 8.5-1, 404)."""
+    return DicomWebError(404, f"of {resource_name(study, series, instance)} only the metadata are here, not the file")
+
+
 def not_acceptable(offered: Iterable[object]) -> DicomWebError:
     """Return the 406 that says in which media types a resource can be had (PS3.18 8.7.8)."""
     there = ", ".join(dict.fromkeys(map(str, offered)))

@@ -84,7 +84,7 @@ def answer(identifier: Dataset, row: dict, title: str) -> Dataset:
             made.add_new(element.tag, element.VR, [] if element.VR == "SQ" else None)
     made.QueryRetrieveLevel = identifier.QueryRetrieveLevel
     made.RetrieveAETitle = title
-    made.InstanceAvailability = "ONLINE"
+    made.InstanceAvailability = row.get("00080056", {}).get("Value", ["ONLINE"])[0]
     if not _is_ascii(told):
         made.SpecificCharacterSet = "ISO_IR 192"
     return made

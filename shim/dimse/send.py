@@ -64,7 +64,7 @@ class Sub:
 
 def contexts_for(subs: Iterable[Sub]) -> list[PresentationContext]:
     """Return what is proposed: the stored transfer syntaxes first, then what can be made of them, each by itself."""
-    stored = dict.fromkeys((sub.sop_class, str(sub.stored.file["transferSyntax"])) for sub in subs)
+    stored = dict.fromkeys((sub.sop_class, str(sub.stored.file["transferSyntax"] or EXPLICIT)) for sub in subs)
     plain = dict.fromkeys((sop_class, syntax) for sop_class, _stored in stored for syntax in (EXPLICIT, IMPLICIT))
     return [build_context(sop_class, syntax) for sop_class, syntax in list({**stored, **plain})[:MOST_CONTEXTS]]
 

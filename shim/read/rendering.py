@@ -25,10 +25,11 @@ from dicouch.dicom.pixels.render import picture
 from dicouch.dicom.report import as_html, as_text, is_report
 from dicouch.dicom.syntaxes import OCTETS, media_type
 from dicouch.dicom.waveform import Read, draw, is_waveform
-from dicouch.errors import DicomWebError, resource_name
+from dicouch.errors import DicomWebError, only_metadata, resource_name
 from dicouch.read.imaging import image_of, values_of
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests
+from dicouch.store import NOWHERE
 
 # Modalities whose instances are no pictures to be looked at first.
 _NO_PICTURES = frozenset(
@@ -161,12 +162,18 @@ def representative_instance(reader: Retriever, study: str, series: str | None, i
     """
     if series and instance:
         return reader.document(study, series, instance)
+    left_out = False
     for one in [series] if series else _series_of(reader, study):
         counted = reader.rows(requests.count_of(study, one))
         if counted and counted[0]["value"]:
             rows = reader.rows(requests.instance_at(study, one, counted[0]["value"] // 2))
-            if rows:
+            if rows and rows[0]["value"]["file"]["store"] != NOWHERE:
                 return reader.document(*rows[0]["id"].split(":"))
+            if here := [each for each in reader.instances(study, one, None) if each.is_here]:
+                return reader.document(*here[0].id.split(":"))
+            left_out = True
+    if left_out:
+        raise only_metadata(study, series)
     raise DicomWebError(404, f"there is no {resource_name(study, series)}")
 
 

@@ -21,10 +21,10 @@ from dicouch.dicom.part10.byte_source import read_range
 from dicouch.dicom.part10.find_frames import clip, frame_ranges
 from dicouch.dicom.part10.inflate import open_inflated
 from dicouch.dicom.syntaxes import EXPLICIT_BIG, PIXELS_BIG
-from dicouch.errors import DicomWebError, resource_name
+from dicouch.errors import DicomWebError, only_metadata, resource_name
 from dicouch.rewrite import requests
 from dicouch.rewrite.requests import CouchRequest
-from dicouch.store import ATTACHMENT, DATASET
+from dicouch.store import ATTACHMENT, DATASET, NOWHERE
 from dicouch.store.places import Bytes
 from dicouch.store.ranges import cut_out, cut_ranges
 
@@ -61,6 +61,11 @@ class Stored:
     ordered: bool = True
     digest: str = ""
     number: float | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether there are bytes: of some instances only the metadata came."""
+        return self.file["store"] != NOWHERE
 
     @property
     def is_as_stored(self) -> bool:
@@ -137,10 +142,12 @@ class Retriever:
         return self.start(request).json()["rows"]
 
     def document(self, study: str, series: str, instance: str) -> dict:
-        """Return an instance document; `DicomWebError` 404 if there is none."""
+        """Return the document of an instance that has bytes; `DicomWebError` 404 if there is none."""
         found = self.couch.get(f"{study}:{series}:{instance}", authorization=self.authorization)
         if found is None or found.get("type") != "instance":
             raise DicomWebError(404, f"there is no {resource_name(study, series, instance)}")
+        if found["file"]["store"] == NOWHERE:
+            raise only_metadata(study, series, instance)
         return found
 
     def behind(self, one: Stored, count: int) -> list[Stored]:

@@ -13,7 +13,7 @@ from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type
 from dicouch.dicom.media.zip_stream import write_zip
-from dicouch.errors import DicomWebError, not_acceptable, resource_name
+from dicouch.errors import DicomWebError, not_acceptable, only_metadata, resource_name
 from dicouch.read import instances as files
 from dicouch.read.ahead import Ahead, Around, Keep
 from dicouch.read.frames import LazyPart
@@ -92,6 +92,16 @@ def answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uid
     Changed
         The one that was known is another by now, or it takes more than its bytes as they are.
     """
+    here = [one for one in found if one.is_here]
+    if not here:
+        raise only_metadata(*uids)
+    response = _answer(reader, here, ranges, uids)
+    if len(here) < len(found) and response.status_code != 304:
+        answers.tell_missing(response, f"the files of {len(found) - len(here)} instances")
+    return response
+
+
+def _answer(reader: Retriever, found: list[Stored], ranges: list[MediaRange], uids: tuple[str, ...]) -> Response:
     syntaxes = list(dict.fromkeys(one.file["transferSyntax"] for one in found))
     kinds = [offer for syntax in syntaxes for offer in files.offers(syntax, multipart=True)]
     if len(uids) == 3:

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch
-from dicouch.errors import DicomWebError, NoBytes
-from dicouch.store import ATTACHED, FOLDER, LINK
+from dicouch.errors import DicomWebError, NoBytes, only_metadata
+from dicouch.store import ATTACHED, FOLDER, LINK, NOWHERE
 from dicouch.store.attachment import open_attachment
 from dicouch.store.folder import FileChunks, FolderStore, LinkStore
 
@@ -58,6 +58,8 @@ class Bytes:
 
         Without `compare` the digest of a linked file is left for when it is read.
         """
+        if file["store"] == NOWHERE:
+            return None
         if file["store"].startswith(LINK):
             return self._links.locate(file, compare=compare)
         return next((path for folder in self._folders if (path := folder.locate(file))), None)
@@ -83,8 +85,10 @@ class Bytes:
         Raises
         ------
         DicomWebError
-            404 when they are gone meanwhile; 503 when they are in no folder of this site.
+            404 when they are gone meanwhile, or never came; 503 when they are in no folder of this site.
         """
+        if file["store"] == NOWHERE:
+            raise only_metadata(*document_id.split(":"))
         size = file["size"]
         end = size if end is None else min(end, size)
         for _attempt in range(MOVES):

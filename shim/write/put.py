@@ -12,7 +12,7 @@ import orjson
 from dicouch.couch.client import Couch, segment
 from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import couch_multipart
-from dicouch.store import ATTACHED, ATTACHMENT, DATASET
+from dicouch.store import ATTACHED, ATTACHMENT, DATASET, NOWHERE
 from dicouch.store.places import Bytes
 from dicouch.write.document import header_attributes, without_dataset
 from dicouch.write.outcome import COERCED, DUPLICATE, MISMATCH
@@ -71,6 +71,8 @@ class Putter:
     def _stays(self, stored: dict, received: Received) -> bool:
         """Return whether what is stored stays, and tell in the outcome why or why not."""
         outcome, digest = received.outcome, stored["file"]["sha256"]
+        if stored["file"]["store"] == NOWHERE:
+            return False  # the file, of which only the metadata were here
         with self._lock:
             last = self._last.get(stored["_id"], (-1, ""))
         if digest == received.sha256:

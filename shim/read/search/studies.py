@@ -202,9 +202,19 @@ class Search(Reading):
         for tag, uid in zip((STUDY_UID, SERIES_UID, SOP_UID), uids, strict=False):
             dataset[tag] = {"vr": "UI", "Value": [uid]}
         path = "".join(f"/{name}/{uid}" for name, uid in zip(("studies", "series", "instances"), uids, strict=False))
-        dataset["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
+        dataset["00080056"] = {"vr": "CS", "Value": ["UNAVAILABLE" if self._is_nowhere(entry, dataset) else "ONLINE"]}
         dataset["00081190"] = {"vr": "UR", "Value": [self.base + path]}
         return dict(sorted(dataset.items()))
+
+    def _is_nowhere(self, entry: Entry, dataset: dict) -> bool:
+        """Return whether only metadata are here of an instance, or of all of a study or series (PS3.3 C.4.23.1.1)."""
+        counted = self._counted.get(entry.row["id"])
+        if counted:
+            return counted[1] > 0 and not counted[2]
+        if dataset.get(AVAILABLE_SYNTAX) != {"vr": "UI", "Value": [""]}:
+            return False
+        del dataset[AVAILABLE_SYNTAX]  # nobody knows
+        return True
 
     def _add_counts(self, dataset: dict, row: dict) -> None:
         counted = self._counted.get(row["id"])
