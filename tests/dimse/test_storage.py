@@ -111,8 +111,8 @@ def test_four_associations_with_dcmtk(scp, dcmtk, tmp_path):
         assert scp.stored("1.2.9", "1.2.9.1", f"1.2.9.1.{number}")
 
 
-def send(scp, path, sop_class=SecondaryCaptureImageStorage):
-    association = scp.associate([(sop_class, PLAIN)])
+def send(scp, path, sop_class=SecondaryCaptureImageStorage, title="TESTER"):
+    association = scp.associate([(sop_class, PLAIN)], title)
     try:
         return association.send_c_store(path)
     finally:
@@ -124,6 +124,11 @@ def test_failures_and_warnings_have_their_codes(scp, tmp_path):
     path = write(tmp_path, 1, "1.2.10")
     assert send(scp, path).Status == 0x0000
     assert send(scp, path).Status == 0x0000  # the same again
+    # From another sender the header that is made is another, the data set is not: nothing is written.
+    before = requests.get(f"{scp.database}/1.2.10:1.2.10.1:1.2.10.1.1", timeout=10).json()
+    told = send(scp, path, title="OTHER")
+    assert (told.Status, told.ErrorComment) == (0x0000, "already stored, the same data set")
+    assert requests.get(f"{scp.database}/1.2.10:1.2.10.1:1.2.10.1.1", timeout=10).json() == before
     path.write_bytes(instance("1.2.10", "1.2.10.1", "1.2.10.1.1", PatientComments="other"))
     assert send(scp, path).Status == 0xB000  # replaced
     read = dcmread(path)
