@@ -124,10 +124,18 @@ def send(
     finally:
         if file.path:
             file.path.unlink(missing_ok=True)
-    _context, answer = association.dimse.get_msg(block=True)
+    answer = _answer(association)
     if answer is None or not answer.is_valid_response:
         raise NotSent("the peer did not answer")
     return int(answer.Status)
+
+
+def _answer(association: Association) -> C_STORE | None:
+    """Return the answer to a C-STORE request; another, to a report on the same association, has been heard already."""
+    while True:
+        _context, answer = association.dimse.get_msg(block=True)
+        if answer is None or isinstance(answer, C_STORE):
+            return answer
 
 
 def _send(association: Association, request: C_STORE, context: int) -> None:

@@ -29,7 +29,8 @@ from pynetdicom.sop_class import (
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicouch.dicom.part10.encode import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicouch.dimse import commitment, find, retrieve, storage
+from dicouch.dimse import find, retrieve, storage
+from dicouch.dimse.commitment import Committer, caller, guard
 from dicouch.dimse.forward import Forwarder
 from dicouch.dimse.peers import Settings
 from dicouch.dimse.status import NOT_AUTHORIZED, status
@@ -78,6 +79,7 @@ class Listener:
         self.ae.network_timeout = self.ae.dimse_timeout = SILENCE
         self.ae.require_called_aet = settings.check_called
         self.forwarder = Forwarder(services, settings, self.ae)
+        self.committer = Committer(services, settings, self.ae)
         for sop_class in (Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE):
             self.ae.add_supported_context(sop_class, PLAIN)
 
@@ -92,6 +94,7 @@ class Listener:
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_C_FIND, self._on_find),
             (evt.EVT_CONN_OPEN, _bound),
+            (evt.EVT_ESTABLISHED, self.committer.established),
             (evt.EVT_N_ACTION, self._on_action),
             (evt.EVT_C_GET, self._on_retrieve),
             (evt.EVT_C_MOVE, self._on_retrieve),
@@ -99,18 +102,19 @@ class Listener:
         tls = self.settings.tls.for_server() if self.settings.tls else None
         server = self.ae.start_server((host, port), block=False, ssl_context=tls, evt_handlers=handlers)
         assert server is not None
-        self.forwarder.start()
+        for worker in (self.forwarder, self.committer):
+            worker.start()
         return server
 
     def _on_requested(self, event: Event) -> None:
         """Refuse who may not call (PS3.8 9.3.4): "calling AE title not recognized"."""
         if self._rights(event) is None:
-            LOG.warning("refused %s from %s", calling(event), event.assoc.requestor.address)
+            LOG.warning("refused %s from %s", caller(event.assoc), event.assoc.requestor.address)
             event.assoc.acse.send_reject(0x01, 0x01, 0x03)
             event.assoc.kill()
 
     def _rights(self, event: Event) -> tuple[str, ...] | None:
-        return self.settings.rights(calling(event), str(event.assoc.requestor.address))
+        return self.settings.rights(caller(event.assoc), str(event.assoc.requestor.address))
 
     def _may(self, event: Event, right: str) -> bool:
         return right in (self._rights(event) or ())
@@ -118,7 +122,7 @@ class Listener:
     def _on_store(self, event: Event) -> Dataset | int:
         if not self._may(event, "store"):
             return NOT_AUTHORIZED
-        return storage.store(self.services, event, calling(event), self.forwarder.arrived)
+        return storage.store(self.services, event, caller(event.assoc), self.forwarder.arrived)
 
     def _on_find(self, event: Event) -> Iterator[tuple]:
         if not self._may(event, "query"):
@@ -137,13 +141,13 @@ class Listener:
     def _on_action(self, event: Event) -> tuple:
         if not self._may(event, "store"):
             return NOT_AUTHORIZED, None
-        peer = self.settings.peers.get(calling(event))
-        return commitment.request(self.services, event, self.ae, peer)
+        return self.committer.request(event, caller(event.assoc))
 
 
 def _bound(event: Event) -> None:
     """Let a connection end on which nothing moves, in the middle of a message, too."""
     event.assoc.dul.socket.socket.settimeout(SILENCE)
+    guard(event.assoc)
 
 
 def _negotiate(event: Event) -> dict[str, bytes]:
@@ -153,13 +157,6 @@ def _negotiate(event: Event) -> dict[str, bytes]:
 
 def _negotiate_one(asked: bytes) -> bytes:
     return bytes(one & ours for one, ours in zip(asked, EXTENDED.ljust(len(asked), b"\0"), strict=False))
-
-
-def calling(event: Event) -> str:
-    """Return the AE title of who asked for the association."""
-    requestor = event.assoc.requestor
-    title = requestor.primitive.calling_ae_title if requestor.primitive else requestor.ae_title
-    return str(title).strip()
 
 
 def _configure(folder: Path) -> None:
