@@ -141,7 +141,7 @@ def test_dicomweb(scp, tmp_path):
 
 
 def test_a_claim_is_one_process_alone(scp):
-    """The database lets one of two claims through; it is renewed, ends with a crash, and who lost it deletes nothing."""
+    """Of two claims one is written; it is renewed, ends with a crash, and who lost it deletes nothing."""
     couch = scp.services().couch
     first, second = Queue(couch, forward.KIND, "first:1"), Queue(couch, forward.KIND, "second:1")
     first.add("one", {"instance": "1.2.33:1:1", "to": "NOBODY"})
