@@ -169,13 +169,17 @@ def caller(association: Association) -> str:
 
 
 def guard(association: Association) -> None:
-    """Let a report on an association that a peer opened wait for the request that is being answered on it."""
+    """Let a report on an association that a peer opened wait for the request that is being answered on it.
+
+    A request that takes long is no silence of the peer's, either: pynetdicom's timer starts anew with what comes only.
+    """
     lock = _GUARDS[association] = threading.Lock()
     serve = association._serve_request
 
     def guarded(message: object, context: int) -> None:
         with lock:
             serve(message, context)
+        association.dul._idle_timer.restart()
 
     association._serve_request = guarded
 

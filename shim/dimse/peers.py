@@ -44,6 +44,15 @@ class _Patient(ssl.SSLContext):
         return super().wrap_socket(sock, server_side, False, suppress_ragged_eofs, server_hostname, session)
 
 
+def _authorities(place: str, path: str) -> str:
+    """Return the path of a file with certificates, which it has to have."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"{place} {path}: {problem}") from problem
+    return path
+
+
 @dataclass(frozen=True)
 class Tls:
     """TLS of this server: its certificate and key, and who signs those of clients, where these need one."""
@@ -55,10 +64,13 @@ class Tls:
     def for_server(self) -> ssl.SSLContext:
         """Return what incoming connections are wrapped with (PS3.15 B.9)."""
         context = _Patient(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ValueError) as problem:
+            raise ValueError(f"tls: certificate {self.certificate} and key {self.key}: {problem}") from problem
         if self.clients:
             context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(self.clients)
+            context.load_verify_locations(_authorities("tls: clients", self.clients))
         return context
 
 
@@ -122,6 +134,8 @@ class Settings:
         What may who is not listed; empty: it is refused.
     associations : int
         Most at a time.
+    idle_timeout : int
+        Seconds after which an association ends on which nothing comes.
     """
 
     ae_title: str = "DICOUCH"
@@ -130,6 +144,7 @@ class Settings:
     check_hosts: bool = True
     unknown_callers: tuple[str, ...] = ()
     associations: int = 32
+    idle_timeout: int = 120
     tls: Tls | None = None
     peers: Mapping[str, Peer] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -189,6 +204,11 @@ def _settings(told: dict[str, Any]) -> Settings:
             raise ValueError(f"forward: {rule.to!r} is neither a URL nor a peer with host and port")
     values = {**vars(settings), "peers": by_title, "rules": tuple(rules)}
     values["tls"] = None if tls is None else _made(Tls, "tls", tls)
+    if values["tls"]:
+        values["tls"].for_server()
+    for peer in peers:
+        if peer.ca:
+            _authorities(f"peer {peer.ae_title}: ca", peer.ca)
     return Settings(**values)
 
 

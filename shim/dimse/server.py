@@ -54,9 +54,6 @@ QUERY_RETRIEVE = (
 EXTENDED = bytes((1, 1, 1))
 # Bytes of a PDU: many small ones cost much of a processor. DCMTK sends no larger ones.
 PDU = 131072
-# Seconds for a peer that says nothing.
-SILENCE = 120
-
 
 class Listener:
     """Listens for associations.
@@ -76,7 +73,7 @@ class Listener:
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.ae.maximum_pdu_size = PDU
         self.ae.maximum_associations = settings.associations
-        self.ae.network_timeout = self.ae.dimse_timeout = SILENCE
+        self.ae.network_timeout = self.ae.dimse_timeout = settings.idle_timeout
         self.ae.require_called_aet = settings.check_called
         self.forwarder = Forwarder(services, settings, self.ae)
         self.committer = Committer(services, settings, self.ae)
@@ -93,7 +90,7 @@ class Listener:
             (evt.EVT_SOP_EXTENDED, _negotiate),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_C_FIND, self._on_find),
-            (evt.EVT_CONN_OPEN, _bound),
+            (evt.EVT_CONN_OPEN, self._bound),
             (evt.EVT_ESTABLISHED, self.committer.established),
             (evt.EVT_N_ACTION, self._on_action),
             (evt.EVT_C_GET, self._on_retrieve),
@@ -105,6 +102,11 @@ class Listener:
         for worker in (self.forwarder, self.committer):
             worker.start()
         return server
+
+    def _bound(self, event: Event) -> None:
+        """Let a connection end on which nothing moves, in the middle of a message, too."""
+        event.assoc.dul.socket.socket.settimeout(self.settings.idle_timeout)
+        guard(event.assoc)
 
     def _on_requested(self, event: Event) -> None:
         """Refuse who may not call (PS3.8 9.3.4): "calling AE title not recognized"."""
@@ -142,12 +144,6 @@ class Listener:
         if not self._may(event, "store"):
             return NOT_AUTHORIZED, None
         return self.committer.request(event, caller(event.assoc))
-
-
-def _bound(event: Event) -> None:
-    """Let a connection end on which nothing moves, in the middle of a message, too."""
-    event.assoc.dul.socket.socket.settimeout(SILENCE)
-    guard(event.assoc)
 
 
 def _negotiate(event: Event) -> dict[str, bytes]:

@@ -34,6 +34,7 @@ class Scp:
     database: str
     folder: Path
     options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
 
@@ -49,6 +50,7 @@ class Scp:
             "COUCHDB_DATABASE": name,
             "BYTES": f"folder:{self.folder}/bytes",
             "MAX_INSTANCE_SIZE": str(8 << 20),
+            **self.environment,
         }
         (self.folder / "bytes").mkdir(exist_ok=True)
         command = [sys.executable, "-m", "dicouch.scripts.cli", "storescp", "--bind", f"127.0.0.1:{self.port}"]
