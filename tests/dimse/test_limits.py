@@ -1,4 +1,4 @@
-"""What a server of few associations says that replaces nothing: to one too many, to a silent one, without a database."""
+"""What a server that replaces nothing says: to one association too many, to a silent one, without a database."""
 
 from __future__ import annotations
 

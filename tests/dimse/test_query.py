@@ -241,6 +241,26 @@ def test_get_names_what_failed(filled):
     assert (statuses[-1][0].Status, came) == (0xA702, [])
 
 
+def test_get_is_cancelled(filled):
+    """PS3.4 C.4.3.1.3.2: FE00 with the number that remain, after which nothing more comes."""
+    came = []
+
+    def keep(event):
+        came.append(event.request.AffectedSOPInstanceUID)
+        event.assoc.send_c_cancel(9, query_model=GET)
+        return 0x0000
+
+    roles, handlers = [build_role(SecondaryCaptureImageStorage, scp_role=True)], [(evt.EVT_C_STORE, keep)]
+    contexts = [(GET, ExplicitVRLittleEndian), *PLAIN]
+    association = filled.associate(contexts, ext_neg=roles, evt_handlers=handlers)
+    answers = [status for status, _row in association.send_c_get(identifier(StudyInstanceUID="1.2.1"), GET, msg_id=9)]
+    last = answers[-1]
+    assert last.Status == 0xFE00
+    assert last.NumberOfRemainingSuboperations == 4 - len(came) >= 1
+    assert last.NumberOfCompletedSuboperations == len(came)
+    association.release()
+
+
 def test_get_needs_the_unique_key(filled):
     for wrong in (identifier(), identifier(StudyInstanceUID="*"), identifier("SERIES", StudyInstanceUID="1.2.1")):
         statuses, came = get(filled, wrong, PLAIN)
