@@ -11,17 +11,30 @@ from pathlib import Path
 import pytest
 import requests
 from pydicom import dcmread
-from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    UID_dictionary,
+)
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification
 
+from dicouch.dicom.part10.encode import file_header
 from tests.dimse.conftest import until
 from tests.files import identifiers, real_files
 from tests.made import instance
 
-PRIVATE = "1.2.826.0.1.3680043.9.9999.1"
+PRIVATE = "1.2.826.0.1.3680043.9.9999"
 PLAIN = "1.2.840.10008.1.2.1"
+IMPLICIT = (ImplicitVRLittleEndian, "1.2.840.10008.1.20")  # the second one is Papyrus 3
+DEFLATED = (DeflatedExplicitVRLittleEndian, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 
 
 def write(folder, number, study="1.2.7", **attributes):
@@ -79,15 +92,42 @@ def test_every_transfer_syntax_is_stored_bit_for_bit(scp):
         assert meta.ImplementationClassUID.startswith("2.25.")
 
 
-def test_private_storage_class(scp, tmp_path):
-    path = write(tmp_path, 1, "1.2.8")
-    read = dcmread(path)
-    read.SOPClassUID = read.file_meta.MediaStorageSOPClassUID = PRIVATE
-    read.save_as(path)
-    association = scp.associate([(PRIVATE, PLAIN)])
-    assert association.send_c_store(path).Status == 0
+def every_syntax(folder):
+    """Yield a file in each transfer syntax of PS3.6 A and a private one, each of a SOP Class of its own that nobody knows."""
+    known = [uid for uid, told in UID_dictionary.items() if told[1] == "Transfer Syntax"]
+    for number, syntax in enumerate([*known, f"{PRIVATE}.2"]):
+        uid = UID(syntax)
+        plain = uid.is_private or not uid.is_encapsulated
+        implicit, little, deflated = syntax in IMPLICIT, syntax != ExplicitVRBigEndian, syntax in DEFLATED
+        sop_class = f"{PRIVATE}.1.{number}"
+        read = dcmread(BytesIO(instance("1.2.8", "1.2.8.1", f"1.2.8.1.{number}", SOPClassUID=sop_class)))
+        if not plain and not implicit:
+            read.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+            read["PixelData"].is_undefined_length = True
+            read["PixelData"].VR = "OB"
+        path = folder / f"{number}.dcm"
+        first = file_header(sop_class, read.SOPInstanceUID, syntax)
+        path.write_bytes(first + encode(read, implicit, little, deflated))
+        yield path, sop_class, syntax
+
+
+@pytest.mark.one_database("embedded")
+def test_unknown_sop_classes_in_every_transfer_syntax(scp, tmp_path):
+    """An acceptor may take any (PS3.7 D.3.2): deflated, big endian, video, private ones; bit for bit."""
+    sent = list(every_syntax(tmp_path))
+    assert 60 <= len(sent) <= 128
+    association = scp.associate([(sop_class, syntax) for _path, sop_class, syntax in sent])
+    assert len(association.accepted_contexts) == len(sent)
+    for path, _sop_class, syntax in sent:
+        told = association.send_c_store(path)
+        # What is no picture in the syntax that it claims is stored with B007 (PS3.4 Table B.2-1).
+        assert told.Status in (0x0000, 0xB007), (syntax, f"{told.Status:04X}", told.get("ErrorComment"))
     association.release()
-    assert dataset_of(scp.stored("1.2.8", "1.2.8.1", "1.2.8.1.1")) == dataset_of(path.read_bytes())
+    for path, sop_class, syntax in sent:
+        kept = scp.stored("1.2.8", "1.2.8.1", f"1.2.8.1.{path.stem}")
+        assert dataset_of(kept) == dataset_of(path.read_bytes()), syntax
+        meta = dcmread(BytesIO(kept[: kept.index(dataset_of(kept))]), force=True).file_meta
+        assert (meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID) == (syntax, sop_class)
 
 
 def test_four_associations_with_dcmtk(scp, dcmtk, tmp_path):
