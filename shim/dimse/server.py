@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, evt
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    UID_dictionary,
+)
+from pynetdicom import AE, _config, acse, evt
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.events import Event
-from pynetdicom.presentation import PresentationContext
+from pynetdicom.presentation import PresentationContext, negotiate_unrestricted
 from pynetdicom.service_class import QueryRetrieveServiceClass
 from pynetdicom.sop_class import (
     PatientRootQueryRetrieveInformationModelFind,
@@ -50,6 +55,16 @@ QUERY_RETRIEVE = (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
+# What is no Storage by its name in PS3.6 A: other services, such as worklists, retired and new ones.
+OTHERS = frozenset(
+    uid
+    for uid, (name, kind, *_rest) in UID_dictionary.items()
+    if kind in ("SOP Class", "Meta SOP Class", "Service Class")
+    and name
+    and ("Storage" not in name or name.startswith("Storage "))
+    and uid not in (Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE)
+)
+NOT_SUPPORTED = 3
 # Of the extended negotiation (PS3.4 C.5.1.1.1): relational queries, combined dates and times, fuzzy names.
 EXTENDED = bytes((1, 1, 1))
 # Bytes of a PDU: many small ones cost much of a processor. DCMTK sends no larger ones.
@@ -165,10 +180,20 @@ def _configure(folder: Path) -> None:
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     tempfile.tempdir = str(folder)
+    acse.negotiate_unrestricted = _accept
     # pynetdicom's own asks for 4 KB at a time, and each call lets other threads take the interpreter.
     AssociationSocket.recv = _receive
     # Its own loop for sub-operations takes data sets apart and encodes them anew; here files are sent as they are.
     QueryRetrieveServiceClass._get_scp = QueryRetrieveServiceClass._move_scp = _retrieve
+
+
+def _accept(asked: list, ours: list, roles: Mapping | None = None) -> tuple[list, list]:
+    """Negotiate as pynetdicom does, which takes each SOP Class whose name it does not know for one of storage."""
+    contexts, answered = negotiate_unrestricted(asked, ours, roles)
+    for context in contexts:
+        if context.abstract_syntax in OTHERS:
+            context.result = NOT_SUPPORTED
+    return contexts, answered
 
 
 def _retrieve(self: QueryRetrieveServiceClass, request: C_GET | C_MOVE, context: PresentationContext) -> None:

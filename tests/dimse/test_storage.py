@@ -130,6 +130,17 @@ def test_unknown_sop_classes_in_every_transfer_syntax(scp, tmp_path):
         assert (meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID) == (syntax, sop_class)
 
 
+@pytest.mark.one_database("embedded")
+def test_other_services_are_not_taken_for_storage(scp):
+    """Result 3, abstract-syntax-not-supported (PS3.8 9.3.3.2): worklists, MPPS, color palettes, pull commitment."""
+    others = ("5.1.4.31", "3.1.2.3.3", "5.1.4.39.2", "1.20.2", "5.1.1.9", "5.1.4.34.6.1", "4.2")
+    pairs = [(f"1.2.840.10008.{other}", PLAIN) for other in others]
+    association = scp.associate([(Verification, PLAIN), *pairs])
+    assert [context.abstract_syntax for context in association.accepted_contexts] == [Verification]
+    assert {context.result for context in association.rejected_contexts} == {3}
+    association.release()
+
+
 def test_four_associations_with_dcmtk(scp, dcmtk, tmp_path):
     done = []
     for client in range(4):
