@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from dicouch.scripts import processes
@@ -24,6 +25,8 @@ from dicouch.scripts.push_views import push
 
 ASSOCIATIONS = 4
 MATRIX = 128
+# Instances of one series.
+SERIES = 1000
 # Seconds in which a server has to listen.
 START_LIMIT = 60.0
 
@@ -143,7 +146,10 @@ def written(folder: Path, template: Template, count: int) -> Iterator[dict[Path,
     """Give new files, which are removed afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for number, identity in enumerate(series_of(new_run(), max(count, ASSOCIATIONS))):
+    run, left = new_run(), max(count, ASSOCIATIONS)
+    sizes = [min(SERIES, left - at) for at in range(0, left, SERIES)]
+    identities = chain.from_iterable(series_of(run, size, series=at) for at, size in enumerate(sizes, 1))
+    for number, identity in enumerate(identities):
         path = folder / f"{number}.dcm"
         path.write_bytes(template.file(identity))
         files[path] = identity
