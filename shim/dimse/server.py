@@ -70,6 +70,7 @@ EXTENDED = bytes((1, 1, 1))
 # Bytes of a PDU: many small ones cost much of a processor. DCMTK sends no larger ones.
 PDU = 131072
 
+
 class Listener:
     """Listens for associations.
 

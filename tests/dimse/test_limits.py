@@ -34,9 +34,9 @@ CONTEXTS = [(uid, ExplicitVRLittleEndian) for uid in (SecondaryCaptureImageStora
 
 
 class Switch(Proxy):
-    """A way to the database that can be closed, and slow."""
+    """A way to the database that can be closed, slow, or answer something of its own."""
 
-    down, delay = False, 0.0
+    down, delay, answer = False, 0.0, b""
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), client, socket.create_connection(self._target) as server:
@@ -44,6 +44,9 @@ class Switch(Proxy):
                 for each in select.select([client, server], [], [], 0.02)[0]:
                     piece = each.recv(1 << 16)
                     if not piece:
+                        return
+                    if self.answer:
+                        client.sendall(self.answer)
                         return
                     time.sleep(self.delay if each is client else 0)
                     (server if each is client else client).sendall(piece)
@@ -104,6 +107,20 @@ def test_without_the_database_everything_may_be_sent_again(scp, switch, tmp_path
     assert association.send_c_store(path).Status == 0x0000
     association.release()
     assert dataset_of(scp.stored("1.2.41", "1.2.41.1", "1.2.41.1.1")) == dataset_of(path.read_bytes())
+
+
+def test_an_error_of_the_database_is_a_processing_failure(scp, switch, tmp_path):
+    """0110 (PS3.7 C), and no success for what the database has not."""
+    association = scp.associate(CONTEXTS)
+    switch.answer = b"HTTP/1.1 500 Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    try:
+        switch.down = True  # and the connections that there are
+        time.sleep(0.1)
+        switch.down = False
+        assert association.send_c_store(write(tmp_path, 1, "1.2.43")).Status == 0x0110
+    finally:
+        switch.answer = b""
+    association.release()
 
 
 def reaches(scp):

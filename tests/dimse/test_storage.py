@@ -27,6 +27,9 @@ from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification
 
 from dicouch.dicom.part10.encode import file_header
+from dicouch.read.search import every, levels, patients
+from dicouch.read.search.studies import Search
+from dicouch.rewrite import query
 from tests.dimse.conftest import until
 from tests.files import identifiers, real_files
 from tests.made import instance
@@ -93,7 +96,7 @@ def test_every_transfer_syntax_is_stored_bit_for_bit(scp):
 
 
 def every_syntax(folder):
-    """Yield a file in each transfer syntax of PS3.6 A and a private one, each of a SOP Class of its own that nobody knows."""
+    """Yield a file in each transfer syntax of PS3.6 A and in a private one, each of an unknown SOP Class of its own."""
     known = [uid for uid, told in UID_dictionary.items() if told[1] == "Transfer Syntax"]
     for number, syntax in enumerate([*known, f"{PRIVATE}.2"]):
         uid = UID(syntax)
@@ -162,8 +165,8 @@ def test_four_associations_with_dcmtk(scp, dcmtk, tmp_path):
         assert scp.stored("1.2.9", "1.2.9.1", f"1.2.9.1.{number}")
 
 
-def send(scp, path, sop_class=SecondaryCaptureImageStorage, title="TESTER"):
-    association = scp.associate([(sop_class, PLAIN)], title)
+def send(scp, path, sop_class=SecondaryCaptureImageStorage, title="TESTER", syntax=PLAIN):
+    association = scp.associate([(sop_class, syntax)], title)
     try:
         return association.send_c_store(path)
     finally:
@@ -196,6 +199,8 @@ def test_failures_and_warnings_have_their_codes(scp, tmp_path):
     del read.StudyInstanceUID
     read.save_as(path)
     assert send(scp, path).Status == 0x0120  # Missing attribute
+    path.write_bytes(file_header(CTImageStorage, "1.2.10.1.1", DeflatedExplicitVRLittleEndian) + b"\xff" * 500)
+    assert send(scp, path, CTImageStorage, syntax=DeflatedExplicitVRLittleEndian).Status == 0xC000  # Cannot understand
 
 
 def test_what_is_refused_is_not_stored(scp, tmp_path):
@@ -250,6 +255,54 @@ def test_what_is_too_large_is_refused(scp, tmp_path):
     told = send(scp, write(tmp_path, 1, "1.2.13", pixels=bytes(9 << 20)))
     assert told.Status == 0xA700
     assert "larger than" in told.ErrorComment
+
+
+SEARCHES = [
+    ("patient", []),
+    ("patient", [("PatientName", "Every*")]),
+    ("patient", [("PatientID", "E*")]),
+    ("study", []),
+    ("study", [("PatientName", "*ery*")]),
+    ("study", [("PatientID", "E?\\E1?"), ("StudyDate", "20240101-")]),
+    ("study", [("StudyInstanceUID", "1.2.50.1\\1.2.50.2\\1.2.50.3\\1.2.50.4\\1.2.50.5")]),
+    ("series", []),
+    ("series", [("Modality", "MR")]),
+    ("series", [("PatientName", "Every*"), ("SeriesNumber", "1")]),
+    ("instance", []),
+    ("instance", [("PatientName", "Every*"), ("InstanceNumber", "1")]),
+    ("instance", [("InstanceNumber", "2")]),
+    ("instance", [("StudyInstanceUID", "1.2.50.1\\1.2.50.2")]),
+    ("instance", [("SeriesInstanceUID", "1.2.50.1.1\\1.2.50.2.2\\1.2.50.3.1")]),
+]
+
+
+def test_all_rows_are_found_some_at_a_time(scp, tmp_path, monkeypatch):
+    """Each once, whatever the sizes of pages are: as one page with all of them has them."""
+    association = scp.associate([(SecondaryCaptureImageStorage, PLAIN)])
+    for study in range(1, 13):
+        for number in range(1, 1 + study % 4 * 2):
+            uids = f"1.2.50.{study}", f"1.2.50.{study}.{number % 2}", f"1.2.50.{study}.{number}.9"
+            names = {"PatientID": f"E{study // 2}" if study > 4 else "", "PatientName": f"Every^{study // 2}"}
+            numbers = {"SeriesNumber": str(number % 2), "InstanceNumber": str(number // 2)}
+            data = instance(*uids, Modality=["CT", "MR"][number % 2], **names, **numbers)
+            (tmp_path / "one.dcm").write_bytes(data)
+            assert association.send_c_store(tmp_path / "one.dcm").Status == 0
+    association.release()
+    couch = scp.services().couch
+    for name, size in (("FIRST", 3), ("MOST", 4), ("LISTED", 5), ("FEW", 1)):
+        monkeypatch.setattr(every, name, size)
+    monkeypatch.setattr(patients, "SORTED", 3)
+    for level, pairs in SEARCHES:
+
+        def ask(pairs=pairs):
+            return query.parse([*pairs, ("includefield", "PatientID,PatientName")], 1000)
+
+        asked = ask()
+        asked.limit_given = True
+        whole = levels.run(Search(couch, ""), level, asked, []).rows
+        found = list(every.every(couch, level, ask, []))
+        assert len(whole) > 3, (level, pairs)
+        assert sorted(map(str, found)) == sorted(map(str, whole)), (level, pairs)
 
 
 def test_nothing_is_left_of_what_breaks_off(scp, tmp_path):
