@@ -44,13 +44,12 @@ class _Patient(ssl.SSLContext):
         return super().wrap_socket(sock, server_side, False, suppress_ragged_eofs, server_hostname, session)
 
 
-def _authorities(place: str, path: str) -> str:
-    """Return the path of a file with certificates, which it has to have."""
+def _load(context: ssl.SSLContext, place: str, certificate: str, key: str) -> None:
+    """Take a certificate and its key from their files."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        context.load_cert_chain(certificate, key or None)
     except (OSError, ValueError) as problem:
-        raise ValueError(f"{place} {path}: {problem}") from problem
-    return path
+        raise ValueError(f"{place}: certificate {certificate} and key {key}: {problem}") from problem
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,13 @@ class Tls:
     def for_server(self) -> ssl.SSLContext:
         """Return what incoming connections are wrapped with (PS3.15 B.9)."""
         context = _Patient(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.certificate, self.key)
-        except (OSError, ValueError) as problem:
-            raise ValueError(f"tls: certificate {self.certificate} and key {self.key}: {problem}") from problem
+        _load(context, "tls", self.certificate, self.key)
         if self.clients:
             context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(_authorities("tls: clients", self.clients))
+            try:
+                context.load_verify_locations(self.clients)
+            except (OSError, ValueError) as problem:
+                raise ValueError(f"tls: clients {self.clients}: {problem}") from problem
         return context
 
 
@@ -86,6 +85,8 @@ class Peer:
         Whether it is called with TLS.
     ca : str
         File with the certificates that sign its own; empty: those that the system trusts.
+    certificate, key : str
+        Files of what it is shown, where it asks who calls.
     """
 
     ae_title: str
@@ -94,6 +95,18 @@ class Peer:
     may: tuple[str, ...] = RIGHTS
     tls: bool = False
     ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    def for_client(self) -> ssl.SSLContext:
+        """Return what connections to it are wrapped with."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca or None)
+        except (OSError, ValueError) as problem:
+            raise ValueError(f"peer {self.ae_title}: ca {self.ca}: {problem}") from problem
+        if self.certificate:
+            _load(context, f"peer {self.ae_title}", self.certificate, self.key)
+        return context
 
 
 @dataclass(frozen=True)
@@ -207,8 +220,8 @@ def _settings(told: dict[str, Any]) -> Settings:
     if values["tls"]:
         values["tls"].for_server()
     for peer in peers:
-        if peer.ca:
-            _authorities(f"peer {peer.ae_title}: ca", peer.ca)
+        if peer.tls:
+            peer.for_client()
     return Settings(**values)
 
 

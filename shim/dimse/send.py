@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def associate(
     roles: list[SCP_SCU_RoleSelectionNegotiation] | None = None,
 ) -> Association:
     """Ask a peer for an association; the caller looks whether it is established."""
-    tls = (ssl.create_default_context(cafile=peer.ca or None), peer.host) if peer.tls else None
+    tls = (peer.for_client(), peer.host) if peer.tls else None
     return entity.associate(
         peer.host,
         peer.port,

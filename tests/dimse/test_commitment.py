@@ -54,6 +54,7 @@ def peers_file(certificate):
     [tls]
     certificate = "{certificate}/cert.pem"
     key = "{certificate}/key.pem"
+    clients = "{certificate}/cert.pem"
 
     [[peer]]
     ae_title = "TESTER"
@@ -64,12 +65,26 @@ def peers_file(certificate):
     port = {PORT}
     tls = true
     ca = "{certificate}/cert.pem"
+    certificate = "{certificate}/cert.pem"
+    key = "{certificate}/key.pem"
     """
 
 
 @pytest.fixture(scope="module")
 def tls(certificate):
-    return ssl.create_default_context(cafile=str(certificate / "cert.pem")), "127.0.0.1"
+    context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return context, "127.0.0.1"
+
+
+def listen(certificate, title, handlers):
+    """Start a peer that wants to know who calls."""
+    listening = AE(title)
+    listening.add_supported_context(MODEL, scu_role=False, scp_role=True)
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate / "cert.pem"))
+    own.verify_mode = ssl.CERT_REQUIRED
+    own.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    return listening.start_server(("127.0.0.1", PORT), block=False, evt_handlers=handlers, ssl_context=own)
 
 
 def wanted(*pairs):
@@ -95,12 +110,7 @@ def test_commitment(scp, tls, certificate, tmp_path, title):
 
     pairs = [(SecondaryCaptureImageStorage, ExplicitVRLittleEndian), (MODEL, ExplicitVRLittleEndian)]
     handlers = [(evt.EVT_N_EVENT_REPORT, keep)]
-    listening = AE(title)
-    listening.add_supported_context(MODEL, scu_role=False, scp_role=True)
-    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    own.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    address = ("127.0.0.1", PORT)
-    server = listening.start_server(address, block=False, evt_handlers=handlers, ssl_context=own)
+    server = listen(certificate, title, handlers)
     # Who listens is not told on the association that asks.
     same = handlers if title == "TESTER" else []
     association = scp.associate(pairs, title, tls_args=tls, evt_handlers=same)
@@ -168,11 +178,7 @@ def test_requests_outlive_a_kill(scp, tls, certificate):
     scp.stop(signal.SIGKILL)
     assert sorted(requests_of(scp)) == ["MODALITY", "TESTER"]
     handlers = [(evt.EVT_N_EVENT_REPORT, keep)]
-    listening = AE("MODALITY")
-    listening.add_supported_context(MODEL, scu_role=False, scp_role=True)
-    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    own.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    server = listening.start_server(("127.0.0.1", PORT), block=False, evt_handlers=handlers, ssl_context=own)
+    server = listen(certificate, "MODALITY", handlers)
     try:
         for document in queued(scp.services().couch, "commitment"):
             put(scp.services().couch, {**document, "due": "2020-01-01T00:00:00Z"})
@@ -187,7 +193,8 @@ def test_requests_outlive_a_kill(scp, tls, certificate):
 
 
 def test_tls_with_dcmtk(scp, dcmtk, certificate):
-    command = ["echoscu", "-v", "+tla", "+cf", certificate / "cert.pem", "-aet", "TESTER", "-aec", "DICOUCH"]
+    own = [certificate / "key.pem", certificate / "cert.pem"]
+    command = ["echoscu", "-v", "+tls", *own, "+cf", certificate / "cert.pem", "-aet", "TESTER", "-aec", "DICOUCH"]
     silent = socket.create_connection(("127.0.0.1", scp.port))  # who does not shake hands holds up nobody
     with silent:
         line = [*command, "127.0.0.1", str(scp.port)]
@@ -196,5 +203,7 @@ def test_tls_with_dcmtk(scp, dcmtk, certificate):
     assert "Received Echo Response (Success)" in done.stdout
 
 
-def test_who_speaks_no_tls_gets_nothing(scp):
+def test_who_speaks_no_tls_or_shows_no_certificate_gets_nothing(scp, certificate):
     assert not scp.associate([(MODEL, ExplicitVRLittleEndian)]).is_established
+    nobody = ssl.create_default_context(cafile=str(certificate / "cert.pem")), "127.0.0.1"
+    assert not scp.associate([(MODEL, ExplicitVRLittleEndian)], tls_args=nobody).is_established

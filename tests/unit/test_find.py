@@ -1,8 +1,11 @@
 """C-FIND: identifiers as query parameters, rows as answers (PS3.4 C.2.2, C.4.1)."""
 
+from types import SimpleNamespace
+
 import pytest
 from pydicom import Dataset
 
+from dicouch.dimse import find
 from dicouch.dimse.find import answer, level_of, parameters
 from dicouch.errors import DicomWebError
 
@@ -79,3 +82,13 @@ def test_an_answer_has_the_requested_keys_and_where_it_can_be_had():
 def test_texts_that_are_not_ascii_name_their_character_set():
     row = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Иванов^И"}]}}
     assert answer(identifier(PatientName=""), row, "X").SpecificCharacterSet == "ISO_IR 192"
+
+
+def test_a_cancelled_search_ends_with_its_status(monkeypatch):
+    """FE00 (PS3.4 C.4.1.3.1.3) between two answers, and nothing behind it."""
+    event = SimpleNamespace(identifier=identifier(PatientID=""), is_cancelled=False)
+    monkeypatch.setattr(find, "rows", lambda *_asked: iter([{}, {}, {}]))
+    answers = find.find(None, event, "DICOUCH", False, False)
+    assert next(answers)[0].Status == 0xFF00
+    event.is_cancelled = True
+    assert [status.Status for status, _row in answers] == [0xFE00]

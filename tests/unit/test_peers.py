@@ -70,7 +70,11 @@ def test_strangers_are_refused_unless_the_file_lets_them_in(tmp_path):
         ("tls = true", "tls must be a table"),
         ('[tls]\ncertificate = "c.pem"', "tls: missing 1 required"),
         ('[tls]\ncertificate = "c.pem"\nkey = "k.pem"', "tls: certificate c.pem and key k.pem: [Errno 2] No such file"),
-        ('[[peer]]\nae_title = "A"\nca = "/dev/null"', "peer A: ca /dev/null: "),
+        ('[[peer]]\nae_title = "A"\ntls = true\nca = "/dev/null"', "peer A: ca /dev/null: "),
+        (
+            '[[peer]]\nae_title = "A"\ntls = true\ncertificate = "c.pem"',
+            "peer A: certificate c.pem and key : [Errno 2]",
+        ),
         ("idle_timeout = 0", "idle_timeout must be from 1"),
         ("[[[", "peers.toml"),
     ],
