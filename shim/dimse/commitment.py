@@ -23,7 +23,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from dicouch.couch.response import CouchError
 from dicouch.dimse import find
 from dicouch.dimse.peers import Peer, Settings
-from dicouch.dimse.queue import FAILED, Queue, Worker
+from dicouch.dimse.queue import Queue, Worker
 from dicouch.dimse.retrieve import UNIQUE, instances
 from dicouch.dimse.send import associate
 from dicouch.dimse.status import SUCCESS
@@ -96,12 +96,10 @@ class Committer(Worker):
             self.wake()
 
     def look(self) -> bool:
-        """Report what is due; return whether anything waits."""
-        waits, came = False, {self._came.popleft() for _one in range(len(self._came))}
+        """Report what is due; return whether anything is before long."""
+        soon, came = False, {self._came.popleft() for _one in range(len(self._came))}
         for document in self.queue.documents():
-            if document["state"] == FAILED:
-                continue
-            waits = True
+            soon = soon or self.queue.is_soon(document)
             calling = document["calling"]
             if self.stopped.is_set() or self.queue.held >= AT_ONCE:
                 break
@@ -110,7 +108,7 @@ class Committer(Worker):
             for claimed in self.queue.claim([document]):
                 arguments = claimed, self._peers.get(calling)
                 threading.Thread(target=self._report, args=arguments, name=KIND, daemon=True).start()
-        return waits
+        return soon
 
     def _report(self, document: dict, peer: Peer | None) -> None:
         transaction = document["transaction"]

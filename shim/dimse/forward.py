@@ -15,7 +15,7 @@ from pynetdicom import AE
 
 from dicouch.config import split_url
 from dicouch.dimse.peers import Rule, Settings
-from dicouch.dimse.queue import FAILED, PAGE, Queue, Worker, pause_after
+from dicouch.dimse.queue import PAGE, Queue, Worker, pause_after
 from dicouch.dimse.retrieve import paused
 from dicouch.dimse.send import NotSent, Sub, associate, contexts_for, send
 from dicouch.errors import DicomWebError
@@ -72,24 +72,24 @@ class Forwarder(Worker):
             self.wake()
 
     def look(self) -> bool:
-        """Send all that is due; return whether anything waits."""
+        """Send all that is due; return whether anything is before long."""
         if not any(map(self._is_ready, self._rules)):
             return True  # a long queue is not read for nothing
         batches: dict[str, list[dict]] = {}
-        waits = False
+        soon = False
         for document in self.queue.documents():
             target = document["to"]
-            waits = waits or document["state"] != FAILED
+            soon = soon or self.queue.is_soon(document)
             if not self.queue.is_due(document) or not self._is_ready(target):
                 continue
             batches.setdefault(target, []).append(document)
             if len(batches[target]) >= PAGE:
                 self._send(target, batches.pop(target))
             if self.stopped.is_set():
-                return waits
+                return soon
         for target, batch in batches.items():
             self._send(target, batch)
-        return waits
+        return soon
 
     def _is_ready(self, target: str) -> bool:
         return target in self._rules and self._resting.get(target, (0.0, 0))[0] <= time.monotonic()

@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 WAITING, SENDING, FAILED = "waiting", "sending", "failed"
 # Documents that are read, and claimed, at a time.
 PAGE = 50
-# Seconds between looks at a queue in which something waits, and at an empty one, which replication may fill.
+# Seconds between looks at a queue in which something is soon due, and at another one, which replication may fill.
 POLL, IDLE = 2.0, 30.0
 # Seconds after a first and after the most failures.
 FIRST_PAUSE, LONGEST_PAUSE = 5, 3600
@@ -87,9 +87,15 @@ class Queue:
     def is_due(self, document: Document, early: bool = False) -> bool:
         """Return whether it is time for an attempt, and nobody makes one; `early`: also before it is due."""
         if document["state"] == SENDING:
-            mine = document["by"] == self._by  # left by a crash, unless it is held
-            return document["_id"] not in self._held and (mine or document["until"] <= moment(0))
+            with self._lock:  # what is just finished is written first: a claim of it as it was fails
+                held = document["_id"] in self._held
+            # What is not held but this process's own was left by a crash.
+            return not held and (document["by"] == self._by or document["until"] <= moment(0))
         return document["state"] == WAITING and (early or document["due"] <= moment(0))
+
+    def is_soon(self, document: Document) -> bool:
+        """Return whether the next look at a document may be worth it before long."""
+        return document["state"] == SENDING or document["state"] == WAITING and document["due"] <= moment(int(IDLE))
 
     def claim(self, documents: list[Document]) -> list[Document]:
         """Claim documents as they were read; return those that nobody else has written meanwhile."""
@@ -170,7 +176,7 @@ class Worker:
         self._woken.set()
 
     def look(self) -> bool:
-        """Do what is due; return whether anything waits."""
+        """Do what is due; return whether anything is before long."""
         raise NotImplementedError
 
     def _run(self) -> None:
