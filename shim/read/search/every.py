@@ -7,6 +7,7 @@ alone, and rows are read of some studies after the other; patients go on at the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from dicouch.couch.client import Couch
 from dicouch.read.search import own_attributes, patients, ranges
@@ -14,6 +15,7 @@ from dicouch.read.search.levels import run
 from dicouch.read.search.studies import ALL, Search, uid_of
 from dicouch.rewrite import plan, requests
 from dicouch.rewrite.extended import Extended
+from dicouch.rewrite.plan import Range
 from dicouch.rewrite.query import SERIES_UID, SOP_UID, STUDY_UID, Query
 from dicouch.rewrite.requests import Paging
 
@@ -42,8 +44,12 @@ def every(couch: Couch, level: str, ask: Ask, extended: list[Extended]) -> Itera
     if len(first) < FIRST:
         return
     seen = set(map(_place, first))
-    for rows in _behind(couch, level, ask, extended):
-        yield from (row for row in rows if _place(row) not in seen)
+    for row in chain.from_iterable(_behind(couch, level, ask, extended)):
+        place = _place(row)
+        if place not in seen:
+            yield row
+        if level == "study":  # what is stored meanwhile moves those behind it
+            seen.add(place)
 
 
 def _behind(couch: Couch, level: str, ask: Ask, extended: list[Extended]) -> Iterator[list[dict]]:
@@ -54,7 +60,12 @@ def _behind(couch: Couch, level: str, ask: Ask, extended: list[Extended]) -> Ite
     if listed or asked.values(SERIES_UID) or asked.values(SOP_UID):
         yield from _pages(couch, level, ask, extended)  # bounded by what is named
         return
-    uids, at, size = list(dict.fromkeys(_studies(search, level, asked))), 0, MOST if level == "study" else FEW
+    above = asked if level == "study" else plan.narrowed_by_series(asked)
+    chosen = ranges.choose(search, above, plan.study_candidates(above))
+    if level == "study" and len(chosen) == 1 and requests.decides(above, chosen[0], "study"):
+        yield from _pages(couch, level, ask, extended)  # straight from the view, which skips without a script
+        return
+    uids, at, size = list(dict.fromkeys(_studies(search, above, chosen))), 0, MOST if level == "study" else FEW
     while at < len(uids):
         some, read = {STUDY_UID: {"vr": "UI", "values": uids[at : at + size]}}, 0
         at += size
@@ -65,13 +76,11 @@ def _behind(couch: Couch, level: str, ask: Ask, extended: list[Extended]) -> Ite
         size = min(size * 2, MOST) if read < MOST // 2 else max(size // 2, 1) if read > MOST else size
 
 
-def _studies(search: Search, level: str, asked: Query) -> Iterator[str]:
+def _studies(search: Search, above: Query, chosen: tuple[Range, ...]) -> Iterator[str]:
     """Yield the UIDs of the studies in which rows are, newest first."""
-    if uids := asked.values(STUDY_UID):
+    if uids := above.values(STUDY_UID):
         yield from uids
         return
-    above = asked if level == "study" else plan.narrowed_by_series(asked)
-    chosen = ranges.choose(search, above, plan.study_candidates(above))
     if len(chosen) != 1:
         yield from ranges.uids(search, above, chosen)
         return
