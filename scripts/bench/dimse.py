@@ -99,8 +99,9 @@ def measure(options: Options, report: Report, folder: Path) -> None:
                 sides["Orthanc"] = Peer(dicom_port, lambda: (peer.pid,))
             if options.rounds:
                 _race(options, report, folder, template, sides)
-            with written(folder / "files", template, options.dimse) as files:
-                _survive(options, report, template, scp, files, f"{couch.url}/dimse")
+            if options.kills:
+                with written(folder / "files", template, options.dimse) as files:
+                    _survive(options, report, template, scp, files, f"{couch.url}/dimse")
 
 
 def _race(options: Options, report: Report, folder: Path, template: Template, sides: dict[str, Peer]) -> None:
