@@ -15,6 +15,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from dicouch.dimse.queue import put, queued
+from dicouch.scripts import storescp
 from tests.dimse.conftest import until
 from tests.dimse.test_storage import write
 from tests.server import free_port
@@ -162,7 +163,7 @@ def requests_of(scp, state=None):
     return [document["calling"] for document in documents if state in (None, document["state"])]
 
 
-def test_requests_outlive_a_kill(scp, tls, certificate):
+def test_requests_outlive_a_kill(scp, tls, certificate, capsys):
     """Who listens gets the report from the next process, who does not on the next association that takes reports."""
     came = []
 
@@ -177,6 +178,11 @@ def test_requests_outlive_a_kill(scp, tls, certificate):
         association.abort()
     scp.stop(signal.SIGKILL)
     assert sorted(requests_of(scp)) == ["MODALITY", "TESTER"]
+    storescp.show_queue(scp.services().couch)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["waiting", "1", "MODALITY"],
+        ["waiting", "1", "TESTER"],
+    ]
     handlers = [(evt.EVT_N_EVENT_REPORT, keep)]
     server = listen(certificate, "MODALITY", handlers)
     try:

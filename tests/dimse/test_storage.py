@@ -270,7 +270,7 @@ SEARCHES = [
     ("series", [("PatientName", "Every*"), ("SeriesNumber", "1")]),
     ("instance", []),
     ("instance", [("PatientName", "Every*"), ("InstanceNumber", "1")]),
-    ("instance", [("InstanceNumber", "2")]),
+    ("instance", [("InstanceNumber", "2"), ("PatientID", "E*")]),
     ("instance", [("StudyInstanceUID", "1.2.50.1\\1.2.50.2")]),
     ("instance", [("SeriesInstanceUID", "1.2.50.1.1\\1.2.50.2.2\\1.2.50.3.1")]),
 ]
@@ -289,10 +289,10 @@ def test_all_rows_are_found_some_at_a_time(scp, tmp_path, monkeypatch):
             assert association.send_c_store(tmp_path / "one.dcm").Status == 0
     association.release()
     couch = scp.services().couch
-    for name, size in (("FIRST", 3), ("MOST", 4), ("LISTED", 5), ("FEW", 1)):
-        monkeypatch.setattr(every, name, size)
     monkeypatch.setattr(patients, "SORTED", 3)
     for level, pairs in SEARCHES:
+        for name, size in (("FIRST", 3), ("MOST", 4 if pairs else 30), ("LISTED", 20), ("FEW", 1 if pairs else 8)):
+            monkeypatch.setattr(every, name, size)
 
         def ask(pairs=pairs):
             return query.parse([*pairs, ("includefield", "PatientID,PatientName")], 1000)
