@@ -179,10 +179,8 @@ def test_requests_outlive_a_kill(scp, tls, certificate, capsys):
     scp.stop(signal.SIGKILL)
     assert sorted(requests_of(scp)) == ["MODALITY", "TESTER"]
     storescp.show_queue(scp.services().couch)
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        ["waiting", "1", "MODALITY"],
-        ["waiting", "1", "TESTER"],
-    ]
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown == [["waiting", "1", "MODALITY"], ["waiting", "1", "TESTER"], ["failed", "0"]]
     handlers = [(evt.EVT_N_EVENT_REPORT, keep)]
     server = listen(certificate, "MODALITY", handlers)
     try:

@@ -291,7 +291,7 @@ def test_all_rows_are_found_some_at_a_time(scp, tmp_path, monkeypatch):
     couch = scp.services().couch
     monkeypatch.setattr(patients, "SORTED", 3)
     for level, pairs in SEARCHES:
-        for name, size in (("FIRST", 3), ("MOST", 4 if pairs else 30), ("LISTED", 20), ("FEW", 1 if pairs else 8)):
+        for name, size in (("FIRST", 3), ("MOST", 6 if pairs else 60), ("LISTED", 40), ("FEW", 2 if pairs else 16)):
             monkeypatch.setattr(every, name, size)
 
         def ask(pairs=pairs):
