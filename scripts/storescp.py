@@ -16,11 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from dicouch.config import Config
 from dicouch.couch.client import Couch
-from dicouch.dimse import forward, peers
+from dicouch.dimse import commitment, forward, peers
 from dicouch.dimse.peers import Settings
+from dicouch.dimse.queue import FAILED, queued
 from dicouch.dimse.server import Listener, spooled
 from dicouch.scripts import choose, cli, run
 from dicouch.scripts.commands import print_failed
@@ -75,7 +77,8 @@ def serve(settings: Settings, config: Config, asked: run.Asked) -> None:
         finally:
             asked.stopping = True
             server.shutdown()
-            listener.forwarder.stop()
+            for worker in (listener.forwarder, listener.committer):
+                worker.stop()
             deadline = time.monotonic() + GRACE
             while any(one.is_established for one in listener.ae.active_associations) and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -83,14 +86,15 @@ def serve(settings: Settings, config: Config, asked: run.Asked) -> None:
 
 
 def show_queue(couch: Couch) -> None:
-    """Print what waits to be forwarded, and what was given up."""
+    """Print what waits to be forwarded or reported, and what was given up."""
     waiting: Counter[str] = Counter()
     failed = []
-    for document in forward.queued(couch):
-        if document["state"] == "failed":
-            failed.append((f"{document['instance']} to {document['to']}", str(document.get("reason", ""))))
+    for document in chain(queued(couch, forward.KIND), queued(couch, commitment.KIND)):
+        what, to = document.get("instance", "a report"), document.get("to") or document["calling"]
+        if document["state"] == FAILED:
+            failed.append((f"{what} to {to}", str(document.get("reason", ""))))
         else:
-            waiting[document["to"]] += 1
+            waiting[to] += 1
     for target, count in sorted(waiting.items()):
         print(f"waiting         {count:>8}  {target}")
     print_failed(failed)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import random
-import re
 import shutil
 import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from urllib.parse import urlencode
 
 from dicouch.scripts import processes
 from dicouch.scripts.bench import orthanc
-from dicouch.scripts.bench.client import Refused, Request, Sample, fetch, processor_time
+from dicouch.scripts.bench.client import Refused, Sample, processor_time
 from dicouch.scripts.bench.files import Identity, Template, new_run, series_of
+from dicouch.scripts.bench.kills import DCMSEND, STORESCU, send, survive, together
 from dicouch.scripts.bench.options import Options
 from dicouch.scripts.bench.report import Goal, Report
 from dicouch.scripts.bench.servers import create, free_port
@@ -29,11 +25,10 @@ from dicouch.scripts.push_views import push
 
 ASSOCIATIONS = 4
 MATRIX = 128
-KILLS = 3
-TOOL = "storescu"
-SENT = re.compile(r"Sending file: (.*?)\n(?:(?!Sending file).)*?Received Store Response \(Success\)", re.DOTALL)
-# Seconds in which a server has to listen, and between attempts of a client to reach one that was killed.
-START_LIMIT, AGAIN = 60.0, 0.2
+# Instances of one series.
+SERIES = 1000
+# Seconds in which a server has to listen.
+START_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,7 @@ class Scp:
     def __init__(self, root: str, name: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
+        self.folder = folder
         self._log = folder / "storescp.log"
         places = {"COUCHDB_URL": root, "COUCHDB_DATABASE": name, "BYTES": f"folder:{folder}/bytes"}
         self._environment = {**os.environ, **places}
@@ -85,8 +81,8 @@ def wait(port: int) -> None:
 
 def measure(options: Options, report: Report, folder: Path) -> None:
     """Measure storing by DIMSE, then store as much again while the server is killed."""
-    if not shutil.which(TOOL):
-        report.note(f"dimse: {TOOL} is not installed (apt-get install dcmtk)")
+    if missing := [tool for tool in (STORESCU, DCMSEND) if not shutil.which(tool)]:
+        report.note(f"dimse: {missing[0]} is not installed (apt-get install dcmtk)")
         return
     template = Template(MATRIX, MATRIX)
     dicom_port = free_port()
@@ -101,25 +97,49 @@ def measure(options: Options, report: Report, folder: Path) -> None:
             if peer:
                 wait(dicom_port)
                 sides["Orthanc"] = Peer(dicom_port, lambda: (peer.pid,))
-            taken: dict[str, list[Sample]] = {name: [] for name in sides}
-            for _round in range(options.rounds):
-                for name, side in sides.items():
-                    with written(folder / "files", template, options.dimse // options.rounds) as files:
-                        taken[name].append(timed(side, list(files)))
-            report.compare(
-                "dimse",
-                f"C-STORE of {template.size / 1000:.0f} KB",
-                {name: Sample.joined(samples) for name, samples in taken.items()},
-                connections=ASSOCIATIONS,
-                size=template.size,
-                references=("Orthanc",),
-                goals=(Goal("dicouch", "Orthanc", 0.5),),
-            )
-            with written(folder / "files", template, options.dimse) as files:
-                kills = survive(scp, files, f"{couch.url}/dimse")
-            report.note(
-                f"dimse: {len(files)} instances, {ASSOCIATIONS} associations, {kills} x kill -9: none is missing"
-            )
+            if options.rounds:
+                _race(options, report, folder, template, sides)
+            if options.kills:
+                with written(folder / "files", template, options.dimse) as files:
+                    _survive(options, report, template, scp, files, f"{couch.url}/dimse")
+
+
+def _race(options: Options, report: Report, folder: Path, template: Template, sides: dict[str, Peer]) -> None:
+    taken: dict[str, list[Sample]] = {name: [] for name in sides}
+    for _round in range(options.rounds):
+        for name, side in sides.items():
+            with written(folder / "files", template, options.dimse // options.rounds) as files:
+                taken[name].append(timed(side, list(files)))
+    report.compare(
+        "dimse",
+        f"C-STORE of {template.size / 1000:.0f} KB",
+        {name: Sample.joined(samples) for name, samples in taken.items()},
+        connections=ASSOCIATIONS,
+        size=template.size,
+        references=("Orthanc",),
+        goals=(Goal("dicouch", "Orthanc", 0.5),),
+    )
+
+
+def _survive(
+    options: Options, report: Report, template: Template, scp: Scp, files: dict[Path, Identity], database: str
+) -> None:
+    started = time.monotonic()
+    told = survive(scp, files, database, ASSOCIATIONS, options.kills)
+    wall = time.monotonic() - started
+    report.compare(
+        "dimse",
+        f"C-STORE while it is killed {told.kills} times",
+        {"dicouch, folder": Sample((wall * ASSOCIATIONS / len(files),) * len(files), wall, 0, 0.0)},
+        connections=ASSOCIATIONS,
+        size=template.size,
+        references=(),
+    )
+    tools = ", ".join(f"{count} by {tool}" for tool, count in told.tools.items())
+    report.note(
+        f"dimse: {len(files)} instances over {ASSOCIATIONS} associations ({tools}), {told.kills} x kill -9 at random "
+        f"moments in {wall:.0f} s: of all that got success the document and, byte for byte, the data set are there"
+    )
 
 
 @contextlib.contextmanager
@@ -127,7 +147,10 @@ def written(folder: Path, template: Template, count: int) -> Iterator[dict[Path,
     """Give new files, which are removed afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for number, identity in enumerate(series_of(new_run(), max(count, ASSOCIATIONS))):
+    run, left = new_run(), max(count, ASSOCIATIONS)
+    sizes = [min(SERIES, left - at) for at in range(0, left, SERIES)]
+    identities = chain.from_iterable(series_of(run, size, series=at) for at, size in enumerate(sizes, 1))
+    for number, identity in enumerate(identities):
         path = folder / f"{number}.dcm"
         path.write_bytes(template.file(identity))
         files[path] = identity
@@ -137,70 +160,13 @@ def written(folder: Path, template: Template, count: int) -> Iterator[dict[Path,
         shutil.rmtree(folder)
 
 
-def send(port: int, files: Sequence[Path]) -> set[Path]:
-    """Send files over one association; return those that were acknowledged."""
-    command = [TOOL, "-v", "-R", "-aec", "DICOUCH", "127.0.0.1", str(port), *map(str, files)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return {Path(name) for name in SENT.findall(done.stdout)}
-
-
-def together(files: Sequence[Path], one: Callable[[Sequence[Path]], None]) -> None:
-    """Do something with a share of files in each of as many threads as there are associations."""
-    threads = [threading.Thread(target=one, args=(files[at::ASSOCIATIONS],), daemon=True) for at in range(ASSOCIATIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def timed(side: Peer, files: list[Path]) -> Sample:
     """Send files and take the time; Refused where not all are acknowledged."""
     acknowledged: set[Path] = set()
     before, started = processor_time(side.pids()), time.monotonic()
-    together(files, lambda share: acknowledged.update(send(side.port, share)))
+    together(files, ASSOCIATIONS, lambda _at, share: acknowledged.update(send(side.port, share)))
     wall = time.monotonic() - started
     if missing := len(files) - len(acknowledged):
         raise Refused(0, f"{missing} of {len(files)} instances were not stored")
     each = wall * ASSOCIATIONS / len(files)
     return Sample((each,) * len(files), wall, 0, processor_time(side.pids()) - before)
-
-
-def survive(scp: Scp, files: dict[Path, Identity], database: str) -> int:
-    """Send files until all are acknowledged, while the server is killed; return how often.
-
-    Raises
-    ------
-    Refused
-        When one that was acknowledged is not there.
-    """
-    acknowledged: set[Path] = set()
-
-    def insist(share: Sequence[Path]) -> None:
-        while left := [path for path in share if path not in acknowledged]:
-            if not (told := send(scp.port, left)):
-                time.sleep(AGAIN)
-            acknowledged.update(told)
-
-    goals = sorted(random.sample(range(1, len(files)), min(KILLS, len(files) - 1)))
-    sender = threading.Thread(target=together, args=(list(files), insist), daemon=True)
-    sender.start()
-    kills = 0
-    while sender.is_alive():
-        # A client tells at the end of an association: the documents say how far it is.
-        if kills < len(goals) and stored(database, files) >= goals[kills]:
-            scp.kill()
-            kills += 1
-            scp.start()
-        sender.join(0.05)
-    if missing := len(files) - stored(database, files):
-        raise Refused(0, f"{missing} of {len(files)} acknowledged instances are missing")
-    return kills
-
-
-def stored(database: str, files: dict[Path, Identity]) -> int:
-    """Return how many of some instances, all of one series, are in the database."""
-    identity = next(iter(files.values()))
-    place = f"{identity.study}:{identity.series}"
-    keys = urlencode({"startkey": json.dumps(f"{place}:"), "endkey": json.dumps(f"{place}:\uffff")})
-    rows = json.loads(fetch(database, Request("GET", f"/_all_docs?{keys}"))[1])["rows"]
-    return len({row["id"].rpartition(":")[2] for row in rows} & {one.instance for one in files.values()})

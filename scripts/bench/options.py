@@ -46,6 +46,7 @@ class Options:
     clients: int = 8
     together: int = 2000
     dimse: int = 10000
+    kills: int = 10
     other: Path | None = None
     keep: Path | None = None
     out: Path = Path("bench-results")
@@ -78,6 +79,7 @@ TINY = {
     "clients": 2,
     "together": 12,
     "dimse": 12,
+    "kills": 1,
 }
 
 
@@ -105,7 +107,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         ("frame-file", "MB", "size of a multi-frame instance of which a far frame is compared; 0 leaves it out"),
         ("clients", "N", "clients that retrieve the big instance, or store together, at once"),
         ("together", "N", "instances that clients store together"),
-        ("dimse", "N", "instances that are stored by C-STORE, and again with kills"),
+        ("dimse", "N", "instances that are stored by C-STORE, and again with kills (--rounds 0: only that)"),
+        ("kills", "N", "times that the DIMSE server is killed while it stores them; 0: not that part"),
     ):
         shown = f"{text} ({getattr(default, name.replace('-', '_'))})"
         parser.add_argument(f"--{name}", type=_number, metavar=metavar, help=shown)

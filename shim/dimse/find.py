@@ -12,8 +12,7 @@ from pynetdicom.events import Event
 from dicouch.couch.response import CouchError
 from dicouch.dimse.status import CANCELLED, DOES_NOT_MATCH, PENDING, UNABLE, status, status_of
 from dicouch.errors import DicomWebError
-from dicouch.read.search.levels import run
-from dicouch.read.search.studies import Search
+from dicouch.read.search.every import MOST, every
 from dicouch.rewrite import query
 from dicouch.services import Services
 
@@ -22,9 +21,6 @@ LOG = logging.getLogger(__name__)
 LEVELS = {"PATIENT": "patient", "STUDY": "study", "SERIES": "series", "IMAGE": "instance"}
 # What a request says of itself (PS3.4 C.4.1.1.3.1), and what every answer has.
 NOT_KEYS = frozenset({"00080005", "00080052", "00080054", "00080056", "00080201"})
-FIRST, MOST = 100, 1000
-"""Answers that are searched for at a time."""
-
 Pairs = list[tuple[str, str]]
 
 
@@ -122,20 +118,11 @@ def find(services: Services, event: Event, title: str, patient_root: bool, fuzzy
 
 
 def rows(services: Services, level: str, pairs: Pairs) -> Iterator[dict]:
-    """Yield the rows of a search to its end, some at a time.
+    """Yield the rows of a search to its end, some read at a time.
 
     Raises
     ------
     DicomWebError
         400 for a malformed value.
     """
-    offset, limit = 0, FIRST
-    while True:
-        asked = query.parse([*pairs, ("offset", str(offset)), ("limit", str(limit))], MOST)
-        # A page of patients may have fewer rows than were read for it: how many are left tells.
-        asked.limit_given = level != "patient"
-        page = run(Search(services.couch, ""), level, asked, services.extended)
-        yield from page.rows
-        if not page.remaining if level == "patient" else len(page.rows) < limit:
-            return
-        offset, limit = offset + limit, MOST
+    return every(services.couch, level, lambda: query.parse(pairs, MOST), services.extended)

@@ -44,6 +44,14 @@ class _Patient(ssl.SSLContext):
         return super().wrap_socket(sock, server_side, False, suppress_ragged_eofs, server_hostname, session)
 
 
+def _load(context: ssl.SSLContext, place: str, certificate: str, key: str) -> None:
+    """Take a certificate and its key from their files."""
+    try:
+        context.load_cert_chain(certificate, key or None)
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"{place}: certificate {certificate} and key {key}: {problem}") from problem
+
+
 @dataclass(frozen=True)
 class Tls:
     """TLS of this server: its certificate and key, and who signs those of clients, where these need one."""
@@ -55,10 +63,13 @@ class Tls:
     def for_server(self) -> ssl.SSLContext:
         """Return what incoming connections are wrapped with (PS3.15 B.9)."""
         context = _Patient(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
+        _load(context, "tls", self.certificate, self.key)
         if self.clients:
             context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(self.clients)
+            try:
+                context.load_verify_locations(self.clients)
+            except (OSError, ValueError) as problem:
+                raise ValueError(f"tls: clients {self.clients}: {problem}") from problem
         return context
 
 
@@ -74,6 +85,8 @@ class Peer:
         Whether it is called with TLS.
     ca : str
         File with the certificates that sign its own; empty: those that the system trusts.
+    certificate, key : str
+        Files of what it is shown, where it asks who calls.
     """
 
     ae_title: str
@@ -82,6 +95,18 @@ class Peer:
     may: tuple[str, ...] = RIGHTS
     tls: bool = False
     ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    def for_client(self) -> ssl.SSLContext:
+        """Return what connections to it are wrapped with."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca or None)
+        except (OSError, ValueError) as problem:
+            raise ValueError(f"peer {self.ae_title}: ca {self.ca}: {problem}") from problem
+        if self.certificate:
+            _load(context, f"peer {self.ae_title}", self.certificate, self.key)
+        return context
 
 
 @dataclass(frozen=True)
@@ -122,6 +147,8 @@ class Settings:
         What may who is not listed; empty: it is refused.
     associations : int
         Most at a time.
+    idle_timeout : int
+        Seconds after which an association ends on which nothing comes.
     """
 
     ae_title: str = "DICOUCH"
@@ -130,6 +157,7 @@ class Settings:
     check_hosts: bool = True
     unknown_callers: tuple[str, ...] = ()
     associations: int = 32
+    idle_timeout: int = 120
     tls: Tls | None = None
     peers: Mapping[str, Peer] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -189,6 +217,11 @@ def _settings(told: dict[str, Any]) -> Settings:
             raise ValueError(f"forward: {rule.to!r} is neither a URL nor a peer with host and port")
     values = {**vars(settings), "peers": by_title, "rules": tuple(rules)}
     values["tls"] = None if tls is None else _made(Tls, "tls", tls)
+    if values["tls"]:
+        values["tls"].for_server()
+    for peer in peers:
+        if peer.tls:
+            peer.for_client()
     return Settings(**values)
 
 

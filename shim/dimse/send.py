@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def associate(
     roles: list[SCP_SCU_RoleSelectionNegotiation] | None = None,
 ) -> Association:
     """Ask a peer for an association; the caller looks whether it is established."""
-    tls = (ssl.create_default_context(cafile=peer.ca or None), peer.host) if peer.tls else None
+    tls = (peer.for_client(), peer.host) if peer.tls else None
     return entity.associate(
         peer.host,
         peer.port,
@@ -124,10 +123,18 @@ def send(
     finally:
         if file.path:
             file.path.unlink(missing_ok=True)
-    _context, answer = association.dimse.get_msg(block=True)
+    answer = _answer(association)
     if answer is None or not answer.is_valid_response:
         raise NotSent("the peer did not answer")
     return int(answer.Status)
+
+
+def _answer(association: Association) -> C_STORE | None:
+    """Return the answer to a C-STORE request; another, to a report on the same association, has been heard already."""
+    while True:
+        _context, answer = association.dimse.get_msg(block=True)
+        if answer is None or isinstance(answer, C_STORE):
+            return answer
 
 
 def _send(association: Association, request: C_STORE, context: int) -> None:

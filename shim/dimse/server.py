@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, evt
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    UID_dictionary,
+)
+from pynetdicom import AE, _config, acse, evt
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.events import Event
-from pynetdicom.presentation import PresentationContext
+from pynetdicom.presentation import PresentationContext, negotiate_unrestricted
 from pynetdicom.service_class import QueryRetrieveServiceClass
 from pynetdicom.sop_class import (
     PatientRootQueryRetrieveInformationModelFind,
@@ -29,7 +34,8 @@ from pynetdicom.sop_class import (
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from dicouch.dicom.part10.encode import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicouch.dimse import commitment, find, retrieve, storage
+from dicouch.dimse import find, retrieve, storage
+from dicouch.dimse.commitment import Committer, caller, guard
 from dicouch.dimse.forward import Forwarder
 from dicouch.dimse.peers import Settings
 from dicouch.dimse.status import NOT_AUTHORIZED, status
@@ -49,12 +55,20 @@ QUERY_RETRIEVE = (
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
 )
+# What is no Storage by its name in PS3.6 A: other services, such as worklists, retired and new ones.
+OTHERS = frozenset(
+    uid
+    for uid, (name, kind, *_rest) in UID_dictionary.items()
+    if kind in ("SOP Class", "Meta SOP Class", "Service Class")
+    and name
+    and ("Storage" not in name or name.startswith("Storage "))
+    and uid not in (Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE)
+)
+NOT_SUPPORTED = 3
 # Of the extended negotiation (PS3.4 C.5.1.1.1): relational queries, combined dates and times, fuzzy names.
 EXTENDED = bytes((1, 1, 1))
 # Bytes of a PDU: many small ones cost much of a processor. DCMTK sends no larger ones.
 PDU = 131072
-# Seconds for a peer that says nothing.
-SILENCE = 120
 
 
 class Listener:
@@ -75,9 +89,10 @@ class Listener:
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.ae.maximum_pdu_size = PDU
         self.ae.maximum_associations = settings.associations
-        self.ae.network_timeout = self.ae.dimse_timeout = SILENCE
+        self.ae.network_timeout = self.ae.dimse_timeout = settings.idle_timeout
         self.ae.require_called_aet = settings.check_called
         self.forwarder = Forwarder(services, settings, self.ae)
+        self.committer = Committer(services, settings, self.ae)
         for sop_class in (Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE):
             self.ae.add_supported_context(sop_class, PLAIN)
 
@@ -91,7 +106,8 @@ class Listener:
             (evt.EVT_SOP_EXTENDED, _negotiate),
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_C_FIND, self._on_find),
-            (evt.EVT_CONN_OPEN, _bound),
+            (evt.EVT_CONN_OPEN, self._bound),
+            (evt.EVT_ESTABLISHED, self.committer.established),
             (evt.EVT_N_ACTION, self._on_action),
             (evt.EVT_C_GET, self._on_retrieve),
             (evt.EVT_C_MOVE, self._on_retrieve),
@@ -99,18 +115,24 @@ class Listener:
         tls = self.settings.tls.for_server() if self.settings.tls else None
         server = self.ae.start_server((host, port), block=False, ssl_context=tls, evt_handlers=handlers)
         assert server is not None
-        self.forwarder.start()
+        for worker in (self.forwarder, self.committer):
+            worker.start()
         return server
+
+    def _bound(self, event: Event) -> None:
+        """Let a connection end on which nothing moves, in the middle of a message, too."""
+        event.assoc.dul.socket.socket.settimeout(self.settings.idle_timeout)
+        guard(event.assoc)
 
     def _on_requested(self, event: Event) -> None:
         """Refuse who may not call (PS3.8 9.3.4): "calling AE title not recognized"."""
         if self._rights(event) is None:
-            LOG.warning("refused %s from %s", calling(event), event.assoc.requestor.address)
+            LOG.warning("refused %s from %s", caller(event.assoc), event.assoc.requestor.address)
             event.assoc.acse.send_reject(0x01, 0x01, 0x03)
             event.assoc.kill()
 
     def _rights(self, event: Event) -> tuple[str, ...] | None:
-        return self.settings.rights(calling(event), str(event.assoc.requestor.address))
+        return self.settings.rights(caller(event.assoc), str(event.assoc.requestor.address))
 
     def _may(self, event: Event, right: str) -> bool:
         return right in (self._rights(event) or ())
@@ -118,7 +140,7 @@ class Listener:
     def _on_store(self, event: Event) -> Dataset | int:
         if not self._may(event, "store"):
             return NOT_AUTHORIZED
-        return storage.store(self.services, event, calling(event), self.forwarder.arrived)
+        return storage.store(self.services, event, caller(event.assoc), self.forwarder.arrived)
 
     def _on_find(self, event: Event) -> Iterator[tuple]:
         if not self._may(event, "query"):
@@ -137,13 +159,7 @@ class Listener:
     def _on_action(self, event: Event) -> tuple:
         if not self._may(event, "store"):
             return NOT_AUTHORIZED, None
-        peer = self.settings.peers.get(calling(event))
-        return commitment.request(self.services, event, self.ae, peer)
-
-
-def _bound(event: Event) -> None:
-    """Let a connection end on which nothing moves, in the middle of a message, too."""
-    event.assoc.dul.socket.socket.settimeout(SILENCE)
+        return self.committer.request(event, caller(event.assoc))
 
 
 def _negotiate(event: Event) -> dict[str, bytes]:
@@ -153,13 +169,6 @@ def _negotiate(event: Event) -> dict[str, bytes]:
 
 def _negotiate_one(asked: bytes) -> bytes:
     return bytes(one & ours for one, ours in zip(asked, EXTENDED.ljust(len(asked), b"\0"), strict=False))
-
-
-def calling(event: Event) -> str:
-    """Return the AE title of who asked for the association."""
-    requestor = event.assoc.requestor
-    title = requestor.primitive.calling_ae_title if requestor.primitive else requestor.ae_title
-    return str(title).strip()
 
 
 def _configure(folder: Path) -> None:
@@ -172,10 +181,20 @@ def _configure(folder: Path) -> None:
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     tempfile.tempdir = str(folder)
+    acse.negotiate_unrestricted = _accept
     # pynetdicom's own asks for 4 KB at a time, and each call lets other threads take the interpreter.
     AssociationSocket.recv = _receive
     # Its own loop for sub-operations takes data sets apart and encodes them anew; here files are sent as they are.
     QueryRetrieveServiceClass._get_scp = QueryRetrieveServiceClass._move_scp = _retrieve
+
+
+def _accept(asked: list, ours: list, roles: Mapping | None = None) -> tuple[list, list]:
+    """Negotiate as pynetdicom does, which takes each SOP Class whose name it does not know for one of storage."""
+    contexts, answered = negotiate_unrestricted(asked, ours, roles)
+    for context in contexts:
+        if context.abstract_syntax in OTHERS:
+            context.result = NOT_SUPPORTED
+    return contexts, answered
 
 
 def _retrieve(self: QueryRetrieveServiceClass, request: C_GET | C_MOVE, context: PresentationContext) -> None:

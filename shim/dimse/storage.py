@@ -87,6 +87,7 @@ def _ingest(
     with closing(file):
         size, digest = _copy(path, first, cast(BinaryIO, file))
         received = ingest.read(cast(BinaryIO, file), size, digest, 1)
+        received.made = len(first)
         outcome = received.outcome
         if not outcome.failure and (outcome.sop_class, outcome.instance) != (wanted.sop_class, wanted.instance):
             outcome.failure, outcome.comment = DOES_NOT_MATCH, "SOP Class or Instance UID is not that of the request"

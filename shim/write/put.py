@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from io import BytesIO
 from typing import BinaryIO
 
 import orjson
 
 from dicouch.couch.client import Couch, segment
-from dicouch.couch.response import CouchError
+from dicouch.couch.response import CHUNK, CouchError
 from dicouch.dicom.media.multipart_writer import couch_multipart
+from dicouch.errors import DicomWebError
 from dicouch.store import ATTACHED, ATTACHMENT, DATASET, NOWHERE
 from dicouch.store.places import Bytes
 from dicouch.write.document import header_attributes, without_dataset
@@ -78,6 +80,8 @@ class Putter:
         if digest == received.sha256:
             # What is wrong with it still is (B007H).
             outcome.comment = outcome.comment or "already stored, the same bytes"
+        elif received.made and self._same_dataset(stored, received):
+            outcome.comment = outcome.comment or "already stored, the same data set"
         elif received.number < last[0] and digest == last[1]:
             outcome.warning = COERCED
             outcome.comment = "a later instance of the request has the same UID and took its place"
@@ -93,6 +97,31 @@ class Putter:
                 outcome.comment, outcome.also = f"replaced other content; {wrong}", wrong
             return False
         return True
+
+    def _same_dataset(self, stored: dict, received: Received) -> bool:
+        """Return whether the bytes behind the header of a stored file are those behind the header that was made."""
+        file, digests = stored["file"], [sha256(), sha256()]
+        if file["transferSyntax"] != received.part10.transfer_syntax:
+            return False
+        try:
+            begin = b"".join(self._open(stored, 0, 144))
+            if begin[128:140] != b"DICM\x02\0\0\0UL\x04\0":
+                return False
+            # File Meta Information Group Length says where the data set begins (PS3.10 7.1).
+            start = 144 + int.from_bytes(begin[140:], "little")
+            if file["size"] - start != received.size - received.made:
+                return False
+            for piece in self._open(stored, start, file["size"]):
+                digests[0].update(piece)
+        except (CouchError, DicomWebError):  # bytes that cannot be had are no reason to refuse better ones
+            return False
+        received.file.seek(received.made)
+        while piece := received.file.read(CHUNK):
+            digests[1].update(piece)
+        return digests[0].digest() == digests[1].digest()
+
+    def _open(self, stored: dict, start: int, end: int) -> Iterator[bytes]:
+        return self._store.open(stored["_id"], stored["file"], start, end, self._authorization)
 
     def _drop(self, file: dict, kept: dict) -> None:
         """Remove the bytes of `file` unless `kept` has the very same: a write without an answer may have succeeded."""

@@ -20,6 +20,8 @@ class Received:
     outcome: Outcome
     number: int
     """Position in the request."""
+    made: int = 0
+    """Bytes of the header, where this server made it: what is stored is compared by the data set behind it."""
 
     @property
     def part10(self) -> Part10:

@@ -32,14 +32,20 @@ def changed(doc, path, value):
     return doc
 
 
-FORWARD = {"_id": "forward-0a1b", "type": "forward", "instance": "1.2:1.3:1.4", "to": "PACS", "state": "waiting"}
+WAITS = {"state": "waiting", "due": "2026-11-27T08:00:00Z"}
+FORWARD = {"_id": "forward-0a1b", "type": "forward", "instance": "1.2:1.3:1.4", "to": "PACS", **WAITS}
+COMMITMENT = {"type": "commitment", "calling": "CT1", "transaction": "1.5", "instances": [["1.2", "1.4"]], **WAITS}
+COMMITMENT["_id"] = "commitment-0a1b"
 
 
-@pytest.mark.parametrize("key", ["instance", "to", "state"])
-def test_what_is_forwarded_has_what_sending_takes(ddoc, key):
-    assert ddoc.refusal(FORWARD) is None
-    assert ddoc.refusal({**FORWARD, key: 5})
-    assert ddoc.refusal({**FORWARD, "_id": "1.2:forward"})
+@pytest.mark.parametrize("doc", [FORWARD, COMMITMENT])
+def test_what_is_queued_has_what_sending_takes(ddoc, doc):
+    assert ddoc.refusal(doc) is None
+    for key in doc.keys() - {"_id", "type"}:
+        assert ddoc.refusal({**doc, key: 5}), key
+    assert ddoc.refusal({**doc, "_id": "1.2:forward"})
+    assert ddoc.refusal({**doc, "state": "sending"})
+    assert ddoc.refusal({**doc, "state": "sending", "by": "host 127.0.0.1:11112", "until": WAITS["due"]}) is None
 
 
 ENTRY = {"instance": "1.2:1.3:1.4", "action": "create", "at": "2026-11-27T08:00:00.000000Z"}

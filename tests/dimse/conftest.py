@@ -34,6 +34,7 @@ class Scp:
     database: str
     folder: Path
     options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
 
@@ -49,6 +50,7 @@ class Scp:
             "COUCHDB_DATABASE": name,
             "BYTES": f"folder:{self.folder}/bytes",
             "MAX_INSTANCE_SIZE": str(8 << 20),
+            **self.environment,
         }
         (self.folder / "bytes").mkdir(exist_ok=True)
         command = [sys.executable, "-m", "dicouch.scripts.cli", "storescp", "--bind", f"127.0.0.1:{self.port}"]
@@ -58,9 +60,8 @@ class Scp:
             )
         for _ in range(600):
             assert self.process.poll() is None, (self.folder / "storescp.log").read_text()
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+            if listens(self.port):
+                return
             time.sleep(0.1)
         raise AssertionError((self.folder / "storescp.log").read_text())
 
@@ -95,6 +96,12 @@ class Scp:
         command = [name, "-v", "-aet", title, "-aec", called, *map(str, arguments[:-1] if arguments else ())]
         command += ["127.0.0.1", str(self.port), *map(str, arguments[-1:])]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+
+
+def listens(port: int) -> bool:
+    """Return whether something takes connections on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(told: Callable[[], object]) -> None:

@@ -27,6 +27,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from tests.dimse.conftest import listens, until
 from tests.dimse.test_storage import dataset_of
 from tests.made import instance
 from tests.server import free_port
@@ -149,8 +150,22 @@ class TestFind:
         ],
     )
     def test_levels(self, filled, tmp_path, level, keys, tag, values):
-        rows = self.ask(filled, tmp_path, f"QueryRetrieveLevel={level}", *keys, root="-P")
-        assert sorted(row[tag].value for row in rows) == values
+        for root in ("-P",) if level == "PATIENT" else ("-P", "-S"):
+            (tmp_path / root).mkdir()
+            rows = self.ask(filled, tmp_path / root, f"QueryRetrieveLevel={level}", *keys, root=root)
+            assert sorted(row[tag].value for row in rows) == values, root
+
+    @pytest.mark.parametrize(
+        ("root", "keys"),
+        [("-S", ["PATIENT", "PatientID"]), ("-P", ["WARD"]), ("-S", ["STUDY", "StudyDate=abc"]), ("-W", ["STUDY"])],
+    )
+    def test_what_does_not_fit_is_refused(self, filled, root, keys):
+        """A900 (PS3.4 Table C.4-1); a worklist is no context that is accepted."""
+        options = [word for key in (f"QueryRetrieveLevel={keys[0]}", *keys[1:]) for word in ("-k", key)]
+        done = run(filled, "findscu", "-v", root, *options)
+        told = "No Acceptable Presentation Contexts" if root == "-W" else "DataSetDoesNotMatchSOPClass"
+        assert told in done.stdout
+        assert "(Pending)" not in done.stdout
 
 
 def identifier(level="STUDY", **keys):
@@ -241,6 +256,26 @@ def test_get_names_what_failed(filled):
     assert (statuses[-1][0].Status, came) == (0xA702, [])
 
 
+def test_get_is_cancelled(filled):
+    """PS3.4 C.4.3.1.3.2: FE00 with the number that remain, after which nothing more comes."""
+    came = []
+
+    def keep(event):
+        came.append(event.request.AffectedSOPInstanceUID)
+        event.assoc.send_c_cancel(9, query_model=GET)
+        return 0x0000
+
+    roles, handlers = [build_role(SecondaryCaptureImageStorage, scp_role=True)], [(evt.EVT_C_STORE, keep)]
+    contexts = [(GET, ExplicitVRLittleEndian), *PLAIN]
+    association = filled.associate(contexts, ext_neg=roles, evt_handlers=handlers)
+    answers = [status for status, _row in association.send_c_get(identifier(StudyInstanceUID="1.2.1"), GET, msg_id=9)]
+    last = answers[-1]
+    assert last.Status == 0xFE00
+    assert last.NumberOfRemainingSuboperations == 4 - len(came) >= 1
+    assert last.NumberOfCompletedSuboperations == len(came)
+    association.release()
+
+
 def test_get_needs_the_unique_key(filled):
     for wrong in (identifier(), identifier(StudyInstanceUID="*"), identifier("SERIES", StudyInstanceUID="1.2.1")):
         statuses, came = get(filled, wrong, PLAIN)
@@ -256,6 +291,23 @@ def test_getscu_and_movescu(filled, dcmtk, tmp_path):
         done = run(filled, tool, "-S", "-od", folder, *options, *keys)
         assert done.returncode == 0, done.stdout
         assert {dcmread(path).SOPInstanceUID for path in folder.iterdir()} == {"1.2.1.2.1", "1.2.1.2.2"}
+
+
+def test_movescu_to_an_archive_that_accepts_implicit_vr_only(filled, dcmtk, tmp_path):
+    """What is stored compressed is decoded for it, and encoded anew (PS3.4 C.4.2.2.1)."""
+    original = dcmread(COMPRESSED)
+    command = ["storescp", "+xi", "-aet", "DEST", "-od", str(tmp_path), str(MOVE_PORT)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as archive:
+        try:
+            until(lambda: listens(MOVE_PORT))
+            study = f"StudyInstanceUID={original.StudyInstanceUID}"
+            done = run(filled, "movescu", "-v", "-S", "-aem", "DEST", "-k", "QueryRetrieveLevel=STUDY", "-k", study)
+            assert "Received Final Move Response (Success)" in done.stdout
+            (came,) = (dcmread(path) for path in tmp_path.iterdir())
+        finally:
+            archive.terminate()
+    assert came.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert (came.pixel_array == original.pixel_array).all()
 
 
 def move(scp, wanted, destination, title="TESTER"):

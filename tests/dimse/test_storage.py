@@ -11,17 +11,33 @@ from pathlib import Path
 import pytest
 import requests
 from pydicom import dcmread
-from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    UID_dictionary,
+)
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import Verification
 
+from dicouch.dicom.part10.encode import file_header
+from dicouch.read.search import every, levels, patients
+from dicouch.read.search.studies import Search
+from dicouch.rewrite import query
 from tests.dimse.conftest import until
 from tests.files import identifiers, real_files
 from tests.made import instance
 
-PRIVATE = "1.2.826.0.1.3680043.9.9999.1"
+PRIVATE = "1.2.826.0.1.3680043.9.9999"
 PLAIN = "1.2.840.10008.1.2.1"
+IMPLICIT = (ImplicitVRLittleEndian, "1.2.840.10008.1.20")  # the second one is Papyrus 3
+DEFLATED = (DeflatedExplicitVRLittleEndian, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 
 
 def write(folder, number, study="1.2.7", **attributes):
@@ -79,15 +95,53 @@ def test_every_transfer_syntax_is_stored_bit_for_bit(scp):
         assert meta.ImplementationClassUID.startswith("2.25.")
 
 
-def test_private_storage_class(scp, tmp_path):
-    path = write(tmp_path, 1, "1.2.8")
-    read = dcmread(path)
-    read.SOPClassUID = read.file_meta.MediaStorageSOPClassUID = PRIVATE
-    read.save_as(path)
-    association = scp.associate([(PRIVATE, PLAIN)])
-    assert association.send_c_store(path).Status == 0
+def every_syntax(folder):
+    """Yield a file in each transfer syntax of PS3.6 A and in a private one, each of an unknown SOP Class of its own."""
+    known = [uid for uid, told in UID_dictionary.items() if told[1] == "Transfer Syntax"]
+    for number, syntax in enumerate([*known, f"{PRIVATE}.2"]):
+        uid = UID(syntax)
+        plain = uid.is_private or not uid.is_encapsulated
+        implicit, little, deflated = syntax in IMPLICIT, syntax != ExplicitVRBigEndian, syntax in DEFLATED
+        sop_class = f"{PRIVATE}.1.{number}"
+        read = dcmread(BytesIO(instance("1.2.8", "1.2.8.1", f"1.2.8.1.{number}", SOPClassUID=sop_class)))
+        if not plain and not implicit:
+            read.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+            read["PixelData"].is_undefined_length = True
+            read["PixelData"].VR = "OB"
+        path = folder / f"{number}.dcm"
+        first = file_header(sop_class, read.SOPInstanceUID, syntax)
+        path.write_bytes(first + encode(read, implicit, little, deflated))
+        yield path, sop_class, syntax
+
+
+@pytest.mark.one_database("embedded")
+def test_unknown_sop_classes_in_every_transfer_syntax(scp, tmp_path):
+    """An acceptor may take any (PS3.7 D.3.2): deflated, big endian, video, private ones; bit for bit."""
+    sent = list(every_syntax(tmp_path))
+    assert 60 <= len(sent) <= 128
+    association = scp.associate([(sop_class, syntax) for _path, sop_class, syntax in sent])
+    assert len(association.accepted_contexts) == len(sent)
+    for path, _sop_class, syntax in sent:
+        told = association.send_c_store(path)
+        # What is no picture in the syntax that it claims is stored with B007 (PS3.4 Table B.2-1).
+        assert told.Status in (0x0000, 0xB007), (syntax, f"{told.Status:04X}", told.get("ErrorComment"))
     association.release()
-    assert dataset_of(scp.stored("1.2.8", "1.2.8.1", "1.2.8.1.1")) == dataset_of(path.read_bytes())
+    for path, sop_class, syntax in sent:
+        kept = scp.stored("1.2.8", "1.2.8.1", f"1.2.8.1.{path.stem}")
+        assert dataset_of(kept) == dataset_of(path.read_bytes()), syntax
+        meta = dcmread(BytesIO(kept[: kept.index(dataset_of(kept))]), force=True).file_meta
+        assert (meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID) == (syntax, sop_class)
+
+
+@pytest.mark.one_database("embedded")
+def test_other_services_are_not_taken_for_storage(scp):
+    """Result 3, abstract-syntax-not-supported (PS3.8 9.3.3.2): worklists, MPPS, color palettes, pull commitment."""
+    others = ("5.1.4.31", "3.1.2.3.3", "5.1.4.39.2", "1.20.2", "5.1.1.9", "5.1.4.34.6.1", "4.2")
+    pairs = [(f"1.2.840.10008.{other}", PLAIN) for other in others]
+    association = scp.associate([(Verification, PLAIN), *pairs])
+    assert [context.abstract_syntax for context in association.accepted_contexts] == [Verification]
+    assert {context.result for context in association.rejected_contexts} == {3}
+    association.release()
 
 
 def test_four_associations_with_dcmtk(scp, dcmtk, tmp_path):
@@ -111,8 +165,8 @@ def test_four_associations_with_dcmtk(scp, dcmtk, tmp_path):
         assert scp.stored("1.2.9", "1.2.9.1", f"1.2.9.1.{number}")
 
 
-def send(scp, path, sop_class=SecondaryCaptureImageStorage):
-    association = scp.associate([(sop_class, PLAIN)])
+def send(scp, path, sop_class=SecondaryCaptureImageStorage, title="TESTER", syntax=PLAIN):
+    association = scp.associate([(sop_class, syntax)], title)
     try:
         return association.send_c_store(path)
     finally:
@@ -124,6 +178,11 @@ def test_failures_and_warnings_have_their_codes(scp, tmp_path):
     path = write(tmp_path, 1, "1.2.10")
     assert send(scp, path).Status == 0x0000
     assert send(scp, path).Status == 0x0000  # the same again
+    # From another sender the header that is made is another, the data set is not: nothing is written.
+    before = requests.get(f"{scp.database}/1.2.10:1.2.10.1:1.2.10.1.1", timeout=10).json()
+    told = send(scp, path, title="OTHER")
+    assert (told.Status, told.ErrorComment) == (0x0000, "already stored, the same data set")
+    assert requests.get(f"{scp.database}/1.2.10:1.2.10.1:1.2.10.1.1", timeout=10).json() == before
     path.write_bytes(instance("1.2.10", "1.2.10.1", "1.2.10.1.1", PatientComments="other"))
     assert send(scp, path).Status == 0xB000  # replaced
     read = dcmread(path)
@@ -140,6 +199,8 @@ def test_failures_and_warnings_have_their_codes(scp, tmp_path):
     del read.StudyInstanceUID
     read.save_as(path)
     assert send(scp, path).Status == 0x0120  # Missing attribute
+    path.write_bytes(file_header(CTImageStorage, "1.2.10.1.1", DeflatedExplicitVRLittleEndian) + b"\xff" * 500)
+    assert send(scp, path, CTImageStorage, syntax=DeflatedExplicitVRLittleEndian).Status == 0xC000  # Cannot understand
 
 
 def test_what_is_refused_is_not_stored(scp, tmp_path):
@@ -194,6 +255,54 @@ def test_what_is_too_large_is_refused(scp, tmp_path):
     told = send(scp, write(tmp_path, 1, "1.2.13", pixels=bytes(9 << 20)))
     assert told.Status == 0xA700
     assert "larger than" in told.ErrorComment
+
+
+SEARCHES = [
+    ("patient", []),
+    ("patient", [("PatientName", "Every*")]),
+    ("patient", [("PatientID", "E*")]),
+    ("study", []),
+    ("study", [("PatientName", "*ery*")]),
+    ("study", [("PatientID", "E?\\E1?"), ("StudyDate", "20240101-")]),
+    ("study", [("StudyInstanceUID", "1.2.50.1\\1.2.50.2\\1.2.50.3\\1.2.50.4\\1.2.50.5")]),
+    ("series", []),
+    ("series", [("Modality", "MR")]),
+    ("series", [("PatientName", "Every*"), ("SeriesNumber", "1")]),
+    ("instance", []),
+    ("instance", [("PatientName", "Every*"), ("InstanceNumber", "1")]),
+    ("instance", [("InstanceNumber", "2"), ("PatientID", "E*")]),
+    ("instance", [("StudyInstanceUID", "1.2.50.1\\1.2.50.2")]),
+    ("instance", [("SeriesInstanceUID", "1.2.50.1.1\\1.2.50.2.2\\1.2.50.3.1")]),
+]
+
+
+def test_all_rows_are_found_some_at_a_time(scp, tmp_path, monkeypatch):
+    """Each once, whatever the sizes of pages are: as one page with all of them has them."""
+    association = scp.associate([(SecondaryCaptureImageStorage, PLAIN)])
+    for study in range(1, 13):
+        for number in range(1, 1 + study % 4 * 2):
+            uids = f"1.2.50.{study}", f"1.2.50.{study}.{number % 2}", f"1.2.50.{study}.{number}.9"
+            names = {"PatientID": f"E{study // 2}" if study > 4 else "", "PatientName": f"Every^{study // 2}"}
+            numbers = {"SeriesNumber": str(number % 2), "InstanceNumber": str(number // 2)}
+            data = instance(*uids, Modality=["CT", "MR"][number % 2], **names, **numbers)
+            (tmp_path / "one.dcm").write_bytes(data)
+            assert association.send_c_store(tmp_path / "one.dcm").Status == 0
+    association.release()
+    couch = scp.services().couch
+    monkeypatch.setattr(patients, "SORTED", 3)
+    for level, pairs in SEARCHES:
+        for name, size in (("FIRST", 3), ("MOST", 6 if pairs else 60), ("LISTED", 40), ("FEW", 2 if pairs else 16)):
+            monkeypatch.setattr(every, name, size)
+
+        def ask(pairs=pairs):
+            return query.parse([*pairs, ("includefield", "PatientID,PatientName")], 1000)
+
+        asked = ask()
+        asked.limit_given = True
+        whole = levels.run(Search(couch, ""), level, asked, []).rows
+        found = list(every.every(couch, level, ask, []))
+        assert len(whole) > 3, (level, pairs)
+        assert sorted(map(str, found)) == sorted(map(str, whole)), (level, pairs)
 
 
 def test_nothing_is_left_of_what_breaks_off(scp, tmp_path):

@@ -5,11 +5,9 @@ from types import SimpleNamespace
 import pytest
 from pydicom import Dataset
 
-from dicouch.couch.client import Couch
 from dicouch.dimse import find
 from dicouch.dimse.find import answer, level_of, parameters
 from dicouch.errors import DicomWebError
-from dicouch.read.search.studies import Page
 
 
 def identifier(**keys):
@@ -86,18 +84,11 @@ def test_texts_that_are_not_ascii_name_their_character_set():
     assert answer(identifier(PatientName=""), row, "X").SpecificCharacterSet == "ISO_IR 192"
 
 
-@pytest.mark.parametrize("level", ["patient", "study"])
-@pytest.mark.parametrize("count", [0, 1, 100, 101, 2350])
-def test_a_search_goes_on_to_its_end(monkeypatch, level, count):
-    def run(_searching, asked_level, asked, _extended):
-        assert asked_level == level
-        last = asked.offset + asked.limit
-        found = [{"n": number} for number in range(count)][asked.offset : last]
-        if level == "patient":  # which lists none whose instances are gone
-            found = [row for row in found if row["n"] % 7]
-        return Page(found, 0 if asked.limit_given else max(0, count - last))
-
-    monkeypatch.setattr(find, "run", run)
-    services = SimpleNamespace(couch=Couch("http://127.0.0.1:1", "x"), extended=[])
-    wanted = [number for number in range(count) if level == "study" or number % 7]
-    assert [row["n"] for row in find.rows(services, level, [("PatientID", "P*")])] == wanted
+def test_a_cancelled_search_ends_with_its_status(monkeypatch):
+    """FE00 (PS3.4 C.4.1.3.1.3) between two answers, and nothing behind it."""
+    event = SimpleNamespace(identifier=identifier(PatientID=""), is_cancelled=False)
+    monkeypatch.setattr(find, "rows", lambda *_asked: iter([{}, {}, {}]))
+    answers = find.find(None, event, "DICOUCH", False, False)
+    assert next(answers)[0].Status == 0xFF00
+    event.is_cancelled = True
+    assert [status.Status for status, _row in answers] == [0xFE00]

@@ -21,9 +21,7 @@ def test_everything(tmp_path):
         check_called = false
         unknown_callers = ["store"]
         associations = 5
-        [tls]
-        certificate = "c.pem"
-        key = "k.pem"
+        idle_timeout = 30
         [[peer]]
         ae_title = "CT1"
         host = "127.0.0.1"
@@ -38,7 +36,7 @@ def test_everything(tmp_path):
     )
     assert (made.ae_title, made.bind, made.check_called, made.associations) == ("ARCHIVE", "0.0.0.0:104", False, 5)
     assert made.peers["CT1"].tls
-    assert made.tls.certificate == "c.pem"
+    assert made.idle_timeout == 30
     assert made.rules == (Rule("CT1", ("CT", "MR"), attempts=2),)
     assert made.rights("CT1", "127.0.0.1") == ("query",)
     assert made.rights("CT1", "10.0.0.1") is None  # its host is another
@@ -65,6 +63,19 @@ def test_strangers_are_refused_unless_the_file_lets_them_in(tmp_path):
         ('[[peer]]\nae_title = "A"\n[[peer]]\nae_title = "A"', "there twice"),
         ('[[forward]]\nto = "NOBODY"', "neither a URL nor a peer"),
         ('[[peer]]\nae_title = "A"\nmay = "store"', "a list of texts"),
+        ('[[peer]]\nae_title = "A"\nhost = "h"\nport = "104"', "peer 1: port must be a whole number"),
+        ('[[peer]]\nae_title = "A"\n[[peer]]\nae_title = "B"\nhost = "h"\nport = 70000', "peer 2: port must be from"),
+        ('[[peer]]\nae_title = "A"\n[[forward]]\nto = "A"', "neither a URL nor a peer with host and port"),
+        ('[[forward]]\nto = "https://a"\nmodality = "CT"', "forward 1: modality must be a list"),
+        ("tls = true", "tls must be a table"),
+        ('[tls]\ncertificate = "c.pem"', "tls: missing 1 required"),
+        ('[tls]\ncertificate = "c.pem"\nkey = "k.pem"', "tls: certificate c.pem and key k.pem: [Errno 2] No such file"),
+        ('[[peer]]\nae_title = "A"\ntls = true\nca = "/dev/null"', "peer A: ca /dev/null: "),
+        (
+            '[[peer]]\nae_title = "A"\ntls = true\ncertificate = "c.pem"',
+            "peer A: certificate c.pem and key : [Errno 2]",
+        ),
+        ("idle_timeout = 0", "idle_timeout must be from 1"),
         ("[[[", "peers.toml"),
     ],
 )
@@ -87,3 +98,11 @@ def test_what_makes_no_sense_is_named(tmp_path, text, told):
 )
 def test_rules(rule, matches):
     assert rule.matches("CT", "CT1", "1.2") is matches
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nowhere.toml.*No such file"):
+        peers.read(tmp_path / "nowhere.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="binary.toml.*utf-8"):
+        peers.read(tmp_path / "binary.toml")

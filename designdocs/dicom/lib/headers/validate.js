@@ -76,16 +76,26 @@ function checkFixes(doc) {
   });
 }
 
-// What waits to be sent to another archive. Its id has no colon, so it is below no study.
-function checkForward(doc) {
-  if (!/^forward-[0-9a-f]+$/.test(doc._id)) {
-    refuse(doc, 'the id of what is forwarded begins with "forward-"');
+// What waits to be sent to another archive, or to be reported to one. Its id has no colon, so it is below no study.
+var QUEUED = { forward: ['instance', 'to'], commitment: ['calling', 'transaction'] };
+
+function checkQueued(doc) {
+  if (!/^(forward|commitment)-[0-9a-f]+$/.test(doc._id) || doc._id.indexOf(doc.type + '-') !== 0) {
+    refuse(doc, 'the id of what is queued begins with "' + doc.type + '-"');
   }
-  if (typeof doc.instance !== 'string' || doc.instance.split(':').length !== 3 || typeof doc.to !== 'string') {
-    refuse(doc, 'forward needs instance and to');
+  QUEUED[doc.type].forEach(function (name) {
+    if (typeof doc[name] !== 'string') {
+      refuse(doc, doc.type + ' needs ' + name);
+    }
+  });
+  if (doc.type === 'forward' ? doc.instance.split(':').length !== 3 : !Array.isArray(doc.instances)) {
+    refuse(doc, doc.type + ' must say of which instances');
   }
-  if (['waiting', 'failed'].indexOf(doc.state) < 0) {
-    refuse(doc, 'state must be "waiting" or "failed"');
+  if (['waiting', 'sending', 'failed'].indexOf(doc.state) < 0) {
+    refuse(doc, 'state must be "waiting", "sending" or "failed"');
+  }
+  if (typeof doc.due !== 'string' || doc.state === 'sending' && (typeof doc.by !== 'string' || typeof doc.until !== 'string')) {
+    refuse(doc, 'what is queued says when it is due, and what is being sent by whom and until when');
   }
 }
 
@@ -126,10 +136,18 @@ function checkSubscriber(doc) {
   });
 }
 
-var OTHERS = { forward: checkForward, changes: checkChanges, workitem: checkWorkitem, subscriber: checkSubscriber };
+var OTHERS = { changes: checkChanges, workitem: checkWorkitem, subscriber: checkSubscriber };
+
+function has(table, name) {
+  return Object.prototype.hasOwnProperty.call(table, name);
+}
 
 exports.check = function (doc, oldDoc) {
-  if (OTHERS[doc.type]) {
+  if (has(QUEUED, doc.type)) {
+    checkQueued(doc);
+    return;
+  }
+  if (has(OTHERS, doc.type)) {
     OTHERS[doc.type](doc, oldDoc);
     return;
   }
