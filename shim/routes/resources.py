@@ -10,7 +10,7 @@ from functools import partial
 
 from flask import Blueprint
 
-from dicouch.routes import bulkdata, delete, frames, instances, metadata, rendered, search, store, thumbnails
+from dicouch.routes import bulkdata, delete, frames, instances, metadata, rendered, replica, search, store, thumbnails
 from dicouch.routes.wadl import Handler, Method, Resource
 
 JSON = ("application/dicom+json", "application/json")
@@ -33,6 +33,7 @@ SERIES = f"{STUDY}/series/{{series}}"
 INSTANCE = f"{SERIES}/instances/{{instance}}"
 VALUE = f"{INSTANCE}/bulkdata/{{bulkdata}}"
 FRAMES = f"{INSTANCE}/frames/{{frames}}"
+REPLICA = "documents/{study}"
 
 
 def _get(what: str, handler: Handler, produces: tuple[str, ...], query: tuple[str, ...] = ()) -> Method:
@@ -81,6 +82,10 @@ TABLE = (
     *_search("series", "Series", "series"),
     *_search("instances", "Instances", "instance"),
     *_search("patients", "Patients", "patient"),
+    # What replicating a study takes (docs/offline/README.md).
+    Resource(REPLICA, (Method("GET", "RetrieveReplica", replica.information, JSON[1:]),)),
+    Resource(f"{REPLICA}/_changes", (Method("GET", "RetrieveReplicaChanges", replica.changes, JSON[1:]),)),
+    Resource(f"{REPLICA}/_bulk_get", (Method("POST", "RetrieveDocuments", replica.documents, JSON[1:], JSON[1:]),)),
     Resource("wado"),  # the URI service, which PS3.18 has no capabilities of
 )
 
