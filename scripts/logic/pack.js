@@ -2,6 +2,7 @@
 
 // Makes dist/ of the design document and of src/: one script (CommonJS, or the global dicouchLogic in a page) and one ES module.
 // The modules stay as they are, each a function of `require`, as CouchDB wraps them. `npm pack` runs this.
+// With a folder as its argument it puts the page of docs/offline there, with what that needs.
 
 const fs = require('fs');
 const path = require('path');
@@ -97,9 +98,20 @@ function main() {
   fs.writeFileSync(path.join(DIST, 'index.js'), `(function (root, make) {
   if (typeof module === 'object' && module.exports) { module.exports = make(); } else { root.dicouchLogic = make(); }
 }(typeof self === 'object' ? self : this, function () {\n${text}return require('logic/index');\n}));\n`);
-  fs.writeFileSync(path.join(DIST, 'index.mjs'), `${text}export const { ${names.join(', ')} } = require('logic/index');\n`);
+  fs.writeFileSync(path.join(DIST, 'index.mjs'), `const made = (function () {\n${text}return require('logic/index');\n}());\nexport const { ${names.join(', ')} } = made;\n`);
 }
 
-if (require.main === module) {
-  main();
+function page(folder) {
+  const source = path.join(__dirname, '..', '..', 'docs', 'offline');
+  const files = fs.readdirSync(source).filter(name => /\.(html|css|js)$/.test(name)).map(name => [name, path.join(source, name)]);
+  files.push(['dicouch-logic.js', path.join(DIST, 'index.js')]);
+  files.push(['pouchdb.min.js', path.join(path.dirname(require.resolve('pouchdb/package.json')), 'dist', 'pouchdb.min.js')]);
+  files.push(['dcmjs.min.js', path.join(path.dirname(require.resolve('dcmjs')), 'dcmjs.min.js')]);
+  fs.mkdirSync(folder, { recursive: true });
+  files.forEach(([name, file]) => fs.copyFileSync(file, path.join(folder, name)));
+}
+
+main();
+if (process.argv[2]) {
+  page(process.argv[2]);
 }

@@ -3,17 +3,10 @@
 // What the package offers; index.d.ts describes it.
 
 const headers = require('lib/headers/merge');
-const rebuild = require('lib/headers/rebuild');
+const dcmjs = require('logic/dcmjs');
 const runtime = require('logic/runtime');
 const values = require('logic/values');
 const { lists, maps } = require('registry');
-
-/** The documents that studies and series get from their instances, as the server makes them. */
-function headersOf(instances) {
-  const rebuilder = rebuild.rebuilder();
-  instances.forEach(rebuilder.add);
-  return rebuilder.changes();
-}
 
 module.exports = {
   search: require('logic/search').search,
@@ -27,13 +20,16 @@ module.exports = {
   normalise: require('views/lib/normalise'),
   sound: require('views/lib/sound'),
   names: require('views/lib/names'),
-  headers: { merge: headers.merge, of: headersOf },
+  headers: { merge: headers.merge, of: dcmjs.headersOf },
   views: Object.fromEntries(Object.keys(maps).map(name => [name, doc => runtime.map(name, doc)])),
   lists: Object.fromEntries(Object.keys(lists).map(name => [name, (rows, query) => runtime.list(name, rows, query)])),
   designDocument: runtime.designDocument,
   Documents: require('logic/source').Documents,
   Pouch: require('logic/source').Pouch,
-  fromDcmjs: require('logic/dcmjs').fromDcmjs,
-  instanceDocument: require('logic/dcmjs').instanceDocument,
+  fromDcmjs: dcmjs.fromDcmjs,
+  instanceDocument: dcmjs.instanceDocument,
+  addFiles: dcmjs.addFiles,
+  tagOf: values.tagOf,
+  vrOf: values.vrOf,
   load: require
 };

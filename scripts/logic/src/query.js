@@ -202,7 +202,7 @@ function parse(target, maximum) {
       throw new QueryError(`'${uid.slice(0, 80)}' is not a UID`);
     }
   }
-  const pairs = [...new URLSearchParams(text)].filter(([name]) => name !== '').map(([name, value]) => (
+  const pairs = [...new URLSearchParams(`&${text}`)].filter(([name]) => name !== '').map(([name, value]) => (
     [WORDS.has(name.toLowerCase()) ? name.toLowerCase() : name, value]));
   if (pairs.length > MOST) {
     throw new QueryError(`${pairs.length} query parameters are more than the ${MOST} that are read`);

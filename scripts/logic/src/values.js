@@ -111,6 +111,13 @@ function problem(vr, value) {
   return vr === 'AT' && !TAG.test(text) ? 'is not a tag of eight hexadecimal digits' : '';
 }
 
+// As Python writes a text.
+function quoted(text) {
+  const escaped = text.replace(/\\/g, '\\\\').replace(/[\u0000-\u001f\u007f]/g, one => (
+    { '\t': '\\t', '\n': '\\n', '\r': '\\r' }[one] || `\\x${one.charCodeAt(0).toString(16).padStart(2, '0')}`));
+  return !text.includes("'") ? `'${escaped}'` : text.includes('"') ? `'${escaped.replace(/'/g, "\\'")}'` : `"${escaped}"`;
+}
+
 // Refuse values that their VR cannot have.
 function check(name, vr, values) {
   const most = vr === 'UI' ? MOST_UIDS : MOST_VALUES;
@@ -120,7 +127,7 @@ function check(name, vr, values) {
   for (const value of values) {
     const wrong = problem(vr, value);
     if (wrong) {
-      throw new QueryError(`${name}: '${value.length <= 80 ? value : value.slice(0, 77) + '...'}' ${wrong}`);
+      throw new QueryError(`${name}: ${quoted(value.length <= 80 ? value : value.slice(0, 77) + '...')} ${wrong}`);
     }
   }
 }
