@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import tarfile
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ SEARCHES = [
 ]
 
 
+@cache
 def read(path: Path) -> Part10 | None:
     try:
         return read_part10(BytesIO(real_files()[path]), len(real_files()[path]))
