@@ -91,14 +91,21 @@ function require(name) {
 `;
 }
 
+// Whole or not at all: tests make the package at the same time.
+function write(name, text) {
+  const fresh = path.join(DIST, `.${name}.${process.pid}`);
+  fs.writeFileSync(fresh, text);
+  fs.renameSync(fresh, path.join(DIST, name));
+}
+
 function main() {
   fs.mkdirSync(DIST, { recursive: true });
   const text = body();
   const names = [...read(path.join(__dirname, 'src', 'index.js')).matchAll(/^ {2}(\w+): /gm)].map(([, name]) => name);
-  fs.writeFileSync(path.join(DIST, 'index.js'), `(function (root, make) {
+  write('index.js', `(function (root, make) {
   if (typeof module === 'object' && module.exports) { module.exports = make(); } else { root.dicouchLogic = make(); }
 }(typeof self === 'object' ? self : this, function () {\n${text}return require('logic/index');\n}));\n`);
-  fs.writeFileSync(path.join(DIST, 'index.mjs'), `const made = (function () {\n${text}return require('logic/index');\n}());\nexport const { ${names.join(', ')} } = made;\n`);
+  write('index.mjs', `const made = (function () {\n${text}return require('logic/index');\n}());\nexport const { ${names.join(', ')} } = made;\n`);
 }
 
 function page(folder) {
