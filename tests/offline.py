@@ -28,7 +28,7 @@ def fill(server: Server) -> None:
     """Store ten studies of one patient as documents, one as files that people then correct, and two of others."""
     documents: list[dict[str, Any]] = []
     for number in range(12):
-        for document in study_documents(number, 3, 4):
+        for document in study_documents(number, 3, 2):
             if document["type"] == "study" and number < 10:
                 document["dataset"] |= {
                     "00100010": attribute("PN", NAMES[number]),

@@ -71,7 +71,7 @@ def test_in_node_as_on_the_server(server, expected, page, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert len(offline.QUERIES) >= 100
-    assert (found["docs"], found["again"], found["attachments"]) == (10 * 16 + 1 + 7, 0, 0)
+    assert (found["docs"], found["again"], found["attachments"]) == (10 * 10 + 1 + 7, 0, 0)
     assert offline.differences(expected, found["array"]) == []
     some = [one for query, one in zip(offline.QUERIES, expected, strict=True) if query in BELOW]
     assert offline.differences(some, found["pouch"], BELOW) == []
@@ -80,8 +80,10 @@ def test_in_node_as_on_the_server(server, expected, page, tmp_path):
     )
 
 
-def test_in_a_browser_without_a_network(server, expected, page, browser, tmp_path):
+def test_in_a_browser_without_a_network(server, expected, page, browser, tmp_path, request):
     driver = browser.driver
+    # In the browser it makes no difference which database it was: all queries once, some of them again.
+    step = 1 if "embedded" in request.node.name or request.config.getoption("--all") else 4
     driver.set_script_timeout(60)
     running = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(page)))
     thread = threading.Thread(target=running.serve_forever, daemon=True)
@@ -105,7 +107,7 @@ def test_in_a_browser_without_a_network(server, expected, page, browser, tmp_pat
         enter("server", server.url)
         enter("patient", offline.PATIENT)
         driver.find_element(By.CSS_SELECTOR, "#take button").click()
-        wait_for("#state", f"{len(offline.STUDIES)} studies are here, in 168 documents.")
+        wait_for("#state", f"{len(offline.STUDIES)} studies are here, in 108 documents.")
         driver.execute_async_script("navigator.serviceWorker.ready.then(arguments[0])")
         assert driver.execute_async_script(FETCH, f"{server.url}/studies?limit=1") == "reached"
     finally:
@@ -117,8 +119,9 @@ def test_in_a_browser_without_a_network(server, expected, page, browser, tmp_pat
         wait_for("#state", f"{len(offline.STUDIES)} studies are here")
         assert not driver.execute_script("return navigator.onLine")
         assert driver.execute_async_script(FETCH, f"{server.url}/studies?limit=1") == "cut"
-        found = json.loads(driver.execute_async_script(SEARCH_ALL, offline.QUERIES))
-        assert offline.differences(expected, found) == []
+        queries = offline.QUERIES[::step]
+        found = json.loads(driver.execute_async_script(SEARCH_ALL, queries))
+        assert offline.differences(expected[::step], found, queries) == []
         # As a person does it.
         enter("query", "/studies?PatientName=adams*")
         driver.find_element(By.CSS_SELECTOR, "#search button").click()
@@ -130,7 +133,7 @@ def test_in_a_browser_without_a_network(server, expected, page, browser, tmp_pat
         (tmp_path / "own.dcm").write_bytes(instance("1.2.9", "1.2.9.1", "1.2.9.1.1", PatientName="Own^File"))
         (tmp_path / "other.txt").write_text("no DICOM")
         driver.find_element(By.ID, "files").send_keys(f"{tmp_path / 'own.dcm'}\n{tmp_path / 'other.txt'}")
-        wait_for("#state", "12 studies are here, in 171 documents. Not read: other.txt")
+        wait_for("#state", "12 studies are here, in 111 documents. Not read: other.txt")
         enter("query", "/instances?PatientName=own*")
         driver.find_element(By.CSS_SELECTOR, "#search button").click()
         wait_for("#told", "1 rows")

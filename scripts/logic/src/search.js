@@ -189,11 +189,13 @@ class Search {
     const end = query.offset + query.limit;
     const entries = [];
     let seen = 0;
-    for (const parent of (await this.studiesOf(above, study)).rows) {
+    const parents = (await this.studiesOf(above, study)).rows;
+    const headers = alone ? [] : await this.source.rows('series_by_study', { keys: parents.map(row => uidOf(row)) });
+    for (const parent of parents) {
       const uid = uidOf(parent);
       const page = { match: above.ofLevel('series'), fields: above.fields('series', series !== null), sort: true, offset: 0, limit: ALL };
       const below = alone ? [{ id: `${uid}:${series}`, dataset: {} }]
-        : runtime.list('series', await this.source.rows('series_by_study', { keys: [uid] }), page).rows;
+        : runtime.list('series', headers.filter(row => row.key === uid), page).rows;
       const byUid = Object.fromEntries(below.map(row => [uidOf(row, 1), row]));
       const place = series === null ? [uid] : [uid, series];
       const rows = below.length ? await this.source.rows('instances_by_series', {

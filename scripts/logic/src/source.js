@@ -59,6 +59,7 @@ class Documents {
   }
 }
 
+const FEW = 3;
 const DESIGN = '_design/dicouch-logic';
 
 /** A PouchDB whose views it keeps, as a design document of its own: CouchDB's requires what PouchDB does not have. */
@@ -88,6 +89,22 @@ class Pouch {
       throw problem;
     });
     await this.ready;
+    const { keys, ...others } = options;
+    if (!keys || keys.length <= FEW) {
+      return this.ask(view, options);
+    }
+    // PouchDB reads each key by itself: one range that has them all is faster.
+    const sorted = [...keys].sort();
+    const found = new Map(keys.map(key => [key, []]));
+    for (const row of await this.ask(view, { ...others, startkey: sorted[0], endkey: sorted[sorted.length - 1] })) {
+      if (found.has(row.key)) {
+        found.get(row.key).push(row);
+      }
+    }
+    return keys.flatMap(key => found.get(key));
+  }
+
+  async ask(view, options) {
     return (await this.db.query(`${DESIGN.slice(8)}/${view}`, { reduce: false, ...options })).rows.filter(row => row.id);
   }
 
