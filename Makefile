@@ -10,6 +10,7 @@ PY := $(VENV)/bin/python
 DICOUCH := $(VENV)/bin/dicouch
 EMBEDDED := scripts/embedded
 OHIF := scripts/ohif
+LOGIC := scripts/logic
 # Tests that run at a time: much of a test is waiting, for a server to start or a client that is slow.
 TESTERS := $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
 ESLINT := tests/js
@@ -43,6 +44,12 @@ demo: $(VENV)/.demo $(DATABASE) node-ohif ## load example studies and show them 
 storescp: $(VENV)/.run $(DATABASE) ## take part in DIMSE on port 11112 (PEERS=file.toml says who may, BIND=host:port where)
 	@exec $(DICOUCH) storescp $(if $(PEERS),--peers "$(PEERS)") $(if $(BIND),--bind "$(BIND)") $(ARGS)
 
+.PHONY: offline
+offline: $(VENV)/.python node-logic ## serve the page that takes a patient along and searches without the server (PORT=5986)
+	@node $(LOGIC)/pack.js build/offline
+	@echo "The page is at http://localhost:$(or $(PORT),5986)/; Ctrl-C ends it."
+	@exec $(PY) -m http.server $(or $(PORT),5986) --bind 127.0.0.1 --directory build/offline
+
 .PHONY: push-views
 push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the database (ARGS=--dry-run shows the difference)
 	@exec $(DICOUCH) push-views $(ARGS)
@@ -52,7 +59,7 @@ push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the datab
 # ---------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(VENV)/.test node-embedded node-eslint node-ohif ## set everything up and run all tests (ARGS="-k name" selects)
+test: $(VENV)/.test node-embedded node-eslint node-logic node-ohif ## set everything up and run all tests (ARGS="-k name" selects)
 	@exec $(PY) -m pytest --numprocesses $(TESTERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
@@ -65,7 +72,7 @@ bench: $(VENV)/.test node-embedded ## measure beside bare CouchDB and Orthanc (A
 
 .PHONY: clean
 clean: ## remove what make installed; stored data stays
-	@rm -rf $(VENV) $(EMBEDDED)/node_modules $(ESLINT)/node_modules $(OHIF)/node_modules build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(EMBEDDED)/node_modules $(ESLINT)/node_modules $(OHIF)/node_modules $(LOGIC)/node_modules $(LOGIC)/dist build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find scripts shim tests -name __pycache__ -type d -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -108,9 +115,10 @@ define npm
 	$(call quietly,installing the node packages of $(1),cd $(1) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 endef
 
-.PHONY: node-embedded node-eslint node-ohif
+.PHONY: node-embedded node-eslint node-logic node-ohif
 node-embedded: $(EMBEDDED)/node_modules/.installed
 node-eslint: $(ESLINT)/node_modules/.installed
+node-logic: $(LOGIC)/node_modules/.installed
 node-ohif: $(OHIF)/node_modules/.installed
 
 $(EMBEDDED)/node_modules/.installed: $(EMBEDDED)/package-lock.json
@@ -119,6 +127,10 @@ $(EMBEDDED)/node_modules/.installed: $(EMBEDDED)/package-lock.json
 
 $(ESLINT)/node_modules/.installed: $(ESLINT)/package-lock.json
 	$(call npm,$(ESLINT))
+	@touch $@
+
+$(LOGIC)/node_modules/.installed: $(LOGIC)/package-lock.json
+	$(call npm,$(LOGIC))
 	@touch $@
 
 $(OHIF)/node_modules/.installed: $(OHIF)/package-lock.json | $(VENV)/.run

@@ -22,7 +22,7 @@ ESLINT = [
 CHECKS = {
     "ruff": [sys.executable, "-m", "ruff", "check", "."],
     "format": [sys.executable, "-m", "ruff", "format", "--check", "."],
-    "eslint": [*ESLINT, "designdocs", "scripts", "tests"],
+    "eslint": [*ESLINT, "designdocs", "docs", "scripts", "tests"],
     "imports": [f"{BIN}/lint-imports", "--no-cache"],
     "mypy": [sys.executable, "-m", "mypy"],
 }

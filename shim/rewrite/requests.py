@@ -336,6 +336,16 @@ def made_of(study: str, series: str | None, instance: str | None, *, documents: 
     return CouchRequest("POST", "_all_docs/queries", {}, {"queries": queries})
 
 
+def documents_of(study: str) -> CouchRequest:
+    """Return the request for ids and revisions of all documents of a study, its headers among them."""
+    return CouchRequest("GET", "_all_docs", ids(study))
+
+
+def revisions(wanted: list[dict[str, str]]) -> CouchRequest:
+    """Return the request for documents in the revisions that are named, with the history of each."""
+    return CouchRequest("POST", "_bulk_get", {"revs": "true", "latest": "true"}, {"docs": wanted})
+
+
 def documents_from(study: str, series: str | None, document_id: str) -> CouchRequest:
     """Return the request for the documents of a study or series from one on."""
     params = {"include_docs": "true", **ids(study, series), "startkey": as_json(document_id)}

@@ -20,6 +20,7 @@ from dicouch.routes import (
     instances,
     metadata,
     rendered,
+    replica,
     search,
     store,
     thumbnails,
@@ -50,6 +51,7 @@ WORKITEM = "workitems/{workitem}"
 SUBSCRIBER = f"{WORKITEM}/subscribers/{{aetitle}}"
 VALUE = f"{INSTANCE}/bulkdata/{{bulkdata}}"
 FRAMES = f"{INSTANCE}/frames/{{frames}}"
+REPLICA = "documents/{study}"
 
 
 def _get(what: str, handler: Handler, produces: tuple[str, ...], query: tuple[str, ...] = ()) -> Method:
@@ -134,6 +136,10 @@ TABLE = (
     ),
     Resource(f"{SUBSCRIBER}/suspend", (Method("POST", "SuspendGlobalSubscription", workitems.suspend),)),
     Resource("subscribers/{aetitle}", (Method("GET", "OpenEventChannel", channels.open_channel, statuses=(101,)),)),
+    # What replicating a study takes (docs/offline/README.md).
+    Resource(REPLICA, (Method("GET", "RetrieveReplica", replica.information, JSON[1:]),)),
+    Resource(f"{REPLICA}/_changes", (Method("GET", "RetrieveReplicaChanges", replica.changes, JSON[1:]),)),
+    Resource(f"{REPLICA}/_bulk_get", (Method("POST", "RetrieveDocuments", replica.documents, JSON[1:], JSON[1:]),)),
     Resource("wado"),  # the URI service, which PS3.18 has no capabilities of
 )
 

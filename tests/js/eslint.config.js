@@ -73,7 +73,7 @@ const COUCHAPP = {
 };
 
 module.exports = [
-  { ignores: ['**/node_modules/**', '.venv/**', 'build/**', 'data/**'] },
+  { ignores: ['**/node_modules/**', '.venv/**', 'build/**', 'data/**', 'scripts/logic/dist/**'] },
   js.configs.recommended,
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
@@ -106,6 +106,23 @@ module.exports = [
     files: ['scripts/**/*.js', 'tests/**/*.js'],
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: NODE },
     rules: { ...STYLE, 'no-var': 'error', 'prefer-const': 'error' }
+  },
+  {
+    // A page that stands alone, and the worker that keeps its files.
+    files: ['docs/offline/*.js'],
+    languageOptions: {
+      ecmaVersion: 2023,
+      sourceType: 'script',
+      globals: {
+        window: READ_ONLY, document: READ_ONLY, navigator: READ_ONLY, localStorage: READ_ONLY, self: READ_ONLY, caches: READ_ONLY,
+        fetch: READ_ONLY, Response: READ_ONLY, URLSearchParams: READ_ONLY, TextEncoder: READ_ONLY, btoa: READ_ONLY
+      }
+    },
+    rules: { ...STYLE, 'no-var': 'error', 'prefer-const': 'error' }
+  },
+  {
+    files: ['scripts/logic/src/*.js'],
+    languageOptions: { globals: { btoa: READ_ONLY } }
   },
   {
     files: ['tests/js/clients.js'],

@@ -50,8 +50,12 @@ def stores(method, path):
     return method == "POST" and re.fullmatch(r"/dicom-web/studies(/1\.2)?", path)
 
 
+def reads(method, path):
+    return method in ("GET", "HEAD", "OPTIONS") or (method, path) == ("POST", "/dicom-web/documents/1.2/_bulk_get")
+
+
 def is_edit(method, path):
-    return method not in ("GET", "HEAD", "OPTIONS") and not stores(method, path)
+    return not reads(method, path) and not stores(method, path)
 
 
 ROUTES = routes()
