@@ -14,8 +14,8 @@ from dicouch.couch.changelog import ChangeLog
 from dicouch.couch.client import Couch
 from dicouch.couch.credentials import Credentials
 from dicouch.couch.memory import Memory
-from dicouch.read.events import Events
 from dicouch.read.channels import Channels
+from dicouch.read.events import Events
 from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
 from dicouch.store.places import Bytes
