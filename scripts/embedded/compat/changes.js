@@ -1,15 +1,18 @@
 'use strict';
 
-// The changes of a database as they come (`feed=continuous` and `feed=longpoll`), and the sequence of now. express-pouchdb
-// begins its answer with the first heartbeat only, before anybody knows what `since=now` came to, and goes on for ever
-// behind a database that was deleted and a client that is gone.
+// The changes of a database as they come (`feed=continuous` and `feed=longpoll`), those that a selector chooses, and the
+// sequence of now. express-pouchdb begins its answer with the first heartbeat only, before anybody knows what `since=now`
+// came to, goes on for ever behind a database that was deleted and a client that is gone, and knows no selectors.
 
-const { HttpError, route } = require('./http');
+const { HttpError, readObject, route } = require('./http');
 
 const HEARTBEAT = 60000;
 // What these feeds understand; with anything else the request goes on to express-pouchdb.
 const KNOWN = new Set(['feed', 'heartbeat', 'include_docs', 'limit', 'since']);
+// A page of changes in memory at a time.
+const PAGE = 500;
 const FORMS = {
+  normal: { begin: '{"results":[\n', end: last => `],\n"last_seq":${JSON.stringify(last)},"pending":0}\n` },
   continuous: { begin: '\n', end: last => JSON.stringify({ last_seq: last, pending: 0 }) + '\n' },
   // Answered by the first changes.
   longpoll: { begin: '{"results":[\n', end: last => `],\n"last_seq":${JSON.stringify(last)},"pending":0}\n` }
@@ -43,10 +46,17 @@ async function follow(req, res) {
   const named = change => ({ ...change, seq: `${change.seq}-${id}` });
   let last = `${since}-${id}`;
   const options = { since, include_docs: query.include_docs === 'true' };
+  if (query.filter) {
+    Object.assign(options, { filter: '_selector', selector: await selectorOf(req, res), style: query.style });
+  }
   const limit = Number(query.limit) || undefined;
   const there = query.feed === 'longpoll' ? (await req.db.changes({ ...options, limit })).results : [];
   if (res.destroyed) {
     return; // the client is gone, and nothing would end what begins here
+  }
+  if (query.feed === 'normal') {
+    await sendThere(res, req.db, { ...options, limit }, named);
+    return;
   }
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'must-revalidate');
@@ -87,10 +97,45 @@ async function follow(req, res) {
   });
 }
 
+async function selectorOf(req, res) {
+  const { selector } = await readObject(req, res);
+  if (selector === null || typeof selector !== 'object' || Array.isArray(selector)) {
+    throw new HttpError(400, 'bad_request', 'Selector error: expected a JSON object');
+  }
+  return selector;
+}
+
+// All changes that are there, a page at a time.
+async function sendThere(res, db, { limit = Infinity, ...options }, named) {
+  let page = await db.changes({ ...options, limit: Math.min(limit, PAGE) });
+  let left = limit;
+  res.setHeader('Content-Type', 'application/json');
+  res.write(FORMS.normal.begin);
+  while (page.results.length && !res.destroyed) {
+    const more = left === limit ? '' : ',\n';
+    left -= page.results.length;
+    res.write(more + page.results.map(change => JSON.stringify(named(change))).join(',\n'));
+    if (!left) {
+      break;
+    }
+    page = await db.changes({ ...options, since: page.last_seq, limit: Math.min(left, PAGE) });
+  }
+  res.end('\n' + FORMS.normal.end(named({ seq: page.last_seq }).seq));
+}
+
+// What replicators ask for.
+const CHOSEN = new Set([...KNOWN, 'filter', 'style', 'timeout', 'seq_interval', 'conflicts']);
+
 function install(router) {
+  router.post('/:db/_changes', (req, res, next) => {
+    const query = req.couchQuery;
+    query.feed = query.feed || 'normal';
+    const mine = query.filter === '_selector' && query.feed in FORMS && Object.keys(query).every(name => CHOSEN.has(name));
+    next(mine ? undefined : 'route');
+  }, route(follow));
   router.get('/:db/_changes', (req, res, next) => {
     const query = req.couchQuery;
-    const mine = query.feed in FORMS && Object.keys(query).every(name => KNOWN.has(name)) &&
+    const mine = query.feed in FORMS && query.feed !== 'normal' && Object.keys(query).every(name => KNOWN.has(name)) &&
       !('limit' in query && query.feed === 'continuous');
     next(mine ? undefined : 'route');
   }, route(follow));

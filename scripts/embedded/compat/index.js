@@ -19,12 +19,13 @@ const { Designs } = require('./designs');
 const documents = require('./documents');
 const { sendError } = require('./http');
 const lists = require('./lists');
+const replicator = require('./replicator');
 const shows = require('./shows');
 const views = require('./views');
 
 // Parts of express-pouchdb that this folder replaces or that nothing here needs.
 const REPLACED = [
-  'compression', 'disk-size', 'validation', 'routes/http-log', 'routes/log', 'routes/special-test-auth',
+  'compression', 'disk-size', 'validation', 'replicator', 'routes/replicate', 'routes/http-log', 'routes/log', 'routes/special-test-auth',
   'routes/rewrite', 'routes/all-docs', 'routes/bulk-docs', 'routes/ddoc-info', 'routes/list', 'routes/show',
   'routes/temp-views', 'routes/update', 'routes/vhosts', 'routes/view-cleanup', 'routes/views'
 ];
@@ -73,7 +74,9 @@ async function createHost({ folder, memory, admin, logPath }) {
 
   const context = databases.prepare({ app: pouchApp, PouchDB, designs, folders, locationOf });
   const couch = express.Router({ caseSensitive: true, strict: false });
-  const host = { designs, PouchDB };
+  const copier = new replicator.Replicator({ PouchDB, load: context.load });
+  const host = { designs, PouchDB, replicator: copier };
+  replicator.install(couch, host);
   databases.install(couch, host);
   [bulk, changes, views, lists, shows, attachments, documents].forEach(module => module.install(couch, host));
 
@@ -94,7 +97,13 @@ async function createHost({ folder, memory, admin, logPath }) {
   await PouchDB.allDbs();
   return {
     app,
+    // From when on it answers at a port: replications go on.
+    async listening(port) {
+      copier.port = port;
+      await copier.start();
+    },
     async close() {
+      copier.stop();
       await Promise.all([...folders.keys()].map(location => designs.close(location, false)));
     }
   };
