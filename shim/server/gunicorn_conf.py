@@ -18,6 +18,7 @@ from dicouch.config import whole_number
 from dicouch.server import counters, listening, sampling
 from dicouch.server.request_body import Request
 from dicouch.server.worker import Worker, bound
+from dicouch.write.reconcile import Following, Reconciler
 
 
 def _number(name: str, default: int) -> int:
@@ -59,6 +60,9 @@ def post_worker_init(worker: Worker) -> None:
     """Follow the changes of the database from the beginning, so that what the first requests read is remembered."""
     app = worker.app.wsgi()
     services.of(app).memory.start()
+    if worker.row == 0:  # one of the processes: what it does is for all
+        own = services.of(app)
+        Following(Reconciler(own.couch, own.store), own.config.bytes_from).start()
     sampling.Sampler(worker, counters.of(app), services.of(app)).start()
 
 

@@ -12,6 +12,7 @@ from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.store.places import Bytes
 from dicouch.write.headers import Headers, current_revisions
+from dicouch.write.reconcile import of_file
 
 LOG = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Deleter:
 
     def _delete(self, rows: list[dict]) -> None:
         """Delete documents, and the bytes of those that are gone; then tell what the database refused."""
-        docs = [{"_id": row["id"], "_rev": row["rev"], "_deleted": True} for row in rows]
+        docs = [{"_id": row["id"], "_rev": row["rev"], "_deleted": True, **of_file(row["file"])} for row in rows]
         ids = [row["id"] for row in rows]
         try:
             answer = self.couch.json(

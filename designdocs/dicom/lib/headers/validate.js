@@ -89,9 +89,20 @@ function checkForward(doc) {
   }
 }
 
+// That a database exchanges documents with others; its ids have no colon either.
+function checkReplication(doc) {
+  if (doc._id !== 'replication' && doc._id !== 'replication-partial') {
+    refuse(doc, 'the id of a replication is "replication" or "replication-partial"');
+  }
+}
+
 exports.check = function (doc) {
   if (doc.type === 'forward') {
     checkForward(doc);
+    return;
+  }
+  if (doc.type === 'replication') {
+    checkReplication(doc);
     return;
   }
   var parts = doc._id.split(':');

@@ -1,0 +1,85 @@
+"""Which documents a replication takes, as a Mango selector; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Ids of studies, series and instances have a colon; those of what stays on a server have none.
+DICOM_ID = "^[^_].*:"
+HEADERS = ("study", "series")
+MODALITY, PATIENT = "00080060", "00100020"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a person wants to have replicated; everything, unless something is said.
+
+    Attributes
+    ----------
+    study, patient, modality : str or None
+        Study Instance UID, Patient ID, Modality.
+    since : str or None
+        Instances that were stored at this time or later (UTC, ISO 8601).
+    designs, queue : bool
+        Design documents as well, and what waits to be forwarded.
+    """
+
+    study: str | None = None
+    patient: str | None = None
+    modality: str | None = None
+    since: str | None = None
+    designs: bool = False
+    queue: bool = False
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it may take some instances of a study and leave others."""
+        return bool(self.modality or self.since)
+
+    def selector(self, studies: Sequence[str] = (), series: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the selector.
+
+        Parameters
+        ----------
+        studies, series : sequence of str
+            Study Instance UIDs, and ids of series headers, that are there already and whose documents go whole:
+            documents say themselves whether they are chosen, but not what headers and people say of them.
+
+        Returns
+        -------
+        dict
+            Deletions match by their ids, as nothing else is left of them.
+        """
+        ids = [f"{re.escape(uid)}:" for uid in sorted({*studies, *([self.study] if self.study else [])})]
+        ids += [f"{re.escape(one)}(?::|$)" for one in sorted(series)]
+        below = self.study and f"^{re.escape(self.study)}:"
+        chosen: list[dict[str, Any]] = [{"_deleted": True, "_id": {"$regex": below or DICOM_ID}}]
+        chosen.append({"type": "replication"})
+        if ids:
+            chosen.append({"_id": {"$regex": f"^(?:{'|'.join(ids)})"}})
+        chosen += self._conditions()
+        if self.designs:
+            chosen.append({"_id": {"$regex": "^_design/"}})
+        if self.queue:
+            chosen += [{"type": "forward"}, {"_deleted": True, "_id": {"$regex": "^forward-"}}]
+        return {"$or": chosen}
+
+    def _conditions(self) -> list[dict[str, Any]]:
+        """Return what is true of documents that are chosen, those that are still to come among them."""
+        if self.study:
+            return []
+        if self.patient:
+            return [{"type": {"$in": ["study", "instance"]}, **_has(PATIENT, self.patient)}]
+        if self.modality:
+            study = {"type": "study", "ModalitiesInStudy": {"$elemMatch": {"$eq": self.modality}}}
+            return [study, {"type": {"$in": ["series", "instance"]}, **_has(MODALITY, self.modality)}]
+        if self.since:
+            return [{"type": "instance", "stored": {"$gte": self.since}}]
+        return [{"type": {"$in": [*HEADERS, "instance"]}}]
+
+
+def _has(tag: str, value: str) -> dict[str, Any]:
+    return {f"dataset.{tag}.Value": {"$elemMatch": {"$eq": value}}}
