@@ -39,14 +39,16 @@ class Selection:
         """Whether it may take some instances of a study and leave others."""
         return bool(self.modality or self.since)
 
-    def selector(self, studies: Sequence[str] = (), series: Sequence[str] = ()) -> dict[str, Any]:
+    def selector(
+        self, studies: Sequence[str] = (), series: Sequence[str] = (), headers: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Return the selector.
 
         Parameters
         ----------
-        studies, series : sequence of str
-            Study Instance UIDs, and ids of series headers, that are there already and whose documents go whole:
-            documents say themselves whether they are chosen, but not what headers and people say of them.
+        studies, series, headers : sequence of str
+            What is there already and does not say itself that it is chosen: Study Instance UIDs and ids of series whose
+            documents go whole, and ids of single headers.
 
         Returns
         -------
@@ -60,26 +62,29 @@ class Selection:
         chosen.append({"type": "replication"})
         if ids:
             chosen.append({"_id": {"$regex": f"^(?:{'|'.join(ids)})"}})
-        chosen += self._conditions()
+        if headers:
+            chosen.append({"_id": {"$in": sorted(headers)}})
+        chosen += self.conditions()
         if self.designs:
             chosen.append({"_id": {"$regex": "^_design/"}})
         if self.queue:
             chosen += [{"type": "forward"}, {"_deleted": True, "_id": {"$regex": "^forward-"}}]
         return {"$or": chosen}
 
-    def _conditions(self) -> list[dict[str, Any]]:
+    def conditions(self) -> list[dict[str, Any]]:
         """Return what is true of documents that are chosen, those that are still to come among them."""
         if self.study:
             return []
         if self.patient:
-            return [{"type": {"$in": ["study", "instance"]}, **_has(PATIENT, self.patient)}]
+            return [{"type": {"$in": ["study", "instance"]}, **having(PATIENT, self.patient)}]
         if self.modality:
             study = {"type": "study", "ModalitiesInStudy": {"$elemMatch": {"$eq": self.modality}}}
-            return [study, {"type": {"$in": ["series", "instance"]}, **_has(MODALITY, self.modality)}]
+            return [study, {"type": {"$in": ["series", "instance"]}, **having(MODALITY, self.modality)}]
         if self.since:
             return [{"type": "instance", "stored": {"$gte": self.since}}]
         return [{"type": {"$in": [*HEADERS, "instance"]}}]
 
 
-def _has(tag: str, value: str) -> dict[str, Any]:
+def having(tag: str, value: str) -> dict[str, Any]:
+    """Return the condition that an attribute of a document has a value."""
     return {f"dataset.{tag}.Value": {"$elemMatch": {"$eq": value}}}

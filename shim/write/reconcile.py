@@ -118,8 +118,11 @@ class Reconciler:
         """Return whether the database exchanges documents with others."""
         return self.couch.get(MARK) is not None
 
-    def catch_up(self) -> Found:
-        """Look at all changes since the last time, here or in another process."""
+    def catch_up(self, *, remember: bool = True) -> Found:
+        """Look at all changes since the last time, here or in another process.
+
+        Without `remember` the server of the database looks at them again, and removes files.
+        """
         found = Found()
         state = self._local(CHECKPOINT) or {}
         partial = self.couch.get(PARTIAL) is not None
@@ -133,7 +136,7 @@ class Reconciler:
                 self.study(study, partial, found)
             if told["results"]:
                 since = told["last_seq"]
-                state = self._remember(state, since)
+                state = self._remember(state, since) if remember else state
             if len(told["results"]) < CHANGES:
                 return found
 
@@ -143,6 +146,10 @@ class Reconciler:
         told = [split_url(root)[0] for root in roots]
         if known.get("from", []) != told:
             self.couch.json("PUT", FETCHES, body={**known, "from": told}, writes=())
+
+    def fetches(self) -> list[str]:
+        """Return the servers from which that of this database fetches bytes."""
+        return list((self._local(FETCHES) or {}).get("from", []))
 
     def _local(self, path: str) -> dict[str, Any] | None:
         try:

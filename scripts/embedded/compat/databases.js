@@ -109,7 +109,8 @@ function install(router, { PouchDB }) {
 
   // Databases of express-pouchdb's own plug-ins stay with it.
   router.use('/:db', (req, res, next) => {
-    next(req.couchDatabase.startsWith('_') || req.couchDatabase === '' ? 'router' : undefined);
+    const name = req.couchDatabase;
+    next((name.startsWith('_') && name !== '_replicator') || name === '' ? 'router' : undefined);
   });
 
   router.get('/:db', route(async (req, res) => {
