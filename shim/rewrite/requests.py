@@ -371,7 +371,7 @@ def count_conflicts() -> CouchRequest:
 
 def conflict(study: str) -> CouchRequest:
     """Return the request for what the instances of one study say of the attributes that disagree."""
-    return _list("conflict", study)
+    return _list("conflict", study, conflicts="true")
 
 
 def page(given: dict[str, Any]) -> CouchRequest:
