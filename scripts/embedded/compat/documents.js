@@ -61,7 +61,9 @@ async function get(req, res, id) {
   if (query.open_revs) {
     options.open_revs = query.open_revs === 'all' ? 'all' : parseJSON(query.open_revs);
   }
-  const doc = await req.db.get(id, options).catch(error => { throw refused(error); });
+  const asked = Array.isArray(options.open_revs) && options.open_revs.every(rev => /^\d+-/.test(rev))
+    ? openRevs.read(req.db, id, options.open_revs, options) : req.db.get(id, options);
+  const doc = await asked.catch(error => { throw refused(error); });
   if (Array.isArray(doc) && openRevs.isAsked(req)) {
     await openRevs.send(req, res, doc);
     return;

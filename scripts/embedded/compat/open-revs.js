@@ -8,6 +8,15 @@ const fs = require('fs');
 const { Readable } = require('stream');
 const { pipeline } = require('stream/promises');
 
+// Revisions of a document: [{ok: document} or {missing: revision}]. PouchDB throws where nobody catches it when the latest
+// of an unknown one is asked for, which would end the process.
+async function read(db, id, revisions, options) {
+  const { [id]: unknown = { missing: [] } } = await db.revsDiff({ [id]: revisions });
+  const known = revisions.filter(rev => !unknown.missing.includes(rev));
+  const found = known.length ? await db.get(id, { ...options, open_revs: known }) : [];
+  return [...found, ...revisions.filter(rev => !known.includes(rev)).map(missing => ({ missing }))];
+}
+
 function isAsked(req) {
   return Boolean(req.couchQuery.open_revs) && /multipart\/mixed/i.test(req.get('Accept') || '');
 }
@@ -63,4 +72,4 @@ async function send(req, res, found) {
   });
 }
 
-module.exports = { isAsked, send };
+module.exports = { isAsked, read, send };
