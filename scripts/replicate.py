@@ -110,7 +110,9 @@ def selector_of(source: Couch, selection: Selection) -> dict[str, Any]:
         chosen = list(find(source, {"type": "series", **having(MODALITY, selection.modality)}, ["_id", *parts]))
         series = [one["_id"] for one in chosen if len(one) > 1 and any(one.get(name) for name in ("variants", "fixes"))]
         # Headers of before they began with keywords.
-        older = {one["_id"] for one in find(source, {"type": "study", "ModalitiesInStudy": {"$exists": False}}, ["_id"])}
+        older = {
+            one["_id"] for one in find(source, {"type": "study", "ModalitiesInStudy": {"$exists": False}}, ["_id"])
+        }
         studies = {f"{one['_id'].partition(':')[0]}:study" for one in chosen}
         contradicted = {f"{one.partition(':')[0]}:study" for one in series}
         return selection.selector(series=series, headers=sorted(studies & older | contradicted))
@@ -161,9 +163,7 @@ class Replication:
         found = next(self._in_folders(selector["$or"]), None)
         if found and not os.environ.get("BYTES_FROM", "").strip() and not Reconciler(self.target).fetches():
             told = {"document": found["_id"], "store": found["file"]["store"]}
-            raise CommandError(
-                NO_BYTES.format(source=address_of(self.source), target=address_of(self.target), **told)
-            )
+            raise CommandError(NO_BYTES.format(source=address_of(self.source), target=address_of(self.target), **told))
 
     def _in_folders(self, parts: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield instances whose bytes are no attachments; each part is asked for alone, as both databases can."""

@@ -82,9 +82,9 @@ class Bytes:
 
         Without `compare` the digest of a linked file is left for when it is read.
         """
-        if file["store"].startswith(LINK):
-            if (path := self._links.locate(file, compare=compare)) or not self._peers.roots:
-                return path
+        path = self._links.locate(file, compare=compare) if file["store"].startswith(LINK) else None
+        if path is not None:
+            return path
         return next((path for folder in self._folders if (path := folder.find(_name(file)))), None)
 
     def open(

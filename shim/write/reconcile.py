@@ -183,7 +183,8 @@ class Reconciler:
                 continue
             for one in told["instances"]:
                 self._instance(one, found)
-            if all([self._write(one, found) for one in told["docs"]]):
+            written = [self._write(one, found) for one in told["docs"]]
+            if all(written):
                 return found
             leaves = {}
         raise CouchError(409, "conflict", f"the headers of study {study} are written by others all the time")

@@ -11,8 +11,8 @@ import pytest
 
 from dicouch.config import Config
 from dicouch.errors import NoBytes
-from dicouch.store.places import Bytes
 from dicouch.store.peers import Peers
+from dicouch.store.places import Bytes
 
 CONTENT = bytes(range(256)) * 40
 DOCUMENT = "1.2:3.4:5.6"

@@ -35,8 +35,8 @@ async function* related(req, doc) {
   const boundary = randomUUID();
   const names = Object.keys(doc._attachments);
   const attachments = Object.fromEntries(names.map(name => {
-    const { stub, ...rest } = doc._attachments[name];
-    return [name, { ...rest, follows: true }];
+    const { content_type, digest, length, revpos } = doc._attachments[name];
+    return [name, { content_type, digest, length, revpos, follows: true }];
   }));
   yield `Content-Type: multipart/related; boundary="${boundary}"\r\n\r\n--${boundary}\r\n`
     + `Content-Type: application/json\r\n\r\n${JSON.stringify({ ...doc, _attachments: attachments })}`;
