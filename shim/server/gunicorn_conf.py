@@ -62,7 +62,7 @@ def post_worker_init(worker: Worker) -> None:
     services.of(app).memory.start()
     if worker.row == 0:  # one of the processes: what it does is for all
         own = services.of(app)
-        Following(Reconciler(own.couch, own.store), own.config.bytes_from).start()
+        Following(Reconciler(own.couch.with_timeout(120.0), own.store), own.config.bytes_from).start()
     sampling.Sampler(worker, counters.of(app), services.of(app)).start()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import requests
 
-from dicouch.config import split_url
+from dicouch.config import basic_auth, split_url
 from dicouch.couch.response import CHUNK
 from dicouch.errors import NoBytes
 from dicouch.store.folder import FolderStore
@@ -80,7 +80,8 @@ class Peers:
         digest, left = hashlib.sha256(), file["size"]
         with requests.Session() as session:
             session.trust_env = False
-            session.auth = (credentials[0].encode(), credentials[1].encode()) if credentials else None
+            if credentials:
+                headers["Authorization"] = basic_auth(*credentials)
             path = f"{url}/studies/{study}/series/{series}/instances/{instance}"
             with session.get(path, headers=headers, timeout=TIMEOUT, stream=True) as answer:
                 if answer.status_code != 200:

@@ -55,7 +55,7 @@ def child(parent: dict[str, Any] | None, body: dict[str, Any], beside: Iterable[
     beside : iterable of str
         Revisions that it took something of, as well.
     """
-    before = parent["_revisions"] if parent else {"start": 0, "ids": []}
+    before: dict[str, Any] = parent["_revisions"] if parent else {"start": 0, "ids": []}
     told = orjson.dumps([before["ids"][:1], sorted(beside), body], option=orjson.OPT_SORT_KEYS)
     name = hashlib.md5(told, usedforsecurity=False).hexdigest()
     start = before["start"] + 1

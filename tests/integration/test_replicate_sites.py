@@ -111,10 +111,10 @@ class Site:
         return {doc["_id"]: [doc["_rev"], *sorted(doc.get("_conflicts", []))] for doc in docs}
 
 
-def copy(source: Site, target: Site) -> None:
+def copy(source: Site, target: Site, selection: Selection = EVERYTHING) -> None:
     """Replicate once, by the database."""
     root = target.url.rpartition("/")[0]
-    body = {"source": source.url, "target": target.url, "selector": EVERYTHING.selector()}
+    body = {"source": source.url, "target": target.url, "selector": selection.selector()}
     answer = requests.post(f"{root}/_replicate", json=body, timeout=120)
     assert answer.ok, answer.text
     assert answer.json()["ok"]
@@ -206,3 +206,27 @@ def test_random_histories(sites, request):
                 copy(*rng.sample(sites, 2))
         settle(sites)
         check(sites)
+
+
+def test_parts_of_a_study_do_not_go_to_and_fro(sites):
+    """A server cannot know what others have: none takes out of a header for ever what another adds."""
+    one, two, three = sites
+    ct = Selection(modality="CT")
+    one.store(instance("7.3", "7.3.1", "7.3.1.1", Modality="CT"))
+    two.store(instance("7.3", "7.3.2", "7.3.2.1", Modality="MR", PatientName="Doe^B"))
+    mark(one.services.couch, partial=True)
+    for _round in range(4):
+        for source, target, selection in (
+            (one, two, ct),
+            (two, one, ct),
+            (one, three, EVERYTHING),
+            (three, one, EVERYTHING),
+        ):
+            copy(source, target, selection)
+        written = [site.reconciler.catch_up().written for site in sites]
+    assert written == [0, 0, 0]
+    leaves = [site.leaves()["7.3:study"] for site in sites]
+    assert leaves == [leaves[0]] * 3
+    assert set(one.services.couch.get("7.3:study")["series"]) == {"7.3.1", "7.3.2"}
+    assert len(two.client.get("/dicom-web/studies/7.3/instances").get_json()) == 2
+    assert len(three.client.get("/dicom-web/studies/7.3/instances").get_json()) == 1

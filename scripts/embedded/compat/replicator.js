@@ -10,6 +10,7 @@ const { HttpError, readObject, route, sendJSON } = require('./http');
 const DATABASE = '_replicator';
 // Attachments of a batch are in memory.
 const BATCH = { batch_size: 20, batches_limit: 2 };
+const DONE = ['completed', 'failed'];
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
 // What makes a replication; all else in its document says how it goes.
@@ -116,7 +117,9 @@ class Replicator {
       return;
     }
     const known = this.jobs.get(doc._id);
-    if (known && !doc._deleted && known.definition === definitionOf(doc)) {
+    // One that was deleted and written again is begun anew; of both the feed may tell the last only.
+    const isAnew = known && DONE.includes(known.state) && doc._replication_state === undefined;
+    if (known && !isAnew && !doc._deleted && known.definition === definitionOf(doc)) {
       return;
     }
     if (known) {
@@ -128,7 +131,7 @@ class Replicator {
     }
     const job = this.newJob(doc);
     this.jobs.set(doc._id, job);
-    if (['completed', 'failed'].includes(doc._replication_state)) {
+    if (DONE.includes(doc._replication_state)) {
       job.state = doc._replication_state;
       job.info = doc._replication_stats || null;
       job.problem = doc._replication_state_reason;
@@ -240,10 +243,13 @@ function install(router, { replicator }) {
   }));
   router.get('/_scheduler/docs/_replicator/:id', route(async (req, res) => {
     const job = replicator.jobs.get(req.params.id);
-    if (!job) {
+    const doc = await replicator.db.get(req.params.id).catch(() => null);
+    if (!job || !doc) {
       throw new HttpError(404, 'not_found', 'missing');
     }
-    sendJSON(res, 200, rowOf(req.params.id, job));
+    // The document that was written a moment ago may not have been seen yet.
+    const isOld = DONE.includes(job.state) && doc._replication_state === undefined;
+    sendJSON(res, 200, { ...rowOf(req.params.id, job), ...isOld ? { state: 'initializing', info: null } : {} });
   }));
 }
 
