@@ -30,7 +30,8 @@ LOG = logging.getLogger(__name__)
 MARK, PARTIAL = "replication", "replication-partial"
 # How far the changes were looked at, and where the server of this database fetches bytes; neither is replicated.
 CHECKPOINT, FETCHES = "_local/reconciled", "_local/bytes-from"
-CHANGES = 1000
+# Changes of an answer, and those after which the studies they are of are looked at: each of them once.
+CHANGES, MOST = 1000, 50_000
 ATTEMPTS = 16
 # Seconds between two looks at a database that is replicated, and at one that may be some day; how much longer than it
 # took a look is not followed by another.
@@ -127,18 +128,36 @@ class Reconciler:
         state = self._local(CHECKPOINT) or {}
         partial = self.couch.get(PARTIAL) is not None
         since = state.get("since", 0)
-        while True:
+        count = MOST
+        while count == MOST:
+            count, since, studies = self._read(since)
+            for study in sorted(studies):
+                self._try(study, partial, found)
+            if count and remember:
+                state = self._remember(state, since)
+        return found
+
+    def _read(self, since: object) -> tuple[int, object, set[str]]:
+        """Return how many changes there are, up to `MOST`, the last one, and their studies."""
+        studies: set[str] = set()
+        for start in range(0, MOST, CHANGES):
             asked = requests.changes(since, CHANGES)
             told = self.couch.json(asked.method, asked.path, params=asked.params)
-            studies = {change["id"].partition(":")[0] for change in told["results"] if ":" in change["id"]}
+            studies |= {change["id"].partition(":")[0] for change in told["results"] if ":" in change["id"]}
             self._discard([change for change in told["results"] if change.get("deleted")])
-            for study in sorted(studies):
-                self.study(study, partial, found)
-            if told["results"]:
-                since = told["last_seq"]
-                state = self._remember(state, since) if remember else state
+            since = told["last_seq"]
             if len(told["results"]) < CHANGES:
-                return found
+                return start + len(told["results"]), since, studies
+        return MOST, since, studies
+
+    def _try(self, study: str, partial: bool, found: Found) -> None:
+        """Bring a study in line; one that the database refuses must not keep all others waiting."""
+        try:
+            self.study(study, partial, found)
+        except CouchError as problem:
+            if problem.status not in (400, 403, 409, 413):
+                raise
+            LOG.warning("the headers of study %s are not brought in line: %s", study, problem)
 
     def tell_fetches(self, roots: Sequence[str]) -> None:
         """Keep in the database from where its server fetches bytes, so that `dicouch replicate` knows."""
@@ -251,6 +270,8 @@ class Reconciler:
             for change in changes
             if change["id"].count(":") == 2
         ]
+        if not asked:
+            return
         told = self.couch.json("POST", "_bulk_get", body={"docs": asked}, writes=())
         for document in (one.get("ok", {}) for result in told["results"] for one in result["docs"]):
             if document.get("_deleted") and "store" in document.get("file", {}):
