@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dicouch.couch.response import CouchError
 from dicouch.write.reconcile import Found, Reconciler, child, of_file, order, tombstone
 
 
@@ -112,3 +113,58 @@ def test_a_header_that_was_deleted_comes_back_behind_its_deletion():
     couch = Couch({**leaf("4-d", ""), "_deleted": True})
     assert Reconciler(couch)._write({"header": {"_id": "1:2:3"}, "leaves": []}, Found())
     assert couch.written[0]["_rev"].startswith("5-")
+
+
+class Feed(Couch):
+    """A database whose changes are told; of one study the headers are refused."""
+
+    def __init__(self, changes, checkpoint=None):
+        super().__init__()
+        self.changes, self.checkpoint, self.looked = changes, checkpoint, []
+
+    def get(self, _document_id):
+        return None
+
+    def json(self, method, path, *, params=None, body=None, writes=None):
+        if path == "_local/reconciled":
+            if method == "PUT":
+                self.checkpoint = {**body, "_rev": "0-2"}
+                return {"rev": "0-2"}
+            if self.checkpoint is None:
+                raise CouchError(404, "not_found", "missing")
+            return self.checkpoint
+        if path == "_changes":
+            behind = self.changes[params["since"] : params["since"] + params["limit"]]
+            return {"results": behind, "last_seq": params["since"] + len(behind)}
+        if path == "_bulk_get":
+            gone = {"_id": "1.3:2:3", "_deleted": True, "file": {"store": "folder:x/gone.dcm"}}
+            return {"results": [{"docs": [{"ok": gone}]}]}
+        assert path.endswith("_list/headers/_all_docs")
+        study = params["startkey"].strip('"').partition(":")[0]
+        self.looked.append(study)
+        if study == "1.2":
+            raise CouchError(403, "forbidden", "1.2:study: no")
+        return {"asked": [], "instances": [], "docs": []}
+
+
+def changed(identifier, **more):
+    return {"id": identifier, "changes": [{"rev": "2-a"}], **more}
+
+
+def test_each_study_is_looked_at_once_and_a_refused_one_keeps_none_waiting(caplog):
+    changes = [changed(f"1.{number % 3 + 1}:2:{number}") for number in range(2500)]
+    couch, store = Feed([*changes, changed("forward-1"), changed("1.3:2:3", deleted=True)]), Store()
+    Reconciler(couch, store).catch_up()
+    assert couch.looked == ["1.1", "1.2", "1.3"]
+    assert "1.2:study: no" in caplog.text
+    assert store.gone == ["folder:x/gone.dcm"]  # another server deleted it
+    assert couch.checkpoint["since"] == 2502
+    couch.looked.clear()
+    Reconciler(couch, store).catch_up()
+    assert couch.looked == []
+
+
+def test_who_looks_beside_the_server_leaves_the_rest_to_it():
+    couch = Feed([changed("1.1:2:3")])
+    Reconciler(couch).catch_up(remember=False)
+    assert (couch.looked, couch.checkpoint) == (["1.1"], None)
