@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Ids of studies, series and instances have a colon; those of what stays on a server have none.
-DICOM_ID = "^[^_].*:"
-HEADERS = ("study", "series")
+# Ids of studies, series and instances have a colon. All other documents go as well where nothing is chosen, but those
+# that are a server's own.
+DICOM_ID, SHARED_ID = "^[^_].*:", "^(?!_design/|forward-)"
 MODALITY, PATIENT = "00080060", "00100020"
 
 
@@ -55,26 +55,25 @@ class Selection:
         dict
             Deletions match by their ids, as nothing else is left of them.
         """
+        chosen: list[dict[str, Any]] = []
+        if self.designs:
+            chosen.append({"_id": {"$regex": "^_design/"}})
+        if self.queue:
+            chosen.append({"_id": {"$regex": "^forward-"}})
+        if not (self.study or self.patient or self.modality or self.since):
+            return {"$or": [{"_id": {"$regex": SHARED_ID}}, *chosen]}
         ids = [f"{re.escape(uid)}:" for uid in sorted({*studies, *([self.study] if self.study else [])})]
         ids += [f"{re.escape(one)}(?::|$)" for one in sorted(series)]
         below = self.study and f"^{re.escape(self.study)}:"
-        chosen: list[dict[str, Any]] = [{"_deleted": True, "_id": {"$regex": below or DICOM_ID}}]
-        chosen.append({"type": "replication"})
+        chosen += [{"_deleted": True, "_id": {"$regex": below or DICOM_ID}}, {"type": "replication"}]
         if ids:
             chosen.append({"_id": {"$regex": f"^(?:{'|'.join(ids)})"}})
         if headers:
             chosen.append({"_id": {"$in": sorted(headers)}})
-        chosen += self.conditions()
-        if self.designs:
-            chosen.append({"_id": {"$regex": "^_design/"}})
-        if self.queue:
-            chosen += [{"type": "forward"}, {"_deleted": True, "_id": {"$regex": "^forward-"}}]
-        return {"$or": chosen}
+        return {"$or": [*chosen, *self.conditions()]}
 
     def conditions(self) -> list[dict[str, Any]]:
         """Return what is true of documents that are chosen, those that are still to come among them."""
-        if self.study:
-            return []
         if self.patient:
             return [{"type": {"$in": ["study", "instance"]}, **having(PATIENT, self.patient)}]
         if self.modality:
@@ -82,7 +81,7 @@ class Selection:
             return [study, {"type": {"$in": ["series", "instance"]}, **having(MODALITY, self.modality)}]
         if self.since:
             return [{"type": "instance", "stored": {"$gte": self.since}}]
-        return [{"type": {"$in": [*HEADERS, "instance"]}}]
+        return []
 
 
 def having(tag: str, value: str) -> dict[str, Any]:

@@ -50,7 +50,8 @@ GONE = {"_id": "1.2:1.2.1:9", "_deleted": True}
 DESIGN, GONE_DESIGN = {"_id": "_design/dicom", "views": {}}, {"_id": "_design/a:b", "_deleted": True}
 WAITING, SENT = {"_id": "forward-1", "type": "forward"}, {"_id": "forward-2", "_deleted": True}
 MARK = {"_id": "replication", "type": "replication"}
-NAMES = ("STUDY", "SERIES", "CT", "MR", "OTHER", "GONE", "DESIGN", "GONE_DESIGN", "WAITING", "SENT", "MARK")
+WORKITEM = {"_id": "workitem-1.2", "type": "workitem"}
+NAMES = ("STUDY", "SERIES", "CT", "MR", "OTHER", "GONE", "DESIGN", "GONE_DESIGN", "WAITING", "SENT", "MARK", "WORKITEM")
 
 
 def chosen(selection: Selection, **known: list[str]) -> str:
@@ -61,8 +62,8 @@ def chosen(selection: Selection, **known: list[str]) -> str:
 @pytest.mark.parametrize(
     ("selection", "known", "expected"),
     [
-        (Selection(), {}, "STUDY SERIES CT MR OTHER GONE MARK"),
-        (Selection(designs=True, queue=True), {}, "STUDY SERIES CT MR OTHER GONE DESIGN GONE_DESIGN WAITING SENT MARK"),
+        (Selection(), {}, "STUDY SERIES CT MR OTHER GONE MARK WORKITEM"),
+        (Selection(designs=True, queue=True), {}, " ".join(NAMES)),
         (Selection(study="1.2"), {}, "STUDY SERIES CT MR GONE MARK"),  # not that of 1.23
         (Selection(study="1.9"), {}, "MARK"),
         (Selection(patient="P1"), {}, "STUDY CT MR GONE MARK"),
