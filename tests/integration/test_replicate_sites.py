@@ -208,6 +208,7 @@ def test_random_histories(sites, request):
         check(sites)
 
 
+@pytest.mark.one_database("embedded")
 def test_parts_of_a_study_do_not_go_to_and_fro(sites):
     """A server cannot know what others have: none takes out of a header for ever what another adds."""
     one, two, three = sites
