@@ -4,6 +4,7 @@
 // them knows go on to express-pouchdb.
 
 const path = require('path');
+const { promisify } = require('util');
 const express = require('express');
 const expressPouchDB = require('express-pouchdb');
 const leveldown = require('leveldown');
@@ -59,6 +60,9 @@ function insertAfterAuthentication(app, layers) {
 
 // {app, close()}; resolves when the databases can be opened. `admin` is {name, password} or undefined.
 async function createHost({ folder, memory, admin, logPath }) {
+  // Refused when another process uses the folder; express-pouchdb opens databases where nobody catches that.
+  const held = leveldown(path.join(folder, '_in_use'));
+  await promisify(held.open.bind(held))({});
   const designs = new Designs({ memory });
   const folders = new Map();
   const PouchDB = makePouchDB({ folder, memory, designs, folders });
@@ -105,6 +109,7 @@ async function createHost({ folder, memory, admin, logPath }) {
     async close() {
       copier.stop();
       await Promise.all([...folders.keys()].map(location => designs.close(location, false)));
+      await promisify(held.close.bind(held))();
     }
   };
 }
