@@ -24,7 +24,7 @@ from dicouch.scripts.commands import add_from_start, byte_folders, couch_of_serv
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.progress import Bar, Checkpoint, count_instances
 from dicouch.scripts.walk_documents import documents, in_order
-from dicouch.store import ATTACHED, ATTACHMENT, FOLDER, NOWHERE
+from dicouch.store import ATTACHED, ATTACHMENT, NOWHERE
 from dicouch.store.places import Bytes
 
 YOUNG = 3600.0
@@ -50,6 +50,8 @@ def problem_of(store: Bytes, document: dict, digests: bool) -> str:
         else:
             path = store.locate(file)
             size = path.stat().st_size if path else None
+            if size is None and store.can_fetch(file):
+                size = file["size"]  # another server has them; `--digests` fetches them
         if size is None:
             return f"its bytes are missing ({file['store']})"
         if size != file["size"]:
@@ -118,7 +120,7 @@ def check_all(
                 wrong[name] = problem
             else:
                 wrong.pop(name, None)
-            if document["file"]["store"].startswith(FOLDER) and (path := store.locate(document["file"])):
+            if document["file"]["store"] != ATTACHED and (path := store.locate(document["file"], compare=False)):
                 named.add(str(path))
             place.reach(name)
             bar.update()

@@ -41,6 +41,7 @@ COMMANDS = {
     "demo": Command("demo", "load example studies, show three requests and the studies in a viewer", "stores the rest"),
     "storescp": Command("storescp", "receive, find and send by DIMSE, for what speaks no DICOMweb"),
     "webhooks": Command("webhooks", "send events of what is stored, deleted and corrected to webhooks"),
+    "replicate": Command("replicate", "replicate studies to another database, once or for good", "begins anew"),
     "push-views": Command(
         "push_views", "deploy the design documents to the database", "goes on; until then the old indexes serve"
     ),

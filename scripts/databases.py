@@ -71,6 +71,9 @@ timeout = 86400
 writer = file
 file = {folder}/couchdb.log
 level = warning
+[replicator]
+; Milliseconds within which replications begin: there are few, and a person waits.
+startup_jitter = 100
 [query_server_config]
 os_process_limit = 100
 [csp]

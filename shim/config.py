@@ -29,6 +29,9 @@ class Config:
         Further folders with bytes that can be read, separated by colons.
     link_roots : tuple of str
         Folders below which linked files may lie, separated by colons.
+    bytes_from : tuple of str
+        DICOMweb roots of servers that have the bytes of documents that came by replication, separated by blanks; they
+        may carry ``user:password@``.
     check_links : str
         ``yes`` compares the digest of a linked file before it is read.
     spool_dir : str or None
@@ -76,6 +79,7 @@ class Config:
     bytes: str = "attachment"
     bytes_roots: tuple[str, ...] = ()
     link_roots: tuple[str, ...] = ()
+    bytes_from: tuple[str, ...] = ()
     check_links: str = "no"
     spool_dir: str | None = None
     search_limit: int = 1000
@@ -112,7 +116,12 @@ class Config:
             if text := environment.get(name, "").strip():
                 read = READERS.get(field.name) or (whole_number if isinstance(field.default, int) else None)
                 values[field.name] = read(name, text) if read else text
-        return cls(**values)
+        config = cls(**values)
+        if config.bytes_from and config.bytes == "attachment" and not config.bytes_roots:
+            raise ValueError(
+                "BYTES_FROM needs a folder to keep what it fetches: set BYTES to 'folder:/path', or BYTES_ROOTS"
+            )
+        return config
 
 
 def whole_number(name: str, text: str) -> int:
@@ -204,6 +213,15 @@ def _names(name: str, text: str) -> tuple[str, ...]:
     return names
 
 
+def _roots(name: str, text: str) -> tuple[str, ...]:
+    try:
+        for url in text.split():
+            split_url(url)
+    except ValueError as problem:
+        raise ValueError(f"{name} must list DICOMweb roots: {problem}") from problem
+    return tuple(text.split())
+
+
 def _place(name: str, text: str) -> str:
     if text != "attachment" and not text.startswith("folder:/"):
         raise ValueError(f"{name} must be 'attachment' or 'folder:/path', not {text!r}")
@@ -237,6 +255,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "ohif": _viewer,
     "bytes_roots": _folders,
     "link_roots": _folders,
+    "bytes_from": _roots,
     "check_links": _one_of("yes", "no"),
     "duplicates": _one_of("overwrite", "reject"),
     "allow_delete": _one_of("yes", "no"),

@@ -84,6 +84,7 @@ async function main() {
   server.listen(options.port, options.host, () => {
     const { port } = server.address();
     const name = options.host.includes(':') ? `[${options.host}]` : options.host;
+    host.listening(port).catch(error => process.stderr.write(`replications do not go on: ${error.stack || error}\n`));
     process.stdout.write(JSON.stringify({ url: `http://${name}:${port}` }) + '\n');
   });
 

@@ -187,6 +187,8 @@ def check_bytes(reader: Retriever, stored: Stored) -> None:
         As `dicouch.store.places.Bytes.open` does.
     """
     if stored.file["store"] != ATTACHED and reader.store.locate(stored.file, compare=False) is None:
+        if reader.store.can_fetch(stored.file):
+            return  # another server has them: all of a study are not awaited before the first is sent
         begun(reader.open(stored)).close()  # moved meanwhile, or gone; an attachment is part of its document
 
 

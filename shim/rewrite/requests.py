@@ -357,6 +357,13 @@ def rebuilt_headers(study: str) -> CouchRequest:
     return _list("headers", study)
 
 
+def reconciled_headers(study: str, leaves: dict[str, Any], partial: bool) -> CouchRequest:
+    """Return the request that makes one header of several that came by replication; see ``lib/headers/rebuild.js``."""
+    asked = _list("headers", study)
+    query = {"leaves": leaves, "partial": partial}
+    return CouchRequest("POST", asked.path, {**asked.params, "conflicts": "true"}, {"query": query})
+
+
 def metadata(study: str, series: str | None, instance: str | None, base: str, corrected: list[Any]) -> CouchRequest:
     """Return the request for the metadata of an instance, a series or a study (PS3.18 10.4.1.1.2)."""
     return _with_corrections(_list("metadata", study, series, instance, base=base), corrected)
@@ -401,7 +408,7 @@ def count_conflicts() -> CouchRequest:
 
 def conflict(study: str) -> CouchRequest:
     """Return the request for what the instances of one study say of the attributes that disagree."""
-    return _list("conflict", study)
+    return _list("conflict", study, conflicts="true")
 
 
 def page(given: dict[str, Any]) -> CouchRequest:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 
 import orjson
-from flask import Response
+from flask import Response, request
 
 from dicouch.couch.memory import Memory, Token
 from dicouch.couch.response import CouchError
@@ -23,6 +24,7 @@ from dicouch.routes.frames import is_unconditional
 from dicouch.routes.instance_answers import as_file
 from dicouch.services import services
 from dicouch.store import ATTACHED
+from dicouch.store.peers import STORED
 from dicouch.store.ranges import AHEAD, begun
 
 MULTIPART = parse_media_type('multipart/related; type="application/dicom"; transfer-syntax=*')
@@ -34,6 +36,8 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     """Answer with whole instances, streamed."""
     ranges = current.retrieval_accepted()
     memory, reader = services().memory, current.reader()
+    if study and series and instance and STORED in request.headers:
+        return as_stored(reader, study, series, instance)
     uids = tuple(uid for uid in (study, series, instance) if uid)
     key = "instances", *uids
     known = memory.recall(study, key, reader.authorization, admitted=True)
@@ -53,6 +57,17 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
         if reader.unfixed:
             around.read(found[0], keep)
     return answer(reader, found, ranges, uids)
+
+
+def as_stored(reader: Retriever, study: str, series: str, instance: str) -> Response:
+    """Answer with the bytes of an instance as this server has them, for one that replicates its documents."""
+    file = reader.document(study, series, instance)["file"]
+    # Another server is not asked: two that ask each other would never end.
+    pieces = partial(reader.store.open, f"{study}:{series}:{instance}", file, authorization=reader.authorization)
+    kind = f"{files.DICOM}; transfer-syntax={file['transferSyntax']}"
+    return answers.ranged(
+        file["size"], lambda start, end: pieces(start, end, fetch=False), kind, answers.tag_of("stored", file["sha256"])
+    )
 
 
 def keeper(memory: Memory, authorization: str | None) -> Keep:

@@ -18,6 +18,7 @@ from dicouch.config import whole_number
 from dicouch.server import counters, listening, sampling
 from dicouch.server.request_body import Request
 from dicouch.server.worker import Worker, bound
+from dicouch.write.reconcile import Following, Reconciler
 
 
 def _number(name: str, default: int) -> int:
@@ -63,6 +64,8 @@ def post_worker_init(worker: Worker) -> None:
     # Streams end when the worker stops, and leave half of its threads to other requests.
     ours.events.is_open = lambda: worker.alive
     ours.events.most = min(ours.events.most, max(1, threads // 2))
+    if worker.row == 0:  # one of the processes: what it does is for all
+        Following(Reconciler(ours.couch.with_timeout(120.0), ours.store), ours.config.bytes_from).start()
     sampling.Sampler(worker, counters.of(app), ours).start()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,17 +70,23 @@ class FolderStore:
 
     def put(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of `source` and return their ``file.store``; by then they are on the disk."""
+        name = f"{digest[:2]}/{digest}-{os.urandom(6).hex()}.dcm"
+        source.seek(0)
+        self.receive(name, iter(partial(source.read, CHUNK), b""))
+        return f"{FOLDER}{name}"
+
+    def receive(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Keep bytes under a name that is inside; by then they are on the disk, and of a part nothing is."""
         # One level: each new folder costs two more calls that wait for the disk, and 256 of them are soon all there.
-        folder = self.root / digest[:2]
+        path = self.root / name
+        folder = path.parent
         if folder not in self._ready or not folder.is_dir():
             _make_folder(folder)
             self._ready.add(folder)
-        path = folder / f"{digest}-{os.urandom(6).hex()}.dcm"
-        part = path.with_suffix(".part")
+        part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
         try:
             with part.open("wb") as target:
-                source.seek(0)
-                while piece := source.read(CHUNK):
+                for piece in pieces:
                     target.write(piece)
                 target.flush()
                 os.fsync(target.fileno())
@@ -88,12 +94,19 @@ class FolderStore:
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(folder)
-        return f"{FOLDER}{path.relative_to(self.root)}"
 
     def locate(self, file: dict) -> Path | None:
         """Return the file of an instance; None when it is not there or not below the root."""
-        path = self._paths(file["store"].removeprefix(FOLDER))
+        return self.find(file["store"].removeprefix(FOLDER))
+
+    def find(self, name: str) -> Path | None:
+        """Return the file with a name; None when it is not there or not below the root."""
+        path = self._paths(name)
         return path if path is not None and os.path.isfile(path) else None  # `Path.is_file` raises for long names
+
+    def is_inside(self, name: str) -> bool:
+        """Return whether a name leads to a place below the root."""
+        return self._path(name) is not None
 
     def _path(self, name: str) -> Path | None:
         path = _resolved(self.root / name)

@@ -12,6 +12,7 @@ from dicouch.errors import DicomWebError, NoBytes, only_metadata
 from dicouch.store import ATTACHED, FOLDER, LINK, NOWHERE
 from dicouch.store.attachment import open_attachment
 from dicouch.store.folder import FileChunks, FolderStore, LinkStore
+from dicouch.store.peers import Peers
 
 # How often bytes may move while they are looked for.
 MOVES = 5
@@ -28,30 +29,53 @@ class Bytes:
         Further folders that have bytes, such as that of an earlier `place`.
     links : LinkStore, optional
         Where linked files may lie.
+    peers : Peers, optional
+        Servers that have the bytes of documents that came by replication; what they give is kept in the first folder.
     """
 
-    def __init__(self, couch: Couch, place: str, roots: Sequence[str] = (), links: LinkStore | None = None) -> None:
+    def __init__(
+        self,
+        couch: Couch,
+        place: str,
+        roots: Sequence[str] = (),
+        links: LinkStore | None = None,
+        peers: Peers | None = None,
+    ) -> None:
         self.couch = couch
         own = FolderStore(place.removeprefix(FOLDER)) if place.startswith(FOLDER) else None
         self.folder: FolderStore | LinkStore | None = own
         others = [FolderStore(root) for root in roots if own is None or Path(root) != own.root]
         self._folders = ([own] if own else []) + others
         self._links = links or LinkStore(())
+        self._peers = peers or Peers()
 
     @classmethod
     def from_config(cls, config: Config, couch: Couch) -> Bytes:
         """Return the places where a site has bytes."""
-        return cls(couch, config.bytes, config.bytes_roots, LinkStore(config.link_roots, config.check_links == "yes"))
+        links = LinkStore(config.link_roots, config.check_links == "yes")
+        return cls(couch, config.bytes, config.bytes_roots, links, Peers(config.bytes_from))
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether bytes of this site may be in a folder of its own."""
+        return bool(self._folders)
+
+    def can_fetch(self, file: dict) -> bool:
+        """Return whether another server is asked for the bytes of an instance when they are not here."""
+        return bool(self._peers.roots and self._folders) and file["store"] not in (ATTACHED, NOWHERE)
 
     def keep(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of a new instance, unless they go to the database; return what ``file.store`` says."""
         return ATTACHED if self.folder is None else self.folder.put(source, digest)
 
     def discard(self, file: dict) -> None:
-        """Drop the bytes of an instance whose document is gone; an attachment went with it, a linked file stays."""
-        if file["store"].startswith(FOLDER):
+        """Drop the bytes of an instance whose document is gone; an attachment went with it, a linked file stays.
+
+        What was fetched from another server goes.
+        """
+        if file["store"].startswith(FOLDER) or file["store"].startswith(LINK) and "sha256" in file:
             for folder in self._folders:
-                folder.discard(file)
+                folder.discard({"store": FOLDER + _name(file)})
 
     def locate(self, file: dict, *, compare: bool = True) -> Path | None:
         """Return the file that has the bytes of an instance; None when they are in no folder of this site.
@@ -60,9 +84,10 @@ class Bytes:
         """
         if file["store"] == NOWHERE:
             return None
-        if file["store"].startswith(LINK):
-            return self._links.locate(file, compare=compare)
-        return next((path for folder in self._folders if (path := folder.locate(file))), None)
+        path = self._links.locate(file, compare=compare) if file["store"].startswith(LINK) else None
+        if path is not None:
+            return path
+        return next((path for folder in self._folders if (path := folder.find(_name(file)))), None)
 
     def open(
         self,
@@ -72,15 +97,20 @@ class Bytes:
         end: int | None = None,
         authorization: str | None = None,
         check: Callable[[str], None] | None = None,
+        *,
+        fetch: bool = True,
     ) -> Iterator[bytes]:
         """Yield the bytes of an instance from `start` up to `end`, wherever they are.
 
-        Bytes that moved since the document was read are found where they are now.
+        Bytes that moved since the document was read are found where they are now, those that another server has are
+        fetched.
 
         Parameters
         ----------
         check : callable, optional
             Told the entity tag of an attachment before the first byte; it may raise.
+        fetch : bool
+            Whether other servers may be asked.
 
         Raises
         ------
@@ -105,7 +135,19 @@ class Bytes:
                     raise
                 missing = problem
             found = self.couch.get(document_id, authorization=authorization)
-            if not found or found["file"]["store"] == file["store"] or found["file"]["sha256"] != file["sha256"]:
+            if not found or found["file"]["sha256"] != file["sha256"]:
                 raise missing
+            if found["file"]["store"] == file["store"]:
+                if not (fetch and self.can_fetch(file)):
+                    raise missing
+                self._peers.fetch(document_id, found["file"], self._folders[0], _name(file))
+                continue
             file = {**file, "store": found["file"]["store"]}
         raise missing
+
+
+def _name(file: dict) -> str:
+    """Return the name below a folder under which bytes are, or are kept that another server has linked."""
+    if file["store"].startswith(LINK):
+        return f"linked/{file['sha256'][:2]}/{file['sha256']}.dcm"
+    return str(file["store"].removeprefix(FOLDER))

@@ -13,6 +13,7 @@ from dicouch.errors import DicomWebError, resource_name
 from dicouch.rewrite import requests
 from dicouch.store.places import Bytes
 from dicouch.write.headers import Headers, current_revisions
+from dicouch.write.reconcile import of_file
 
 LOG = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class Deleter:
         """Delete documents, and the bytes of those that are gone; then tell what the database refused."""
         # The id has the UIDs; a replication that selects by type takes the deletion, too.
         gone = {"_deleted": True, "type": "instance", "deleted": now()}
-        docs = [{"_id": row["id"], "_rev": row["rev"], **gone} for row in rows]
+        docs = [{"_id": row["id"], "_rev": row["rev"], **gone, **of_file(row["file"])} for row in rows]
         ids = [row["id"] for row in rows]
         try:
             answer = self.couch.json(

@@ -56,6 +56,9 @@ class Files(Retriever):
         return [one for one in found if instance in (None, one.id.split(":")[2])]
 
     # As a byte store
+    def can_fetch(self, _file):
+        return False
+
     def open(self, document_id, *args):
         if not isinstance(document_id, str):
             return super().open(document_id, *args)

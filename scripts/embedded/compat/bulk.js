@@ -1,9 +1,10 @@
 'use strict';
 
-// `_bulk_docs`, `_all_docs` and its `queries`.
+// `_bulk_docs`, `_bulk_get`, `_all_docs` and its `queries`.
 
 const { randomUUID } = require('crypto');
 const { HttpError, MAX_DOCUMENT_SIZE, readBody, readObject, route, sendJSON } = require('./http');
+const openRevs = require('./open-revs');
 const { queryOptions } = require('./query-options');
 const { readDocuments } = require('./read-documents');
 const { sendResults, sendRows } = require('./send-rows');
@@ -41,6 +42,28 @@ async function bulkDocs(req, res) {
     }
     return one;
   }));
+}
+
+// Revisions as replicators ask for them.
+async function bulkGet(req, res) {
+  const { docs } = await readObject(req, res);
+  if (!Array.isArray(docs)) {
+    throw new HttpError(400, 'bad_request', "Missing JSON list of 'docs'.");
+  }
+  const options = Object.fromEntries(['revs', 'latest', 'attachments'].map(name => [name, req.couchQuery[name] === 'true']));
+  const results = [];
+  for (const { id, rev } of docs) {
+    const asked = rev === undefined ? req.db.get(String(id), options).then(ok => [{ ok }])
+      : openRevs.read(req.db, String(id), [rev], options);
+    const found = await asked.catch(error => [{ problem: refused(error) }]);
+    results.push({
+      id,
+      docs: found.map(({ ok, missing, problem }) => ok ? { ok } : {
+        error: { id, rev: missing || rev, error: problem ? problem.error : 'not_found', reason: problem ? problem.reason : 'missing' }
+      })
+    });
+  }
+  sendJSON(res, 200, { results });
 }
 
 // `_all_docs` as a source of rows {id, key, value, doc?}: {head, read(count), close()}.
@@ -134,6 +157,7 @@ async function allDocsQueries(req, res) {
 
 function install(router) {
   router.post('/:db/_bulk_docs', route(bulkDocs));
+  router.post('/:db/_bulk_get', route(bulkGet));
   router.get('/:db/_all_docs', route(allDocs));
   router.post('/:db/_all_docs', route(allDocs));
   router.post('/:db/_all_docs/queries', route(allDocsQueries));

@@ -1,11 +1,11 @@
 'use strict';
 
 // The changes of a database as they come (`feed=continuous` and `feed=longpoll`), those that there are (a row a line, as
-// CouchDB gives them), and the sequence of now. express-pouchdb begins its answer with the first heartbeat only, before
-// anybody knows what `since=now` came to, goes on for ever behind a database that was deleted and a client that is gone,
-// and has all rows in memory at once.
+// CouchDB gives them), those that a selector chooses, and the sequence of now. express-pouchdb begins its answer with the
+// first heartbeat only, before anybody knows what `since=now` came to, goes on for ever behind a database that was deleted
+// and a client that is gone, has all rows in memory at once, and knows no selectors.
 
-const { HttpError, route } = require('./http');
+const { HttpError, readObject, route } = require('./http');
 const { writeChunk } = require('./send-rows');
 
 const HEARTBEAT = 60000;
@@ -35,30 +35,34 @@ async function now(req, res) {
   res.json({ results: [], last_seq: `${await startOf(req.db, 'now')}-${await req.db.id()}`, pending: 0 });
 }
 
-// The changes that there are, up to `limit`.
+// The changes that there are, up to `limit`; of those the ones that a selector chooses, where one is sent.
 async function list(req, res) {
-  const { limit, since, include_docs } = req.couchQuery;
+  const { filter, limit, since, include_docs, style } = req.couchQuery;
   let left = limit === undefined ? Infinity : Number(limit);
   if (!(left >= 0)) {
     throw new HttpError(400, 'query_parse_error', `Invalid value for integer: ${limit}`);
   }
   let last = await startOf(req.db, String(since || 0));
   const id = await req.db.id();
+  const options = { include_docs: include_docs === 'true' };
+  if (filter) {
+    Object.assign(options, { filter: '_selector', selector: await selectorOf(req, res), style });
+  }
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'must-revalidate');
   let text = '{"results":[\n';
   let separator = '';
-  while (left > 0) {
+  while (left > 0 && !res.destroyed) {
     const wanted = Math.min(left, PAGE);
-    const { results } = await req.db.changes({ since: last, limit: wanted, include_docs: include_docs === 'true' });
-    for (const { seq, ...change } of results) {
+    const page = await req.db.changes({ ...options, since: last, limit: wanted });
+    for (const { seq, ...change } of page.results) {
       text += separator + JSON.stringify({ seq: `${seq}-${id}`, ...change });
       separator = ',\n';
-      last = seq;
     }
+    last = Math.max(last, page.last_seq);
     await writeChunk(res, text);
     text = '';
-    left = results.length < wanted ? 0 : left - wanted;
+    left = page.results.length < wanted ? 0 : left - wanted;
   }
   const pending = (await req.db.info()).update_seq - last;
   res.end(`${text}\n],\n"last_seq":"${last}-${id}","pending":${pending}}\n`);
@@ -76,6 +80,9 @@ async function follow(req, res) {
   const named = change => ({ ...change, seq: `${change.seq}-${id}` });
   let last = `${since}-${id}`;
   const options = { since, include_docs: query.include_docs === 'true' };
+  if (query.filter) {
+    Object.assign(options, { filter: '_selector', selector: await selectorOf(req, res), style: query.style });
+  }
   const limit = Number(query.limit) || undefined;
   const there = query.feed === 'longpoll' ? (await req.db.changes({ ...options, limit })).results : [];
   if (res.destroyed) {
@@ -120,7 +127,24 @@ async function follow(req, res) {
   });
 }
 
+async function selectorOf(req, res) {
+  const { selector } = await readObject(req, res);
+  if (selector === null || typeof selector !== 'object' || Array.isArray(selector)) {
+    throw new HttpError(400, 'bad_request', 'Selector error: expected a JSON object');
+  }
+  return selector;
+}
+
+// What replicators ask for.
+const CHOSEN = new Set([...KNOWN, 'filter', 'style', 'timeout', 'seq_interval', 'conflicts']);
+
 function install(router) {
+  router.post('/:db/_changes', (req, res, next) => {
+    const query = req.couchQuery;
+    const { feed = 'normal', filter } = query;
+    const mine = filter === '_selector' && (feed === 'normal' || feed in FORMS) && Object.keys(query).every(name => CHOSEN.has(name));
+    next(mine ? undefined : 'route');
+  }, route((req, res) => (req.couchQuery.feed in FORMS ? follow : list)(req, res)));
   router.get('/:db/_changes', (req, res, next) => {
     const query = req.couchQuery;
     const mine = query.feed in FORMS && Object.keys(query).every(name => KNOWN.has(name)) &&

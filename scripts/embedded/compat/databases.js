@@ -43,8 +43,19 @@ function prepare({ app, PouchDB, designs, folders, locationOf }) {
     return db;
   }
 
+  // A database for a replication, made where that is asked for.
+  async function loadNamed(text, create) {
+    const name = text.replace(/\//g, SLASH);
+    if (create && !(await PouchDB.allDbs()).includes(name)) {
+      await (await getOrCreateDB(PouchDB, name)).info();
+    }
+    return load(name);
+  }
+
   // Sets what the other modules read off a request.
-  return function context(req, res, next) {
+  return Object.assign(context, { load: loadNamed });
+
+  function context(req, res, next) {
     const segment = req.path.split('/')[1];
     try {
       req.couchName = decodeURIComponent(segment);
@@ -72,7 +83,7 @@ function prepare({ app, PouchDB, designs, folders, locationOf }) {
       }
     };
     next();
-  };
+  }
 }
 
 function install(router, { PouchDB }) {
@@ -98,7 +109,8 @@ function install(router, { PouchDB }) {
 
   // Databases of express-pouchdb's own plug-ins stay with it.
   router.use('/:db', (req, res, next) => {
-    next(req.couchDatabase.startsWith('_') || req.couchDatabase === '' ? 'router' : undefined);
+    const name = req.couchDatabase;
+    next((name.startsWith('_') && name !== '_replicator') || name === '' ? 'router' : undefined);
   });
 
   router.get('/:db', route(async (req, res) => {

@@ -5,6 +5,7 @@
 const { randomUUID } = require('crypto');
 const { HttpError, MAX_DOCUMENT_SIZE, parseJSON, readBody, route, sendJSON } = require('./http');
 const { putMultipart } = require('./multipart');
+const openRevs = require('./open-revs');
 const { refused, revisionOf, sendWritten, write } = require('./write');
 
 const FLAGS = ['revs', 'revs_info', 'conflicts', 'latest', 'attachments'];
@@ -60,7 +61,13 @@ async function get(req, res, id) {
   if (query.open_revs) {
     options.open_revs = query.open_revs === 'all' ? 'all' : parseJSON(query.open_revs);
   }
-  const doc = await req.db.get(id, options).catch(error => { throw refused(error); });
+  const asked = Array.isArray(options.open_revs) && options.open_revs.every(rev => /^\d+-/.test(rev))
+    ? openRevs.read(req.db, id, options.open_revs, options) : req.db.get(id, options);
+  const doc = await asked.catch(error => { throw refused(error); });
+  if (Array.isArray(doc) && openRevs.isAsked(req)) {
+    await openRevs.send(req, res, doc);
+    return;
+  }
   if (!Array.isArray(doc)) {
     const etag = `"${doc._rev}"`;
     res.setHeader('ETag', etag);

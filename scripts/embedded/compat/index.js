@@ -4,6 +4,7 @@
 // them knows go on to express-pouchdb.
 
 const path = require('path');
+const { promisify } = require('util');
 const express = require('express');
 const expressPouchDB = require('express-pouchdb');
 const leveldown = require('leveldown');
@@ -19,12 +20,13 @@ const { Designs } = require('./designs');
 const documents = require('./documents');
 const { sendError } = require('./http');
 const lists = require('./lists');
+const replicator = require('./replicator');
 const shows = require('./shows');
 const views = require('./views');
 
 // Parts of express-pouchdb that this folder replaces or that nothing here needs.
 const REPLACED = [
-  'compression', 'disk-size', 'validation', 'routes/http-log', 'routes/log', 'routes/special-test-auth',
+  'compression', 'disk-size', 'validation', 'replicator', 'routes/replicate', 'routes/http-log', 'routes/log', 'routes/special-test-auth',
   'routes/rewrite', 'routes/all-docs', 'routes/bulk-docs', 'routes/ddoc-info', 'routes/list', 'routes/show',
   'routes/temp-views', 'routes/update', 'routes/vhosts', 'routes/view-cleanup', 'routes/views'
 ];
@@ -58,6 +60,9 @@ function insertAfterAuthentication(app, layers) {
 
 // {app, close()}; resolves when the databases can be opened. `admin` is {name, password} or undefined.
 async function createHost({ folder, memory, admin, logPath }) {
+  // Refused when another process uses the folder; express-pouchdb opens databases where nobody catches that.
+  const held = leveldown(path.join(folder, '_in_use'));
+  await promisify(held.open.bind(held))({});
   const designs = new Designs({ memory });
   const folders = new Map();
   const PouchDB = makePouchDB({ folder, memory, designs, folders });
@@ -73,7 +78,9 @@ async function createHost({ folder, memory, admin, logPath }) {
 
   const context = databases.prepare({ app: pouchApp, PouchDB, designs, folders, locationOf });
   const couch = express.Router({ caseSensitive: true, strict: false });
-  const host = { designs, PouchDB };
+  const copier = new replicator.Replicator({ PouchDB, load: context.load });
+  const host = { designs, PouchDB, replicator: copier };
+  replicator.install(couch, host);
   databases.install(couch, host);
   [bulk, changes, views, lists, shows, attachments, documents].forEach(module => module.install(couch, host));
 
@@ -94,8 +101,15 @@ async function createHost({ folder, memory, admin, logPath }) {
   await PouchDB.allDbs();
   return {
     app,
+    // From when on it answers at a port: replications go on.
+    async listening(port) {
+      copier.port = port;
+      await copier.start();
+    },
     async close() {
+      copier.stop();
       await Promise.all([...folders.keys()].map(location => designs.close(location, false)));
+      await promisify(held.close.bind(held))();
     }
   };
 }

@@ -96,5 +96,6 @@ exports.update = function (type, doc, req) {
   }];
 };
 
+exports.mergeAttribute = mergeAttribute;
 exports.lay = lay;
 exports.lift = lift;

@@ -2,6 +2,7 @@
 var levels = require('tables/levels');
 var compare = require('lib/headers/compare');
 var headers = require('lib/headers/merge');
+var join = require('lib/headers/join');
 var summary = require('lib/headers/summary');
 
 var MODALITY = '00080060';
@@ -46,10 +47,20 @@ function rebuild(type, id, stored, updates) {
   return summary.lead(header);
 }
 
-// add() every document of a study, then changes() gives the headers that must be written or deleted.
+// Whether `leaves` are all revisions of a header that are in conflict.
+function isWhole(header, leaves) {
+  var revisions = (leaves || [header]).map(function (leaf) {
+    return leaf._rev;
+  });
+  return [header._rev].concat(header._conflicts || []).sort().join() === revisions.sort().join();
+}
+
+// add() every document of a study, then changes() gives the headers that must be written or deleted for them to agree,
+// reconciled() those that must be written after documents came from another server.
 exports.rebuilder = function () {
   var stored = {};
   var updates = {};
+  var inConflict = [];
 
   function add(id, update) {
     var key = compare.canonical(update);
@@ -58,14 +69,36 @@ exports.rebuilder = function () {
   }
 
   // ModalitiesInStudy follows a fix of a series' Modality.
-  function fixModalities(study) {
+  function fixModalities(study, headersThere) {
     Object.keys(study.series).forEach(function (uid) {
-      var series = stored[study._id.split(':')[0] + ':' + uid];
+      var series = headersThere[study._id.split(':')[0] + ':' + uid];
       if (series && series.fixes && series.fixes[MODALITY]) {
         study.series[uid] = summary.text(series.dataset, MODALITY);
       }
     });
     return summary.lead(study);
+  }
+
+  function updatesOf(id) {
+    return Object.keys(updates[id] || {}).map(function (key) {
+      return updates[id][key];
+    });
+  }
+
+  // A header of all its revisions and instances. Where a server has a part of the instances only (`partial`), what none
+  // of these say may be said by others, and stays.
+  function reconcile(id, leaves, partial) {
+    var type = /:study$/.test(id) ? 'study' : 'series';
+    var joined = leaves ? join.join(leaves) : undefined;
+    var all = updatesOf(id);
+    if (!partial && all.length) {
+      joined = rebuild(type, id, joined, all);
+    } else {
+      all.forEach(function (update) {
+        joined = headers.merge(type, id, joined, update);
+      });
+    }
+    return joined;
   }
 
   return {
@@ -74,6 +107,9 @@ exports.rebuilder = function () {
       if (doc.type === 'study' || doc.type === 'series') {
         stored[doc._id] = doc;
       } else if (doc.type === 'instance') {
+        if (doc._conflicts) {
+          inConflict.push(doc._id);
+        }
         var modality = summary.text(doc.dataset, MODALITY);
         ['study', 'series'].forEach(function (type) {
           add(type === 'study' ? uids[0] + ':study' : uids[0] + ':' + uids[1], {
@@ -84,6 +120,31 @@ exports.rebuilder = function () {
         });
       }
     },
+    // given: { leaves: { id: [revisions] }, partial }. `asked` are headers whose revisions have to be given.
+    reconciled: function (given) {
+      var docs = [];
+      var asked = Object.keys(stored).filter(function (id) {
+        return !isWhole(stored[id], given.leaves[id]);
+      });
+      if (asked.length) {
+        return { asked: asked, docs: docs, instances: inConflict };
+      }
+      var joined = {};
+      Object.keys(stored).concat(Object.keys(updates)).sort().forEach(function (id) {
+        joined[id] = joined[id] || reconcile(id, given.leaves[id] || (stored[id] && [stored[id]]), given.partial);
+      });
+      Object.keys(joined).forEach(function (id) {
+        if (/:study$/.test(id)) {
+          joined[id] = fixModalities(joined[id], joined);
+        }
+        var one = joined[id];
+        var before = stored[id];
+        if (!before || before._conflicts || join.meaning(before) !== join.meaning(one)) {
+          docs.push({ header: one, leaves: before ? [before._rev].concat(before._conflicts || []) : [] });
+        }
+      });
+      return { asked: [], docs: docs, instances: inConflict };
+    },
     changes: function () {
       var docs = [];
       Object.keys(stored).forEach(function (id) {
@@ -92,13 +153,11 @@ exports.rebuilder = function () {
         }
       });
       Object.keys(updates).forEach(function (id) {
-        var all = Object.keys(updates[id]).map(function (key) {
-          return updates[id][key];
-        });
+        var all = updatesOf(id);
         var type = /:study$/.test(id) ? 'study' : 'series';
         var header = rebuild(type, id, stored[id], all);
         if (type === 'study') {
-          header = fixModalities(header);
+          header = fixModalities(header, stored);
         }
         if (!stored[id] || compare.canonical(header) !== compare.canonical(stored[id])) {
           docs.push(header);

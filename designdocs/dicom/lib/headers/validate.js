@@ -136,7 +136,14 @@ function checkSubscriber(doc) {
   });
 }
 
-var OTHERS = { changes: checkChanges, workitem: checkWorkitem, subscriber: checkSubscriber };
+// That a database exchanges documents with others; its ids have no colon either.
+function checkReplication(doc) {
+  if (doc._id !== 'replication' && doc._id !== 'replication-partial') {
+    refuse(doc, 'the id of a replication is "replication" or "replication-partial"');
+  }
+}
+
+var OTHERS = { changes: checkChanges, workitem: checkWorkitem, subscriber: checkSubscriber, replication: checkReplication };
 
 function has(table, name) {
   return Object.prototype.hasOwnProperty.call(table, name);

@@ -94,6 +94,7 @@ function history(header) {
 exports.collector = function () {
   var headers = {};
   var tallies = {};
+  var differing = [];
 
   function count(id, tags, doc, series) {
     var own = tallies[id] || (tallies[id] = {});
@@ -108,6 +109,9 @@ exports.collector = function () {
       if (doc.type === 'study' || doc.type === 'series') {
         headers[doc._id] = doc;
       } else if (doc.type === 'instance') {
+        if (doc._conflicts) {
+          differing.push({ instance: doc._id, stored: doc.stored, current: doc._rev, others: doc._conflicts });
+        }
         count(uids[0] + ':study', Object.keys(levels.study).concat(Object.keys(levels.beside)), doc, uids[1]);
         count(uids[0] + ':' + uids[1], Object.keys(levels.series), doc, uids[1]);
       }
@@ -122,7 +126,8 @@ exports.collector = function () {
       }
       var study = headers[ids[0]];
       var report = {
-        study: study._id.split(':')[0], summary: study.summary, attributes: [], others: [], history: [], series: {}
+        study: study._id.split(':')[0], summary: study.summary, attributes: [], others: [], history: [], series: {},
+        instances: differing
       };
       ids.forEach(function (id) {
         var header = headers[id];

@@ -141,6 +141,19 @@ function furtherForm(query, report) {
     '<p><button type="submit" name="action" value="save">Save</button></p></fieldset></form>\n';
 }
 
+// What replication found: docs/replication.md tells how to choose another one.
+function differing(report) {
+  if (!report.instances.length) {
+    return '';
+  }
+  return '<h2>Instances of which servers stored different content</h2>\n<p class="note">One is read, all are kept.</p>\n' +
+    '<table><thead><tr><th scope="col">Instance</th><th scope="col">Stored</th><th scope="col">Revision that is read</th>' +
+    '<th scope="col">Others</th></tr></thead><tbody>\n' + report.instances.map(function (one) {
+    return '<tr><td>' + esc(one.instance.split(':').slice(1).join(' ')) + '</td><td>' + when(one.stored) + '</td><td>' +
+      esc(one.current) + '</td><td>' + esc(one.others.join(', ')) + '</td></tr>\n';
+  }).join('') + '</tbody></table>\n';
+}
+
 function history(report) {
   if (!report.history.length) {
     return '';
@@ -173,7 +186,7 @@ exports.study = function (report, query) {
   body += report.attributes.length ? report.attributes.map(function (one, index) {
     return form(query, report, one, index);
   }).join('') : '<p>The instances of this study agree.</p>\n';
-  return html.page('Values that disagree', body + furtherForm(query, report) + history(report), frame(query));
+  return html.page('Values that disagree', body + differing(report) + furtherForm(query, report) + history(report), frame(query));
 };
 
 exports.missing = function (query) {

@@ -1,0 +1,170 @@
+"""``shim/write/reconcile.py``: revisions that are the same wherever they are made; instances that several stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from dicouch.couch.response import CouchError
+from dicouch.write.reconcile import Found, Reconciler, child, of_file, order, tombstone
+
+
+def test_the_order_of_databases():
+    """The greater number wins, then the greater name."""
+    assert max(["9-f", "10-a", "10-b"], key=order) == "10-b"
+
+
+def test_a_revision_is_made_of_its_content():
+    parent = {"_id": "1:study", "_revisions": {"start": 2, "ids": ["b", "a"]}}
+    one = child(parent, {"_id": "1:study", "x": 1, "y": 2}, ["2-c", "2-d"])
+    assert one == {**child(parent, {"y": 2, "x": 1, "_id": "1:study"}, ["2-d", "2-c"])}
+    assert one["_rev"] == f"3-{one['_revisions']['ids'][0]}"
+    assert one["_revisions"] == {"start": 3, "ids": [one["_rev"][2:], "b", "a"]}
+    others = [child(parent, {"_id": "1:study", "x": 2, "y": 2}, ["2-c", "2-d"]), child(parent, {"x": 1, "y": 2}, [])]
+    assert len({one["_rev"], *(other["_rev"] for other in others)}) == 3
+    assert child(None, {"_id": "1:study"})["_revisions"]["start"] == 1
+
+
+class Couch:
+    """A database with the leaves of one document."""
+
+    def __init__(self, *leaves):
+        self.leaves = list(leaves)
+        self.written = []
+
+    def json(self, method, path, *, params=None, body=None, writes=None):
+        if path == "_bulk_docs":
+            assert body["new_edits"] is False
+            self.written += body["docs"]
+            return []
+        assert params["open_revs"] == "all"
+        return [{"ok": leaf} for leaf in self.leaves]
+
+
+class Store:
+    has_folders = True
+
+    def __init__(self):
+        self.gone = []
+
+    def discard(self, file):
+        self.gone += [file["store"]] if file["store"].startswith("folder:") else []
+
+
+def leaf(revision, digest, store="attachment", **more):
+    number, _, name = revision.partition("-")
+    revisions = {"start": int(number), "ids": [name]}
+    file = {"sha256": digest, "store": store}
+    return {"_id": "1:2:3", "_rev": revision, "_revisions": revisions, "file": file, **more}
+
+
+def reconciled(*leaves):
+    couch, store, found = Couch(*leaves), Store(), Found()
+    Reconciler(couch, store)._instance("1:2:3", found)
+    return [doc["_revisions"]["ids"][1] for doc in couch.written], store.gone, found.differing
+
+
+def test_the_same_bytes_are_kept_once():
+    assert reconciled(leaf("1-b", "d"), leaf("1-a", "d")) == (["a"], [], [])
+
+
+def test_an_attachment_is_kept_rather_than_a_file_of_one_server():
+    assert reconciled(leaf("1-b", "d", "folder:x/b.dcm"), leaf("1-a", "d")) == (["b"], ["folder:x/b.dcm"], [])
+
+
+def test_of_other_bytes_none_goes():
+    assert reconciled(leaf("1-b", "d"), leaf("1-a", "e")) == ([], [], ["1:2:3"])
+
+
+def test_what_is_read_stays_read():
+    """With other bytes between the two, an attachment in the place of the file would have these be read instead."""
+    told = reconciled(leaf("3-c", "d", "folder:x/c.dcm"), leaf("2-b", "e"), leaf("1-a", "d"))
+    assert told == (["a"], [], ["1:2:3"])
+
+
+def test_deletions_are_no_revisions_to_choose_from():
+    assert reconciled(leaf("1-b", "d"), {**leaf("5-a", "d"), "_deleted": True}) == ([], [], [])
+
+
+def test_a_deletion_tells_which_file_goes_and_nothing_of_a_patient():
+    one = leaf("1-b", "d", "folder:x/b.dcm", dataset={"00100010": "Doe"})
+    gone = tombstone(one, **of_file(one["file"]))
+    assert {name: gone[name] for name in gone if not name.startswith("_rev")} == {
+        "_id": "1:2:3",
+        "_deleted": True,
+        "file": {"store": "folder:x/b.dcm"},
+    }
+    assert of_file({"store": "attachment"}) == of_file({"store": "link:/a"}) == {}
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_header_is_written_in_the_place_of_what_it_was_made_of(changed):
+    leaves = [leaf("2-c" if changed else "2-b", ""), leaf("2-a", "")]
+    couch, found = Couch(*leaves), Found()
+    made = {"header": {"_id": "1:2:3", "_rev": "2-b", "type": "study"}, "leaves": ["2-a", "2-b"]}
+    assert Reconciler(couch)._write(made, found) is not changed
+    if not changed:
+        header, gone = couch.written
+        assert (header["_revisions"]["start"], header["_revisions"]["ids"][1:]) == (3, ["b"])
+        assert (gone["_deleted"], gone["_revisions"]["ids"][1:]) == (True, ["a"])
+        assert found.written == 2
+
+
+def test_a_header_that_was_deleted_comes_back_behind_its_deletion():
+    couch = Couch({**leaf("4-d", ""), "_deleted": True})
+    assert Reconciler(couch)._write({"header": {"_id": "1:2:3"}, "leaves": []}, Found())
+    assert couch.written[0]["_rev"].startswith("5-")
+
+
+class Feed(Couch):
+    """A database whose changes are told; of one study the headers are refused."""
+
+    def __init__(self, changes, checkpoint=None):
+        super().__init__()
+        self.changes, self.checkpoint, self.looked = changes, checkpoint, []
+
+    def get(self, _document_id):
+        return None
+
+    def json(self, method, path, *, params=None, body=None, writes=None):
+        if path == "_local/reconciled":
+            if method == "PUT":
+                self.checkpoint = {**body, "_rev": "0-2"}
+                return {"rev": "0-2"}
+            if self.checkpoint is None:
+                raise CouchError(404, "not_found", "missing")
+            return self.checkpoint
+        if path == "_changes":
+            behind = self.changes[params["since"] : params["since"] + params["limit"]]
+            return {"results": behind, "last_seq": params["since"] + len(behind)}
+        if path == "_bulk_get":
+            gone = {"_id": "1.3:2:3", "_deleted": True, "file": {"store": "folder:x/gone.dcm"}}
+            return {"results": [{"docs": [{"ok": gone}]}]}
+        assert path.endswith("_list/headers/_all_docs")
+        study = params["startkey"].strip('"').partition(":")[0]
+        self.looked.append(study)
+        if study == "1.2":
+            raise CouchError(403, "forbidden", "1.2:study: no")
+        return {"asked": [], "instances": [], "docs": []}
+
+
+def changed(identifier, **more):
+    return {"id": identifier, "changes": [{"rev": "2-a"}], **more}
+
+
+def test_each_study_is_looked_at_once_and_a_refused_one_keeps_none_waiting(caplog):
+    changes = [changed(f"1.{number % 3 + 1}:2:{number}") for number in range(2500)]
+    couch, store = Feed([*changes, changed("forward-1"), changed("1.3:2:3", deleted=True)]), Store()
+    Reconciler(couch, store).catch_up()
+    assert couch.looked == ["1.1", "1.2", "1.3"]
+    assert "1.2:study: no" in caplog.text
+    assert store.gone == ["folder:x/gone.dcm"]  # another server deleted it
+    assert couch.checkpoint["since"] == 2502
+    couch.looked.clear()
+    Reconciler(couch, store).catch_up()
+    assert couch.looked == []
+
+
+def test_who_looks_beside_the_server_leaves_the_rest_to_it():
+    couch = Feed([changed("1.1:2:3")])
+    Reconciler(couch).catch_up(remember=False)
+    assert (couch.looked, couch.checkpoint) == (["1.1"], None)
