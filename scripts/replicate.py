@@ -32,6 +32,7 @@ from dicouch.rewrite import requests
 from dicouch.rewrite.selection import MODALITY, PATIENT, Selection, having
 from dicouch.scripts import cli
 from dicouch.scripts.connection import CommandError, connect
+from dicouch.store import ATTACHED, NOWHERE
 from dicouch.write.reconcile import Reconciler, mark
 
 PREFIX = "dicouch-"
@@ -169,7 +170,7 @@ class Replication:
         """Yield instances whose bytes are no attachments; each part is asked for alone, as both databases can."""
         for part in parts:
             if "_deleted" not in part and "instance" in str(part.get("type", "instance")):
-                wanted = {**part, "type": "instance", "file.store": {"$ne": "attachment"}}
+                wanted = {**part, "type": "instance", "file.store": {"$nin": [ATTACHED, NOWHERE]}}
                 yield from find(self.source, wanted, ["_id", "file.store"], 1)
 
     def start(self, *, shared_bytes: bool = False) -> None:
