@@ -16,7 +16,7 @@ from dicouch.rewrite import normalise
 from dicouch.rewrite.plan import LONGEST_KEY, Range, date_span, literal_prefix
 from dicouch.rewrite.query import LEVELS, STUDY_UID, Query, attribute_path, level_of
 from dicouch.rewrite.requests import LISTS, as_json, ids
-from dicouch.rewrite.values import BINARY, NUMERIC, UNKNOWN, is_wild, vr_of
+from dicouch.rewrite.values import BINARY, NUMERIC, UNKNOWN, is_wild, known_vr
 from dicouch.tables import HIGH
 
 DESIGN = "_design/dicom-extended"
@@ -120,7 +120,7 @@ def _entry(entry: object) -> Extended:
     path = attribute_path(entry["attribute"])
     if not path:
         raise ValueError(f"{entry['attribute']!r} is no keyword, tag or path of these")
-    vr = entry.get("vr", vr_of(path[-1]))
+    vr = entry.get("vr", known_vr(path[-1]))
     if not (isinstance(vr, str) and len(vr) == 2) or vr in BINARY | {"SQ", UNKNOWN}:
         raise ValueError(f'{entry["attribute"]!r} needs a "vr" whose values can be matched')
     level = entry.get("level")

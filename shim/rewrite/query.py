@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag, tag_for_keyword
 
 from dicouch.errors import DicomWebError
-from dicouch.rewrite.values import BINARY, MULTIPLE, UNKNOWN, check, is_universal, same_form, split_values, vr_of
+from dicouch.rewrite.values import BINARY, MULTIPLE, UNKNOWN, check, is_universal, same_form, split_values, known_vr
 from dicouch.tables import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS
 
 # Answers that are computed, not stored: they can be asked for but not matched.
@@ -177,7 +177,7 @@ def _include(query: Query, names: list[str]) -> None:
 def _exists(path: list[str]) -> bool:
     """Return whether a path can name an attribute: one of PS3.6 or private, below sequences."""
     known = all(_is_private(tag) or dictionary_has_tag(int(tag, 16)) for tag in path)
-    return known and all(vr_of(tag) in ("SQ", UNKNOWN) for tag in path[:-1])
+    return known and all(known_vr(tag) in ("SQ", UNKNOWN) for tag in path[:-1])
 
 
 def _is_private(tag: str) -> bool:
@@ -200,7 +200,7 @@ def _add_path(tree: dict[str, Any], path: list[str]) -> None:
 def _key(query: Query, name: str, value: str, flags: dict[str, bool]) -> None:
     path = attribute_path(name)
     path = [AVAILABLE_SYNTAX] if path == [TRANSFER_SYNTAX] else path
-    vr = vr_of(path[-1]) if path else ""
+    vr = known_vr(path[-1]) if path else ""
     if not path or path[0] in COMPUTED or vr in BINARY:
         query.unknown.append(name)
         return

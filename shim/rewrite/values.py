@@ -33,7 +33,7 @@ TAG = re.compile(r"[0-9A-Fa-f]{8}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def vr_of(tag: str) -> str:
+def known_vr(tag: str) -> str:
     """Return the VR of a tag from the data dictionary (PS3.6).
 
     It is ``UN`` where the stored VR decides: private attributes, unknown ones and those that may have one of several.

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import orjson
 
 from dicouch.dicom.build import BuildError, Bulk, Scratch, Target, build
-from dicouch.dicom.build.instance import text
+from dicouch.dicom.build.instance import string_in
 from dicouch.dicom.build.pixels import PIXEL_TAGS, holds_frames, number_of_frames
 from dicouch.dicom.errors import CANNOT_UNDERSTAND, MISSING_BULK_DATA, OUT_OF_RESOURCES, DicomError
 from dicouch.dicom.json_model import JsonDataset
@@ -36,7 +36,7 @@ _OCTETS = MediaType("application", "octet-stream")
 
 
 @dataclass
-class Waiting:
+class Incomplete:
     """An instance of which not all bulk data have come; its number is that in the metadata of the request, from 1.
 
     Attributes
@@ -75,8 +75,8 @@ class Assembly:
         self._too_many = False
         self._parts: dict[str, list[Bulk]] = {}
         self._frames: dict[str, list[Bulk]] = {}
-        self._waiting: dict[int, Waiting] = {}
-        self._wanted: dict[str, list[Waiting]] = {}
+        self._waiting: dict[int, Incomplete] = {}
+        self._wanted: dict[str, list[Incomplete]] = {}
         self._used: set[int] = set()
 
     def take(self, part: ReceivedPart) -> Iterator[ReceivedPart | Outcome]:
@@ -153,12 +153,12 @@ class Assembly:
         self._count += not self._too_many
         return not self._too_many
 
-    def _metadata(self, datasets: list, media: MediaType) -> list[Waiting]:
+    def _metadata(self, datasets: list, media: MediaType) -> list[Incomplete]:
         ready = []
         for dataset in datasets:
             if not self._number():
                 break
-            waiting = Waiting(self._count, dataset, media)
+            waiting = Incomplete(self._count, dataset, media)
             self._waiting[waiting.number] = waiting
             for is_pixels, uri in _uris(dataset, 0):
                 key = self._key(uri)
@@ -177,7 +177,7 @@ class Assembly:
                 ready.append(waiting)
         return ready
 
-    def _bulk(self, part: ReceivedPart, media: MediaType) -> list[Waiting]:
+    def _bulk(self, part: ReceivedPart, media: MediaType) -> list[Incomplete]:
         location = part.headers.get("content-location", "")
         if not location and "content-id" in part.headers:
             location = "cid:" + part.headers["content-id"].strip().strip("<>")  # RFC 2392
@@ -207,7 +207,7 @@ class Assembly:
     def _find(self, key: str) -> list[Bulk]:
         return self._parts.get(key) or self._frames.get(key, [])
 
-    def _enough(self, waiting: Waiting, key: str) -> bool:
+    def _enough(self, waiting: Incomplete, key: str) -> bool:
         found = self._find(key)
         if key != waiting.pixels or not found or holds_frames(found[0]):
             return bool(found)
@@ -220,7 +220,7 @@ class Assembly:
         except ValueError:
             return reference
 
-    def _finish(self, waiting: Waiting) -> ReceivedPart | Outcome:
+    def _finish(self, waiting: Incomplete) -> ReceivedPart | Outcome:
         self._waiting.pop(waiting.number)
 
         def find(uri: str) -> list[Bulk]:
@@ -240,10 +240,10 @@ class Assembly:
             for _pixels, uri in _uris(waiting.dataset, 0):  # the failure is reported once
                 self._used.update(bulk.number for bulk in self._find(self._key(uri)))
             return Outcome(
-                study=text(waiting.dataset, "0020000D"),
-                series=text(waiting.dataset, "0020000E"),
-                instance=text(waiting.dataset, "00080018"),
-                sop_class=text(waiting.dataset, "00080016"),
+                study=string_in(waiting.dataset, "0020000D"),
+                series=string_in(waiting.dataset, "0020000E"),
+                instance=string_in(waiting.dataset, "00080018"),
+                sop_class=string_in(waiting.dataset, "00080016"),
                 failure=problem.failure_reason,
                 comment=problem.reason,
                 too_large=problem.failure_reason == OUT_OF_RESOURCES,

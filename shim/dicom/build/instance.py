@@ -37,7 +37,7 @@ def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, 
     """
     if not isinstance(dataset, dict):
         raise BuildError("the metadata of an instance are no object")
-    hint = next(filter(None, (text(dataset, tag) for tag in _TRANSFER_SYNTAXES)), "")
+    hint = next(filter(None, (string_in(dataset, tag) for tag in _TRANSFER_SYNTAXES)), "")
     made = {
         name.upper() if len(name) == 8 else name: element
         for name, element in dataset.items()
@@ -67,12 +67,12 @@ def build(dataset: JsonDataset, media: MediaType, find: Find, scratch: Scratch, 
         if received:
             syntax = pixels.prepare(made, tag, received, hint, scratch)
     _describe_document(made, parts)
-    target.write(file_header(text(made, "00080016"), text(made, "00080018"), syntax))
+    target.write(file_header(string_in(made, "00080016"), string_in(made, "00080018"), syntax))
     write_dataset(made, target, _ENCODING, resolve)
     target.file.seek(0)
 
 
-def text(dataset: object, tag: str) -> str:
+def string_in(dataset: object, tag: str) -> str:
     """Return the first value of an attribute where it is a string, else an empty one."""
     first = first_value(dataset, tag) if isinstance(dataset, dict) else None
     return first.rstrip("\0 ") if isinstance(first, str) else ""
@@ -98,7 +98,7 @@ def _describe_document(dataset: JsonDataset, parts: _Parts) -> None:
     if not isinstance(element, dict) or not isinstance(element.get("BulkDataURI"), str):
         return
     part = parts(int(_DOCUMENT, 16), element["BulkDataURI"])[0]
-    if not text(dataset, _DOCUMENT_TYPE) and part.media.essence != OCTETS:
+    if not string_in(dataset, _DOCUMENT_TYPE) and part.media.essence != OCTETS:
         dataset[_DOCUMENT_TYPE] = {"vr": "LO", "Value": [part.media.essence]}
     dataset.setdefault(_DOCUMENT_LENGTH, {"vr": "UL", "Value": [part.length]})
 
