@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag, tag_for_keyword
 
 from dicouch.errors import DicomWebError
-from dicouch.rewrite.values import BINARY, MULTIPLE, UNKNOWN, check, is_universal, same_form, split_values, known_vr
+from dicouch.rewrite.values import BINARY, MULTIPLE, UNKNOWN, check, is_universal, known_vr, same_form, split_values
 from dicouch.tables import BESIDE_TAGS, SERIES_TAGS, STUDY_TAGS
 
 # Answers that are computed, not stored: they can be asked for but not matched.
