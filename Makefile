@@ -59,7 +59,9 @@ push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the datab
 # ---------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(VENV)/.test node-embedded node-eslint node-logic node-ohif ## set everything up and run all tests (ARGS="-k name" selects)
+test: ## set everything up and run all tests (ARGS="-k name" selects)
+	@$(MAKE) --jobs=4 $(VENV)/.test node-embedded node-eslint node-logic
+	@$(MAKE) node-ohif
 	@exec $(PY) -m pytest --numprocesses $(TESTERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
