@@ -4,9 +4,10 @@
     dicouch check --digests --study 1.2.3 --study 1.2.4
     dicouch check --remove-orphans
 
-Reads the settings of the server (BYTES, BYTES_ROOTS, LINK_ROOTS). A file that no document names is left by a move or a
+Reads the settings of the server (BYTES, BYTES_ROOTS, BYTES_SHARED, LINK_ROOTS). A file that no document names is left by a move or a
 store that was stopped; those younger than an hour may belong to an upload that is under way and are never removed. A
 run that was stopped goes on where it was, within a day, and looks again at what was wrong; --from-start begins anew.
+Where the database is replicated, such files are removed below BYTES alone; below BYTES_SHARED nothing is looked for.
 """
 
 import hashlib
@@ -18,16 +19,18 @@ from pathlib import Path
 from dicouch.config import Config
 from dicouch.couch.client import Couch
 from dicouch.couch.response import CouchError
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, NoBytes
 from dicouch.scripts import cli
 from dicouch.scripts.commands import add_from_start, byte_folders, couch_of_server, study_parser
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.progress import Bar, Checkpoint, count_instances
-from dicouch.scripts.walk_documents import documents, in_order
-from dicouch.store import ATTACHED, ATTACHMENT, NOWHERE
+from dicouch.scripts.walk_documents import documents, in_order, others
+from dicouch.store import ATTACHED, ATTACHMENT, FOLDER, LINK, NOWHERE
 from dicouch.store.places import Bytes
+from dicouch.write.reconcile import Reconciler
 
 YOUNG = 3600.0
+MAY_BE_OF_ANOTHER = "the database is replicated, and below BYTES_ROOTS may be files of another server (BYTES_SHARED)"
 
 
 def problem_of(store: Bytes, document: dict, digests: bool) -> str:
@@ -65,6 +68,15 @@ def problem_of(store: Bytes, document: dict, digests: bool) -> str:
     except (CouchError, DicomWebError, OSError) as problem:
         return str(problem)
     return ""
+
+
+def named_by(store: Bytes, file: dict) -> set[str]:
+    """Return the path of the file that a revision names and that is here; empty if there is none."""
+    try:
+        path = None if file["store"] == ATTACHED else store.locate(file, compare=False)
+    except NoBytes:  # a linked file that is not what it was is nobody's orphan
+        path = Path(file["store"].removeprefix(LINK)).resolve()
+    return {str(path)} if path else set()
 
 
 def orphans(roots: Iterable[str], named: set[str], now: float | None = None) -> list[Path]:
@@ -109,7 +121,7 @@ def check_all(
     ):
         before, wrong = place.after, place.kept.setdefault("wrong", {})
         # All documents are read, for the names of their files; the bytes only of those that were not looked at yet.
-        for document in documents(couch, studies):
+        for document in documents(couch, studies, conflicts=True):
             name = document["_id"]
             looked += 1
             # Again those with which something was wrong: the list of problems is whole, and true now.
@@ -120,8 +132,9 @@ def check_all(
                 wrong[name] = problem
             else:
                 wrong.pop(name, None)
-            if document["file"]["store"] != ATTACHED and (path := store.locate(document["file"], compare=False)):
-                named.add(str(path))
+            # Revisions in conflict have their bytes as well: which of them stays is for a person to say.
+            for one in (document, *others(couch, document)):
+                named |= named_by(store, one["file"])
             place.reach(name)
             bar.update()
     if passed:
@@ -149,16 +162,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with couch_of_server() as couch:
             store = Bytes.from_config(settings, couch)
             looked, wrong, named = check_all(couch, store, options.study, options.digests, options.from_start)
+            # Before there was BYTES_SHARED, folders of other servers were named in BYTES_ROOTS.
+            own = [settings.bytes.removeprefix(FOLDER)] if Reconciler(couch).is_replicated() else byte_folders(settings)
     except (ValueError, CommandError, CouchError, DicomWebError) as error:
         print(f"check: {error}", file=sys.stderr)
         return 2
     left = [] if options.study else orphans(byte_folders(settings), named)
+    stay = 0
     for path in left:
-        print(f"{path}: no document names it{', removed' if options.remove_orphans else ''}")
-        if options.remove_orphans:
+        is_own = any(path.is_relative_to(folder) for folder in own)
+        stay += not is_own
+        told = ", removed" if is_own else f"; it stays: {MAY_BE_OF_ANOTHER}"
+        print(f"{path}: no document names it{told if options.remove_orphans else ''}")
+        if options.remove_orphans and is_own:
             path.unlink()
     print(f"{looked} instances, {wrong} with a problem, {len(left)} files that no document names")
-    return 1 if wrong or (left and not options.remove_orphans) else 0
+    return 1 if wrong or stay or (left and not options.remove_orphans) else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
 New instances go where `BYTES` says: set that first, and name the old folder in BYTES_ROOTS until everything has moved.
 Of each instance the bytes are copied and their digest compared, then the document is switched with its revision, then
 the old bytes are removed. Stopped at any moment, it goes on from there when it is run again; what a stopped run had
-copied and not yet named in a document is a file that `dicouch check` lists.
+copied and not yet named in a document is a file that `dicouch check` lists. Of an instance in conflict the bytes that
+are read are moved, the others stay and count as failed.
 """
 
 import hashlib
@@ -28,12 +29,13 @@ from dicouch.scripts import cli
 from dicouch.scripts.commands import byte_folders, couch_of_server, print_failed, study_parser
 from dicouch.scripts.connection import CommandError
 from dicouch.scripts.progress import Bar, count_instances
-from dicouch.scripts.walk_documents import documents
+from dicouch.scripts.walk_documents import documents, others
 from dicouch.store import ATTACHED, ATTACHMENT, FOLDER, NOWHERE
 from dicouch.store.places import Bytes
 
 SPOOL = 32 << 20
 ATTEMPTS = 20
+STAYS = "another server stored other content: the bytes of revision {} stay where they are, until one is chosen"
 
 
 @dataclass
@@ -75,6 +77,10 @@ class Mover:
         if self.bytes.folder is None:
             return file["store"] == ATTACHED
         return file["store"].startswith(FOLDER) and self.bytes.folder.locate(file) is not None
+
+    def is_left(self, document: dict) -> bool:
+        """Return whether a revision in conflict has its bytes here, and not where they shall be."""
+        return not self.in_place(document["file"]) and self.bytes.is_here(document["file"])
 
     def move(self, document: dict) -> bool:
         """Move the bytes of an instance.
@@ -158,8 +164,9 @@ def move_all(couch: Couch, target: Bytes, studies: Sequence[str] = (), *, quiet:
     total = None if quiet else count_instances(couch, studies)
     # No checkpoint: a run to another place in between would make it wrong, and what is in its place costs only a look.
     with Bar(desc="moving", unit=" instances", total=total, disable=quiet) as bar:
-        for document in documents(couch, studies):
+        for document in documents(couch, studies, conflicts=True):
             try:
+                beside = list(others(couch, document))
                 moved = mover.move(document)
             except (CouchError, DicomWebError, OSError) as problem:
                 summary.failed.append((document["_id"], str(problem)))
@@ -167,6 +174,7 @@ def move_all(couch: Couch, target: Bytes, studies: Sequence[str] = (), *, quiet:
                 summary.moved += moved
                 summary.there += not moved
                 summary.size += document["file"]["size"] if moved else 0
+                summary.failed += [(document["_id"], STAYS.format(one["_rev"])) for one in beside if mover.is_left(one)]
             bar.update()
     return summary
 

@@ -45,7 +45,7 @@ attachments only. Either
 - set BYTES_FROM of the server at {target} to the DICOMweb root of the first, with BYTES=folder:/path, and start it: \
 it fetches bytes when they are asked for, and keeps them; or
 - move the bytes into the database first: dicouch move-bytes --to attachment; or
-- say --shared-bytes if the second server reaches the same folders (BYTES_ROOTS, LINK_ROOTS)"""
+- say --shared-bytes if the second server reaches the same folders (BYTES_SHARED, LINK_ROOTS)"""
 
 
 def database_at(url: str) -> Couch:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from dicouch.couch.client import Couch
+from dicouch.couch.client import Couch, segment
 from dicouch.rewrite import requests
 
 # Documents in memory at a time: a large one has some megabytes.
 PAGE = 50
 
 
-def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instance", after: str = "") -> Iterator[dict]:
+def documents(
+    couch: Couch, studies: Sequence[str] = (), *, kind: str = "instance", after: str = "", conflicts: bool = False
+) -> Iterator[dict]:
     """Yield documents in order of their ids.
 
     What is written while this runs may be among them or not.
@@ -23,6 +25,8 @@ def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instanc
         ``instance``, ``series`` or ``study``.
     after : str
         Only those with ids behind this one.
+    conflicts : bool
+        Whether they tell in ``_conflicts`` which other revisions there are; see `others`.
 
     Yields
     ------
@@ -34,12 +38,24 @@ def documents(couch: Couch, studies: Sequence[str] = (), *, kind: str = "instanc
             continue
         first = _behind(place, after) if after > (study and f"{study}:") else place
         while True:
-            params = {**first, "include_docs": "true", "limit": PAGE}
+            params = {**first, "include_docs": "true", "limit": PAGE, **({"conflicts": "true"} if conflicts else {})}
             rows = couch.json("GET", "_all_docs", params=params)["rows"]
             yield from (row["doc"] for row in rows if row["doc"].get("type") == kind)
             if len(rows) < PAGE:
                 break
             first = _behind(place, rows[-1]["id"])
+
+
+def others(couch: Couch, document: dict) -> Iterator[dict]:
+    """Yield the revisions in conflict with one that `documents` gave: instances that came by replication have some.
+
+    They keep their bytes until somebody chooses (docs/replication.md).
+    """
+    revisions = document.pop("_conflicts", [])
+    if revisions:
+        params = {"open_revs": requests.as_json(revisions)}
+        told = couch.json("GET", segment(document["_id"]), params=params)
+        yield from (one["ok"] for one in told if one.get("ok", {}).get("type") == "instance")
 
 
 def in_order(studies: Sequence[str]) -> list[str]:

@@ -26,7 +26,9 @@ class Config:
     bytes : str
         Where Part 10 bytes go: ``attachment`` or ``folder:/path``.
     bytes_roots : tuple of str
-        Further folders with bytes that can be read, separated by colons.
+        Further folders with bytes of this site, such as that of an earlier `bytes`, separated by colons.
+    bytes_shared : tuple of str
+        Folders of other sites with bytes that can be read, separated by colons; nothing in them is removed.
     link_roots : tuple of str
         Folders below which linked files may lie, separated by colons.
     bytes_from : tuple of str
@@ -78,6 +80,7 @@ class Config:
     prefix: str = "/dicom-web"
     bytes: str = "attachment"
     bytes_roots: tuple[str, ...] = ()
+    bytes_shared: tuple[str, ...] = ()
     link_roots: tuple[str, ...] = ()
     bytes_from: tuple[str, ...] = ()
     check_links: str = "no"
@@ -100,6 +103,12 @@ class Config:
     event_channels: int = 100
     remember: float = 10.0
     event_streams: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse a folder that would be of this site and of another one, whose files are never removed."""
+        own = {os.path.realpath(folder) for folder in (*self.bytes_roots, self.bytes.removeprefix("folder:"))}
+        if both := [folder for folder in self.bytes_shared if os.path.realpath(folder) in own]:
+            raise ValueError(f"BYTES_SHARED names folders of other sites, but {both[0]} is in BYTES or BYTES_ROOTS")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:
@@ -254,6 +263,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "bytes": _place,
     "ohif": _viewer,
     "bytes_roots": _folders,
+    "bytes_shared": _folders,
     "link_roots": _folders,
     "bytes_from": _roots,
     "check_links": _one_of("yes", "no"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -94,6 +95,11 @@ class FolderStore:
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(folder)
+
+    def has_room(self, size: int) -> bool:
+        """Return whether so many bytes are free on the disk of the folder, which may not be there yet."""
+        place = next(path for path in (self.root, *self.root.parents) if path.is_dir())
+        return shutil.disk_usage(place).free >= size
 
     def locate(self, file: dict) -> Path | None:
         """Return the file of an instance; None when it is not there or not below the root."""

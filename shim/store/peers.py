@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
 
 import requests
 
@@ -20,6 +21,8 @@ STORED = "Dicouch-Stored"
 """Header of a request for the bytes of an instance as they are stored there, without corrections."""
 # Seconds to connect, and without a byte.
 TIMEOUT = (5, 60)
+# Seconds for which a server that did not answer is not asked again, and after which a client may ask.
+DEAD = 5.0
 LATER = {"Retry-After": "5"}
 
 
@@ -30,10 +33,15 @@ class Peers:
     ----------
     roots : sequence of str
         DICOMweb roots, possibly with ``user:password@``.
+    least : int
+        Bytes that stay free on the disk on which files are kept.
     """
 
-    def __init__(self, roots: Sequence[str] = ()) -> None:
+    def __init__(self, roots: Sequence[str] = (), least: int = 0) -> None:
         self.roots = tuple(roots)
+        self._least = least
+        # Of servers that did not answer: until when they are not asked again, and why. Viewers ask for hundreds of files.
+        self._dead: dict[str, tuple[float, str]] = {}
         # Of the instances that are being fetched: viewers ask for many frames of one at a time.
         self._fetching: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -59,25 +67,31 @@ class Peers:
                 self._fetching.pop(file["sha256"], None)
 
     def _fetch(self, document_id: str, file: dict, folder: FolderStore, name: str) -> None:
+        if not folder.has_room(file["size"] + self._least):
+            raise NoBytes(503, f"{document_id}: the disk of this server has no room for its bytes", {"Retry-After": "600"})
         problem = NoBytes(503, f"{document_id}: its bytes are on no other server", LATER)
         for root in self.roots:
+            until, told = self._dead.get(root, (0.0, ""))
             try:
-                folder.receive(name, self._pieces(root, document_id, file))
-                return
+                if monotonic() >= until:
+                    folder.receive(name, self._pieces(root, document_id, file))
+                    return
             except requests.RequestException as failed:
                 told = type(failed).__name__
-                problem = NoBytes(503, f"{document_id}: {split_url(root)[0]} does not give its bytes: {told}", LATER)
+                if isinstance(failed, requests.ConnectionError | requests.Timeout):
+                    self._dead[root] = monotonic() + DEAD, told
             except NoBytes as failed:
                 problem = failed
+                continue
+            problem = NoBytes(503, f"{document_id}: {split_url(root)[0]} does not give its bytes: {told}", LATER)
         raise problem
 
     @staticmethod
     def _pieces(root: str, document_id: str, file: dict) -> Iterator[bytes]:
-        """Yield what a server says are the bytes; raise at the end of others, so that they are not kept."""
+        """Yield what a server says are the bytes, `checked`."""
         url, credentials = split_url(root)
         study, series, instance = document_id.split(":")
         headers = {"Accept": "application/dicom; transfer-syntax=*", "Accept-Encoding": "identity", STORED: "yes"}
-        digest, left = hashlib.sha256(), file["size"]
         with requests.Session() as session:
             session.trust_env = False
             if credentials:
@@ -86,11 +100,17 @@ class Peers:
             with session.get(path, headers=headers, timeout=TIMEOUT, stream=True) as answer:
                 if answer.status_code != 200:
                     raise NoBytes(503, f"{document_id}: {url} answers {answer.status_code} for its bytes", LATER)
-                for piece in answer.iter_content(CHUNK):
-                    digest.update(piece)
-                    left -= len(piece)
-                    if left < 0:
-                        break
-                    yield piece
-        if left or digest.hexdigest() != file["sha256"]:
-            raise NoBytes(502, f"{document_id}: what {url} sends are other bytes (the digest differs)")
+                yield from checked(answer.iter_content(CHUNK), file, f"{document_id}: what {url} sends are")
+
+
+def checked(pieces: Iterable[bytes], file: dict, told: str) -> Iterator[bytes]:
+    """Yield the bytes of an instance; raise (502) at the end of others, so that they are not kept."""
+    digest, left = hashlib.sha256(), file["size"]
+    for piece in pieces:
+        digest.update(piece)
+        left -= len(piece)
+        if left < 0:
+            break
+        yield piece
+    if left or digest.hexdigest() != file["sha256"]:
+        raise NoBytes(502, f"{told} other bytes (the digest differs)")

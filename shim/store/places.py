@@ -12,7 +12,7 @@ from dicouch.errors import DicomWebError, NoBytes, only_metadata
 from dicouch.store import ATTACHED, FOLDER, LINK, NOWHERE
 from dicouch.store.attachment import open_attachment
 from dicouch.store.folder import FileChunks, FolderStore, LinkStore
-from dicouch.store.peers import Peers
+from dicouch.store.peers import Peers, checked
 
 # How often bytes may move while they are looked for.
 MOVES = 5
@@ -26,11 +26,13 @@ class Bytes:
     place : str
         ``attachment`` or ``folder:/path``.
     roots : sequence of str
-        Further folders that have bytes, such as that of an earlier `place`.
+        Further folders that have bytes of this site, such as that of an earlier `place`.
     links : LinkStore, optional
         Where linked files may lie.
     peers : Peers, optional
         Servers that have the bytes of documents that came by replication; what they give is kept in the first folder.
+    shared : sequence of str
+        Folders of other sites: what is in them is read, and never removed.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class Bytes:
         roots: Sequence[str] = (),
         links: LinkStore | None = None,
         peers: Peers | None = None,
+        shared: Sequence[str] = (),
     ) -> None:
         self.couch = couch
         own = FolderStore(place.removeprefix(FOLDER)) if place.startswith(FOLDER) else None
         self.folder: FolderStore | LinkStore | None = own
         others = [FolderStore(root) for root in roots if own is None or Path(root) != own.root]
         self._folders = ([own] if own else []) + others
+        self._shared = [FolderStore(root) for root in shared]
         self._links = links or LinkStore(())
         self._peers = peers or Peers()
 
@@ -53,7 +57,8 @@ class Bytes:
     def from_config(cls, config: Config, couch: Couch) -> Bytes:
         """Return the places where a site has bytes."""
         links = LinkStore(config.link_roots, config.check_links == "yes")
-        return cls(couch, config.bytes, config.bytes_roots, links, Peers(config.bytes_from))
+        peers = Peers(config.bytes_from, config.min_free_space)
+        return cls(couch, config.bytes, config.bytes_roots, links, peers, config.bytes_shared)
 
     @property
     def has_folders(self) -> bool:
@@ -71,7 +76,7 @@ class Bytes:
     def discard(self, file: dict) -> None:
         """Drop the bytes of an instance whose document is gone; an attachment went with it, a linked file stays.
 
-        What was fetched from another server goes.
+        What was fetched from another server goes. What is in a folder of another site stays.
         """
         if file["store"].startswith(FOLDER) or file["store"].startswith(LINK) and "sha256" in file:
             for folder in self._folders:
@@ -87,7 +92,29 @@ class Bytes:
         path = self._links.locate(file, compare=compare) if file["store"].startswith(LINK) else None
         if path is not None:
             return path
-        return next((path for folder in self._folders if (path := folder.find(_name(file)))), None)
+        folders = (*self._folders, *self._shared)
+        return next((path for folder in folders if (path := folder.find(_name(file)))), None)
+
+    def is_here(self, file: dict) -> bool:
+        """Return whether the bytes of an instance are in the database, or in a file that this site can read."""
+        try:
+            return file["store"] == ATTACHED or self.locate(file) is not None
+        except NoBytes:
+            return False
+
+    def adopt(self, file: dict, kept: dict) -> None:
+        """Give bytes of a file that is here the name by which another server keeps the very same, if it has one here.
+
+        Raises
+        ------
+        NoBytes
+            502 when the file has other bytes than its document says.
+        """
+        if not self._folders or kept["store"] in (ATTACHED, NOWHERE) or self.is_here(kept) or not self.is_here(file):
+            return
+        name, path = _name(kept), self.locate(file)
+        if path is not None and self._folders[0].is_inside(name):
+            self._folders[0].receive(name, checked(FileChunks(path, 0, file["size"]), file, f"the file {path.name} has"))
 
     def open(
         self,

@@ -1,6 +1,7 @@
 """Data sets of chronicles in the DICOM JSON Model (PS3.18 F.2), and the documents that are made of them."""
 
 import base64
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -255,6 +256,25 @@ def test_metadata_and_files(before, after, stays, told):
     putter.put(received, {"_id": "1.2:1.2.3:1.2.3.4", "dataset": UIDS, "file": after})
     assert couch.stored["file"] == (before if stays else after)
     assert (received.outcome.failure, received.outcome.warning, received.outcome.comment) == told
+
+
+@pytest.mark.parametrize("replace", [True, False])
+@pytest.mark.parametrize("old", ["folder:ab/theirs.dcm", "link:/theirs/1.dcm"])
+def test_the_file_of_a_document_that_came_by_replication(tmp_path, old, replace):
+    """A document may name a file that only another server has: who sends the same again brings the bytes."""
+    content = b"the same bytes"
+    file = FILE | {"store": old, "size": len(content), "sha256": sha256(content).hexdigest()}
+    couch = Conflicting({"_id": "1.2:1.2.3:1.2.3.4", "_rev": "1-a", "dataset": UIDS, "file": file})
+    store = Bytes(couch, f"folder:{tmp_path}")
+    putter = Putter(couch, store, replace=replace, authorization=None)
+    for _time in range(2):
+        new = file | {"store": store.keep(BytesIO(content), file["sha256"])}
+        received = Received(None, BytesIO(content), len(content), file["sha256"], Outcome("1.2", "1.2.3", "1.2.3.4"), 1)
+        putter.put(received, {"_id": "1.2:1.2.3:1.2.3.4", "dataset": UIDS, "file": new})
+        assert received.outcome.failure == 0
+        assert store.locate(couch.stored["file"]).read_bytes() == content
+        assert len([path for path in tmp_path.rglob("*.dcm")]) == 1
+    assert received.outcome.comment == "already stored, the same bytes"
 
 
 def test_commands_leave_metadata_alone():

@@ -19,6 +19,7 @@ from dicouch.couch.client import Couch
         ("SEARCH_LIMIT", "7", "search_limit", 7),
         ("BYTES", "folder:/x", "bytes", "folder:/x"),
         ("BYTES_ROOTS", "/a:/b:", "bytes_roots", ("/a", "/b")),
+        ("BYTES_SHARED", "/a:/b", "bytes_shared", ("/a", "/b")),
         ("DUPLICATES", "reject", "duplicates", "reject"),
         ("ORIGINS", "", "origins", ("loopback",)),
         ("ORIGINS", "none", "origins", ()),
@@ -98,3 +99,9 @@ def test_what_is_no_url_is_told_without_its_password(url):
 def test_credentials_are_utf_8():
     """RFC 7617 2.1: the example of the section."""
     assert basic_auth("test", "123\u00a3") == "Basic dGVzdDoxMjPCow=="
+
+
+@pytest.mark.parametrize("own", [{"BYTES": "folder:/srv/a"}, {"BYTES_ROOTS": "/srv/b:/srv/a/"}])
+def test_a_folder_is_of_one_site(own):
+    with pytest.raises(ValueError, match="BYTES_SHARED"):
+        Config.from_environment({**own, "BYTES_SHARED": "/srv/x/../a"})

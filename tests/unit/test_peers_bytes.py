@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
+import time
 import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 
 from dicouch.config import Config
 from dicouch.errors import NoBytes
+from dicouch.store import peers
 from dicouch.store.peers import Peers
 from dicouch.store.places import Bytes
 
@@ -142,6 +146,46 @@ def test_the_next_server_is_asked(server, tmp_path):
     assert read(store(tmp_path, file, gone.root, server.root), file) == CONTENT
 
 
+def test_a_dead_server_is_not_waited_for_again_at_once(tmp_path, monkeypatch):
+    asked = []
+
+    def get(_session, path, **_options):
+        asked.append(path)
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    file = file_of(CONTENT)
+    own = store(tmp_path, file, "http://dead.example/dicom-web")
+    for document_id in (DOCUMENT, "1.2:3.4:7.8"):
+        with pytest.raises(NoBytes, match=f"{document_id}: http://dead.example/dicom-web .* ConnectTimeout") as refused:
+            own.open(document_id, file)
+        assert refused.value.headers == {"Retry-After": "5"}
+    assert len(asked) == 1
+    monkeypatch.setattr(peers, "monotonic", lambda: time.monotonic() + peers.DEAD)
+    with pytest.raises(NoBytes):
+        own.open(DOCUMENT, file)
+    assert len(asked) == 2
+
+
+def test_what_one_file_comes_to_says_nothing_of_the_next(server, tmp_path):
+    file = file_of(CONTENT)
+    own = store(tmp_path, file, server.root)
+    server.pieces, server.length = [CONTENT[:100]], len(CONTENT)
+    with pytest.raises(NoBytes):
+        read(own, file)
+    server.pieces, server.length = [CONTENT], None
+    assert read(own, file) == CONTENT
+
+
+def test_no_disk_is_filled(server, tmp_path):
+    file, free = file_of(CONTENT), shutil.disk_usage(tmp_path).free
+    own = Bytes(Couch(file), f"folder:{tmp_path}/new", peers=Peers([server.root], free * 2))
+    with pytest.raises(NoBytes, match="no room") as refused:
+        read(own, file)
+    assert refused.value.status == 503
+    assert server.asked == []
+
+
 @pytest.mark.parametrize("status", [401, 404, 503])
 def test_a_server_without_them(server, tmp_path, status):
     server.status = status
@@ -156,6 +200,40 @@ def test_who_is_asked_by_another_server_asks_nobody(server, tmp_path):
     with pytest.raises(NoBytes):
         read(store(tmp_path, file, server.root), file, fetch=False)
     assert server.asked == []
+
+
+def test_bytes_that_are_here_get_the_name_by_which_they_are_known_elsewhere(tmp_path):
+    """Where both sites stored the same file; what is damaged is not given on."""
+    mine, theirs = file_of(CONTENT, "folder:ab/mine.dcm"), file_of(CONTENT)
+    own = store(tmp_path, theirs)
+    own.adopt(mine, theirs)  # nothing is here
+    own.folder.receive("ab/mine.dcm", [CONTENT])
+    own.adopt(mine, {**theirs, "store": "attachment"})
+    own.adopt(mine, {**theirs, "store": "folder:../theirs.dcm"})
+    assert len(kept(tmp_path)) == 1
+    own.adopt(mine, theirs)
+    own.discard(mine)
+    assert kept(tmp_path) == [tmp_path / NAME]
+    assert read(own, theirs) == CONTENT
+    linked = file_of(CONTENT, "link:/elsewhere/a.dcm")
+    own.adopt(theirs, linked)
+    assert read(own, linked) == CONTENT
+    own.discard(linked)
+    (tmp_path / NAME).write_bytes(bytes(len(CONTENT)))
+    with pytest.raises(NoBytes, match="digest"):
+        own.adopt(theirs, mine)
+    assert kept(tmp_path) == [tmp_path / NAME]
+
+
+def test_files_of_another_site_are_read_and_never_removed(tmp_path):
+    file = file_of(CONTENT)
+    theirs, mine = tmp_path / "theirs", tmp_path / "mine"
+    Bytes(Couch(file), f"folder:{theirs}").folder.receive(NAME, [CONTENT])
+    settings = {"BYTES": f"folder:{mine}", "BYTES_SHARED": str(theirs)}
+    own = Bytes.from_config(Config.from_environment(settings), Couch(file))
+    assert read(own, file) == CONTENT
+    own.discard(file)
+    assert kept(tmp_path) == [theirs / NAME]
 
 
 def test_a_name_that_leads_out_of_the_folder(server, tmp_path):
