@@ -50,9 +50,7 @@ class Linker:
         self._overwrite = settings.duplicates == "overwrite"
         self._links = LinkStore(settings.link_roots)
         # A file in one of the site's own folders is removed when a linked one replaces it.
-        self._store = Bytes(
-            couch, "attachment", byte_folders(settings), self._links, shared=settings.bytes_shared
-        )
+        self._store = Bytes(couch, "attachment", byte_folders(settings), self._links, shared=settings.bytes_shared)
         # What is new is linked instead of copied.
         self._store.folder = self._links
         self._memory = Memory.of(couch, settings.remember)

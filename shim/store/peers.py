@@ -40,7 +40,7 @@ class Peers:
     def __init__(self, roots: Sequence[str] = (), least: int = 0) -> None:
         self.roots = tuple(roots)
         self._least = least
-        # Of servers that did not answer: until when they are not asked again, and why. Viewers ask for hundreds of files.
+        # Of servers that did not answer: until when they are not asked again, and why.
         self._dead: dict[str, tuple[float, str]] = {}
         # Of the instances that are being fetched: viewers ask for many frames of one at a time.
         self._fetching: dict[str, threading.Lock] = {}
@@ -68,7 +68,9 @@ class Peers:
 
     def _fetch(self, document_id: str, file: dict, folder: FolderStore, name: str) -> None:
         if not folder.has_room(file["size"] + self._least):
-            raise NoBytes(503, f"{document_id}: the disk of this server has no room for its bytes", {"Retry-After": "600"})
+            raise NoBytes(
+                503, f"{document_id}: the disk of this server has no room for its bytes", {"Retry-After": "600"}
+            )
         problem = NoBytes(503, f"{document_id}: its bytes are on no other server", LATER)
         for root in self.roots:
             until, told = self._dead.get(root, (0.0, ""))

@@ -114,7 +114,9 @@ class Bytes:
             return
         name, path = _name(kept), self.locate(file)
         if path is not None and self._folders[0].is_inside(name):
-            self._folders[0].receive(name, checked(FileChunks(path, 0, file["size"]), file, f"the file {path.name} has"))
+            self._folders[0].receive(
+                name, checked(FileChunks(path, 0, file["size"]), file, f"the file {path.name} has")
+            )
 
     def open(
         self,

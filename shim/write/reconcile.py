@@ -21,7 +21,7 @@ from dicouch.couch.client import Couch, segment
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
-from dicouch.store import ATTACHED, FOLDER
+from dicouch.store import ATTACHED, DATASET, FOLDER, LINK, NOWHERE
 from dicouch.store.places import Bytes
 
 LOG = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ ATTEMPTS = 16
 # Seconds between two looks at a database that is replicated, and at one that may be some day; how much longer than it
 # took a look is not followed by another.
 PAUSE, IDLE_PAUSE, REST = 1.0, 3.0, 3
+# Seconds after which a study is looked at again with which something was wrong, the first time and at last.
+AGAIN, RARELY = 10.0, 3600.0
 
 
 def order(revision: str) -> tuple[int, str]:
@@ -114,6 +116,8 @@ class Reconciler:
     def __init__(self, couch: Couch, store: Bytes | None = None) -> None:
         self.couch = couch
         self.store = store
+        # Of studies with which something was wrong: when they are looked at again, and how long after that.
+        self._again: dict[str, tuple[float, float]] = {}
 
     def is_replicated(self) -> bool:
         """Return whether the database exchanges documents with others."""
@@ -128,13 +132,16 @@ class Reconciler:
         state = self._local(CHECKPOINT) or {}
         partial = self.couch.get(PARTIAL) is not None
         since = state.get("since", 0)
+        self._again = {study: self._again.get(study, (0.0, AGAIN)) for study in state.get("again", [])}
+        due = {study for study, (when, _pause) in self._again.items() if when <= time.monotonic()}
         count = MOST
         while count == MOST:
             count, since, studies = self._read(since)
-            for study in sorted(studies):
+            for study in sorted(studies | due):
                 self._try(study, partial, found)
-            if count and remember:
-                state = self._remember(state, since)
+            due = set()
+            if remember and (count or sorted(self._again) != state.get("again", [])):
+                state = self._remember({**state, "again": sorted(self._again)}, since)
         return found
 
     def _read(self, since: object) -> tuple[int, object, set[str]]:
@@ -151,13 +158,31 @@ class Reconciler:
         return MOST, since, studies
 
     def _try(self, study: str, partial: bool, found: Found) -> None:
-        """Bring a study in line; one that the database refuses must not keep all others waiting."""
+        """Bring a study in line; one with which anything is wrong must not keep all others waiting.
+
+        Where the database does not answer, or lets nobody in, none can be.
+        """
         try:
             self.study(study, partial, found)
         except CouchError as problem:
-            if problem.status not in (400, 403, 409, 413):
+            if problem.status == 401:
                 raise
-            LOG.warning("the headers of study %s are not brought in line: %s", study, problem)
+            self._told_later(study, problem, later=problem.status not in (400, 403, 409, 413))
+        except DicomWebError as problem:
+            self.couch.json("GET", "")  # raises as well where it is not about this study
+            self._told_later(study, problem)
+        except Exception as problem:  # noqa: BLE001 - such as of a document that others wrote, of another form
+            self._told_later(study, problem)
+        else:
+            self._again.pop(study, None)
+
+    def _told_later(self, study: str, problem: Exception, *, later: bool = True) -> None:
+        """Log what is wrong with a study; look at it again, more and more rarely, unless it is refused for good."""
+        known = isinstance(problem, CouchError | DicomWebError)
+        LOG.warning("the headers of study %s are not brought in line: %s", study, problem, exc_info=not known)
+        _when, pause = self._again.pop(study, (0.0, AGAIN))
+        if later:
+            self._again[study] = time.monotonic() + pause, min(2 * pause, RARELY)
 
     def tell_fetches(self, roots: Sequence[str]) -> None:
         """Keep in the database from where its server fetches bytes, so that `dicouch replicate` knows."""
@@ -244,22 +269,47 @@ class Reconciler:
     def _instance(self, document_id: str, found: Found) -> None:
         """Keep one revision of an instance that several servers stored with the same bytes.
 
-        Of different bytes none goes: the database chooses what is read, the same everywhere, and has the rest.
+        Of different bytes none goes: the database chooses what is read, the same everywhere, and has the rest. Metadata
+        alone give way to any bytes.
         """
         live = [leaf for leaf in self._leaves(document_id) if is_live(leaf)]
-        digests = {leaf["file"]["sha256"] for leaf in live}
-        if len(digests) > 1:
+        files = [leaf for leaf in live if leaf["file"]["store"] != NOWHERE]
+        gone = [leaf for leaf in live if leaf not in files] if files else []
+        live = files or live
+        contents = [content_of(leaf) for leaf in live]
+        differ = len(set(contents)) > 1
+        if differ:
             found.differing.append(document_id)
-        same = [leaf for leaf in live if leaf["file"]["sha256"] == live[0]["file"]["sha256"]]
-        if len(same) < 2:
-            return
+        same = [leaf for leaf, content in zip(live, contents, strict=True) if content == contents[0]]
         attached = [leaf for leaf in same if leaf["file"]["store"] == ATTACHED]
-        kept = attached[0] if attached and len(digests) == 1 else same[0]
-        gone = [leaf for leaf in same if leaf is not kept]
+        kept = attached[0] if attached and not differ else same[0] if same else None
+        gone += [leaf for leaf in same if leaf is not kept]
+        if kept is None or not gone:
+            return
+        if self.store is None and any(leaf["file"]["store"].startswith((FOLDER, LINK)) for leaf in gone):
+            return  # for the server, which reaches the files
+        spare = [leaf["file"] for leaf in gone if self._is_spare(document_id, leaf["file"], kept["file"])]
         self._put([tombstone(leaf, **of_file(leaf["file"])) for leaf in gone], found)
-        for leaf in gone:
-            if self.store is not None and leaf["file"]["store"] != kept["file"]["store"]:
-                self.store.discard(leaf["file"])
+        for file in spare:
+            self._drop(document_id, file)
+
+    def _is_spare(self, document_id: str, file: dict[str, Any], kept: dict[str, Any]) -> bool:
+        """Return whether a file may go, as its bytes, if they are here, are here by the name that is kept, too."""
+        if self.store is None or file["store"] == kept["store"]:
+            return False
+        try:
+            self.store.adopt(file, kept)
+        except (DicomWebError, OSError) as problem:
+            LOG.error("a file of %s stays, `dicouch check` finds it: %s", document_id, problem)
+            return False
+        return True
+
+    def _drop(self, document_id: str, file: dict[str, Any]) -> None:
+        try:
+            if self.store is not None:
+                self.store.discard(file)
+        except OSError as problem:
+            LOG.error("the file of %s stays, `dicouch check` finds it: %s", document_id, problem)
 
     def _discard(self, changes: list[dict[str, Any]]) -> None:
         """Remove the files of instances that another server deleted; what is not in a folder of this one stays."""
@@ -275,10 +325,15 @@ class Reconciler:
         told = self.couch.json("POST", "_bulk_get", body={"docs": asked}, writes=())
         for document in (one.get("ok", {}) for result in told["results"] for one in result["docs"]):
             if document.get("_deleted") and "store" in document.get("file", {}):
-                try:
-                    self.store.discard(document["file"])
-                except OSError as problem:
-                    LOG.error("the file of %s stays, `dicouch check` finds it: %s", document["_id"], problem)
+                self._drop(document["_id"], document["file"])
+
+
+def content_of(leaf: dict[str, Any]) -> str:
+    """Return what tells the bytes of an instance from others; of one that has none, its data set."""
+    if leaf["file"]["store"] != NOWHERE:
+        return str(leaf["file"].get("sha256") or leaf["_rev"])  # bytes without a digest may be any
+    large = leaf.get("_attachments", {}).get(DATASET, {}).get("digest")
+    return hashlib.sha256(orjson.dumps([leaf.get("dataset"), large], option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def of_file(file: dict[str, Any]) -> dict[str, Any]:

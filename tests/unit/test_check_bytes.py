@@ -91,8 +91,11 @@ def test_a_linked_file_that_was_changed_ends_no_run(site, tmp_path, capsys, monk
     (linked,) = write(tmp_path, "linked.dcm")
     couch = Couch()
     file = {**revision("1-a", READ)["file"], "store": f"link:{linked}", "size": 1}
-    monkeypatch.setattr(couch, "json", lambda *_a, **_o: {"rows": [{"id": NAME, "doc": {
-        "_id": NAME, "type": "instance", "file": file}}]})
+    monkeypatch.setattr(
+        couch,
+        "json",
+        lambda *_a, **_o: {"rows": [{"id": NAME, "doc": {"_id": NAME, "type": "instance", "file": file}}]},
+    )
     assert site(couch, LINK_ROOTS=str(tmp_path)) == 1
     assert "is not what it was" in capsys.readouterr().out
 

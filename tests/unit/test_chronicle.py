@@ -273,7 +273,7 @@ def test_the_file_of_a_document_that_came_by_replication(tmp_path, old, replace)
         putter.put(received, {"_id": "1.2:1.2.3:1.2.3.4", "dataset": UIDS, "file": new})
         assert received.outcome.failure == 0
         assert store.locate(couch.stored["file"]).read_bytes() == content
-        assert len([path for path in tmp_path.rglob("*.dcm")]) == 1
+        assert len(list(tmp_path.rglob("*.dcm"))) == 1
     assert received.outcome.comment == "already stored, the same bytes"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dicouch.couch.response import CouchError
+from dicouch.errors import DicomWebError
+from dicouch.write import reconcile
 from dicouch.write.reconcile import Found, Reconciler, child, of_file, order, tombstone
 
 
@@ -43,8 +45,12 @@ class Couch:
 class Store:
     has_folders = True
 
-    def __init__(self):
-        self.gone = []
+    def __init__(self, *here):
+        self.here, self.gone, self.adopted = here, [], []
+
+    def adopt(self, file, kept):
+        if file["store"] in self.here and kept["store"] not in self.here:
+            self.adopted.append((file["store"], kept["store"]))
 
     def discard(self, file):
         self.gone += [file["store"]] if file["store"].startswith("folder:") else []
@@ -79,6 +85,56 @@ def test_what_is_read_stays_read():
     """With other bytes between the two, an attachment in the place of the file would have these be read instead."""
     told = reconciled(leaf("3-c", "d", "folder:x/c.dcm"), leaf("2-b", "e"), leaf("1-a", "d"))
     assert told == (["a"], [], ["1:2:3"])
+
+
+def test_metadata_alone_give_way_to_any_bytes():
+    """Whatever the order of the revisions: where the file is known, its document is what is read."""
+    none = leaf("9-c", "", "none", dataset={"a": 1})
+    assert reconciled(none, leaf("1-b", "d")) == (["c"], [], [])
+    assert reconciled(none, leaf("1-b", "d", "folder:x/b.dcm")) == (["c"], [], [])
+    assert reconciled(none, leaf("2-b", "d"), leaf("2-a", "d")) == (["c", "a"], [], [])
+    assert reconciled(none, leaf("2-b", "d"), leaf("2-a", "e")) == (["c"], [], ["1:2:3"])
+
+
+def test_metadata_alone_are_compared_by_what_they_say():
+    one, same, other = (leaf(f"1-{name}", "", "none", dataset={"a": value}) for name, value in ("c1", "b1", "a2"))
+    assert reconciled(one, same) == (["b"], [], [])
+    assert reconciled(one, other) == ([], [], ["1:2:3"])
+    large = {"dataset": {}, "_attachments": {"dataset.json": {"digest": "md5-x"}}}
+    assert reconciled(leaf("1-b", "", "none", **large), leaf("1-a", "", "none", dataset={})) == ([], [], ["1:2:3"])
+
+
+def test_bytes_without_a_digest_may_be_any():
+    leaves = [leaf("1-b", "d"), leaf("1-a", "d")]
+    for one in leaves:
+        del one["file"]["sha256"]
+    assert reconciled(*leaves) == ([], [], ["1:2:3"])
+
+
+def test_no_file_goes_before_the_one_that_is_kept_is_here():
+    """Both sites stored the same: the other one's file may not be here yet, nor its server to be reached."""
+    leaves = leaf("1-b", "d", "folder:x/theirs.dcm"), leaf("1-a", "d", "folder:x/mine.dcm")
+    store = Store("folder:x/mine.dcm")
+    Reconciler(Couch(*leaves), store)._instance("1:2:3", Found())
+    assert (store.adopted, store.gone) == ([("folder:x/mine.dcm", "folder:x/theirs.dcm")], ["folder:x/mine.dcm"])
+
+
+def test_a_file_stays_that_cannot_be_had_by_the_other_name(caplog):
+    class Full(Store):
+        def adopt(self, file, kept):
+            raise OSError(28, "No space left on device")
+
+    leaves = leaf("1-b", "d", "folder:x/theirs.dcm"), leaf("1-a", "d", "folder:x/mine.dcm")
+    couch, store = Couch(*leaves), Full()
+    Reconciler(couch, store)._instance("1:2:3", Found())
+    assert (len(couch.written), store.gone) == (1, [])
+    assert "No space left" in caplog.text
+
+
+def test_who_reaches_no_files_leaves_instances_with_files_to_the_server():
+    couch = Couch(leaf("1-b", "d"), leaf("1-a", "d", "folder:x/mine.dcm"))
+    Reconciler(couch)._instance("1:2:3", Found())
+    assert couch.written == []
 
 
 def test_deletions_are_no_revisions_to_choose_from():
@@ -139,6 +195,8 @@ class Feed(Couch):
         if path == "_bulk_get":
             gone = {"_id": "1.3:2:3", "_deleted": True, "file": {"store": "folder:x/gone.dcm"}}
             return {"results": [{"docs": [{"ok": gone}]}]}
+        if path == "":
+            return {}
         assert path.endswith("_list/headers/_all_docs")
         study = params["startkey"].strip('"').partition(":")[0]
         self.looked.append(study)
@@ -168,3 +226,49 @@ def test_who_looks_beside_the_server_leaves_the_rest_to_it():
     couch = Feed([changed("1.1:2:3")])
     Reconciler(couch).catch_up(remember=False)
     assert (couch.looked, couch.checkpoint) == (["1.1"], None)
+
+
+@pytest.mark.parametrize("problem", [CouchError(500, "error", "no"), DicomWebError(502, "breaks off"), KeyError("x")])
+def test_what_is_wrong_with_one_study_keeps_no_other_waiting(monkeypatch, problem):
+    """It is looked at again, in another process as well, but not each time."""
+    couch = Feed([changed("1.1:2:3"), changed("1.3:2:3")])
+    wrong, study, looked, now = {"1.1"}, Reconciler.study, [], [100.0]
+
+    def failing(self, uid, *rest):
+        looked.append(uid)
+        if uid in wrong:
+            raise problem
+        return study(self, uid, *rest)
+
+    monkeypatch.setattr(Reconciler, "study", failing)
+    monkeypatch.setattr(reconcile.time, "monotonic", lambda: now[0])
+    own = Reconciler(couch)
+    own.catch_up()
+    assert (looked, couch.checkpoint["since"]) == (["1.1", "1.3"], 2)
+    own.catch_up()
+    assert len(looked) == 2
+    now[0] += reconcile.AGAIN
+    own.catch_up()
+    Reconciler(couch).catch_up()
+    assert looked[2:] == ["1.1", "1.1"]
+    wrong.clear()
+    now[0] += reconcile.RARELY
+    own.catch_up()
+    own.catch_up()
+    assert (looked[4:], couch.checkpoint["again"]) == (["1.1"], [])
+
+
+@pytest.mark.parametrize("problem", [CouchError(401, "unauthorized", "no"), DicomWebError(503, "it does not answer")])
+def test_where_the_database_does_not_answer_nothing_is_passed_over(monkeypatch, problem):
+    couch = Feed([changed("1.1:2:3")])
+    answer = couch.json
+
+    def json(method, path, **options):
+        if path in ("", "_design/dicom/_list/headers/_all_docs"):
+            raise problem
+        return answer(method, path, **options)
+
+    monkeypatch.setattr(couch, "json", json)
+    with pytest.raises(type(problem)):
+        Reconciler(couch).catch_up()
+    assert couch.checkpoint is None
