@@ -4,11 +4,11 @@
     dicouch check --digests --study 1.2.3 --study 1.2.4
     dicouch check --remove-orphans
 
-Reads the settings of the server (BYTES, BYTES_ROOTS, BYTES_SHARED, LINK_ROOTS). A file that no document names is left by
-a move or a store that was stopped; those younger than an hour may belong to an upload that is under way and are never
-removed. A run that was stopped goes on where it was, within a day, and looks again at what was wrong; --from-start
-begins anew. Where the database is replicated, such files are removed below BYTES alone; below BYTES_SHARED nothing is
-looked for.
+Reads the settings of the server (BYTES, BYTES_ROOTS, BYTES_SHARED, LINK_ROOTS). A file that no document names is left
+by a move or a store that was stopped; those younger than an hour may belong to an upload that is under way and are
+never removed. A run that was stopped goes on where it was, within a day, and looks again at what was wrong;
+--from-start begins anew. Where the database is replicated, such files are removed below BYTES alone; below BYTES_SHARED
+nothing is looked for.
 """
 
 import hashlib

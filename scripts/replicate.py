@@ -25,6 +25,7 @@ from urllib.parse import unquote
 import orjson
 
 from dicouch.config import basic_auth, split_url
+from dicouch.couch.changelog import FORMAT
 from dicouch.couch.client import Couch, segment
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
@@ -185,7 +186,8 @@ class Replication:
                 if problem.status != 403:
                     raise
                 raise CommandError(
-                    f"{address_of(couch)} has an older design document: dicouch push-views brings it up to date"
+                    f"{address_of(couch)} refuses the mark of databases that are replicated: {problem.reason}. It "
+                    "needs an account that may write, once; an older design document is replaced by dicouch push-views"
                 ) from problem
         try:
             self.host.json("PUT", "")
@@ -303,13 +305,13 @@ def run(replication: Replication, *, shared_bytes: bool) -> int:
 
 
 def _moment(text: str) -> str:
-    """Read a day or a time; what names no offset from UTC is UTC."""
+    """Read a day or a time, as documents have it, whose texts are compared; what names no offset from UTC is UTC."""
     try:
         read = datetime.fromisoformat(text)
     except ValueError as problem:
         raise argparse.ArgumentTypeError(f"{text!r} is no date or time such as 2026-11-27T08:00") from problem
     read = read if read.tzinfo else read.replace(tzinfo=UTC)
-    return read.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return read.astimezone(UTC).strftime(FORMAT)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -324,7 +326,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--continuous", action="store_true", help="go on with what is stored and deleted later")
     parser.add_argument("--push", action="store_true", help="the replicator of FROM copies, not that of TO")
     parser.add_argument("--designs", action="store_true", help="design documents as well")
-    parser.add_argument("--queue", action="store_true", help="what waits to be forwarded as well")
+    parser.add_argument("--queue", action="store_true", help="what waits to be forwarded or reported as well")
     parser.add_argument("--shared-bytes", action="store_true", help="the second server reaches the same folders")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--status", action="store_true", help="say how all replications from FROM to TO go")

@@ -12,6 +12,8 @@ from typing import NamedTuple
 DATABASE, REVISION = "", "\0"
 # That of what workitems and their subscribers say: a busy worklist has searches for studies go on being remembered.
 WORKLIST, OF_WORKLIST = "\1", ("workitem-", "subscriber-")
+# What is queued to be forwarded or reported: written several times for each instance, while others search.
+QUEUED = ("forward-", "commitment-")
 # How many numbers there are. Scopes that share one are forgotten together.
 SLOTS = 1 << 16
 _OWN = {DATABASE: SLOTS + 1, REVISION: SLOTS + 2, WORKLIST: SLOTS + 3}
@@ -59,6 +61,8 @@ class States:
         if document_id.startswith("changes-"):
             return  # the log of changes: nothing that is remembered is made of it
         self.observe(document_id)
+        if document_id.startswith(QUEUED) and ":" not in document_id:
+            return  # nor of what waits to be sent to others
         if document_id.startswith("_design/"):
             self.changed_all()  # every index and every list may say otherwise
             return

@@ -9,7 +9,9 @@ from typing import Any
 
 # Ids of studies, series and instances have a colon. All other documents go as well where nothing is chosen, but those
 # that are a server's own.
-DICOM_ID, SHARED_ID = "^[^_].*:", "^(?!_design/|forward-)"
+DICOM_ID, SHARED_ID = "^[^_].*:", "^(?!_design/|forward-|commitment-|changes-)"
+# What is queued: a server that gets these sends and reports it as well.
+QUEUED_ID = "^(?:forward|commitment)-"
 MODALITY, PATIENT = "00080060", "00100020"
 
 
@@ -24,7 +26,7 @@ class Selection:
     since : str or None
         Instances that were stored at this time or later (UTC, ISO 8601).
     designs, queue : bool
-        Design documents as well, and what waits to be forwarded.
+        Design documents as well, and what waits to be forwarded or reported.
     """
 
     study: str | None = None
@@ -59,7 +61,7 @@ class Selection:
         if self.designs:
             chosen.append({"_id": {"$regex": "^_design/"}})
         if self.queue:
-            chosen.append({"_id": {"$regex": "^forward-"}})
+            chosen.append({"_id": {"$regex": QUEUED_ID}})
         if not (self.study or self.patient or self.modality or self.since):
             return {"$or": [{"_id": {"$regex": SHARED_ID}}, *chosen]}
         ids = [f"{re.escape(uid)}:" for uid in sorted({*studies, *([self.study] if self.study else [])})]

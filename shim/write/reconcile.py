@@ -77,9 +77,15 @@ def is_live(leaf: dict[str, Any]) -> bool:
 
 
 def mark(couch: Couch, *, partial: bool = False) -> None:
-    """Let a database know that it exchanges documents with others; the mark itself is replicated, as one revision."""
+    """Let a database know that it exchanges documents with others; the mark itself is replicated, as one revision.
+
+    Nothing is written where it is there: an account that only reads will do then.
+    """
     told = "exchanges documents with other servers"
     marks = {MARK: told, **({PARTIAL: f"{told}, of some studies a part"} if partial else {})}
+    marks = {one: text for one, text in marks.items() if couch.get(one) is None}
+    if not marks:
+        return
     docs = [child(None, {"_id": one, "type": "replication", "summary": text}) for one, text in marks.items()]
     answer = couch.json("POST", "_bulk_docs", body={"docs": docs, "new_edits": False}, writes=list(marks))
     if refused := [row for row in answer if "error" in row]:

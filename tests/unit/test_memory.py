@@ -97,14 +97,17 @@ def test_what_is_remembered_is_true_until_its_scope_changes(memory):
         ("1:2:3", {"1", DATABASE}),
         ("1:2", {"1", DATABASE}),
         ("1:study", {"1", DATABASE}),
-        ("_design/dicom", {"1", "2", "_design/dicom", "loose", DATABASE, REVISION, WORKLIST}),
+        ("_design/dicom", {"1", "2", "_design/dicom", "loose", "forward-1", DATABASE, REVISION, WORKLIST}),
         ("loose", {"loose", DATABASE}),
         ("workitem-1.2", {WORKLIST}),
         ("subscriber-A", {WORKLIST}),
+        ("forward-0a1b", set()),
+        ("commitment-0a1b", set()),
+        ("forward-1:2", {"forward-1", DATABASE}),
     ],
 )
 def test_what_a_changed_document_belongs_to(memory, changed, forgotten):
-    scopes = ("1", "2", "_design/dicom", "loose", DATABASE, REVISION, WORKLIST)
+    scopes = ("1", "2", "_design/dicom", "loose", "forward-1", DATABASE, REVISION, WORKLIST)
     for scope in scopes:
         keep(memory, scope=scope)
     memory.states.changed(changed)

@@ -42,6 +42,31 @@ class Couch:
         return [{"ok": leaf} for leaf in self.leaves]
 
 
+class Marked(Couch):
+    """A database that has some marks already."""
+
+    def __init__(self, *marks):
+        super().__init__()
+        self.marks = marks
+
+    def get(self, document_id):
+        return {"_id": document_id} if document_id in self.marks else None
+
+
+@pytest.mark.parametrize(
+    ("there", "written"),
+    [
+        ((), ["replication", "replication-partial"]),
+        (("replication",), ["replication-partial"]),
+        (("replication", "replication-partial"), []),
+    ],
+)
+def test_a_mark_that_is_there_needs_no_right_to_write(there, written):
+    couch = Marked(*there)
+    reconcile.mark(couch, partial=True)
+    assert [doc["_id"] for doc in couch.written] == written
+
+
 class Store:
     has_folders = True
 

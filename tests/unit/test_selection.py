@@ -7,6 +7,7 @@ import re
 import pytest
 
 from dicouch.rewrite.selection import Selection
+from dicouch.scripts.replicate import _moment
 
 
 def matches(condition: dict, document: dict) -> bool:
@@ -45,13 +46,18 @@ STUDY = {**document("1.2:study", "study", t00100020="P1"), "ModalitiesInStudy": 
 SERIES = document("1.2:1.2.1", "series", t00080060="CT")
 CT = {**document("1.2:1.2.1:1", "instance", t00080060="CT", t00100020="P1"), "stored": "2026-05-01T00:00:00Z"}
 MR = {**document("1.2:1.2.2:2", "instance", t00080060="MR", t00100020="P1"), "stored": "2026-06-01T00:00:00Z"}
+EXACT = {**document("1.2:1.2.2:4", "instance", t00080060="US"), "stored": "2026-06-01T00:00:00.500000Z"}
 OTHER = document("1.23:1.2.1:1", "instance", t00100020="P2")
 GONE = {"_id": "1.2:1.2.1:9", "_deleted": True}
 DESIGN, GONE_DESIGN = {"_id": "_design/dicom", "views": {}}, {"_id": "_design/a:b", "_deleted": True}
 WAITING, SENT = {"_id": "forward-1", "type": "forward"}, {"_id": "forward-2", "_deleted": True}
+REPORT, REPORTED = {"_id": "commitment-1", "type": "commitment"}, {"_id": "commitment-2", "_deleted": True}
+LOG, GONE_LOG = {"_id": "changes-0a-0000000001", "type": "changes"}, {"_id": "changes-0b-0000000001", "_deleted": True}
 MARK = {"_id": "replication", "type": "replication"}
 WORKITEM = {"_id": "workitem-1.2", "type": "workitem"}
-NAMES = ("STUDY", "SERIES", "CT", "MR", "OTHER", "GONE", "DESIGN", "GONE_DESIGN", "WAITING", "SENT", "MARK", "WORKITEM")
+QUEUE, LOGS = ("WAITING", "SENT", "REPORT", "REPORTED"), ("LOG", "GONE_LOG")
+COPIED = ("STUDY", "SERIES", "CT", "MR", "EXACT", "OTHER", "GONE", "DESIGN", "GONE_DESIGN", *QUEUE, "MARK", "WORKITEM")
+NAMES = (*COPIED, *LOGS)
 
 
 def chosen(selection: Selection, **known: list[str]) -> str:
@@ -62,21 +68,28 @@ def chosen(selection: Selection, **known: list[str]) -> str:
 @pytest.mark.parametrize(
     ("selection", "known", "expected"),
     [
-        (Selection(), {}, "STUDY SERIES CT MR OTHER GONE MARK WORKITEM"),
-        (Selection(designs=True, queue=True), {}, " ".join(NAMES)),
-        (Selection(study="1.2"), {}, "STUDY SERIES CT MR GONE MARK"),  # not that of 1.23
+        (Selection(), {}, "STUDY SERIES CT MR EXACT OTHER GONE MARK WORKITEM"),
+        (Selection(designs=True, queue=True), {}, " ".join(COPIED)),
+        (Selection(study="1.9", queue=True), {}, f"{' '.join(QUEUE)} MARK"),
+        (Selection(study="1.2"), {}, "STUDY SERIES CT MR EXACT GONE MARK"),  # not that of 1.23
         (Selection(study="1.9"), {}, "MARK"),
         (Selection(patient="P1"), {}, "STUDY CT MR GONE MARK"),
-        (Selection(patient="P1"), {"studies": ["1.2"]}, "STUDY SERIES CT MR GONE MARK"),
+        (Selection(patient="P1"), {"studies": ["1.2"]}, "STUDY SERIES CT MR EXACT GONE MARK"),
         # The header says so, or a person; the instance itself may not.
         (Selection(patient="P9"), {"studies": ["1.23"]}, "OTHER GONE MARK"),
         (Selection(modality="CT"), {}, "STUDY SERIES CT GONE MARK"),
-        (Selection(modality="US"), {"series": ["1.2:1.2.2"]}, "MR GONE MARK"),
-        (Selection(since="2026-05-15T00:00:00Z"), {"headers": ["1.2:study"]}, "STUDY MR GONE MARK"),
+        (Selection(modality="US"), {"series": ["1.2:1.2.2"]}, "MR EXACT GONE MARK"),
+        (
+            Selection(since=_moment("2026-06-01")),
+            {},
+            "MR EXACT GONE MARK",
+        ),  # the first second, with and without a fraction
+        (Selection(since=_moment("2026-06-01T02:00:01+02:00")), {}, "GONE MARK"),
+        (Selection(since="2026-05-15T00:00:00Z"), {"headers": ["1.2:study"]}, "STUDY MR EXACT GONE MARK"),
     ],
 )
 def test_what_is_chosen(selection, known, expected):
-    """Deletions go by their ids, as nothing else is left of them; the queue and designs of a server stay with it."""
+    """Deletions go by their ids, as nothing else is left of them; queue, log and designs of a server stay with it."""
     assert chosen(selection, **known) == expected
 
 
