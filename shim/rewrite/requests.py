@@ -217,9 +217,10 @@ def state_of(information: dict[str, Any]) -> tuple[str, str]:
     return str(information["instance_start_time"]), str(information["update_seq"])
 
 
-def changes(since: object, limit: int) -> CouchRequest:
-    """Return the request for the ids of documents that were written after a sequence."""
-    return CouchRequest("GET", "_changes", {"since": since, "limit": limit})
+def changes(since: object, limit: int, *, style: str = "main_only") -> CouchRequest:
+    """Return the request for the ids of documents that were written after a sequence; `style` as CouchDB has it."""
+    params = {"since": since, "limit": limit, **({"style": style} if style != "main_only" else {})}
+    return CouchRequest("GET", "_changes", params)
 
 
 def index_state(design: str = DESIGN) -> CouchRequest:

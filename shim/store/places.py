@@ -73,14 +73,17 @@ class Bytes:
         """Keep the bytes of a new instance, unless they go to the database; return what ``file.store`` says."""
         return ATTACHED if self.folder is None else self.folder.put(source, digest)
 
-    def discard(self, file: dict) -> None:
+    def discard(self, file: dict, *kept: dict) -> None:
         """Drop the bytes of an instance whose document is gone; an attachment went with it, a linked file stays.
 
-        What was fetched from another server goes. What is in a folder of another site stays.
+        What was fetched from another server goes, unless it is that of what is `kept`. What is in a folder of another
+        site stays.
         """
         if file["store"].startswith(FOLDER) or file["store"].startswith(LINK) and "sha256" in file:
-            for folder in self._folders:
-                folder.discard({"store": FOLDER + _name(file)})
+            name = _name(file)
+            if name not in [_name(one) for one in kept]:
+                for folder in self._folders:
+                    folder.discard({"store": FOLDER + name})
 
     def locate(self, file: dict, *, compare: bool = True) -> Path | None:
         """Return the file that has the bytes of an instance; None when they are in no folder of this site.

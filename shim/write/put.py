@@ -129,8 +129,7 @@ class Putter:
 
     def _drop(self, file: dict, kept: dict) -> None:
         """Remove the bytes of `file` unless `kept` has the very same: a write without an answer may have succeeded."""
-        if file["store"] != kept["store"]:
-            self._store.discard(file)
+        self._store.discard(file, kept)
 
     def _write(self, received: Received, document: dict) -> None:
         files: list[tuple[str, str, BinaryIO, int]] = []

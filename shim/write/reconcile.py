@@ -154,10 +154,10 @@ class Reconciler:
         """Return how many changes there are, up to `MOST`, the last one, and their studies."""
         studies: set[str] = set()
         for start in range(0, MOST, CHANGES):
-            asked = requests.changes(since, CHANGES)
+            asked = requests.changes(since, CHANGES, style="all_docs")
             told = self.couch.json(asked.method, asked.path, params=asked.params)
             studies |= {change["id"].partition(":")[0] for change in told["results"] if ":" in change["id"]}
-            self._discard([change for change in told["results"] if change.get("deleted")])
+            self._discard(told["results"])
             since = told["last_seq"]
             if len(told["results"]) < CHANGES:
                 return start + len(told["results"]), since, studies
@@ -297,11 +297,11 @@ class Reconciler:
         spare = [leaf["file"] for leaf in gone if self._is_spare(document_id, leaf["file"], kept["file"])]
         self._put([tombstone(leaf, **of_file(leaf["file"])) for leaf in gone], found)
         for file in spare:
-            self._drop(document_id, file)
+            self._drop(document_id, file, kept["file"])
 
     def _is_spare(self, document_id: str, file: dict[str, Any], kept: dict[str, Any]) -> bool:
         """Return whether a file may go, as its bytes, if they are here, are here by the name that is kept, too."""
-        if self.store is None or file["store"] == kept["store"]:
+        if self.store is None:
             return False
         try:
             self.store.adopt(file, kept)
@@ -310,28 +310,38 @@ class Reconciler:
             return False
         return True
 
-    def _drop(self, document_id: str, file: dict[str, Any]) -> None:
+    def _drop(self, document_id: str, file: dict[str, Any], *kept: dict[str, Any]) -> None:
         try:
             if self.store is not None:
-                self.store.discard(file)
+                self.store.discard(file, *kept)
         except OSError as problem:
             LOG.error("the file of %s stays, `dicouch check` finds it: %s", document_id, problem)
 
     def _discard(self, changes: list[dict[str, Any]]) -> None:
-        """Remove the files of instances that another server deleted; what is not in a folder of this one stays."""
-        if self.store is None or not self.store.has_folders or not changes:
+        """Remove the files of revisions that another server ended; what is not in a folder of this one stays."""
+        if self.store is None or not self.store.has_folders:
             return
         asked = [
-            {"id": change["id"], "rev": change["changes"][0]["rev"]}
+            {"id": change["id"], "rev": leaf["rev"]}
             for change in changes
-            if change["id"].count(":") == 2
+            if change["id"].count(":") == 2 and (change.get("deleted") or len(change["changes"]) > 1)
+            for leaf in change["changes"]
         ]
         if not asked:
             return
         told = self.couch.json("POST", "_bulk_get", body={"docs": asked}, writes=())
-        for document in (one.get("ok", {}) for result in told["results"] for one in result["docs"]):
-            if document.get("_deleted") and "store" in document.get("file", {}):
-                self._drop(document["_id"], document["file"])
+        leaves: dict[str, list[dict[str, Any]]] = {}
+        for one in (one["ok"] for result in told["results"] for one in result["docs"] if "ok" in one):
+            leaves.setdefault(one["_id"], []).append(one)
+        for document_id, those in leaves.items():
+            kept = [leaf["file"] for leaf in those if is_live(leaf) and "file" in leaf]
+            for gone in [leaf["file"] for leaf in those if not is_live(leaf) and "store" in leaf.get("file", {})]:
+                # Of the same bytes, as their name or their digest says: another server kept its own file of two.
+                same = [
+                    one for one in kept if one.get("sha256") and one["sha256"] in (gone.get("sha256") or gone["store"])
+                ]
+                if not same or self._is_spare(document_id, {**same[0], **gone}, same[0]):
+                    self._drop(document_id, gone, *kept)
 
 
 def content_of(leaf: dict[str, Any]) -> str:
@@ -343,7 +353,12 @@ def content_of(leaf: dict[str, Any]) -> str:
 
 
 def of_file(file: dict[str, Any]) -> dict[str, Any]:
-    """Return what the deletion of an instance tells other servers: which of their files goes with it."""
+    """Return what the deletion of an instance tells other servers: which of their files goes with it.
+
+    Of a linked file that is the digest, by which others keep what they fetched; its path may name a patient.
+    """
+    if file["store"].startswith(LINK) and "sha256" in file:
+        return {"file": {"store": LINK, "sha256": file["sha256"]}}
     return {"file": {"store": file["store"]}} if file["store"].startswith(FOLDER) else {}
 
 

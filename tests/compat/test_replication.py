@@ -46,6 +46,17 @@ def test_changes_by_a_selector(filled):
     assert len(chosen(filled, since=first["last_seq"])["results"]) == 2
 
 
+def test_changes_with_all_leaves(filled):
+    docs = [{"_id": "two", "_rev": f"1-{name}", "_revisions": {"start": 1, "ids": [name]}} for name in "ab"]
+    assert filled.post("_bulk_docs", json={"docs": docs, "new_edits": False}).ok
+    for style, leaves in (("main_only", ["1-b"]), ("all_docs", ["1-a", "1-b"])):
+        told = filled.get("_changes", params={"style": style, "since": 0, "limit": 1000}).json()
+        (change,) = [one for one in told["results"] if one["id"] == "two"]
+        assert sorted(leaf["rev"] for leaf in change["changes"]) == leaves
+        again = filled.get("_changes", params={"style": style, "since": told["last_seq"]}).json()
+        assert again["results"] == []
+
+
 def test_a_selector_that_is_none(filled):
     answer = filled.post("_changes", params={"filter": "_selector"}, json={"selector": 5})
     assert answer.status_code == 400

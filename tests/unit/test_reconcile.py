@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
+from dicouch.store.places import Bytes
 from dicouch.write import reconcile
 from dicouch.write.reconcile import Found, Reconciler, child, of_file, order, tombstone
 
@@ -77,7 +80,7 @@ class Store:
         if file["store"] in self.here and kept["store"] not in self.here:
             self.adopted.append((file["store"], kept["store"]))
 
-    def discard(self, file):
+    def discard(self, file, *_kept):
         self.gone += [file["store"]] if file["store"].startswith("folder:") else []
 
 
@@ -174,7 +177,9 @@ def test_a_deletion_tells_which_file_goes_and_nothing_of_a_patient():
         "_deleted": True,
         "file": {"store": "folder:x/b.dcm"},
     }
-    assert of_file({"store": "attachment"}) == of_file({"store": "link:/a"}) == {}
+    assert of_file({"store": "attachment"}) == of_file({"store": "none", "sha256": ""}) == {}
+    # By its digest others know what they fetched (`Bytes.discard`).
+    assert of_file({"store": "link:/Doe/a", "sha256": "d"}) == {"file": {"store": "link:", "sha256": "d"}}
 
 
 @pytest.mark.parametrize("changed", [True, False])
@@ -245,6 +250,76 @@ def test_each_study_is_looked_at_once_and_a_refused_one_keeps_none_waiting(caplo
     couch.looked.clear()
     Reconciler(couch, store).catch_up()
     assert couch.looked == []
+
+
+class Ended:
+    """A database whose one change is of an instance with some leaves."""
+
+    def __init__(self, *leaves):
+        self.leaves = leaves
+
+    def json(self, method, path, *, params=None, body=None, writes=None):
+        if path == "_changes":
+            assert params["style"] == "all_docs"
+            gone = all(one.get("_deleted") for one in self.leaves)
+            change = {"id": "1:2:3", "changes": [{"rev": one["_rev"]} for one in self.leaves], "deleted": gone}
+            return {"results": [change], "last_seq": 1}
+        assert [one["rev"] for one in body["docs"]] == [one["_rev"] for one in self.leaves]
+        return {"results": [{"docs": [{"ok": one}]} for one in self.leaves]}
+
+
+def ended(tmp_path, names, *leaves):
+    """Return the files that are left of some, and whether what is kept can be read."""
+    own = Bytes(None, f"folder:{tmp_path}")
+    for name in names:
+        own.folder.receive(name, [b"x"])
+    Reconciler(Ended(*leaves), own)._read(0)
+    return {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.dcm")}
+
+
+X = hashlib.sha256(b"x").hexdigest()
+MINE, THEIRS, FETCHED = f"2d/{X}-mine.dcm", f"2d/{X}-theirs.dcm", f"linked/{X[:2]}/{X}.dcm"
+
+
+def gone(revision, store, **more):
+    return {"_id": "1:2:3", "_rev": revision, "_deleted": True, "file": {"store": store, **more}}
+
+
+def live(revision, store, digest=X):
+    return {"_id": "1:2:3", "_rev": revision, "type": "instance", "file": {"store": store, "size": 1, "sha256": digest}}
+
+
+@pytest.mark.parametrize(
+    ("here", "leaves", "left"),
+    [
+        # Deleted on two servers, each with a file of its own.
+        ([MINE, THEIRS], [gone("3-b", f"folder:{THEIRS}"), gone("2-a", f"folder:{MINE}")], set()),
+        # A linked file that was fetched.
+        ([FETCHED], [gone("2-a", "link:", sha256=X)], set()),
+        # Of two with the same bytes another server ended one, before this one saw both.
+        ([MINE], [live("2-b", f"folder:{THEIRS}"), gone("2-a", f"folder:{MINE}")], {THEIRS}),
+        ([MINE], [live("2-b", "link:/theirs/1"), gone("2-a", f"folder:{MINE}")], {FETCHED}),
+        ([FETCHED], [live("2-b", "link:/theirs/1"), gone("2-a", "link:", sha256=X)], {FETCHED}),
+        ([FETCHED], [live("2-b", f"folder:{THEIRS}"), gone("2-a", "link:", sha256=X)], {THEIRS}),
+        ([MINE], [live("2-b", "attachment"), gone("2-a", f"folder:{MINE}")], set()),
+        # Of other bytes one was deleted.
+        ([MINE], [live("2-b", f"folder:{THEIRS}", "ab"), gone("2-a", f"folder:{MINE}")], set()),
+        ([MINE], [live("2-b", f"folder:{MINE}"), gone("2-a", f"folder:{MINE}")], {MINE}),
+        ([MINE], [live("2-b", f"folder:{MINE}"), live("2-a", f"folder:{THEIRS}", "ab")], {MINE}),
+    ],
+)
+def test_files_of_revisions_that_were_ended_elsewhere(tmp_path, here, leaves, left):
+    assert ended(tmp_path, here, *leaves) == left
+
+
+def test_two_sites_that_linked_the_same(tmp_path):
+    """What was fetched of a linked file has one name, whichever of the two paths the document names."""
+    own = Bytes(None, f"folder:{tmp_path}")
+    own.folder.receive(FETCHED, [b"x"])
+    couch = Couch(*({**leaf(f"1-{one}", X), **live(f"1-{one}", f"link:/{one}")} for one in "ba"))
+    Reconciler(couch, own)._instance("1:2:3", Found())
+    assert len(couch.written) == 1
+    assert (tmp_path / FETCHED).exists()
 
 
 def test_who_looks_beside_the_server_leaves_the_rest_to_it():

@@ -44,9 +44,9 @@ async function list(req, res) {
   }
   let last = await startOf(req.db, String(since || 0));
   const id = await req.db.id();
-  const options = { include_docs: include_docs === 'true' };
+  const options = { include_docs: include_docs === 'true', style };
   if (filter) {
-    Object.assign(options, { filter: '_selector', selector: await selectorOf(req, res), style });
+    Object.assign(options, { filter: '_selector', selector: await selectorOf(req, res) });
   }
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'must-revalidate');
@@ -156,8 +156,8 @@ function install(router) {
     next(feed === 'normal' && since === 'now' && Object.keys(others).every(name => name === 'limit') ? undefined : 'route');
   }, route(now));
   router.get('/:db/_changes', (req, res, next) => {
-    const { feed = 'normal' } = req.couchQuery;
-    next(feed === 'normal' && Object.keys(req.couchQuery).every(name => KNOWN.has(name)) ? undefined : 'route');
+    const { feed = 'normal', ...others } = req.couchQuery;
+    next(feed === 'normal' && Object.keys(others).every(name => name === 'style' || KNOWN.has(name)) ? undefined : 'route');
   }, route(list));
 }
 

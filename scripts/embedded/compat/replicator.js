@@ -8,8 +8,8 @@ const { getOrCreateDB } = require('express-pouchdb/lib/create-or-delete-dbs');
 const { HttpError, readObject, route, sendJSON } = require('./http');
 
 const DATABASE = '_replicator';
-// Attachments of a batch are in memory.
-const BATCH = { batch_size: 20, batches_limit: 2 };
+// Documents of a batch are in memory with their attachments, and as base64 where they go to another server.
+const BATCH = { batch_size: 4, batches_limit: 1 };
 const DONE = ['completed', 'failed'];
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
