@@ -4,6 +4,7 @@ import base64
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from pydicom.data import get_charset_files, get_testdata_file
 from dicouch.couch.response import CouchError
 from dicouch.dicom.part10 import Part10Error, read_part10
 from dicouch.dimse import find, send
-from dicouch.errors import DicomWebError
+from dicouch.errors import DicomWebError, NoBytes
 from dicouch.read.retrieve import Stored
 from dicouch.scripts import check_bytes, move_bytes
 from dicouch.scripts.chronicle.convert import dataset_of
@@ -275,6 +276,26 @@ def test_the_file_of_a_document_that_came_by_replication(tmp_path, old, replace)
         assert store.locate(couch.stored["file"]).read_bytes() == content
         assert len(list(tmp_path.rglob("*.dcm"))) == 1
     assert received.outcome.comment == "already stored, the same bytes"
+
+
+@pytest.mark.parametrize(("replace", "fetched"), [(True, False), (False, True)])
+def test_who_sends_a_data_set_again_waits_for_no_other_server(replace, fetched):
+    """Its bytes are better than those that are elsewhere; only to refuse it these are fetched and compared."""
+    file = FILE | {"size": 200}
+    couch = Conflicting({"_id": "1.2:1.2.3:1.2.3.4", "_rev": "1-a", "dataset": UIDS, "file": file})
+    asked = []
+
+    class Elsewhere(Bytes):
+        def open(self, *_place, fetch=True):
+            asked.append(fetch)
+            raise NoBytes(503, "nobody has them")
+
+    read = SimpleNamespace(transfer_syntax=file["transferSyntax"])
+    received = Received(read, BytesIO(b"x" * 200), 200, "cd", Outcome("1.2", "1.2.3", "1.2.3.4"), 1, made=150)
+    new = {"_id": "1.2:1.2.3:1.2.3.4", "dataset": UIDS, "file": file | {"sha256": "cd", "store": "folder:cd"}}
+    Putter(couch, Elsewhere(couch, "attachment"), replace=replace, authorization=None).put(received, new)
+    assert asked == [fetched]
+    assert (received.outcome.failure == 0, couch.stored["file"]["sha256"] == "cd") == (replace, replace)
 
 
 def test_commands_leave_metadata_alone():
