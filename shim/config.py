@@ -7,6 +7,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -106,9 +107,14 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse a folder that would be of this site and of another one, whose files are never removed."""
-        own = {os.path.realpath(folder) for folder in (*self.bytes_roots, self.bytes.removeprefix("folder:"))}
-        if both := [folder for folder in self.bytes_shared if os.path.realpath(folder) in own]:
-            raise ValueError(f"BYTES_SHARED names folders of other sites, but {both[0]} is in BYTES or BYTES_ROOTS")
+        named = (*self.bytes_roots, *([self.bytes.removeprefix("folder:")] if self.bytes != "attachment" else []))
+        own = [Path(folder).resolve() for folder in named]
+        for folder in self.bytes_shared:
+            theirs = Path(folder).resolve()
+            if any(one.is_relative_to(theirs) or theirs.is_relative_to(one) for one in own):
+                raise ValueError(
+                    f"BYTES_SHARED names folders of other sites, but {folder} overlaps BYTES or BYTES_ROOTS"
+                )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:

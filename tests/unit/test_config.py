@@ -101,7 +101,15 @@ def test_credentials_are_utf_8():
     assert basic_auth("test", "123\u00a3") == "Basic dGVzdDoxMjPCow=="
 
 
-@pytest.mark.parametrize("own", [{"BYTES": "folder:/srv/a"}, {"BYTES_ROOTS": "/srv/b:/srv/a/"}])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"BYTES": "folder:/srv/a"},
+        {"BYTES_ROOTS": "/srv/b:/srv/a/"},
+        {"BYTES": "folder:/srv"},
+        {"BYTES_ROOTS": "/srv/a/b"},
+    ],
+)
 def test_a_folder_is_of_one_site(own):
     with pytest.raises(ValueError, match="BYTES_SHARED"):
         Config.from_environment({**own, "BYTES_SHARED": "/srv/x/../a"})
