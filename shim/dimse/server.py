@@ -69,6 +69,8 @@ NOT_SUPPORTED = 3
 EXTENDED = bytes((1, 1, 1))
 # Bytes of a PDU: many small ones cost much of a processor. DCMTK sends no larger ones.
 PDU = 131072
+# And of any PDU: what asks for an association may be larger than that, but 128 contexts do not fill a megabyte.
+LONGEST = 1 << 20
 
 
 class Listener:
@@ -205,11 +207,21 @@ def _retrieve(self: QueryRetrieveServiceClass, request: C_GET | C_MOVE, context:
 
 
 def _receive(self: AssociationSocket, size: int) -> bytearray:
-    """Read `size` bytes, or what there is when the connection ends before."""
-    received, at = bytearray(size), 0
-    with memoryview(received) as view:
-        while at < size and (count := self.socket.recv_into(view[at:])):
-            at += count
+    """Read `size` bytes, or what there is when the connection ends before.
+
+    Memory is taken as bytes arrive: who calls is not known yet. OSError, which ends the connection, for no size of ours.
+    """
+    if size > LONGEST:
+        raise ConnectionError(f"a PDU of {size} bytes")
+    received, at = bytearray(min(size, PDU)), 0
+    while at < size:
+        if at == len(received):
+            received += bytes(min(size - at, PDU))
+        with memoryview(received) as view, view[at:] as rest:
+            count = self.socket.recv_into(rest)
+        if not count:
+            break
+        at += count
     del received[at:]
     return received
 
