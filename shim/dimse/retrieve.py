@@ -33,6 +33,7 @@ from dicouch.dimse.status import (
 )
 from dicouch.errors import DicomWebError, shortened
 from dicouch.read.retrieve import Retriever
+from dicouch.rewrite.values import known_vr, split_values
 from dicouch.services import Services
 
 LOG = logging.getLogger(__name__)
@@ -182,7 +183,8 @@ def found(services: Services, reader: Retriever, identifier: Dataset, patient_ro
     """
     level = find.level_of(identifier, patient_root)
     pairs = [pair for pair in find.parameters(identifier) if pair[0] in UNIQUE.values()]
-    own = [value for tag, value in pairs if tag == UNIQUE[level]]
+    # Delimiters alone are no value, and would match all that there is.
+    own = [value for tag, value in pairs if tag == UNIQUE[level] and any(split_values(known_vr(tag), value))]
     if not own or any("*" in value or "?" in value for _tag, value in pairs):
         raise DicomWebError(400, f"the unique key of level {level} is needed, without wild cards")
     return instances(reader, find.rows(services, "instance", pairs))
