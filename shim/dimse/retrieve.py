@@ -18,7 +18,7 @@ from pynetdicom.events import Event
 from dicouch.couch.response import CouchError
 from dicouch.dimse import find
 from dicouch.dimse.peers import Peer
-from dicouch.dimse.send import NotSent, Sub, associate, contexts_for, send
+from dicouch.dimse.send import Sub, associate, contexts_for, explained, send
 from dicouch.dimse.status import (
     ALL_FAILED,
     CANCELLED,
@@ -143,8 +143,8 @@ def _send_all(
             return
         try:
             told = send(association, reader, sub, number % MOST + 1, originator)
-        except (NotSent, DicomWebError, CouchError) as problem:
-            LOG.warning("%s was not sent: %s", sub.stored.id, problem)
+        except Exception as problem:  # noqa: BLE001 - of this instance alone
+            LOG.warning("%s was not sent: %s", sub.stored.id, explained(problem))
             told = UNABLE
         answers.remaining -= 1
         if told == SUCCESS:

@@ -1,4 +1,4 @@
-"""DIMSE without a network: what arrives of a PDU, what is committed to, and what one bad instance costs others."""
+"""DIMSE without a network: bytes of a PDU, who may what, what is committed to and how that is reported."""
 
 from __future__ import annotations
 
