@@ -206,7 +206,7 @@ def tell(association: Association, kind: int, told: Dataset) -> int | None:
 
 
 def _tell(association: Association, lock: AbstractContextManager, kind: int, told: Dataset) -> int | None:
-    over, statuses = threading.Event(), []
+    over, statuses = threading.Event(), list[int]()
 
     def hear(event: Event) -> None:
         answer = event.message.command_set
