@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import requests
 from pynetdicom import AE
+from urllib3.exceptions import NewConnectionError
 
 from dicouch.config import split_url
 from dicouch.couch.response import CouchError
@@ -108,8 +109,9 @@ class Forwarder(Worker):
 
     def _send_claimed(self, target: str, batch: list[dict]) -> None:
         rule, reader = self._rules[target], Retriever(self._services.couch, self._services.store)
-        subs = []
-        for document in batch:
+        subs, begun = [], False
+        # What failed goes last: a target that ends the association for it has the others before.
+        for document in sorted(batch, key=lambda one: one["attempts"]):
             try:
                 (stored,) = reader.instances(*document["instance"].split(":"))
                 subs.append((document, Sub(stored, document["sopClass"])))
@@ -123,6 +125,7 @@ class Forwarder(Worker):
         try:
             way = self._by_web if rule.to.startswith("http") else self._by_dimse
             for document, reason in way(rule, reader, subs):
+                begun = True
                 if reason:
                     self._failed(rule, document, reason)
                 else:
@@ -136,7 +139,7 @@ class Forwarder(Worker):
             reason = explained(problem)
             failures = self._resting.get(target, (0.0, 0))[1] + 1
             self._resting[target] = time.monotonic() + pause_after(failures), failures
-            for document, _sub in subs:
+            for document, _sub in [] if begun else subs:  # else it may be the one that was sent last, which is counted
                 self._failed(rule, document, reason)
 
     def _failed(self, rule: Rule, document: dict, reason: str) -> None:
@@ -174,14 +177,25 @@ class Forwarder(Worker):
                 try:
                     answer = session.post(f"{url}/studies", data=_body(reader, sub), headers=headers, timeout=TIMEOUT)
                 except requests.RequestException as problem:
+                    if not _is_unreachable(problem):
+                        yield document, explained(problem)
                     raise Unreachable(explained(problem)) from problem
                 except Exception as problem:  # noqa: BLE001 - its bytes cannot be had
                     yield document, explained(problem)
                     continue
                 if answer.status_code in (502, 503, 504):
+                    yield document, f"{target_of(rule)} answered {answer.status_code}"
                     raise Unreachable(f"{target_of(rule)} answered {answer.status_code}")
                 refused = answer.status_code not in (200, 202) or b"00081198" in answer.content
                 yield document, f"{answer.status_code} {answer.text[:200]}" if refused else ""
+
+
+def _is_unreachable(problem: requests.RequestException) -> bool:
+    """Return whether there was no connection, so that it was not for what was sent on it."""
+    cause = getattr(problem.args[0], "reason", None) if problem.args else None
+    return isinstance(problem, requests.ConnectTimeout | requests.exceptions.SSLError) or isinstance(
+        cause, NewConnectionError
+    )
 
 
 def _body(reader: Retriever, sub: Sub) -> Iterable[bytes]:

@@ -52,7 +52,7 @@ def forwarder(monkeypatch):
 
             def content(self, stored):
                 def pieces():
-                    yield b"1"
+                    yield b"bad" if "bad" in stored.id else b"1"
                     if place == "bytes" and "bad" in stored.id:
                         raise problem
                     yield b"2"
@@ -118,9 +118,17 @@ def web():
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
+            body = b""
             while size := int(self.rfile.readline(), 16):
-                self.rfile.read(size + 2)
+                body += self.rfile.read(size)
+                self.rfile.readline()
             self.rfile.readline()
+            if self.server.way and b"bad" in body:
+                self.close_connection = True
+                if self.server.way == "503":
+                    self.send_response(503)
+                    self.end_headers()
+                return
             self.server.count += 1
             self.send_response(200)
             self.send_header("Content-Length", "0")
@@ -134,13 +142,46 @@ def web():
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        listening.daemon_threads, listening.count = True, 0
+        listening.daemon_threads, listening.count, listening.way = True, 0, ""
         listening.url = f"http://127.0.0.1:{listening.server_port}"
         thread = threading.Thread(target=listening.serve_forever, args=[0.01])
         thread.start()
         yield listening
         listening.shutdown()
         thread.join()
+
+
+@pytest.mark.parametrize("way", ["dimse", "closes", "503"])
+def test_a_target_that_ends_the_connection_for_one_takes_the_others(forwarder, monkeypatch, web, way):
+    """Only the one is counted, and it goes last from then on."""
+    sent, association = [], Association()
+
+    def sends(_association, _reader, sub, _number):
+        if sub.instance == "bad":
+            association.is_established = False
+            raise send.NotSent("the peer did not answer")
+        sent.append(sub.instance)
+        return 0
+
+    def opens(*_told):
+        association.is_established = True
+        return association
+
+    monkeypatch.setattr(forward, "associate", opens)
+    monkeypatch.setattr(forward, "paused", unpaused)
+    monkeypatch.setattr(forward, "send", sends)
+    target = "ARCHIVE" if way == "dimse" else web.url
+    made = forwarder(target, None, "")
+    web.way = way
+    made.look()
+    assert {name: one["attempts"] for name, one in left(made).items()} == {"bad": 1, "good": 0, "last": 0}
+    assert list(made._resting) == [target]
+    made._resting.clear()
+    for document in made._services.couch.documents.values():
+        document["due"] = moment(-1)
+    made.look()
+    assert {name: one["attempts"] for name, one in left(made).items()} == {"bad": 2}
+    assert sent == (["good", "last"] if way == "dimse" else [])
 
 
 @pytest.mark.parametrize("target", ["ARCHIVE", "http://127.0.0.1:1/rs"])
@@ -196,6 +237,23 @@ def test_a_file_that_cannot_be_spooled_leaves_nothing(monkeypatch, tmp_path):
     with pytest.raises(OSError, match="Input"):
         send._spooled(pieces())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_message_is_the_last_of_its_association(monkeypatch):
+    association, aborted = Association(), []
+    association.accepted_contexts[0].abstract_syntax = CTImageStorage
+    association.accepted_contexts[0].as_scu = True
+    association.abort = lambda: aborted.append(True)
+
+    def sends(*_told):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(send, "_send", sends)
+    monkeypatch.setattr(send, "_file", lambda _reader, _sub, syntaxes: (next(iter(syntaxes)), send._File()))
+    sub = send.Sub(SimpleNamespace(id="1:1:1.2"), CTImageStorage)
+    with pytest.raises(OSError, match="Input"):
+        send.send(association, None, sub, 1)
+    assert aborted
 
 
 def test_a_late_answer_is_of_another_instance():
