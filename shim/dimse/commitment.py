@@ -29,6 +29,7 @@ from dicouch.dimse.send import associate
 from dicouch.dimse.status import SUCCESS
 from dicouch.errors import DicomWebError
 from dicouch.read.retrieve import Retriever
+from dicouch.rewrite.values import UID
 from dicouch.services import Services
 from dicouch.store import ATTACHED
 
@@ -44,8 +45,9 @@ FIRST, ANSWER = 0.5, 30
 # A day of them, one an hour in the end; and how many reports are sent at the same time.
 ATTEMPTS, AT_ONCE = 36, 8
 NUMBERS = count()
-# What keeps the report and the answers to requests on one association apart.
-_GUARDS: WeakKeyDictionary[Association, threading.Lock] = WeakKeyDictionary()
+# What keeps the report and the answers to requests on one association apart, and one report from the next: a peer has
+# one operation at a time to answer (PS3.7 D.3.3.3).
+_GUARDS: WeakKeyDictionary[Association, tuple[threading.Lock, threading.Lock]] = WeakKeyDictionary()
 
 Pair = tuple[str, str]
 
@@ -61,8 +63,10 @@ class Committer(Worker):
         self._services = services
         self._peers = settings.peers
         self._entity = entity
-        # Who has opened an association on which reports can be sent, since the last look.
-        self._came: deque[str] = deque()
+        # Who has opened an association on which reports can be sent, since the last look, each with a number.
+        self._came: deque[tuple[str, int]] = deque()
+        # Up to which of these numbers a report had its chance, by its document.
+        self._tried: dict[str, int] = {}
 
     def request(self, event: Event, calling: str) -> tuple[int, None]:
         """Answer an N-ACTION request, and let the report follow."""
@@ -92,25 +96,32 @@ class Committer(Worker):
     def established(self, event: Event) -> None:
         """Take note of an association on which reports can be sent, whichever asked for them (PS3.4 J.3.3)."""
         if _takes_reports(event.assoc):
-            self._came.append(caller(event.assoc))
+            self._came.append((caller(event.assoc), next(NUMBERS) + 1))
             self.wake()
 
     def look(self) -> bool:
         """Report what is due; return whether anything is before long."""
-        soon, came = False, {self._came.popleft() for _one in range(len(self._came))}
+        soon, came = False, dict[str, int]()
+        for _one in range(len(self._came)):
+            calling, number = self._came.popleft()
+            came[calling] = max(number, came.get(calling, 0))
         for document in self.queue.documents():
             soon = soon or self.queue.is_soon(document)
-            calling = document["calling"]
+            calling, name = document["calling"], document["_id"]
             if self.stopped.is_set() or self.queue.held >= AT_ONCE:
-                break
-            if not self.queue.is_due(document, early=calling in came):
+                self._came.extend(came.items())  # for the reports behind, at the next look
+                return soon
+            due, number = self.queue.is_due(document), came.get(calling, 0)
+            if not due and not (number > self._tried.get(name, 0) and self.queue.is_due(document, early=True)):
                 continue
+            self._tried[name] = number
             for claimed in self.queue.claim([document]):
-                arguments = claimed, self._peers.get(calling)
+                arguments = claimed, self._peers.get(calling), not due
                 threading.Thread(target=self._report, args=arguments, name=KIND, daemon=True).start()
+        self._tried.clear()
         return soon
 
-    def _report(self, document: dict, peer: Peer | None) -> None:
+    def _report(self, document: dict, peer: Peer | None, early: bool) -> None:
         transaction = document["transaction"]
         try:
             reason = self._send(document, peer)
@@ -122,7 +133,7 @@ class Committer(Worker):
         try:
             if reason:
                 LOG.warning("storage commitment %s was not reported: %s", transaction, reason)
-                self.queue.failed(document, reason, ATTEMPTS)
+                self.queue.failed(document, reason, ATTEMPTS, early=early)
             else:
                 self.queue.done(document)
         except (CouchError, DicomWebError) as problem:
@@ -171,7 +182,7 @@ def guard(association: Association) -> None:
 
     A request that takes long is no silence of the peer's, either: pynetdicom's timer starts anew with what comes only.
     """
-    lock = _GUARDS[association] = threading.Lock()
+    lock, _turn = _GUARDS[association] = threading.Lock(), threading.Lock()
     serve = association._serve_request
 
     def guarded(message: object, context: int) -> None:
@@ -185,13 +196,23 @@ def guard(association: Association) -> None:
 def tell(association: Association, kind: int, told: Dataset) -> int | None:
     """Send an N-EVENT-REPORT request and return the status of the answer, None where there is none.
 
-    The association's own thread goes on reading: a request that comes before the answer is served, too.
+    The association's own thread goes on reading: a request that comes before the answer is served, too. Another report
+    on the same association waits for the answer.
     """
-    over, statuses = threading.Event(), []
+    unguarded: tuple[AbstractContextManager, AbstractContextManager] = nullcontext(), nullcontext()
+    lock, turn = _GUARDS.get(association, unguarded)
+    with turn:
+        return _tell(association, lock, kind, told) if association.is_established else None
+
+
+def _tell(association: Association, lock: AbstractContextManager, kind: int, told: Dataset) -> int | None:
+    over, statuses = threading.Event(), list[int]()
 
     def hear(event: Event) -> None:
-        if isinstance(event.message, N_EVENT_REPORT_RSP):
-            statuses.append(int(event.message.command_set.Status))
+        answer = event.message.command_set
+        ours = isinstance(event.message, N_EVENT_REPORT_RSP) and answer.MessageIDBeingRespondedTo == request.MessageID
+        if ours:  # and no late one to a report before
+            statuses.append(int(answer.Status))
             over.set()
 
     contexts = association.accepted_contexts
@@ -209,7 +230,6 @@ def tell(association: Association, kind: int, told: Dataset) -> int | None:
     for handler in handlers:
         association.bind(*handler)
     try:
-        lock: AbstractContextManager = _GUARDS.get(association, nullcontext())
         with lock:
             association.dimse.send_msg(request, context.context_id)
         over.wait(ANSWER)
@@ -247,15 +267,26 @@ def judged(services: Services, wanted: list[Pair]) -> Iterator[tuple[Pair, int]]
 
 def _judged(services: Services, wanted: list[Pair]) -> Iterable[tuple[Pair, int]]:
     reader = Retriever(services.couch, services.store)
-    rows = find.rows(services, "instance", [(UNIQUE["instance"], "\\".join(instance for _class, instance in wanted))])
+    # What is no UID matches nothing here; in a search it would be refused, or match all that there is.
+    uids = [instance for _class, instance in wanted if UID.fullmatch(instance)]
+    rows = find.rows(services, "instance", [(UNIQUE["instance"], "\\".join(uids))]) if uids else ()
     found: dict[str, list[tuple[str, bool]]] = {}
     for sub in instances(reader, rows):
-        file = sub.stored.file
-        path = None if file["store"] == ATTACHED else services.store.locate(file)
-        there = file["store"] == ATTACHED or path is not None and path.is_file() and path.stat().st_size == file["size"]
-        found.setdefault(sub.instance, []).append((sub.sop_class, there))
+        found.setdefault(sub.instance, []).append((sub.sop_class, _is_there(services, sub.stored.file)))
     for sop_class, instance in wanted:
         stored = found.get(instance, [])
         same = [there for kept, there in stored if kept == sop_class]
         reason = 0 if any(same) else PROCESSING_FAILURE if same else CONFLICT if stored else NO_SUCH_INSTANCE
         yield (sop_class, instance), reason
+
+
+def _is_there(services: Services, file: dict) -> bool:
+    """Return whether the bytes of an instance are there, all of them."""
+    if file["store"] == ATTACHED:
+        return True
+    try:
+        path = services.store.locate(file)
+        return path is not None and path.is_file() and path.stat().st_size == file["size"]
+    except (DicomWebError, OSError) as problem:  # a linked file that is another now, or cannot be read
+        LOG.warning("the bytes %s: %s", file["store"], problem)
+        return False

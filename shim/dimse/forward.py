@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator
 
 import requests
 from pynetdicom import AE
+from urllib3.exceptions import NewConnectionError
 
 from dicouch.config import split_url
+from dicouch.couch.response import CouchError
 from dicouch.dimse.peers import Rule, Settings
 from dicouch.dimse.queue import PAGE, Queue, Worker, pause_after
 from dicouch.dimse.retrieve import paused
-from dicouch.dimse.send import NotSent, Sub, associate, contexts_for, send
+from dicouch.dimse.send import NotSent, Sub, associate, contexts_for, explained, send
 from dicouch.errors import DicomWebError
 from dicouch.read.retrieve import Retriever
 from dicouch.services import Services
@@ -29,6 +31,10 @@ KIND = "forward"
 # Seconds without a byte from a target.
 TIMEOUT = 60
 BOUNDARY = "dicouch-forward-7d1f0c5a9b"
+
+
+class Unreachable(NotSent):
+    """A target takes nothing just now; the message says why."""
 
 
 def target_of(rule: Rule) -> str:
@@ -102,22 +108,24 @@ class Forwarder(Worker):
             self.queue.release(claimed)
 
     def _send_claimed(self, target: str, batch: list[dict]) -> None:
-        reader = Retriever(self._services.couch, self._services.store)
-        subs = []
-        for document in batch:
+        rule, reader = self._rules[target], Retriever(self._services.couch, self._services.store)
+        subs, begun = [], False
+        # What failed goes last: a target that ends the association for it has the others before.
+        for document in sorted(batch, key=lambda one: one["attempts"]):
             try:
                 (stored,) = reader.instances(*document["instance"].split(":"))
                 subs.append((document, Sub(stored, document["sopClass"])))
-            except DicomWebError as problem:
-                if problem.status != 404:
-                    raise
-                self.queue.done(document)  # deleted meanwhile
+            except Exception as problem:  # noqa: BLE001 - of this instance alone
+                if isinstance(problem, DicomWebError) and problem.status == 404:
+                    self.queue.done(document)  # deleted meanwhile
+                else:
+                    self._failed(rule, document, explained(problem))
         if not subs:
             return
-        rule = self._rules[target]
         try:
             way = self._by_web if rule.to.startswith("http") else self._by_dimse
             for document, reason in way(rule, reader, subs):
+                begun = True
                 if reason:
                     self._failed(rule, document, reason)
                 else:
@@ -125,11 +133,14 @@ class Forwarder(Worker):
                 if self.stopped.is_set():
                     return
             self._resting.pop(target, None)
-        except OSError as problem:  # the target cannot be reached, which requests' errors are as well
+        except (CouchError, DicomWebError):  # the queue cannot be written
+            raise
+        except Exception as problem:  # noqa: BLE001 - an error of ours, too, must not hold up other targets
+            reason = explained(problem)
             failures = self._resting.get(target, (0.0, 0))[1] + 1
             self._resting[target] = time.monotonic() + pause_after(failures), failures
-            for document, _sub in subs:
-                self._failed(rule, document, str(problem))
+            for document, _sub in [] if begun else subs:  # else it may be the one that was sent last, which is counted
+                self._failed(rule, document, reason)
 
     def _failed(self, rule: Rule, document: dict, reason: str) -> None:
         self.queue.failed(document, reason, rule.attempts)
@@ -139,15 +150,15 @@ class Forwarder(Worker):
         """Send instances over one association; yield each with what went wrong, empty where nothing did."""
         association = associate(self._entity, self._settings.peers[rule.to], contexts_for(sub for _doc, sub in subs))
         if not association.is_established:
-            raise ConnectionError(f"{rule.to} accepts no association")
+            raise Unreachable(f"{rule.to} accepts no association")
         with paused(association):
             for number, (document, sub) in enumerate(subs, 1):
                 if not association.is_established:
-                    raise ConnectionError(f"{rule.to} ended the association")
+                    raise Unreachable(f"{rule.to} ended the association")
                 try:
                     told = send(association, reader, sub, number)
-                except (NotSent, DicomWebError) as problem:
-                    yield document, str(problem)
+                except Exception as problem:  # noqa: BLE001 - of this instance alone
+                    yield document, explained(problem)
                     continue
                 # Warnings are of what was stored (PS3.4 Table B.2-1).
                 yield document, "" if told == 0 or told & 0xF000 == 0xB000 else f"{rule.to} answered {told:04X}H"
@@ -165,18 +176,40 @@ class Forwarder(Worker):
             for document, sub in subs:
                 try:
                     answer = session.post(f"{url}/studies", data=_body(reader, sub), headers=headers, timeout=TIMEOUT)
-                except DicomWebError as problem:  # its bytes cannot be had
-                    yield document, str(problem)
+                except requests.RequestException as problem:
+                    if not _is_unreachable(problem):
+                        yield document, explained(problem)
+                    raise Unreachable(explained(problem)) from problem
+                except Exception as problem:  # noqa: BLE001 - its bytes cannot be had
+                    yield document, explained(problem)
                     continue
                 if answer.status_code in (502, 503, 504):
-                    raise ConnectionError(f"{target_of(rule)} answered {answer.status_code}")
+                    yield document, f"{target_of(rule)} answered {answer.status_code}"
+                    raise Unreachable(f"{target_of(rule)} answered {answer.status_code}")
                 refused = answer.status_code not in (200, 202) or b"00081198" in answer.content
                 yield document, f"{answer.status_code} {answer.text[:200]}" if refused else ""
 
 
+def _is_unreachable(problem: requests.RequestException) -> bool:
+    """Return whether there was no connection, so that it was not for what was sent on it."""
+    cause = getattr(problem.args[0], "reason", None) if problem.args else None
+    return isinstance(problem, requests.ConnectTimeout | requests.exceptions.SSLError) or isinstance(
+        cause, NewConnectionError
+    )
+
+
 def _body(reader: Retriever, sub: Sub) -> Iterable[bytes]:
-    """Yield the body of a store request (PS3.18 10.5.1)."""
-    _size, pieces = reader.content(sub.stored)
-    yield f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    yield from pieces()
-    yield f"\r\n--{BOUNDARY}--\r\n".encode()
+    """Yield the body of a store request (PS3.18 10.5.1).
+
+    Raises
+    ------
+    NotSent
+        Whatever goes wrong with reading it: OSError would look like one of the connection.
+    """
+    try:
+        _size, pieces = reader.content(sub.stored)
+        yield f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        yield from pieces()
+        yield f"\r\n--{BOUNDARY}--\r\n".encode()
+    except Exception as problem:
+        raise NotSent(explained(problem)) from problem

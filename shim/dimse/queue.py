@@ -116,11 +116,16 @@ class Queue:
         """Delete a claimed document, unless it was queued anew meanwhile."""
         self._finish(document["_id"], {"_deleted": True}, only=("_id", "_rev"))
 
-    def failed(self, document: Document, reason: str, attempts: int) -> None:
-        """Note a failure of a claimed document: the next attempt is later, and the last one says why it was."""
-        made = document["attempts"] + 1
-        state = WAITING if made < attempts else FAILED
-        told = {"state": state, "attempts": made, "reason": shortened(reason, 300), "due": moment(pause_after(made))}
+    def failed(self, document: Document, reason: str, attempts: int, early: bool = False) -> None:
+        """Note a failure of a claimed document: the next attempt is later, and the last one says why it was.
+
+        One that was made before it was due is none of the `attempts`, and puts off nothing.
+        """
+        told = {"state": WAITING, "reason": shortened(reason, 300)}
+        if not early:
+            made = document["attempts"] + 1
+            state = WAITING if made < attempts else FAILED
+            told = {**told, "state": state, "attempts": made, "due": moment(pause_after(made))}
         self._finish(document["_id"], told)
 
     def release(self, documents: list[Document]) -> None:

@@ -18,7 +18,7 @@ from pynetdicom.events import Event
 from dicouch.couch.response import CouchError
 from dicouch.dimse import find
 from dicouch.dimse.peers import Peer
-from dicouch.dimse.send import NotSent, Sub, associate, contexts_for, send
+from dicouch.dimse.send import Sub, associate, contexts_for, explained, send
 from dicouch.dimse.status import (
     ALL_FAILED,
     CANCELLED,
@@ -33,6 +33,7 @@ from dicouch.dimse.status import (
 )
 from dicouch.errors import DicomWebError, shortened
 from dicouch.read.retrieve import Retriever
+from dicouch.rewrite.values import known_vr, split_values
 from dicouch.services import Services
 
 LOG = logging.getLogger(__name__)
@@ -142,8 +143,8 @@ def _send_all(
             return
         try:
             told = send(association, reader, sub, number % MOST + 1, originator)
-        except (NotSent, DicomWebError, CouchError) as problem:
-            LOG.warning("%s was not sent: %s", sub.stored.id, problem)
+        except Exception as problem:  # noqa: BLE001 - of this instance alone
+            LOG.warning("%s was not sent: %s", sub.stored.id, explained(problem))
             told = UNABLE
         answers.remaining -= 1
         if told == SUCCESS:
@@ -182,7 +183,8 @@ def found(services: Services, reader: Retriever, identifier: Dataset, patient_ro
     """
     level = find.level_of(identifier, patient_root)
     pairs = [pair for pair in find.parameters(identifier) if pair[0] in UNIQUE.values()]
-    own = [value for tag, value in pairs if tag == UNIQUE[level]]
+    # Delimiters alone are no value, and would match all that there is.
+    own = [value for tag, value in pairs if tag == UNIQUE[level] and any(split_values(known_vr(tag), value))]
     if not own or any("*" in value or "?" in value for _tag, value in pairs):
         raise DicomWebError(400, f"the unique key of level {level} is needed, without wild cards")
     return instances(reader, find.rows(services, "instance", pairs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 
+from dicouch.couch.response import CouchError
 from dicouch.dicom.part10.byte_source import ByteSource
 from dicouch.dicom.part10.meta import read_meta
 from dicouch.dicom.part10.model import Warnings
@@ -29,6 +31,8 @@ from dicouch.dimse.peers import Peer
 from dicouch.errors import DicomWebError
 from dicouch.read.instances import deliver
 from dicouch.read.retrieve import Retriever, Stored
+
+LOG = logging.getLogger(__name__)
 
 EXPLICIT, IMPLICIT = str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)
 MOST_CONTEXTS = 128
@@ -40,6 +44,13 @@ WAITING = 16
 
 class NotSent(Exception):
     """An instance could not be sent; the message says why."""
+
+
+def explained(problem: Exception) -> str:
+    """Return why an instance was not sent, never an empty text; an error of ours goes to the log, too."""
+    if not isinstance(problem, NotSent | DicomWebError | CouchError | OSError):
+        LOG.error("sending", exc_info=problem)
+    return str(problem) or type(problem).__name__
 
 
 @dataclass(frozen=True)
@@ -120,20 +131,27 @@ def send(
     try:
         request.DataSet, request._dataset_path = file.dataset, file.path and (file.path, file.offset)
         _send(association, request, syntaxes[syntax])
+    except Exception:
+        if association.is_established:
+            association.abort()  # half of it may have gone out
+        raise
     finally:
         if file.path:
             file.path.unlink(missing_ok=True)
-    answer = _answer(association)
+    answer = _answer(association, number)
     if answer is None or not answer.is_valid_response:
         raise NotSent("the peer did not answer")
     return int(answer.Status)
 
 
-def _answer(association: Association) -> C_STORE | None:
-    """Return the answer to a C-STORE request; another, to a report on the same association, has been heard already."""
+def _answer(association: Association, number: int) -> C_STORE | None:
+    """Return the answer to a C-STORE request, None where none comes in time.
+
+    A late one to a request before is of another instance; one to a report on the same association was heard already.
+    """
     while True:
         _context, answer = association.dimse.get_msg(block=True)
-        if answer is None or isinstance(answer, C_STORE):
+        if answer is None or isinstance(answer, C_STORE) and answer.MessageIDBeingRespondedTo == number:
             return answer
 
 
@@ -187,7 +205,12 @@ def _spooled(pieces: Iterable[bytes]) -> _File:
     if len(begun) < SMALL:
         return _File(BytesIO(memoryview(begun)[offset:]))
     with NamedTemporaryFile(delete=False) as file:
-        file.writelines(chain((begun,), whole))
+        try:
+            file.writelines(chain((begun,), whole))
+            file.flush()
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
     return _File(None, Path(file.name), offset)
 
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from pydicom import Dataset
 from pydicom.uid import (
@@ -17,6 +18,7 @@ from pydicom.uid import (
     UID_dictionary,
 )
 from pynetdicom import AE, _config, acse, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext, negotiate_unrestricted
@@ -69,6 +71,8 @@ NOT_SUPPORTED = 3
 EXTENDED = bytes((1, 1, 1))
 # Bytes of a PDU: many small ones cost much of a processor. DCMTK sends no larger ones.
 PDU = 131072
+# And of any: what asks for an association may be larger than that, but 128 contexts do not fill a megabyte.
+LONGEST = 1 << 20
 
 
 class Listener:
@@ -93,6 +97,7 @@ class Listener:
         self.ae.require_called_aet = settings.check_called
         self.forwarder = Forwarder(services, settings, self.ae)
         self.committer = Committer(services, settings, self.ae)
+        self._rights: WeakKeyDictionary[Association, tuple[str, ...]] = WeakKeyDictionary()
         for sop_class in (Verification, StorageCommitmentPushModel, *QUERY_RETRIEVE):
             self.ae.add_supported_context(sop_class, PLAIN)
 
@@ -125,17 +130,20 @@ class Listener:
         guard(event.assoc)
 
     def _on_requested(self, event: Event) -> None:
-        """Refuse who may not call (PS3.8 9.3.4): "calling AE title not recognized"."""
-        if self._rights(event) is None:
+        """Refuse who may not call (PS3.8 9.3.4): "calling AE title not recognized".
+
+        What it may is decided once: a name server that fails later takes nothing from it.
+        """
+        rights = self.settings.rights(caller(event.assoc), str(event.assoc.requestor.address))
+        if rights is not None:
+            self._rights[event.assoc] = rights
+        else:
             LOG.warning("refused %s from %s", caller(event.assoc), event.assoc.requestor.address)
             event.assoc.acse.send_reject(0x01, 0x01, 0x03)
             event.assoc.kill()
 
-    def _rights(self, event: Event) -> tuple[str, ...] | None:
-        return self.settings.rights(caller(event.assoc), str(event.assoc.requestor.address))
-
     def _may(self, event: Event, right: str) -> bool:
-        return right in (self._rights(event) or ())
+        return right in self._rights.get(event.assoc, ())
 
     def _on_store(self, event: Event) -> Dataset | int:
         if not self._may(event, "store"):
@@ -205,11 +213,21 @@ def _retrieve(self: QueryRetrieveServiceClass, request: C_GET | C_MOVE, context:
 
 
 def _receive(self: AssociationSocket, size: int) -> bytearray:
-    """Read `size` bytes, or what there is when the connection ends before."""
-    received, at = bytearray(size), 0
-    with memoryview(received) as view:
-        while at < size and (count := self.socket.recv_into(view[at:])):
-            at += count
+    """Read `size` bytes, or what there is when the connection ends before.
+
+    Memory is taken as bytes arrive: who calls is not known yet. OSError, which ends the connection, beyond `LONGEST`.
+    """
+    if size > LONGEST:
+        raise ConnectionError(f"a PDU of {size} bytes")
+    received, at = bytearray(min(size, PDU)), 0
+    while at < size:
+        if at == len(received):
+            received += bytes(min(size - at, PDU))
+        with memoryview(received) as view, view[at:] as rest:
+            count = self.socket.recv_into(rest)
+        if not count:
+            break
+        at += count
     del received[at:]
     return received
 

@@ -41,14 +41,27 @@ class Worklist:
 
     def create(self, uid: str, dataset: dict[str, Any]) -> list[str]:
         """Create a workitem; return the texts of warnings."""
-        rows = self._ask(workitems.subscribers())["rows"]
-        found = [
+        found = self._subscribers()
+        warnings = self._change("create", uid, {"dataset": dataset, "subscribers": found})
+        # Who subscribed meanwhile was not among them, and may have looked at what there is before this was; as may have
+        # who ended that.
+        now = self._subscribers()
+        for title in sorted({one["ae"] for one in found} - {one["ae"] for one in now}):
+            self._one(workitems.document_id(uid), {"ae": title, "off": True})
+        for late in now:
+            if late not in found:
+                keys = {workitems.SOP_UID: {"vr": "UI", "values": [uid]}, **late.get("filter", {})}
+                self._all(Query(keys), {"ae": late["ae"], "lock": late["lock"], "report": True})
+        return warnings
+
+    def _subscribers(self) -> list[dict[str, Any]]:
+        """Return the subscriptions to the worklist that there are."""
+        return [
             {"ae": row["doc"]["aeTitle"], **row["doc"][kind]}
-            for row in rows
+            for row in self._ask(workitems.subscribers())["rows"]
             for kind in workitems.KINDS.values()
             if kind in row["doc"]
         ]
-        return self._change("create", uid, {"dataset": dataset, "subscribers": found})
 
     def update(self, uid: str, dataset: dict[str, Any], transaction: str) -> list[str]:
         """Change attributes of a workitem."""
@@ -77,11 +90,19 @@ class Worklist:
 
     def unsubscribe(self, uid: str, title: str) -> None:
         """End the subscription to a workitem, or to the worklist and all that is in it."""
-        if uid in workitems.KINDS:
-            self.suspend(uid, title)
-            self._all(Query(), {"ae": title, "off": True})
-        else:
+        if uid not in workitems.KINDS:
             self._change("unsubscribe", uid, {"ae": title})
+            return
+        missing = None
+        try:
+            self.suspend(uid, title)  # first, so that none is added meanwhile
+        except Refused as problem:  # suspended before, or a request to end it broke off
+            missing = problem
+            # Of who subscribed the other way, what there is belongs to that.
+            if problem.status != 404 or any(one["ae"] == title for one in self._subscribers()):
+                raise
+        if not self._all(Query(), {"ae": title, "off": True}) and missing:
+            raise missing
 
     def suspend(self, uid: str, title: str) -> None:
         """Subscribe no further to what will be created."""
@@ -106,12 +127,14 @@ class Worklist:
                 raise Refused(problem.status, problem.reason) from problem
             raise
 
-    def _all(self, query: Query, asked: dict[str, Any]) -> None:
-        """Change the subscription of an AE title to all workitems that a query finds."""
+    def _all(self, query: Query, asked: dict[str, Any]) -> bool:
+        """Change the subscription of an AE title to all workitems that a query finds; return whether there was any."""
+        changed = False
         for ids in self._found(query):
             documents = self._ask(workitems.subscribed(ids, asked))
             if not documents:
                 continue
+            changed = True
             options: dict[str, Any] = {"writes": [document["_id"] for document in documents]}
             body = {"docs": documents}
             for row in self._couch.json("POST", "_bulk_docs", body=body, authorization=self._authorization, **options):
@@ -120,6 +143,7 @@ class Worklist:
                     self._one(row["id"], asked)
                 elif "error" in row:
                     raise CouchError.of_row(row)
+        return changed
 
     def _one(self, document_id: str, asked: dict[str, Any]) -> None:
         try:

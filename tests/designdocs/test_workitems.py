@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from hashlib import sha256
+from unittest.mock import ANY
 
 import pytest
 
@@ -209,6 +210,31 @@ def test_creation_is_refused(worklist, given, reason):
     written, status, told = create(worklist, creation(**given))
     assert (written, status) == (None, 400)
     assert reason in told["reason"]
+
+
+@pytest.mark.parametrize("form", [{"BulkDataURI": "x"}, {"InlineBinary": "AAAA"}, {"Value": [{"Alphabetic": "A"}]}])
+def test_what_is_no_text_is_refused(worklist, form):
+    """PS3.18 F.2.2 has these forms for bulk data; an Attribute of few values has none of them here."""
+    with_values = {tag: row["vr"] for tag, row in REQUIREMENTS.items() if "values" in row}
+    for tag, vr in {"00741000": "CS", "00080016": "UI", "00080018": "UI", **with_values}.items():
+        written, status, told = create(worklist, creation(**{tag: {"vr": vr, **form}}))
+        assert (written, status, told["error"]) == (None, 400, "C309" if tag == "00741000" else "0106"), tag
+        old = rev(in_state(UID, "SCHEDULED"), "1-a")
+        asked = {"dataset": {tag: {"vr": vr, **form}}, "transaction": ""}
+        assert ask(worklist, "set", old, asked)[1:] == (400, {"error": "0106", "reason": ANY}), tag
+    # What no table has values for is kept as it came.
+    for tag, row in REQUIREMENTS.items():
+        assert create(worklist, creation(**{tag: {"vr": row["vr"], **form}}))[1] in (201, 400), tag
+
+
+@pytest.mark.parametrize("state", ["set", "create", "request cancel", "toString", "", "IN PROGRESS, correct"])
+def test_what_is_no_state_is_refused(worklist, state):
+    """PS3.4 Table CC.2.1-1: the names of other events of the state machine are no states."""
+    for now in ("SCHEDULED", "IN PROGRESS"):
+        old = rev(in_state(UID, now), "1-a")
+        asked = {"state": state, "transaction": TRANSACTION}
+        written, status, told = ask(worklist, "state", old, asked)
+        assert (written, status, told["error"]) == (None, 400, "0106")
 
 
 def test_changes_by_type(worklist):

@@ -136,7 +136,11 @@ def test_the_whole_worklist(server, other):
         assert channel.next() == (after, 1, "IN PROGRESS")
         send(server, "POST", path + "?deletionlock=true", status=201)
         assert server.document(f"workitem-{after}")["subscribers"]["ALL"] == {"lock": True}
+        # Suspended before it is ended, too; a further time there is nothing to end.
+        send(server, "POST", path + "/suspend")
+        send(server, "DELETE", f"/workitems/{FILTERED}/subscribers/NOBODY", status=404)
         send(server, "DELETE", path)
+        send(server, "DELETE", path, status=404)
         rows = requests.get(f"{server.database}/_all_docs?include_docs=true", timeout=30).json()["rows"]
         assert not [row for row in rows if "ALL" in row["doc"].get("subscribers", {})]
 

@@ -5,6 +5,7 @@ var events = require('lib/workitem/events');
 var lock = require('lib/workitem/lock');
 var requirements = require('lib/workitem/requirements');
 var validate = require('lib/workitem/validate');
+var states = require('tables/states').states;
 var table = require('tables/states').events;
 var statuses = require('tables/statuses');
 
@@ -108,14 +109,14 @@ exports.create = function (work, req) {
     return refused(table.create[current(work)]);
   }
   var given = asked.dataset;
-  if (given[STATE] && requirements.hasValue(given[STATE]) && given[STATE].Value[0] !== 'SCHEDULED') {
+  if (given[STATE] && requirements.hasValue(given[STATE]) && requirements.first(given[STATE]) !== 'SCHEDULED') {
     return refused('C309');
   }
   var dataset = merged({ '00080016': { vr: 'UI', Value: [SOP_CLASS] }, '00080018': { vr: 'UI', Value: [uid] } }, given);
   set(dataset, '00080005', 'CS', 'ISO_IR 192');
   var problems = requirements.ofCreation(dataset);
   ['00080016', '00080018'].forEach(function (tag, i) {
-    if (requirements.hasValue(dataset[tag]) && dataset[tag].Value[0] !== [SOP_CLASS, uid][i]) {
+    if (requirements.hasValue(dataset[tag]) && requirements.first(dataset[tag]) !== [SOP_CLASS, uid][i]) {
       problems.push((i ? 'SOPInstanceUID (0008,0018)' : 'SOPClassUID (0008,0016)') + ' must be ' + [SOP_CLASS, uid][i]);
     }
   });
@@ -196,7 +197,7 @@ exports.state = function (work, req) {
   var now = stamp(req);
   var name = asked.state === 'SCHEDULED' ? 'SCHEDULED' : asked.state + ', ' + knowing(work, uid, asked.transaction);
   var event = table[name];
-  if (!event) {
+  if (!event || states.indexOf(asked.state) < 0) {
     return refused('0106', 'ProcedureStepState (0074,1000) must be IN PROGRESS, COMPLETED or CANCELED');
   }
   var next = event[current(work)];

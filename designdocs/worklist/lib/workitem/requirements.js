@@ -30,8 +30,14 @@ function hasValue(attribute) {
     typeof attribute.BulkDataURI === 'string';
 }
 
+// The first value; undefined also where the value is one of binary data, InlineBinary or at a BulkDataURI.
+function first(attribute) {
+  return (attribute.Value || [])[0];
+}
+
 exports.items = items;
 exports.hasValue = hasValue;
+exports.first = first;
 
 function named(row, tag, within) {
   return within + row.name + ' (' + tag.slice(0, 4) + ',' + tag.slice(4) + ')';
@@ -51,7 +57,7 @@ function wrongWith(row, type, attribute, isWhole) {
   if (!hasValue(attribute)) {
     return /^1\/|^3\/1/.test(type) ? 'has no value' : '';
   }
-  if (row.values && row.values.indexOf(attribute.Value[0]) < 0) {
+  if (row.values && row.values.indexOf(first(attribute)) < 0) {
     return 'must be one of ' + row.values.join(', ');
   }
   return '';
