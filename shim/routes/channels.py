@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -48,6 +49,8 @@ def open_channel(aetitle: str) -> Response:
         if opened["restarted"]:
             channel.put(workitems.GLOBAL, workitems.scp_status("RESTARTED"))
         socket = _accept()
+        # Nobody reads what a client says, so that no more of it is kept.
+        socket.input_buffer = deque(maxlen=1)
         with contextlib.suppress(ConnectionClosed, OSError):
             _send(socket, channel, ours, authorization)
     finally:
@@ -79,7 +82,6 @@ def _check_upgrade() -> None:
 def _send(socket: Server, channel: Channel, ours: Services, authorization: str | None) -> None:
     """Send events until the channel ends or falls behind, or its client's right does."""
     while socket.connected:
-        socket.input_buffer.clear()
         try:
             event = channel.events.get(timeout=LOOK)
         except queue.Empty:

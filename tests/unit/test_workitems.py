@@ -10,6 +10,7 @@ from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.read import channels
 from dicouch.read.channels import Channels
+from dicouch.read.events import Room
 from dicouch.rewrite import query, workitems
 from dicouch.write import worklist
 from tests.eventually import eventually
@@ -118,7 +119,7 @@ class Changes:
 def hub(monkeypatch):
     monkeypatch.setattr(channels, "PAUSE", 0.01)
     database, changes = Database(), Changes()
-    return database, changes, Channels(database, changes, 2)
+    return database, changes, Channels(database, changes, 2, Room())
 
 
 def came(channel):
