@@ -199,12 +199,18 @@ class Senders:
         except (CouchError, DicomWebError) as problem:
             LOG.warning("webhooks: %s", problem)
             return bool(self._running)
-        self._renewed = time.monotonic()
         if not self._running:
             self._stopped = threading.Event()
-            self._running = [Sender(self._services, hook, self._stopped) for hook in self._hooks]
-            for sender in self._running:
-                sender.start()
+            try:
+                for hook in self._hooks:
+                    sender = Sender(self._services, hook, self._stopped)
+                    sender.start()
+                    self._running.append(sender)
+            except RuntimeError as problem:  # no further thread can be had: all or none, and the next look tries again
+                LOG.warning("webhooks: %s", problem)
+                self._end()
+                return False
+        self._renewed = time.monotonic()
         return True
 
     def stop(self) -> None:

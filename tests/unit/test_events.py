@@ -231,6 +231,31 @@ def test_a_thread_that_cannot_be_started_is_tried_again(monkeypatch):
     assert open_channels._thread.is_alive()
 
 
+def test_a_webhook_whose_thread_cannot_be_started_is_tried_again(monkeypatch):
+    started, ended, fail = [], [], [True]
+
+    class Sender:
+        def __init__(self, _services, hook, _stopped):
+            self.hook = hook
+
+        def start(self):
+            if self.hook == "b" and fail.pop():
+                raise RuntimeError("can't start new thread")
+            started.append(self.hook)
+
+        def join(self):
+            ended.append(self.hook)
+
+    monkeypatch.setattr(deliver, "Sender", Sender)
+    senders = deliver.Senders(SimpleNamespace(couch=None), ["a", "b"])
+    senders._lease = SimpleNamespace(read=dict, write=lambda **_values: None)
+    assert senders.look() is False
+    assert (started, ended) == (["a"], ["a"])
+    fail.append(False)
+    assert senders.look() is True
+    assert started == ["a", "a", "b"]
+
+
 def test_listeners_are_woken_where_anything_may_have_changed():
     states = States()
     hub = Events(None, None, SimpleNamespace(start=lambda: None, states=states), 1, Room())
