@@ -49,8 +49,6 @@ def open_channel(aetitle: str) -> Response:
         if opened["restarted"]:
             channel.put(workitems.GLOBAL, workitems.scp_status("RESTARTED"))
         socket = _accept()
-        # Nobody reads what a client says, so that no more of it is kept.
-        socket.input_buffer = deque(maxlen=1)
         with contextlib.suppress(ConnectionClosed, OSError):
             _send(socket, channel, ours, authorization)
     finally:
@@ -63,9 +61,12 @@ def _accept() -> Server:
     # A process that ends does not wait for the threads that read.
     reader = partial(threading.Thread, daemon=True)
     try:
-        return Server.accept(request.environ, ping_interval=PING, max_message_size=LARGEST, thread_class=reader)
+        accepted = Server.accept(request.environ, ping_interval=PING, max_message_size=LARGEST, thread_class=reader)
     except ProtocolError as problem:
         raise DicomWebError(400, f"the handshake of the WebSocket is none: {problem}") from problem
+    # Nobody reads what a client says, so that no more of it is kept.
+    accepted.input_buffer = deque(maxlen=1)
+    return accepted
 
 
 def _check_upgrade() -> None:
