@@ -8,9 +8,11 @@ import threading
 from base64 import b64decode, b64encode
 from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
+from dicouch.config import Config
 from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
 from dicouch.hooks import deliver, rules
@@ -19,6 +21,8 @@ from dicouch.read.events import Batch, Events, Room
 from dicouch.rewrite import events
 from dicouch.rewrite.events import Event, Filter, Position, Read
 from dicouch.routes.events import _pieces, written
+from dicouch.server import gunicorn_conf
+from dicouch.services import Services
 
 AT = "2026-11-27T08:00:00.000000Z"
 START = Position("0a", 0)
@@ -186,7 +190,7 @@ def test_more_listeners_than_there_may_be_are_told_to_come_later():
         pass
 
 
-def test_who_waits_for_events_and_in_channels_leaves_half_of_the_threads():
+def test_who_waits_for_events_and_in_channels_leaves_half_of_the_threads(monkeypatch):
     room = Room(2)
     hub = Events(None, None, SimpleNamespace(start=lambda: None, states=SimpleNamespace()), 64, room)
     hub._run = lambda: None
@@ -203,6 +207,17 @@ def test_who_waits_for_events_and_in_channels_leaves_half_of_the_threads():
     hub.leave()
     hub.leave()
     assert [room.take(), room.take(), room.take()] == [True, True, False]
+    # As a process has them, and gunicorn bounds it.
+    ours = Services.from_config(Config())
+    worker = SimpleNamespace(alive=True, row=1, app=SimpleNamespace(wsgi=lambda: None))
+    with monkeypatch.context() as started:
+        started.setattr(gunicorn_conf.services, "of", lambda _app: ours)
+        started.setattr(ours.memory, "start", lambda: None)
+        started.setattr(gunicorn_conf, "sampling", MagicMock())
+        started.setattr(gunicorn_conf, "counters", MagicMock())
+        gunicorn_conf.post_worker_init(worker)
+    assert ours.events._room is ours.channels._room
+    assert ours.events._room.most == gunicorn_conf.threads // 2
 
 
 def test_a_thread_that_cannot_be_started_is_tried_again(monkeypatch):
