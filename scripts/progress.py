@@ -64,7 +64,7 @@ class Checkpoint:
     """How far a command has come that goes through things in the order of their ids.
 
     It is a file in the data folder that lives as long as the work is unfinished. When the context is left, the file is
-    gone if all is done, and up to date if an exception, such as that of Ctrl-C, ended the work.
+    gone if all is done. It is up to date if an exception, such as that of Ctrl-C, ended the work, or something failed.
 
     Parameters
     ----------
@@ -109,10 +109,12 @@ class Checkpoint:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is None and not self._held:
             self.path.unlink(missing_ok=True)
         elif self._text:
             self._write()
+        elif kind is None and self._from_start:
+            self.path.unlink(missing_ok=True)  # it failed at once: what an earlier run noted is behind that
 
     def reach(self, key: str, done: bool = True) -> None:
         """Note that all up to `key` is done; where it is not, the next run begins there, wherever this one stops."""

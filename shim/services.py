@@ -15,7 +15,7 @@ from dicouch.couch.client import Couch
 from dicouch.couch.credentials import Credentials
 from dicouch.couch.memory import Memory
 from dicouch.read.channels import Channels
-from dicouch.read.events import Events
+from dicouch.read.events import Events, Room
 from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
 from dicouch.store.places import Bytes
@@ -45,6 +45,8 @@ class Services:
     bulk: BulkWriter
     # Where subscribers of the worklist are told of events.
     channels: Channels
+    # Threads that streams of events and channels share.
+    room: Room
     # Further attributes that the site searches by.
     extended: list[Extended]
     # Of the forms' tokens: made before gunicorn forks, so all processes have the same.
@@ -54,7 +56,7 @@ class Services:
     def from_config(cls, config: Config) -> Services:
         """Build everything that a configuration asks for."""
         couch = Couch(config.couchdb_url, config.couchdb_database)
-        memory, log = Memory.of(couch, config.remember), ChangeLog(couch)
+        memory, log, room = Memory.of(couch, config.remember), ChangeLog(couch), Room()
         return cls(
             config=config,
             couch=couch,
@@ -62,10 +64,11 @@ class Services:
             credentials=Credentials(couch, config.authorization),
             memory=memory,
             log=log,
-            events=Events(couch, log, memory, config.event_streams),
+            events=Events(couch, log, memory, config.event_streams, room),
             pace=Pace(couch),
             bulk=BulkWriter(couch),
-            channels=Channels(couch, memory, config.event_channels, f"{socket.gethostname()} {config.shim_bind}"),
+            channels=Channels(couch, memory, config.event_channels, room, f"{socket.gethostname()} {config.shim_bind}"),
+            room=room,
             extended=read_listed(config.extended_attributes),
         )
 

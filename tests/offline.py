@@ -42,6 +42,11 @@ def fill(server: Server) -> None:
                     "0008002A": attribute("DT", f"2020010{1 + number % 9}103000"),
                     "00082218": attribute("SQ", code),
                 }
+                # Of these the server has metadata alone: of a whole study, and of one instance of another.
+                if number == 9:
+                    document["file"] = {"store": "none", "size": 0, "transferSyntax": "", "sha256": "", "bulk": {}}
+                elif document["_id"].endswith(".3.1.1"):
+                    document["file"]["store"] = "none"
             documents.append(document)
     # What has no instance yet is not listed, here and there.
     documents += [d for d in study_documents(7, 4, 1) if d["_id"].endswith(f"{STUDY}.4")]

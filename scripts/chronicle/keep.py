@@ -37,6 +37,8 @@ class Keeper:
         self._couch = couch
         self._store = Bytes.from_config(settings, couch)
         self._memory = Memory.of(couch, settings.remember)
+        # Studies whose headers have values of what was replaced, also where an attempt ended before they were rebuilt.
+        self._stale: set[str] = set()
 
     def keep(self, documents: list[dict]) -> list[tuple[str, str]]:
         """Keep what some documents of a source say; their headers are complete when this returns.
@@ -55,6 +57,13 @@ class Keeper:
         # The bytes of an instance are never replaced by less.
         putter = Putter(self._couch, self._store, replace=False, authorization=None)
         told = [self._one(document, headers, putter) for document in documents]
+        while self._stale:
+            study = self._stale.pop()
+            try:
+                headers.rebuild(study)
+            except BaseException:
+                self._stale.add(study)
+                raise
         headers.settle({})
         return told
 
@@ -73,6 +82,8 @@ class Keeper:
         headers.merge([(study, series, document["dataset"])])
         received = Received(None, BytesIO(), 0, "", Outcome(study, series, instance), 1)
         putter.put(received, document)
+        if received.outcome.rebuild:
+            self._stale.add(study)
         return (ALREADY if received.outcome.failure == DUPLICATE else KEPT), ""
 
 

@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from dicouch.couch.client import Couch, segment
 from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import couch_multipart
+from dicouch.errors import DicomWebError
 from dicouch.scripts.connection import client_of, reason
 
 WIDTHS = (32, 64, 128, 256, 512)
@@ -21,6 +22,8 @@ NAMES = [f"image{width}.png" for width in WIDTHS]
 KIND = "image/png"
 ATTEMPTS = 5
 TIMEOUT = (10, 120)
+# What Pillow raises, besides OSError, of pictures that are too large or not whole.
+BROKEN = (Image.DecompressionBombError, SyntaxError, ValueError)
 IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
@@ -55,7 +58,7 @@ class Pictures:
             if answer.status_code != 200:
                 return f"{answer.status_code} {reason(answer)}"
             self._write(document, made_of(answer.content))
-        except (requests.RequestException, CouchError, OSError) as problem:
+        except (requests.RequestException, CouchError, DicomWebError, OSError, *BROKEN) as problem:
             return str(problem)
         return ""
 

@@ -24,6 +24,16 @@ function walk(folder) {
   });
 }
 
+// What the design document takes from those beside it, as modules: [name, file].
+function shared() {
+  return Object.entries(JSON.parse(read(path.join(ROOT, 'shares.json')))).flatMap(([folder, names]) => names.flatMap(name => {
+    const other = path.join(ROOT, '..', folder);
+    const single = ['.js', '.json'].map(end => path.join(other, name + end)).filter(file => fs.existsSync(file));
+    return (single.length ? single : walk(path.join(other, name))).map(file => (
+      [path.relative(other, file).replace(/\.js(on)?$/, '').split(path.sep).join('/'), file]));
+  }));
+}
+
 const named = (folder, root, end) => walk(folder).filter(file => file.endsWith(end)).map(file => (
   [path.relative(root, file).slice(0, -end.length).split(path.sep).join('/'), file]));
 
@@ -52,7 +62,11 @@ function modules() {
       found[name] = read(file);
     }
   }
-  for (const [name, file] of named(path.join(ROOT, 'tables'), ROOT, '.json')) {
+  const [texts, tables] = ['.js', '.json'].map(end => shared().filter(([, file]) => file.endsWith(end)));
+  texts.forEach(([name, file]) => {
+    found[name] = read(file);
+  });
+  for (const [name, file] of [...named(path.join(ROOT, 'tables'), ROOT, '.json'), ...tables]) {
     found[name] = `module.exports = ${read(file)};`;
     found[`views/lib/${name}`] = `module.exports = require('${name}');`;
   }

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -28,6 +28,10 @@ BY_INSTANCE = "_design/dicom/_view/changes_by_instance"
 PAGE, ROWS = 100, 1000
 # Earlier revisions of one document that are looked at, and attempts where others write the log as well.
 ANCESTORS, ATTEMPTS = 20, 50
+# Documents of which revisions are read at a time: their data sets may be large.
+TOGETHER = 50
+# Hexadecimal digits of a digest that tell the contents of one instance apart.
+DIGEST = 16
 # Seconds for which one request writes a log that is far behind; the next one goes on.
 LONGEST = 20.0
 # Seconds after which the name of a new log is the one that counts; CouchDB takes each writer's local document.
@@ -41,6 +45,8 @@ class Change(NamedTuple):
     id: str
     action: str
     at: str
+    # Of the bytes, the beginning; entries of older logs have none.
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,19 @@ class State:
 
     live: bool
     at: str
+    digest: str = field(default="", compare=False)
+
+    @classmethod
+    def behind(cls, change: Change) -> State:
+        """Return what an instance is since a change."""
+        return cls(change.action != "delete", change.at, change.digest)
 
     def is_same(self, other: State | None) -> bool:
         """Return whether nothing was done to the instance in between."""
-        return other is not None and self.live == other.live and self.at in ("", other.at)
+        if other is None or self.live != other.live:
+            return False
+        # The same bytes may have been stored twice, such as by two sites that replicate each other.
+        return self.at in ("", other.at) or (self.digest != "" and self.digest == other.digest)
 
 
 def now() -> str:
@@ -84,7 +99,7 @@ def changes_of(document_id: str, last: Change | None, states: Iterable[State]) -
         Of the revisions that can be read, the oldest first.
     """
     chain = list(states)
-    known = State(last.action != "delete", last.at) if last else None
+    known = State.behind(last) if last else None
     if known in chain:
         chain = chain[len(chain) - chain[::-1].index(known) :]
     elif known is not None:
@@ -95,7 +110,8 @@ def changes_of(document_id: str, last: Change | None, states: Iterable[State]) -
             continue  # a write that left the instance what it was, such as one that moved its bytes
         was = known is not None and known.live
         if state.live or known is None or was:
-            yield Change(document_id, ("update" if was else "create") if state.live else "delete", state.at or now())
+            action = ("update" if was else "create") if state.live else "delete"
+            yield Change(document_id, action, state.at or now(), state.digest)
         known = state
 
 
@@ -138,13 +154,17 @@ class ChangeLog:
         """
         account = None if self._couch.credentials else authorization
         deadline = time.monotonic() + LONGEST
-        with self._lock:
+        if not self._lock.acquire(timeout=LONGEST):
+            raise DicomWebError(503, "the log of changes is being written: ask again", {"Retry-After": "5"})
+        try:
             for _attempt in range(ATTEMPTS):
                 try:
                     return self._write_down(account, deadline)
                 except CouchError as problem:
                     if problem.status != 409:
                         raise
+        finally:
+            self._lock.release()
         raise DicomWebError(503, "the log of changes is written by others all the time", {"Retry-After": "5"})
 
     def _write_down(self, account: str | None, deadline: float) -> None:
@@ -196,7 +216,8 @@ class ChangeLog:
                     after = page["first"] + len(entries) - 1
                     corrections.append({"header": change.id, "after": after, "at": change.at})
                 else:
-                    entries.append({"instance": change.id, "action": change.action, "at": change.at})
+                    digest = {"sha256": change.digest} if change.digest else {}
+                    entries.append({"instance": change.id, "action": change.action, "at": change.at, **digest})
             # A page that is full before the last says no more than before: who reads on from there finds again what
             # follows, and what is logged already is not logged twice.
             page["since"] = page["since"] if new else last
@@ -222,6 +243,7 @@ class ChangeLog:
                     document = row.pop("doc", None) or {}
                     row["gone"] = bool(row.get("deleted"))
                     row |= {name: document.get(name) for name in ("type", "stored", "deleted", "history")}
+                    row["file"] = {"sha256": digest_of(document)}
                     rows.append(row)
                 elif line.startswith(b'"last_seq"'):
                     last = orjson.loads(b"{" + line)["last_seq"]
@@ -253,9 +275,9 @@ class ChangeLog:
         params = {"reduce": "false"}
         told = self._couch.json("POST", BY_INSTANCE, params=params, body=body, authorization=authorization)
         for row in told["rows"]:
-            name, (number, action, at) = row["key"][1], row["value"]
+            name, (number, action, at, *digest) = row["key"][1], row["value"]
             if name not in found or (found[name][0], found[name][1].at) < (number, at):
-                found[name] = number, Change(name, action, at)
+                found[name] = number, Change(name, action, at, *digest)
         return found
 
     def _chains(self, rows: list[dict[str, Any]], authorization: str | None) -> dict[str, list[State]]:
@@ -277,8 +299,8 @@ class ChangeLog:
         }
 
     def _revisions(self, wanted: list[dict[str, str]], authorization: str | None) -> Iterator[dict[str, Any]]:
-        for start in range(0, len(wanted), ROWS):
-            body, params = {"docs": wanted[start : start + ROWS]}, {"revs": "true"}
+        for start in range(0, len(wanted), TOGETHER):
+            body, params = {"docs": wanted[start : start + TOGETHER]}, {"revs": "true"}
             told = self._couch.json(
                 "POST", "_bulk_get", params=params, body=body, authorization=authorization, writes=()
             )
@@ -302,12 +324,20 @@ def is_instance(document_id: str) -> bool:
 
 def state_of(document: dict[str, Any], gone: bool) -> State:
     """Return what a revision of an instance says."""
-    return State(not gone, moment(document.get("deleted") if gone else document.get("stored")))
+    if gone:
+        return State(False, moment(document.get("deleted")))
+    return State(True, moment(document.get("stored")), digest_of(document))
+
+
+def digest_of(document: dict[str, Any]) -> str:
+    """Return the beginning of the digest of an instance's bytes; nothing where there are none."""
+    file = document.get("file")
+    return str(file.get("sha256") or "")[:DIGEST] if isinstance(file, dict) else ""
 
 
 def _is_open(row: dict[str, Any], last: tuple[int, Change] | None) -> bool:
     """Return whether earlier revisions may tell more than the last one."""
     if row["changes"][0]["rev"].startswith("1-"):
         return False
-    state = state_of(row, row["gone"])
-    return last is None or not state.is_same(State(last[1].action != "delete", last[1].at))
+    # The same bytes at another time: they may have been deleted or replaced in between.
+    return last is None or not state_of(row, row["gone"]).is_same(State.behind(last[1]._replace(digest="")))

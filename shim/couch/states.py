@@ -37,7 +37,7 @@ class States:
 
     def __init__(self) -> None:
         self._slots = memoryview(mmap.mmap(-1, (SLOTS + 1 + len(_OWN)) * 8)).cast("Q")
-        # Told the id of each document that changes, as far as this process hears of it.
+        # Told the id of each document that changes, as far as this process hears of it; "" where it may be any.
         self.observe: Callable[[str], None] = lambda document_id: None
         # The state of the database, and of all scopes then: half a megabyte, not copied by each search.
         self._copied: tuple[Token, memoryview] = (Token(-1, -1), self._slots)
@@ -75,6 +75,7 @@ class States:
     def changed_all(self) -> None:
         """Tell that anything may have been written."""
         self._change(self._EVERYTHING)
+        self.observe("")
 
     def wrote(self, document_ids: Sequence[str] | None) -> None:
         """Tell that documents were written, or may have been; None: nobody knows which. See `Couch.wrote`."""

@@ -85,6 +85,7 @@ class Sender:
         self._session.trust_env = False
         url, self._session.auth = split_url(hook.url)
         self._url = url if url.count("/") > 2 else f"{url}/"
+        self._pause = FIRST_PAUSE
         self._thread = threading.Thread(target=self._run, name=f"webhook {hook.name}", daemon=True)
 
     def start(self) -> None:
@@ -96,8 +97,8 @@ class Sender:
         self._thread.join(GRACE)
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 with self._services.events.joined():
                     self._follow()
@@ -105,8 +106,10 @@ class Sender:
                 LOG.warning("webhook %s: %s", self._hook.name, problem)
             except Exception:  # an error of ours must not end it
                 LOG.exception("webhook %s", self._hook.name)
-            self._stopped.wait(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            if time.monotonic() - began > LONGEST_PAUSE:
+                self._pause = FIRST_PAUSE  # it was well for long: this is no further failure of the same
+            self._stopped.wait(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _follow(self) -> None:
         position = self._begin()
@@ -130,6 +133,7 @@ class Sender:
 
     def _keep(self, batch: Batch) -> Position:
         self._kept.write(webhook=self._hook.name, position=str(batch.position))
+        self._pause = FIRST_PAUSE
         return batch.position
 
     def _sent(self, event: Event) -> bool:
@@ -195,12 +199,18 @@ class Senders:
         except (CouchError, DicomWebError) as problem:
             LOG.warning("webhooks: %s", problem)
             return bool(self._running)
-        self._renewed = time.monotonic()
         if not self._running:
             self._stopped = threading.Event()
-            self._running = [Sender(self._services, hook, self._stopped) for hook in self._hooks]
-            for sender in self._running:
-                sender.start()
+            try:
+                for hook in self._hooks:
+                    sender = Sender(self._services, hook, self._stopped)
+                    sender.start()
+                    self._running.append(sender)
+            except RuntimeError as problem:  # no further thread can be had: all or none, and the next look tries again
+                LOG.warning("webhooks: %s", problem)
+                self._end()
+                return False
+        self._renewed = time.monotonic()
         return True
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ from dicouch.couch.client import Couch
 from dicouch.couch.memory import Memory
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
+from dicouch.read.events import Room
 from dicouch.rewrite import workitems
 from dicouch.rewrite.requests import CouchRequest
 
@@ -67,14 +68,17 @@ class Channels:
         Tells of changes.
     most : int
         Channels at a time.
+    room : Room
+        That they share with others who wait.
     name : str
         Of this server: subscribers are told when it was started again.
     """
 
-    def __init__(self, couch: Couch, memory: Memory, most: int, name: str = "") -> None:
+    def __init__(self, couch: Couch, memory: Memory, most: int, room: Room, name: str = "") -> None:
         self._couch = couch
         self._memory = memory
         self._most = most
+        self._room = room
         # Made before gunicorn forks, so all processes say the same.
         self.server = {"server": name, "started": uuid.uuid4().hex}
         self._open: dict[str, set[Channel]] = defaultdict(set)
@@ -96,15 +100,18 @@ class Channels:
             503 where there are too many, or the changes of the database are not heard of.
         """
         with self._lock:
-            if self._closed or self._count >= self._most:
+            if self._closed or self._count >= self._most or not self._room.take():
                 raise DicomWebError(503, "too many event channels are open", {"Retry-After": "30"})
             self._count += 1
         channel = Channel(title)
         try:
             self._follow()
-        except BaseException:
+        except BaseException as problem:
             with self._lock:
                 self._count -= 1
+            self._room.leave()
+            if isinstance(problem, RuntimeError):  # no further thread can be had
+                raise DicomWebError(503, "the server has no thread left", {"Retry-After": "30"}) from problem
             raise
         with self._lock:
             self._open[title].add(channel)
@@ -119,6 +126,7 @@ class Channels:
                 del self._open[channel.title]
             if not self._count:
                 self._seen = None
+        self._room.leave()
 
     def stop(self) -> None:
         """Tell all subscribers that the server goes down, and have their channels closed (PS3.4 CC.2.4.3)."""
@@ -144,8 +152,9 @@ class Channels:
             if self._seen is None:
                 self._seen = known
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="events", daemon=True)
-                self._thread.start()
+                started = threading.Thread(target=self._run, name="events", daemon=True)
+                started.start()
+                self._thread = started
 
     def _hear(self, ids: list[str] | None) -> None:
         if self._count:

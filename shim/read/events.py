@@ -6,6 +6,7 @@ What is stored in a row becomes one event a study: it is told when nothing furth
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -33,6 +34,27 @@ IDLE, DEAF = 15.0, 1.0
 PAGES, KEPT = 10, 100
 
 
+class Room:
+    """How many threads of this process those may hold, together, who only wait for what happens."""
+
+    def __init__(self, most: float = math.inf) -> None:
+        self.most = most
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take a place; return False where there is none."""
+        with self._lock:
+            free = self._held < self.most
+            self._held += free
+        return free
+
+    def leave(self) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._held -= 1
+
+
 class Batch(NamedTuple):
     """Events that belong together, and where the log is read to when they are told."""
 
@@ -53,13 +75,16 @@ class Events:
         Whose feed tells when something changed.
     most : int
         Listeners at a time.
+    room : Room
+        That they share with others who wait.
     """
 
-    def __init__(self, couch: Couch, log: ChangeLog, memory: Memory, most: int) -> None:
+    def __init__(self, couch: Couch, log: ChangeLog, memory: Memory, most: int, room: Room) -> None:
         self._couch = couch
         self._log = log
         self._memory = memory
-        self.most = most
+        self._most = most
+        self._room = room
         # Whether listeners may go on: not while the process stops.
         self.is_open: Callable[[], bool] = lambda: True
         self._changed = threading.Condition()
@@ -87,22 +112,31 @@ class Events:
     def join(self) -> None:
         """Begin to listen; see `joined`."""
         with self._changed:
-            if self._listeners >= self.most:
-                reason = f"{self.most} clients follow the events of this process already"
+            if self._listeners >= self._most or not self._room.take():
+                reason = f"as many clients as may follow this process already ({self._listeners} of them events)"
                 raise DicomWebError(503, reason, {"Retry-After": "10"})
+            try:
+                self._begin()
+            except RuntimeError as problem:  # no further thread can be had
+                self._room.leave()
+                raise DicomWebError(503, "the server has no thread left", {"Retry-After": "10"}) from problem
             self._listeners += 1
-            if not self._runs:
-                self._runs = True
-                self._head = None
-                self._kept.clear()
-                self._memory.start()
-                self._memory.states.observe = lambda _id: self._woken.set()
-                threading.Thread(target=self._run, name="events", daemon=True).start()
+
+    def _begin(self) -> None:
+        if self._runs:
+            return
+        self._head = None
+        self._kept.clear()
+        self._memory.start()
+        self._memory.states.observe = lambda _id: self._woken.set()
+        threading.Thread(target=self._run, name="events", daemon=True).start()
+        self._runs = True
 
     def leave(self) -> None:
         """Listen no longer."""
         with self._changed:
             self._listeners -= 1
+        self._room.leave()
         self._woken.set()
 
     def now(self) -> Position:

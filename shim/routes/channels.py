@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -60,9 +61,12 @@ def _accept() -> Server:
     # A process that ends does not wait for the threads that read.
     reader = partial(threading.Thread, daemon=True)
     try:
-        return Server.accept(request.environ, ping_interval=PING, max_message_size=LARGEST, thread_class=reader)
+        accepted = Server.accept(request.environ, ping_interval=PING, max_message_size=LARGEST, thread_class=reader)
     except ProtocolError as problem:
         raise DicomWebError(400, f"the handshake of the WebSocket is none: {problem}") from problem
+    # Nobody reads what a client says, so that no more of it is kept.
+    accepted.input_buffer = deque(maxlen=1)
+    return accepted
 
 
 def _check_upgrade() -> None:
@@ -79,7 +83,6 @@ def _check_upgrade() -> None:
 def _send(socket: Server, channel: Channel, ours: Services, authorization: str | None) -> None:
     """Send events until the channel ends or falls behind, or its client's right does."""
     while socket.connected:
-        socket.input_buffer.clear()
         try:
             event = channel.events.get(timeout=LOOK)
         except queue.Empty:

@@ -41,7 +41,7 @@ def stream() -> Response:
     ours.events.join()
     try:
         position = ours.events.begin(heard)
-    except (CouchError, DicomWebError) as problem:
+    except BaseException as problem:
         ours.events.leave()
         if isinstance(problem, CouchError) and problem.status in (401, 403):
             raise DicomWebError(503, "the account in COUCHDB_URL may not write the log of changes") from problem

@@ -28,8 +28,8 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 BUCKETS = len(BOUNDS) + 1
 # Statuses that are sent; 0 stands for all others, and for answers that never began.
 STATUSES = (
-    *(0, 200, 202, 204, 206, 303, 304, 308, 400, 401, 403, 404, 405, 406, 408, 409, 411),
-    *(412, 413, 414, 415, 416, 421, 431, 500, 501, 502, 503),
+    *(0, 101, 200, 201, 202, 204, 206, 303, 304, 308, 400, 401, 403, 404, 405, 406, 408, 409, 411),
+    *(412, 413, 414, 415, 416, 421, 426, 431, 500, 501, 502, 503),
 )
 # Of a route, behind its statuses and its buckets.
 SUMS = ("seconds", "received", "sent", "couchdb", "shim")

@@ -61,9 +61,9 @@ def post_worker_init(worker: Worker) -> None:
     app = worker.app.wsgi()
     ours = services.of(app)
     ours.memory.start()
-    # Streams end when the worker stops, and leave half of its threads to other requests.
+    # Streams end when the worker stops; they and event channels leave half of its threads to other requests.
     ours.events.is_open = lambda: worker.alive
-    ours.events.most = min(ours.events.most, max(1, threads // 2))
+    ours.room.most = max(1, threads // 2)
     if worker.row == 0:  # one of the processes: what it does is for all
         Following(Reconciler(ours.couch.with_timeout(120.0), ours.store), ours.config.bytes_from).start()
     sampling.Sampler(worker, counters.of(app), ours).start()

@@ -43,9 +43,14 @@ def count(counters: Counters, req: Request, environ: WSGIEnvironment, resp: Any)
     elif isinstance(getattr(req.body, "reader", None), LengthReader):
         received = max(0, int(environ.get("CONTENT_LENGTH") or 0) - req.body.reader.length)
     seconds = time.perf_counter() - began
-    if trace is not None and (trace.endpoint or "").endswith(".RetrieveEvents"):
-        seconds = trace.couch + trace.shim  # a stream lasts as long as somebody listens
-    counters.end(trace, resp.status_code if started else 0, seconds, received, sent)
+    status = resp.status_code if started else 0
+    endpoint = (trace.endpoint or "") if trace is not None else ""
+    if trace is not None and endpoint.endswith(".OpenEventChannel") and resp is not None and not started:
+        # It was no HTTP any more from the handshake on, and the shim waited all the time.
+        status, trace.shim = 101, 0.0
+    if trace is not None and endpoint.endswith((".RetrieveEvents", ".OpenEventChannel")):
+        seconds = trace.couch + trace.shim  # they last as long as somebody listens
+    counters.end(trace, status, seconds, received, sent)
 
 
 def lag(couch: Couch, designs: Sequence[str]) -> dict[str, float]:

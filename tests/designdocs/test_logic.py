@@ -160,6 +160,15 @@ def test_files_go_through_the_same_lists(told):
     for text, here, there in zip(SEARCHES, told["here"], told["there"], strict=True):
         assert here["rows"], text
         assert here == there, text
+        # No server has the bytes of files that were opened here (PS3.3 C.4.23.1.1).
+        assert {row["00080056"]["Value"][0] for row in here["rows"]} == {"UNAVAILABLE"}, text
+        assert not any("00083002" in row for row in here["rows"]), text
+
+
+def test_modules_that_are_required_are_packed(package):
+    text = package.read_text("utf-8")
+    packed = re.findall(r'^"([\w/-]+)": function \(require, exports', text, re.MULTILINE)
+    assert set(re.findall(r"\brequire\('([\w/-]+)'\)", text)) <= {*packed, "registry"}
 
 
 def test_npm_pack(tmp_path):

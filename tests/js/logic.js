@@ -31,7 +31,7 @@ function parsed(name) {
 }
 
 function documentsOf(datasets) {
-  const instances = datasets.map(({ dataset, syntax }) => logic.instanceDocument(dataset, { transferSyntax: syntax }));
+  const instances = datasets.map(({ dataset, syntax }) => logic.instanceDocument(dataset, { transferSyntax: syntax, size: 1 }));
   return [...instances, ...logic.headers.of(instances)];
 }
 

@@ -280,6 +280,29 @@ def test_a_checkpoint(place, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def finished(checkpoint, *reached):
+    with checkpoint:
+        for key, done in reached:
+            checkpoint.reach(key, done)
+
+
+def test_a_finished_run_keeps_where_it_failed_first(place, tmp_path):
+    finished(place(), ("1", True), ("2", False), ("3", True))
+    again = place()
+    finished(again, ("2", False), ("3", True))
+    assert again.after == "1"
+    last = place()
+    finished(last, ("2", True), ("3", True))
+    assert last.after == "3"
+    assert list(tmp_path.iterdir()) == []
+    # From the start, where not even the first is done.
+    finished(place(), ("1", True), ("2", False))
+    again = place()
+    again._from_start = True
+    finished(again, ("1", False))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_old_checkpoint_counts_for_nothing(place, tmp_path):
     stopped(place(), ("1", True))
     (path,) = tmp_path.iterdir()

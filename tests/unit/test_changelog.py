@@ -53,6 +53,64 @@ def test_what_happened_since_the_last_entry(last, states, expected):
     assert {change.id for change in found} <= {ID}
 
 
+def stored(second, digest):
+    return State(True, T[second], digest)
+
+
+@pytest.mark.parametrize(
+    ("digest", "states", "expected"),
+    [
+        # Two sites stored the same bytes, and replicate each other: the other's revision counts now.
+        ("a", [stored(4, "a")], []),
+        ("a", [stored(4, "a"), stored(5, "b")], ["update 5"]),
+        ("a", [stored(4, "b")], ["update 4"]),
+        ("", [stored(4, "a")], ["update 4"]),  # an entry of an older log
+        ("a", [live(4)], ["update 4"]),
+        ("a", [stored(1, "a"), gone(2), stored(4, "a")], ["delete 2", "create 4"]),
+    ],
+)
+def test_the_same_bytes_stored_twice_are_no_change(digest, states, expected):
+    known = Change(ID, "create", T[1], digest)
+    assert [f"{one.action} {T.index(one.at)}" for one in changes_of(ID, known, states)] == expected
+
+
+def test_a_digest_stays_in_the_log_and_what_was_done_meanwhile_is_read():
+    database = Database()
+    database.write(1, file={"sha256": "a" * 64})
+    log = ChangeLog(database)
+    log.catch_up(None)
+    assert [one["sha256"] for page in database.pages for one in page["entries"]] == ["a" * 16]
+    again = {"rev": "3-c"}, {"stored": T[4], "file": {"sha256": "a" * 64}}
+    database.revisions = ["3-c", "2-b", "1-a"]
+    database.told = {"1-a": database.changes[0]["doc"], "2-b": {"_deleted": True, "deleted": T[2]}, "3-c": again[1]}
+    database.write(1, **again[1])
+    database.changes[-1]["changes"] = [again[0]]
+    log.catch_up(None)
+    assert [one["action"] for page in database.pages for one in page["entries"]] == ["create", "delete", "create"]
+
+
+def test_documents_of_revisions_are_read_some_at_a_time():
+    database = Database()
+    for number in range(120):
+        database.write(number)
+        database.changes[-1]["changes"] = [{"rev": "2-b"}]
+    database.revisions = ["2-b", "1-a"]
+    database.told = {"1-a": {"stored": T[1]}, "2-b": {"stored": T[2]}}
+    ChangeLog(database).catch_up(None)
+    assert sum(len(page["entries"]) for page in database.pages) == 240
+    assert sum(database.bulk) == 120 * 3
+    assert max(database.bulk) <= 50
+
+
+def test_who_waits_for_the_log_is_told_to_come_again(monkeypatch):
+    monkeypatch.setattr("dicouch.couch.changelog.LONGEST", 0.05)
+    log = ChangeLog(Database())
+    with log._lock, pytest.raises(DicomWebError, match="ask again") as told:
+        log.catch_up(None)
+    assert (told.value.status, told.value.headers) == (503, {"Retry-After": "5"})
+    log.catch_up(None)
+
+
 def test_times_of_documents_can_be_compared():
     assert moment("2026-11-23T08:00:00Z") == "2026-11-23T08:00:00.000000Z"
     assert moment("2026-11-23T08:00:00.5Z") == "2026-11-23T08:00:00.500000Z"
@@ -79,6 +137,8 @@ class Database:
 
     def __init__(self):
         self.changes, self.documents, self.conflicts, self.asked = [], {"_local/changes": {"log": "0a"}}, 0, []
+        # Revisions of each document, the last first, and what they say; documents of each `_bulk_get`.
+        self.revisions, self.told, self.bulk = [], {}, []
 
     def write(self, number, **more):
         uid = f"1:2:{number}"
@@ -90,10 +150,22 @@ class Database:
         if path == "_all_docs":
             pages = sorted(name for name in self.documents if name.startswith("changes-"))
             return {"rows": [{"doc": deepcopy(self.documents[pages[-1]])}] if pages else []}
+        if path == "_bulk_get":
+            self.bulk.append(len(body["docs"]))
+            hashes = [one.partition("-")[2] for one in self.revisions]
+            told = {"start": len(hashes), "ids": hashes}
+            docs = [
+                {"_id": one["id"], "_rev": one["rev"], "_revisions": told, **self.told[one["rev"]]}
+                for one in body["docs"]
+            ]
+            return {"results": [{"docs": [{"ok": doc}]} for doc in docs]}
         if path.startswith("_design/"):
             wanted = {tuple(key) for key in body["keys"]}
             rows = [
-                {"key": [page["log"], one["instance"]], "value": [page["first"] + place, one["action"], one["at"]]}
+                {
+                    "key": [page["log"], one["instance"]],
+                    "value": [page["first"] + place, one["action"], one["at"], *filter(None, [one.get("sha256")])],
+                }
                 for page in self.pages
                 for place, one in enumerate(page["entries"])
                 if (page["log"], one["instance"]) in wanted

@@ -8,19 +8,23 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_charset_files, get_testdata_file
 
+from dicouch.config import Config
 from dicouch.couch.response import CouchError
 from dicouch.dicom.part10 import Part10Error, read_part10
 from dicouch.dimse import find, send
 from dicouch.errors import DicomWebError, NoBytes
 from dicouch.read.retrieve import Stored
 from dicouch.scripts import check_bytes, move_bytes
+from dicouch.scripts.chronicle import keep, pictures
 from dicouch.scripts.chronicle.convert import dataset_of
 from dicouch.scripts.chronicle.keep import document_of
 from dicouch.scripts.chronicle.source import Attached, attached_to
 from dicouch.store.places import Bytes
+from dicouch.write.headers import Headers
 from dicouch.write.outcome import Outcome
 from dicouch.write.put import Putter
 from dicouch.write.received import Received
@@ -296,6 +300,57 @@ def test_who_sends_a_data_set_again_waits_for_no_other_server(replace, fetched):
     Putter(couch, Elsewhere(couch, "attachment"), replace=replace, authorization=None).put(received, new)
     assert asked == [fetched]
     assert (received.outcome.failure == 0, couch.stored["file"]["sha256"] == "cd") == (replace, replace)
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+def test_changed_metadata_leave_no_old_values_in_headers(monkeypatch, fails):
+    """Also where the database is away between the write and the headers: the next attempt finds the write done."""
+    rebuilt, failing = [], [fails]
+
+    class Merged(Headers):
+        def merge(self, places):
+            return [[] for _place in places]
+
+        def rebuild(self, study):
+            if failing[0]:
+                failing[0] -= 1
+                raise DicomWebError(503, "away")
+            rebuilt.append(study)
+            return 1
+
+        def settle(self, _seen):
+            assert rebuilt == ["1.2"]
+
+    monkeypatch.setattr(keep, "Headers", Merged)
+    monkeypatch.setattr(keep, "Memory", SimpleNamespace(of=lambda *_args: None))
+    source = {"_id": "x", "dataset": {**UIDS, "00100020": {"vr": "LO", "Value": ["new"]}}}
+    old = {**UIDS, "00100020": {"vr": "LO", "Value": ["old"]}}
+    stored = {"_id": "1.2:1.2.3:1.2.3.4", "_rev": "1-a", "dataset": old, "file": NOWHERE}
+    keeper = keep.Keeper(Conflicting(stored), Config())
+    for _attempt in range(fails):
+        with pytest.raises(DicomWebError):
+            keeper.keep([source])
+    assert keeper.keep([source]) == [("metadata only", "")]
+    assert rebuilt == ["1.2"]
+
+
+def test_a_picture_that_cannot_be_made_is_a_row(monkeypatch):
+    """The database does not answer for a moment; the rendered image is too large for Pillow."""
+
+    def away(*_args, **_options):
+        raise DicomWebError(503, "CouchDB does not answer")
+
+    path = Path(get_testdata_file("CT_small.dcm"))
+    couch = SimpleNamespace(get=away)
+    assert "does not answer" in pictures.Pictures(couch, "http://127.0.0.1:1/dicom-web").attach(path)
+    buffer = BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "PNG")
+    answer = SimpleNamespace(status_code=200, content=buffer.getvalue())
+    couch = SimpleNamespace(get=lambda _id: {"_id": "1"})
+    made = pictures.Pictures(couch, "http://127.0.0.1:1/dicom-web")
+    made._session = SimpleNamespace(get=lambda *_args, **_options: answer)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert "decompression bomb" in made.attach(path)
 
 
 def test_commands_leave_metadata_alone():

@@ -173,6 +173,19 @@ def test_what_gunicorn_tells(counted, method, response, sent, status):
     told = counted.totals()
     assert told.statuses == {"RetrieveFrames": {status: 1}}
     assert told.sums["RetrieveFrames"]["sent"] == sent
+
+
+@pytest.mark.parametrize(("begun", "status", "spent"), [(False, 101, 0.0), (True, 503, 0.25)])
+def test_an_event_channel_counts_for_what_it_cost(begun, status, spent):
+    counted = Counters(("dicomweb.OpenEventChannel",))
+    req = SimpleNamespace(method="GET", body=None, began=time.perf_counter() - 7200)
+    counted.begin()
+    trace = Trace(endpoint="dicomweb.OpenEventChannel", couch=0.5, shim=0.25 if begun else 7199.5)
+    sampling.count(counted, req, {"dicouch.trace": trace}, Response(status, begun=begun))
+    told = counted.totals()
+    assert told.statuses == {"OpenEventChannel": {status: 1}}
+    sums = told.sums["OpenEventChannel"]
+    assert (sums["seconds"], sums["couchdb"], sums["shim"]) == (0.5 + spent, 0.5, spent)
     assert told.values["active"] == 0
 
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hmac
 import socket
+import threading
 from base64 import b64decode, b64encode
+from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
+from dicouch.config import Config
+from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
 from dicouch.hooks import deliver, rules
-from dicouch.read.events import Batch, Events
+from dicouch.read.channels import Channels
+from dicouch.read.events import Batch, Events, Room
 from dicouch.rewrite import events
 from dicouch.rewrite.events import Event, Filter, Position, Read
 from dicouch.routes.events import _pieces, written
+from dicouch.server import gunicorn_conf
+from dicouch.services import Services
 
 AT = "2026-11-27T08:00:00.000000Z"
 START = Position("0a", 0)
@@ -173,7 +181,7 @@ def test_a_stream_ends_when_its_client_is_gone(monkeypatch):
 
 
 def test_more_listeners_than_there_may_be_are_told_to_come_later():
-    hub = Events(None, None, SimpleNamespace(start=lambda: None, states=SimpleNamespace()), 1)
+    hub = Events(None, None, SimpleNamespace(start=lambda: None, states=SimpleNamespace()), 1, Room())
     hub._run = lambda: None
     with hub.joined(), pytest.raises(DicomWebError) as refused:
         hub.join()
@@ -182,8 +190,121 @@ def test_more_listeners_than_there_may_be_are_told_to_come_later():
         pass
 
 
+def test_who_waits_for_events_and_in_channels_leaves_half_of_the_threads(monkeypatch):
+    room = Room(2)
+    hub = Events(None, None, SimpleNamespace(start=lambda: None, states=SimpleNamespace()), 64, room)
+    hub._run = lambda: None
+    database = SimpleNamespace(json=lambda *_args, **_options: {"rows": []})
+    open_channels = Channels(database, SimpleNamespace(listen=lambda _told: True), 100, room)
+    hub.join()
+    channel = open_channels.open("A")
+    for more in (hub.join, lambda: open_channels.open("B")):
+        with pytest.raises(DicomWebError) as refused:
+            more()
+        assert (refused.value.status, "Retry-After" in refused.value.headers) == (503, True)
+    open_channels.close(channel)
+    hub.join()
+    hub.leave()
+    hub.leave()
+    assert [room.take(), room.take(), room.take()] == [True, True, False]
+    # As a process has them, and gunicorn bounds it.
+    ours = Services.from_config(Config())
+    worker = SimpleNamespace(alive=True, row=1, app=SimpleNamespace(wsgi=lambda: None))
+    with monkeypatch.context() as started:
+        started.setattr(gunicorn_conf.services, "of", lambda _app: ours)
+        started.setattr(ours.memory, "start", lambda: None)
+        started.setattr(gunicorn_conf, "sampling", MagicMock())
+        started.setattr(gunicorn_conf, "counters", MagicMock())
+        gunicorn_conf.post_worker_init(worker)
+    assert ours.events._room is ours.channels._room
+    assert ours.events._room.most == gunicorn_conf.threads // 2
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again(monkeypatch):
+    class NoThread:
+        def __init__(self, **_options):
+            pass
+
+        def start(self):
+            raise RuntimeError("can't start new thread")
+
+    room = Room(1)
+    hub = Events(None, None, SimpleNamespace(start=lambda: None, states=SimpleNamespace()), 1, room)
+    database = SimpleNamespace(json=lambda *_args, **_options: {"rows": []})
+    open_channels = Channels(database, SimpleNamespace(listen=lambda _told: True), 1, room)
+    with monkeypatch.context() as there_is_none:
+        there_is_none.setattr("threading.Thread", NoThread)
+        for one in (hub.join, lambda: open_channels.open("A")):
+            with pytest.raises(DicomWebError) as refused:
+                one()
+            assert refused.value.status == 503
+    came = threading.Event()
+    hub._run = came.set
+    with hub.joined():
+        assert came.wait(5)
+    open_channels.close(open_channels.open("A"))
+    assert open_channels._thread.is_alive()
+
+
+def test_a_webhook_whose_thread_cannot_be_started_is_tried_again(monkeypatch):
+    started, ended, fail = [], [], [True]
+
+    class Sender:
+        def __init__(self, _services, hook, _stopped):
+            self.hook = hook
+
+        def start(self):
+            if self.hook == "b" and fail.pop():
+                raise RuntimeError("can't start new thread")
+            started.append(self.hook)
+
+        def join(self):
+            ended.append(self.hook)
+
+    monkeypatch.setattr(deliver, "Sender", Sender)
+    senders = deliver.Senders(SimpleNamespace(couch=None), ["a", "b"])
+    senders._lease = SimpleNamespace(read=dict, write=lambda **_values: None)
+    assert senders.look() is False
+    assert (started, ended) == (["a"], ["a"])
+    fail.append(False)
+    assert senders.look() is True
+    assert started == ["a", "a", "b"]
+
+
+def test_listeners_are_woken_where_anything_may_have_changed():
+    states = States()
+    hub = Events(None, None, SimpleNamespace(start=lambda: None, states=states), 1, Room())
+    hub._run = lambda: None
+    with hub.joined():
+        hub._woken.clear()
+        states.changed_all()
+        assert hub._woken.is_set()
+
+
+def test_a_failure_long_after_another_is_the_first_again(monkeypatch, tmp_path):
+    """After an answer that was kept, or a time without failure, the pause begins anew."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(deliver, "time", SimpleNamespace(monotonic=lambda: clock.now, time=lambda: 0))
+    waited = []
+    stopped = SimpleNamespace(is_set=lambda: len(waited) == 6, wait=waited.append)
+    batch = Batch(START, Position("0a", 1), [])
+    services = SimpleNamespace(couch=None, events=SimpleNamespace(joined=nullcontext))
+    sender = deliver.Sender(services, rules.read(file_of(tmp_path, HOOK))[0], stopped)
+    sender._kept = SimpleNamespace(write=lambda **_values: None)
+
+    def follow():
+        if len(waited) == 3:
+            sender._keep(batch)
+        clock.now += 601 if len(waited) == 5 else 1
+        raise DicomWebError(503, "busy")
+
+    sender._follow = follow
+    sender._run()
+    assert waited == [1, 2, 4, 1, 2, 1]
+
+
 def test_who_listens_to_a_database_that_was_made_anew_begins_anew():
-    hub = Events(None, None, None, 1)
+    hub = Events(None, None, None, 1, Room())
     hub._head = Position("0b", 0)
     with pytest.raises(DicomWebError, match="made anew"):
         hub.behind(START, 0.0)

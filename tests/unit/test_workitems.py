@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
+from flask import Flask
 
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.read import channels
 from dicouch.read.channels import Channels
+from dicouch.read.events import Room
 from dicouch.rewrite import query, workitems
+from dicouch.routes.channels import _accept
 from dicouch.write import worklist
 from tests.eventually import eventually
 
@@ -118,7 +122,7 @@ class Changes:
 def hub(monkeypatch):
     monkeypatch.setattr(channels, "PAUSE", 0.01)
     database, changes = Database(), Changes()
-    return database, changes, Channels(database, changes, 2)
+    return database, changes, Channels(database, changes, 2, Room())
 
 
 def came(channel):
@@ -192,3 +196,17 @@ def test_a_slow_channel_is_late(hub, monkeypatch):
     changes.told(["workitem-1"])
     assert eventually(lambda: channel.late, bool)
     assert channel.events.qsize() == 2
+
+
+def test_what_a_client_says_on_a_channel_is_not_gathered():
+    ours, theirs = socket.socketpair()
+    headers = {
+        **{"Host": "x", "Upgrade": "websocket", "Connection": "Upgrade"},
+        **{"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"},
+    }
+    with ours, theirs, Flask("x").test_request_context(headers=headers, environ_overrides={"werkzeug.socket": ours}):
+        accepted = _accept()
+        # Text messages of one letter, masked with zeros (RFC 6455 5.2).
+        theirs.sendall(b"\x81\x81\0\0\0\0a" * 500 + b"\x81\x81\0\0\0\0z")
+        assert eventually(lambda: list(accepted.input_buffer), lambda kept: kept[-1:] == ["z"]) == ["z"]
+        accepted.close()

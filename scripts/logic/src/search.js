@@ -274,12 +274,26 @@ class Search {
     uids.forEach((uid, at) => {
       dataset[[STUDY_UID, SERIES_UID, SOP_UID][at]] = { vr: 'UI', Value: [uid] };
     });
-    dataset['00080056'] = { vr: 'CS', Value: ['ONLINE'] };
+    dataset['00080056'] = { vr: 'CS', Value: [this.isNowhere(row, dataset) ? 'UNAVAILABLE' : 'ONLINE'] };
     dataset['00081190'] = { vr: 'UR', Value: [this.base + uids.map((uid, at) => `/${PLACES[at]}/${uid}`).join('')] };
     if (query.include[TRANSFER_SYNTAX] && dataset[AVAILABLE_SYNTAX]) {
       dataset[TRANSFER_SYNTAX] = dataset[AVAILABLE_SYNTAX];
     }
     return Object.fromEntries(Object.keys(dataset).sort().map(tag => [tag, dataset[tag]]));
+  }
+
+  // Whether only metadata are there of an instance, or of all of a study or series (PS3.3 C.4.23.1.1).
+  isNowhere(row, dataset) {
+    const counted = this.counted[row.id];
+    if (counted) {
+      return counted[1] > 0 && !counted[2];
+    }
+    const { Value: [syntax] = [] } = dataset[AVAILABLE_SYNTAX] || {};
+    if (syntax !== '') {
+      return false;
+    }
+    delete dataset[AVAILABLE_SYNTAX]; // nobody knows
+    return true;
   }
 
   addCounts(dataset, row) {

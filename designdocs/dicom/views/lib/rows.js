@@ -86,6 +86,11 @@ exports.series = function (doc) {
   return { study: uids(doc).study, dataset: doc.dataset };
 };
 
+// AvailableTransferSyntaxUID: empty where the bytes of an instance are nowhere, whatever they would be.
+function available(file) {
+  return { vr: 'UI', Value: [file.store === 'none' ? '' : file.transferSyntax] };
+}
+
 exports.instance = function (doc) {
   var ids = uids(doc);
   var dataset = {};
@@ -94,7 +99,7 @@ exports.instance = function (doc) {
       dataset[tag] = doc.dataset[tag];
     }
   });
-  dataset['00083002'] = { vr: 'UI', Value: [doc.file.transferSyntax] };
+  dataset['00083002'] = available(doc.file);
   return {
     study: ids.study,
     series: ids.series,
@@ -134,6 +139,6 @@ exports.file = function (doc) {
 // The whole data set of an instance's document, with its transfer syntax, which is no attribute of it (PS3.10 7.1).
 exports.whole = function (doc) {
   var dataset = copy(doc.dataset);
-  dataset['00083002'] = { vr: 'UI', Value: [doc.file.transferSyntax] };
+  dataset['00083002'] = available(doc.file);
   return { dataset: dataset };
 };
