@@ -51,7 +51,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
     class ByDatabase(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, rest = nodeid.partition("::")
-            return next((kind for kind in KINDS if rest.partition("[")[2].startswith(kind)), file)
+            kind = next((kind for kind in KINDS if rest.partition("[")[2].startswith(kind)), "")
+            # Two each: the longest of all would be what a run takes.
+            return f"{kind} {file.startswith('tests/integration/')}" if kind else file
 
     return ByDatabase(config, log)
 

@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pytest
 import requests
 from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
@@ -114,6 +115,7 @@ def stored(server, path: Path, data: bytes) -> str:
     return url
 
 
+@pytest.mark.one_database("couchdb")
 def test_the_matrix(server, database, capsys):
     table: dict[str, Counter] = defaultdict(Counter)
     differing, refused = [], defaultdict(list)

@@ -46,7 +46,9 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("node_modules", "*.egg-info"))
+            shutil.copytree(
+                ROOT / name, source / name, ignore=shutil.ignore_patterns("node_modules", "*.egg-info", "dist")
+            )
         else:
             source.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, source / name)
@@ -102,7 +104,7 @@ def wanted() -> dict[str, str]:
     for folder, name in FOLDERS.items():
         for path in (ROOT / folder).rglob("*"):
             below = path.relative_to(ROOT / folder)
-            if path.is_file() and not {"node_modules", "__pycache__", "docker"}.intersection(below.parts):
+            if path.is_file() and not {"node_modules", "__pycache__", "docker", "dist"}.intersection(below.parts):
                 paths[f"{folder}/{below.as_posix()}"] = f"{name.replace('.', '/')}/{below.as_posix()}"
     return paths
 
