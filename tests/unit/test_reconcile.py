@@ -240,6 +240,7 @@ def changed(identifier, **more):
 
 
 def test_each_study_is_looked_at_once_and_a_refused_one_keeps_none_waiting(caplog):
+    caplog.set_level("WARNING", "dicouch.write.reconcile")  # whatever other tests made of the root's
     changes = [changed(f"1.{number % 3 + 1}:2:{number}") for number in range(2500)]
     couch, store = Feed([*changes, changed("forward-1"), changed("1.3:2:3", deleted=True)]), Store()
     Reconciler(couch, store).catch_up()
