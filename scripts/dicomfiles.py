@@ -2,15 +2,19 @@
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 from pydicom.values import converters
 
 # Media Storage Directory Storage: an index of files on a medium, not an instance (PS3.3 F).
 DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"
 HEAD = 1024
+# What pydicom raises of files that are none, end early or say what cannot be; it has no class for all of it.
+UNREADABLE = (InvalidDicomError, OSError, EOFError, KeyError, ValueError, AttributeError, NotImplementedError)
 
 
 @dataclass
@@ -116,3 +120,12 @@ def _starts_with_element(head: bytes, path: Path) -> bool:
         if order == "<" and length < min(1024, path.stat().st_size):
             return True
     return False
+
+
+def uids_of(path: Path, keywords: Sequence[str]) -> list[str]:
+    """Return UIDs that a file names; ValueError where it cannot be read or has not all of them."""
+    try:
+        dataset = dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(keywords))
+        return [str(dataset[name].value).rstrip(" \0") for name in keywords]
+    except UNREADABLE as problem:
+        raise ValueError(f"its UIDs cannot be read: {problem}") from problem

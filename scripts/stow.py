@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import requests
-from pydicom.errors import InvalidDicomError
 
 from dicouch.scripts.connection import CommandError, client_of, reason
+from dicouch.scripts.dicomfiles import uids_of
 
 CHUNK = 1 << 18
 ATTEMPTS = 3
@@ -292,9 +291,8 @@ def _value(item: dict, tag: str) -> Any:
 def _instance_uid(path: Path) -> str | None:
     """SOP Instance UID of a file, or None where it cannot be read."""
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"], force=True)
-        return str(dataset.SOPInstanceUID)
-    except (InvalidDicomError, OSError, AttributeError, ValueError, KeyError, NotImplementedError, EOFError):
+        return uids_of(path, ["SOPInstanceUID"])[0]
+    except ValueError:
         return None
 
 

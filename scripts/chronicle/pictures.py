@@ -8,14 +8,13 @@ from pathlib import Path
 import orjson
 import requests
 from PIL import Image
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from dicouch.couch.client import Couch, segment
 from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import couch_multipart
 from dicouch.errors import DicomWebError
 from dicouch.scripts.connection import client_of, reason
+from dicouch.scripts.dicomfiles import uids_of
 
 WIDTHS = (32, 64, 128, 256, 512)
 NAMES = [f"image{width}.png" for width in WIDTHS]
@@ -40,10 +39,9 @@ class Pictures:
         What nothing can be drawn of has no pictures, which is no problem; what has them already keeps them.
         """
         try:
-            dataset = dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(IDENTIFIERS))
-            uids = [str(dataset[name].value).rstrip(" \0") for name in IDENTIFIERS]
-        except (InvalidDicomError, OSError, KeyError, ValueError, AttributeError, NotImplementedError) as problem:
-            return f"its UIDs cannot be read: {problem}"
+            uids = uids_of(path, IDENTIFIERS)
+        except ValueError as problem:
+            return str(problem)
         try:
             document = self._couch.get(":".join(uids))
             if document is None or not set(NAMES) - document.get("_attachments", {}).keys():

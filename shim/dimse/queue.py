@@ -10,6 +10,7 @@ import hashlib
 import logging
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -153,7 +154,7 @@ class Queue:
         return [{**document, "_rev": row["rev"]} for document, row in pairs if "rev" in row and "error" not in row]
 
 
-class Worker:
+class Worker(ABC):
     """A thread that looks at a queue again and again; a subclass says what is done then."""
 
     def __init__(self, queue: Queue, name: str) -> None:
@@ -180,9 +181,9 @@ class Worker:
         """Let it look at once."""
         self._woken.set()
 
+    @abstractmethod
     def look(self) -> bool:
         """Do what is due; return whether anything is before long."""
-        raise NotImplementedError
 
     def _run(self) -> None:
         while not self.stopped.is_set():

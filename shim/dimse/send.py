@@ -131,9 +131,9 @@ def send(
     try:
         request.DataSet, request._dataset_path = file.dataset, file.path and (file.path, file.offset)
         _send(association, request, syntaxes[syntax])
-    except Exception:
+    except Exception:  # whatever it was: half of the message may have gone out, and nothing can follow it
         if association.is_established:
-            association.abort()  # half of it may have gone out
+            association.abort()
         raise
     finally:
         if file.path:

@@ -204,5 +204,5 @@ class Channels:
     def _read(self) -> dict[str, set[str]]:
         return {row["id"]: set(row["value"]) for row in self._ask(workitems.told())["rows"]}
 
-    def _ask(self, request: CouchRequest) -> Any:  # noqa: ANN401 - JSON
+    def _ask(self, request: CouchRequest) -> Any:
         return self._couch.json(request.method, request.path, params=request.params, body=request.body)

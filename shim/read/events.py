@@ -214,7 +214,7 @@ class Events:
                 woken = self._woken.is_set()
             self._woken.clear()
             if woken:
-                time.sleep(random.uniform(0, 0.2))  # noqa: S311 - not all processes at once
+                time.sleep(random.uniform(0, 0.2))  # not all processes at once
 
     def _look(self) -> None:
         """Tell what is new, once nothing further comes."""

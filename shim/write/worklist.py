@@ -113,13 +113,13 @@ class Worklist:
         told: dict[str, bool] = self._subscriber({"ae": title, "open": True})
         return told
 
-    def _subscriber(self, asked: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    def _subscriber(self, asked: dict[str, Any]) -> Any:
         """Change the document of an AE title; see ``lib/workitem/subscriber.js``."""
         body = {**asked, **self._server}
         return self._refusing(lambda: self._update("subscriber", workitems.subscriber_id(asked["ae"]), body))
 
     @staticmethod
-    def _refusing(job: Callable[[], Any]) -> Any:  # noqa: ANN401 - JSON
+    def _refusing(job: Callable[[], Any]) -> Any:
         try:
             return job()
         except CouchError as problem:
@@ -162,7 +162,7 @@ class Worklist:
             if len(ids) < workitems.TOGETHER:
                 return
 
-    def _ask(self, request: CouchRequest) -> Any:  # noqa: ANN401 - JSON
+    def _ask(self, request: CouchRequest) -> Any:
         return self._couch.json(
             request.method, request.path, params=request.params, body=request.body, authorization=self._authorization
         )
@@ -185,7 +185,7 @@ class Worklist:
             return problem.reason == "deleted"
         return False
 
-    def _update(self, name: str, document_id: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    def _update(self, name: str, document_id: str, body: dict[str, Any]) -> Any:
         path = f"{workitems.DESIGN}/_update/{name}/{segment(document_id)}"
         for attempt in range(ATTEMPTS):
             try:
