@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+from dicouch import settings_file
 
 Made = TypeVar("Made", "Peer", "Rule", "Settings", "Tls")
 RIGHTS = ("store", "query", "retrieve")
@@ -191,11 +192,7 @@ def read(path: str | Path) -> Settings:
     ValueError
         If it cannot be read or says what makes no sense; the message names the file and the place.
     """
-    try:
-        told = tomllib.loads(Path(path).read_text("utf-8"))
-        return _settings(told)
-    except (OSError, UnicodeDecodeError, ValueError) as problem:
-        raise ValueError(f"{path}: {problem}") from problem
+    return settings_file.read(path, _settings)
 
 
 def _settings(told: dict[str, Any]) -> Settings:
@@ -227,20 +224,13 @@ def _settings(told: dict[str, Any]) -> Settings:
 
 def _made(kind: type[Made], place: str, table: object, hidden: tuple[str, ...] = ()) -> Made:
     """Make a dataclass of a table, and say what is wrong with it."""
-    if not isinstance(table, dict):
-        raise ValueError(f"{place} must be a table")
-    known = {one.name: one for one in fields(kind) if one.name not in hidden}
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        if name not in known:
-            raise ValueError(f"{place}: there is no setting {name!r}; there are {', '.join(known)}")
-        values[name] = _value(f"{place}: {name}", value, str(known[name].type).split(" ")[0])
-    try:
-        made = kind(**values)
-    except TypeError as problem:
-        raise ValueError(f"{place}: {str(problem).partition(' ')[2]}") from problem
+    made = settings_file.made_of(kind, place, table, hidden)
+    given = {name: getattr(made, name) for name in (table if isinstance(table, dict) else ())}
+    for name, value in given.items():
+        if type(value) is int and not 0 < value < 65536:
+            raise ValueError(f"{place}: {name} must be from 1 to 65535")
     for name in ("may", "unknown_callers"):
-        if strange := set(values.get(name, ())) - set(RIGHTS):
+        if strange := set(given.get(name, ())) - set(RIGHTS):
             raise ValueError(f"{place}: {name}: {strange.pop()!r} is not one of {', '.join(RIGHTS)}")
     title = getattr(made, "ae_title", None)
     if title is not None and not (title.isascii() and title.isprintable() and "\\" not in title and len(title) <= 16):
@@ -248,16 +238,3 @@ def _made(kind: type[Made], place: str, table: object, hidden: tuple[str, ...] =
     if title == "" or isinstance(made, Peer) and bool(made.host) != bool(made.port):
         raise ValueError(f"{place}: it needs an AE title, and both host and port or none of them")
     return made
-
-
-def _value(place: str, value: object, kind: str) -> object:
-    if kind.startswith("tuple"):
-        if isinstance(value, list) and all(isinstance(one, str) for one in value):
-            return tuple(one.strip() for one in value)
-        raise ValueError(f"{place} must be a list of texts")
-    if type(value).__name__ != kind:
-        wanted = {"str": "a text", "int": "a whole number", "bool": "true or false"}[kind]
-        raise ValueError(f"{place} must be {wanted}")
-    if isinstance(value, int) and not isinstance(value, bool) and not 0 < value < 65536:
-        raise ValueError(f"{place} must be from 1 to 65535")
-    return value.strip() if isinstance(value, str) else value

@@ -10,15 +10,15 @@ modality = ["CT"]
 
 from __future__ import annotations
 
-import tomllib
 from base64 import b64decode
 from binascii import Error as NoBase64
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
+from dicouch import settings_file
 from dicouch.config import split_url
 from dicouch.rewrite.events import KINDS, Event, Filter
 from dicouch.tables import STUDY_TAGS
@@ -93,36 +93,23 @@ def read(path: str | Path) -> list[Hook]:
     ValueError
         If it cannot be read or says what makes no sense; the message names the file and the place.
     """
-    try:
-        told = tomllib.loads(Path(path).read_text("utf-8"))
-        tables = told.pop("webhook", [])
-        if told or not isinstance(tables, list) or not tables:
-            raise ValueError("it has [[webhook]] tables and nothing else")
-        hooks = [_hook(number, table) for number, table in enumerate(tables, 1)]
-        if len({hook.name for hook in hooks}) < len(hooks):
-            raise ValueError("two webhooks have the same name")
-    except (OSError, UnicodeDecodeError, ValueError) as problem:
-        raise ValueError(f"{path}: {problem}") from problem
+    return settings_file.read(path, _hooks)
+
+
+def _hooks(told: dict[str, Any]) -> list[Hook]:
+    tables = told.pop("webhook", [])
+    if told or not isinstance(tables, list) or not tables:
+        raise ValueError("it has [[webhook]] tables and nothing else")
+    hooks = [_hook(f"webhook {number}", table) for number, table in enumerate(tables, 1)]
+    if len({hook.name for hook in hooks}) < len(hooks):
+        raise ValueError("two webhooks have the same name")
     return hooks
 
 
-def _hook(number: int, table: object) -> Hook:
-    place = f"webhook {number}"
-    if not isinstance(table, dict):
-        raise ValueError(f"{place} must be a table")
-    known = {one.name: str(one.type) for one in fields(Hook)}
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        if name not in known:
-            raise ValueError(f"{place}: there is no setting {name!r}; there are {', '.join(known)}")
-        listed = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        if type(value).__name__ != known[name] and not (listed and known[name].startswith("tuple")):
-            kinds = {"str": "a text", "int": "a whole number", "bool": "true or false"}
-            raise ValueError(f"{place}: {name} must be {kinds.get(known[name], 'a list of texts')}")
-        values[name] = tuple(value) if listed else value
-    if not values.get("name") or not values.get("url"):
+def _hook(place: str, table: object) -> Hook:
+    hook = settings_file.made_of(Hook, place, table)
+    if not hook.name or not hook.url:
         raise ValueError(f"{place} needs a name and a url")
-    hook = Hook(**values)
     split_url(hook.url)
     try:
         signs = bool(hook.key)
