@@ -69,14 +69,13 @@ def list_request(
     *,
     limit: int | None = None,
     skip: int = 0,
-    design: str = DESIGN,
 ) -> CouchRequest:
     """Return the request that runs a list function over a range of an index.
 
     `query` is what the function reads, see ``lib/search/search.js``; `limit` and `skip` are of the view's rows, where
     the range decides which studies match.
     """
-    path = f"{design}/_list/{name}/{chosen.view}"
+    path = f"{DESIGN}/_list/{name}/{chosen.view}"
     params = {"reduce": "false", **chosen.params}
     if chosen.view == "_all_docs":
         del params["reduce"]

@@ -7,12 +7,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from dicouch.errors import DicomWebError
+from dicouch.rewrite import requests
 from dicouch.rewrite.plan import Range, between
 from dicouch.rewrite.query import Query
 from dicouch.rewrite.requests import CouchRequest, Paging, as_json, list_request
 from dicouch.rewrite.values import is_wild
 from dicouch.tables import HIGH
 
+# That of what changes workitems; their views are in the one that looks at every document anyway.
 DESIGN = "_design/worklist"
 # Well-known UIDs of the subscriptions to the whole worklist (PS3.18 Table 11.10.1-1).
 GLOBAL, FILTERED = "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.1"
@@ -95,13 +97,13 @@ def search(query: Query, chosen: Range, paging: Paging, *, rows: bool = True) ->
     page = {"match": match, "fields": {"include": include} if rows else None, "limit": paging.limit, "sort": False}
     if not match and chosen.keys is None:
         page = {**page, "offset": 0}
-        return list_request("workitems", chosen, page, limit=paging.limit, skip=paging.offset, design=DESIGN)
-    return list_request("workitems", chosen, {**page, "offset": paging.offset, "rest": paging.rest}, design=DESIGN)
+        return list_request("workitems", chosen, page, limit=paging.limit, skip=paging.offset)
+    return list_request("workitems", chosen, {**page, "offset": paging.offset, "rest": paging.rest})
 
 
 def count(chosen: Range) -> CouchRequest:
     """Return the request that counts the rows of a range."""
-    return CouchRequest("GET", f"{DESIGN}/_view/{chosen.view}", {"reduce": "true", **chosen.params})
+    return CouchRequest("GET", f"{requests.DESIGN}/_view/{chosen.view}", {"reduce": "true", **chosen.params})
 
 
 def subscribers() -> CouchRequest:
@@ -123,7 +125,7 @@ def documents(ids: list[str]) -> CouchRequest:
 
 def told() -> CouchRequest:
     """Return the request for the ids of the events that each workitem carries."""
-    return CouchRequest("GET", f"{DESIGN}/_view/events")
+    return CouchRequest("GET", f"{requests.DESIGN}/_view/workitem_events")
 
 
 def event_report(number: int, uid: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -384,10 +384,11 @@ def test_subscribing_to_all(worklist):
     assert [doc["subscribers"] for doc in gone] == [{}] * 4
 
 
-def test_index(worklist):
+def test_index():
+    dicom = DesignDocument("dicom")
     doc = workitems.scheduled(UID)
     doc["dataset"].update({"00404018": code("SEG"), "00404025": code("WS1"), "00100020": text("LO", " P1 ")})
-    keys = [key for key, _value in worklist.map("workitems", doc)]
+    keys = [key for key, _value in dicom.map("workitems", doc)]
     tail = ["20261127103000", UID]
     for name, value in (("all", ""), ("patient", "P1"), ("code", "SEG"), ("station", "WS1")):
         assert [name, value, "", *tail] in keys
@@ -398,5 +399,5 @@ def test_index(worklist):
         {"type": "workitem", "_id": "workitem-1", "dataset": {"00404018": {"Value": [None, 1]}}},
         {"type": "study"},
     ):
-        worklist.map("workitems", odd)
-        worklist.map("events", odd)
+        dicom.map("workitems", odd)
+        dicom.map("workitem_events", odd)

@@ -98,7 +98,7 @@ class Database:
         if self.fails:
             self.fails -= 1
             raise CouchError(503, "busy", "busy")
-        if path.endswith("_view/events"):
+        if path.endswith("_view/workitem_events"):
             return {"rows": [{"id": name, "value": list(events)} for name, events in self.items.items()]}
         docs = [self.document(name) for name in body["keys"] if name in self.items]
         return {"rows": [{"doc": doc} for doc in docs] + [{"error": "not_found"}]}
