@@ -24,8 +24,9 @@ class Database:
         self.broken = False
 
     def json(self, method, path, *, params=None, body=None, authorization=None, writes=None):
-        name = path.partition("/")[2].rpartition("/")[0] or path
-        return getattr(self, name.removeprefix("worklist/").strip("_").replace("/", "_"))(path, params, body)
+        kind, _, name = path.removeprefix("_design/").partition("/")
+        called = "_".join(name.split("/")[:2]) if name else kind
+        return getattr(self, called.strip("_"))(path, params, body)
 
     def update_subscriber(self, _path, _params, body):
         own = self.subscribers.setdefault(subscriber_id(body["ae"]), {"aeTitle": body["ae"]})
