@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import urlsplit
 
 import requests
@@ -33,6 +34,7 @@ from dicouch.scripts.folders import node_modules
 EMBEDDED_HOST = Path(__file__).resolve().parent / "embedded"
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
+LOG = "couchdb.out"
 
 VM_ARGS = """\
 # No node name: Erlang then opens no distribution port and needs no epmd, so several instances run side by side.
@@ -232,26 +234,11 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         settings = _settings(folder)
         command = ["node", str(EMBEDDED_HOST / "server.js"), "--with-parent"]
         command += ["--memory"] if memory else ["--data", str(folder)]
+        environment = {"EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}", "NODE_PATH": str(packages)}
         log = folder / "embedded.log"
 
         def begin(number: int) -> tuple[subprocess.Popen, str]:
-            with open(log, "ab") as errors:
-                # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
-                process = subprocess.Popen(
-                    [*command, "--port", str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                    env={
-                        **os.environ,
-                        "EMBEDDED_ADMIN": f"{settings['user']}:{settings['password']}",
-                        "NODE_PATH": str(packages),
-                    },
-                    start_new_session=True,
-                )  # fmt: skip
-            with _stopped_if_it_fails(process):
-                line = process.stdout.readline() if process.stdout else b""
-                if not line:
-                    process.wait()
-                    raise DatabaseError(f"the embedded database did not start: {_tail(log)}")
-                return process, json.loads(line)["url"]
+            return _begin_embedded([*command, "--port", str(number)], environment, log)
 
         process, url = begin(port)
         version = json.loads((packages / "pouchdb-core" / "package.json").read_text())["version"]
@@ -259,6 +246,22 @@ def embedded(data_dir: str | os.PathLike | None = None, *, memory: bool = False,
         database.begin = lambda: begin(urlsplit(url).port or 0)[0]
         stack.callback(database.stop)
         yield database
+
+
+def _begin_embedded(command: list[str], environment: dict[str, str], log: Path) -> tuple[subprocess.Popen, str]:
+    """Start the embedded database, and return it with its URL."""
+    with open(log, "ab") as errors:
+        # A stdin that nobody writes to: when this process ends, however it ends, the database sees it closed.
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            env={**os.environ, **environment}, start_new_session=True,
+        )  # fmt: skip
+    with _stopped_if_it_fails(process):
+        line = process.stdout.readline() if process.stdout else b""
+        if not line:
+            process.wait()
+            raise DatabaseError(f"the embedded database did not start: {_tail(log)}")
+        return process, json.loads(line)["url"]
 
 
 def find_couchdb() -> Path | None:
@@ -307,44 +310,49 @@ def private_couchdb(
         raise DatabaseError(f"{program} has no {default_ini}")
     engine = f"js_engine = {js_engine}" if "js_engine" in default_ini.read_text() else ""
     with contextlib.ExitStack() as stack:
-        lock = stack.enter_context(open(folder / "lock", "w"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DatabaseError(f"the data folder is in use by another process: {folder}") from error
+        lock = _locked(stack, folder)
         number = _choose_port(port, settings.get("port", 0))
         if number != settings.get("port"):
             settings["port"] = number
             _write_private(folder / "private.json", json.dumps(settings))
         (folder / "vm.args").write_text(VM_ARGS)
         _write_private(folder / "private.ini", INI.format(folder=folder, engine=engine, **settings))
-        log = folder / "couchdb.out"
-        command = [str(program)]
-        if setpriv := shutil.which("setpriv"):
-            # Ends with this process, however it ends.
-            command = [setpriv, "--pdeathsig", "TERM", *command]
         base = f"http://127.0.0.1:{number}"
 
         def begin() -> tuple[subprocess.Popen, dict]:
-            with open(log, "ab") as output:
-                # It inherits the lock, which therefore lasts as long as it runs.
-                process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                    pass_fds=[lock.fileno()], cwd=folder,
-                    env={
-                        **os.environ,
-                        "COUCHDB_ARGS_FILE": str(folder / "vm.args"),
-                        "COUCHDB_INI_FILES": f"{default_ini} {folder / 'private.ini'}",
-                    },
-                )  # fmt: skip
+            process = _begin_couchdb(program, f"{default_ini} {folder / 'private.ini'}", folder, lock)
             with _stopped_if_it_fails(process):
-                return process, _wait(process, base, (settings["user"], settings["password"]), log)
+                return process, _wait(process, base, (settings["user"], settings["password"]), folder / LOG)
 
         process, welcome = begin()
         database = _running(process, base, f"Apache CouchDB {welcome['version']}", settings)
         database.begin = lambda: begin()[0]
         stack.callback(database.stop)
         yield database
+
+
+def _locked(stack: contextlib.ExitStack, folder: Path) -> TextIO:
+    """Lock a data folder for as long as the file, or a process that inherits it, is open."""
+    lock = stack.enter_context(open(folder / "lock", "w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise DatabaseError(f"the data folder is in use by another process: {folder}") from error
+    return lock
+
+
+def _begin_couchdb(program: Path, settings: str, folder: Path, lock: TextIO) -> subprocess.Popen:
+    """Start CouchDB with the settings in some files; it inherits the lock, which therefore lasts as long as it runs."""
+    command = [str(program)]
+    if setpriv := shutil.which("setpriv"):
+        # Ends with this process, however it ends.
+        command = [setpriv, "--pdeathsig", "TERM", *command]
+    environment = {"COUCHDB_ARGS_FILE": str(folder / "vm.args"), "COUCHDB_INI_FILES": settings}
+    with open(folder / LOG, "ab") as output:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            pass_fds=[lock.fileno()], cwd=folder, env={**os.environ, **environment},
+        )  # fmt: skip
 
 
 def _choose_port(wanted: int, last: int) -> int:

@@ -11,11 +11,12 @@ the index belongs to the view's definition, not to the document's name, so the r
 was stopped goes on where the database is: it keeps what it has indexed, and goes on meanwhile.
 """
 
+import contextlib
 import difflib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,17 +140,9 @@ def push(
     """
     database = database or database_name()
     report = report or (lambda line: None)
-    paths = designdocs.folders(folder)
-    findings = [finding for path in paths for finding in jscheck.check(path)]
-    if findings:
-        raise CommandError("\n".join(str(finding) for finding in findings))
-    documents = [designdocs.load(path) for path in paths]
-    listed = designdocs.extended(extended or os.environ.get("EXTENDED_ATTRIBUTES") or None)
-    if listed is not None:
-        documents.append(listed)
-    server = connect(url)
-    try:
-        store = _open(server, database, create=not dry_run, report=report)
+    documents = _documents(folder, extended)
+    with _told(url, database):
+        store = _open(connect(url), database, create=not dry_run, report=report)
         changes = []
         for document in documents:
             stored = store.get(document["_id"]) if store is not None else None
@@ -160,6 +153,23 @@ def push(
                     _write(store, document, stored, wait=wait, report=report)
                 _remove_scratch(store, document)
         return changes
+
+
+def _documents(folder: str | os.PathLike, extended: str | None) -> list[dict]:
+    """Read the design documents of a folder, and what a list of attributes to search by makes one of."""
+    paths = designdocs.folders(folder)
+    findings = [finding for path in paths for finding in jscheck.check(path)]
+    if findings:
+        raise CommandError("\n".join(str(finding) for finding in findings))
+    listed = designdocs.extended(extended or os.environ.get("EXTENDED_ATTRIBUTES") or None)
+    return [designdocs.load(path) for path in paths] + ([listed] if listed is not None else [])
+
+
+@contextlib.contextmanager
+def _told(url: str, database: str) -> Iterator[None]:
+    """Say in plain words what the database refuses."""
+    try:
+        yield
     except couchdb.http.Unauthorized as error:
         hint = "" if "@" in url else " (COUCHDB_URL=http://user:password@host:port logs in)"
         raise CommandError(f"{redact(url)} refuses to change {database}: {_said(error)}{hint}") from error
