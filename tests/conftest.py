@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -26,6 +27,8 @@ USED = pytest.StashKey[list]()
 # What could not be tested, and why: lines of the summary.
 MISSING = pytest.StashKey[list]()
 KINDS = ("embedded", "couchdb")
+# Modules that share a server with files that take long to store.
+TOGETHER = ("tests/clients/", "tests/integration/test_(store_and_retrieve|stow_listing)")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,15 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Keep the tests of one database in one process: each database then starts once, and the two work side by side."""
+    """Keep the tests of one module and one database in one process, and those that share what is dear to make."""
     from xdist.scheduler import LoadScopeScheduling  # not there when somebody runs the tests in one process
 
     class ByDatabase(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, rest = nodeid.partition("::")
             kind = next((kind for kind in KINDS if rest.partition("[")[2].startswith(kind)), "")
-            # Two each: the longest of all would be what a run takes.
-            return f"{kind} {file.startswith('tests/integration/')}" if kind else file
+            # The tests of a database come one after the other, so that a process starts each database once.
+            return f"{kind} {next((shared for shared in TOGETHER if re.match(shared, file)), file)}"
 
     return ByDatabase(config, log)
 
