@@ -81,7 +81,7 @@ class Viewer:
 
     def wait(self, what, *arguments, limit=60):
         """Wait until a script returns something."""
-        return WebDriverWait(self.driver, limit, 0.2).until(lambda d: d.execute_script(what, *arguments), what)
+        return WebDriverWait(self.driver, limit, 0.1).until(lambda d: d.execute_script(what, *arguments), what)
 
     def click(self, path):
         """Click what is there, if it is."""
@@ -102,7 +102,7 @@ class Viewer:
         """Open a study of images, and wait for the first."""
         self.open("viewer", study)
         uids = {dcmread(BytesIO(data)).SOPInstanceUID for data in self.files.values() if study.encode() in data}
-        WebDriverWait(self.driver, 60).until(lambda d: any(uid in (d.execute_script(IMAGE) or "") for uid in uids))
+        WebDriverWait(self.driver, 60, 0.1).until(lambda d: any(uid in (d.execute_script(IMAGE) or "") for uid in uids))
         self.click("//button[text()='Skip all']")
 
     def rows(self):
@@ -116,7 +116,7 @@ class Viewer:
         answer = requests.get(self.wait(script, asked), timeout=60).json()
         names = {row["00100010"]["Value"][0]["Alphabetic"].replace("^", ", ") for row in answer}
         assert names == set(patients)
-        WebDriverWait(self.driver, 30).until(lambda _driver: self.rows() == list(patients))
+        WebDriverWait(self.driver, 30, 0.1).until(lambda _driver: self.rows() == list(patients))
 
     def shown(self):
         """Return the data set, the number of the image, and what the canvas and pydicom have in the same places."""
@@ -177,7 +177,8 @@ def started(filled, chromium):
     chromium.set_window_size(1400, 900)
     viewer = Viewer(chromium, *filled)
     viewer.start()
-    return viewer
+    yield viewer
+    chromium.get("about:blank")
 
 
 @pytest.fixture
@@ -311,6 +312,7 @@ def test_a_video_plays(ohif):
 
 
 @on_other
+@pytest.mark.one_database("embedded")
 def test_the_list_and_a_ct(ohif):
     assert ohif.rows() == ["Example, Ada"]
     ohif.open_images(head.CT_STUDY)
