@@ -56,16 +56,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
     class ByDatabase(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file, _, rest = nodeid.partition("::")
-            kind = next((kind for kind in KINDS if rest.partition("[")[2].startswith(kind)), "")
+            kind, of_integration = _chain(nodeid)
             # Two each: the longest of all would be what a run takes.
-            return f"{kind} {file.startswith('tests/integration/')}" if kind else file
+            return f"{kind} {of_integration}" if kind else nodeid.partition("::")[0]
 
     return ByDatabase(config, log)
 
 
+def _chain(nodeid: str) -> tuple[str, bool]:
+    """Return the kind of database that a test uses, if it does, and whether it is one of the integration tests."""
+    file, _, rest = nodeid.partition("::")
+    kind = next((kind for kind in KINDS if rest.partition("[")[2].startswith(kind)), "")
+    return kind, file.startswith("tests/integration/")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where both databases are, leave one out for the tests that name the other as enough."""
+    """Where both databases are, leave one out for the tests that name the other as enough; the longest chains first."""
+    if hasattr(config, "workerinput"):  # one of several processes: short files then fill what is left of the time
+        chains = {item: _chain(item.nodeid) for item in items}
+        items.sort(key=lambda item: (not chains[item][0], not chains[item][1]))
     if config.getoption("--all") or not (os.environ.get("COUCHDB_TEST_URL") or find_couchdb()):
         return
     second = [item for item in items if _is_second(item)]
