@@ -7,6 +7,7 @@ itself, so the requests that it sent are asked again, and their answers looked a
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import requests
 from PIL import Image
 from pydicom import dcmread
 from pydicom.pixels import apply_voi_lut
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
@@ -81,7 +83,7 @@ class Viewer:
 
     def wait(self, what, *arguments, limit=60):
         """Wait until a script returns something."""
-        return WebDriverWait(self.driver, limit, 0.1).until(lambda d: d.execute_script(what, *arguments), what)
+        return WebDriverWait(self.driver, limit, 0.2).until(lambda d: d.execute_script(what, *arguments), what)
 
     def click(self, path):
         """Click what is there, if it is."""
@@ -142,11 +144,15 @@ class Viewer:
         assert np.abs(grey - wanted).max() <= 2
         return dataset, index
 
-    def open_series(self, modality):
-        """Show a series that has no thumbnail."""
+    def open_series(self, modality, shown):
+        """Show a series that has no thumbnail; return what a script finds once it is there."""
         path = f"//*[@data-cy='study-browser-thumbnail-no-image'][.//*[text()='{modality}']]"
         self.wait("return document.evaluate(arguments[0], document, null, 9).singleNodeValue", path)
-        ActionChains(self.driver).double_click(self.driver.find_element(By.XPATH, path)).perform()
+        for limit in (15, 30, 60):  # a click passes while another series is being shown
+            ActionChains(self.driver).double_click(self.driver.find_element(By.XPATH, path)).perform()
+            with suppress(TimeoutException):
+                return self.wait(shown, limit=limit)
+        raise AssertionError(f"{modality} does not open")
 
     def errors(self):
         """Return what console and network say that is wrong."""
@@ -274,13 +280,11 @@ def test_measurements_are_stored_and_found(ohif):
 @on_one
 def test_a_segmentation_and_a_pdf_open(ohif):
     ohif.open_images(head.CT_STUDY)
-    ohif.open_series("SEG")
     loaded = "return services.segmentationService.getSegmentations().map(s => Object.values(s.segments)[0].label)[0]"
-    assert ohif.wait(loaded) == "Lesion"
+    assert ohif.open_series("SEG", loaded) == "Lesion"
     picture(ohif, "ohif-segmentation")
-    ohif.open_series("DOC")
-    source = ohif.wait(
-        "var found = document.querySelector('object[type=\"application/pdf\"]'); return found && found.data"
+    source = ohif.open_series(
+        "DOC", "var found = document.querySelector('object[type=\"application/pdf\"]'); return found && found.data"
     )
     answer = requests.get(source, headers={"Accept": OBJECT}, timeout=60)
     assert (answer.headers["Content-Type"], answer.content[:5]) == ("application/pdf", b"%PDF-")
