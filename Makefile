@@ -61,7 +61,7 @@ push-views: $(VENV)/.run $(DATABASE) ## deploy the design documents to the datab
 .PHONY: test
 test: ## set everything up and run all tests (ARGS="-k name" selects)
 	@$(MAKE) --jobs=4 $(VENV)/.test node-embedded node-eslint node-logic
-	@$(MAKE) node-ohif
+	@$(MAKE) --jobs=2 node-ohif $(VENV)/.collected
 	@exec $(PY) -m pytest --numprocesses $(TESTERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
@@ -107,6 +107,11 @@ $(VENV)/.demo: setup.cfg pyproject.toml | $(VENV)/.python
 $(VENV)/.test: setup.cfg pyproject.toml | $(VENV)/.python
 	$(call quietly,installing the Python packages and those of the tests,$(PY) -m pip install --disable-pip-version-check -q -e '.[test]')
 	@touch $@ $(VENV)/.run $(VENV)/.demo
+
+# Once, beside what is downloaded: each process of the tests would compile two hundred modules of them.
+$(VENV)/.collected: | $(VENV)/.test
+	$(call quietly,compiling the tests,$(PY) -m pytest --collect-only -q)
+	@touch $@
 
 # $(call npm,folder): the packages of one package-lock.json, exactly, running none of their scripts.
 define npm

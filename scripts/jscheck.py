@@ -10,6 +10,7 @@ carries its place:
 - `require('...')` names a module that the function can see where it runs.
 """
 
+import functools
 import os
 import posixpath
 import re
@@ -110,7 +111,7 @@ def check(folder: str | os.PathLike) -> list[Finding]:
                 known = ", ".join(BUILTIN_REDUCES)
                 findings.append(Finding(path, 1, 1, f"{source.strip()} is not one of the built-in reduces {known}"))
             continue
-        findings.extend(_check_source(field, path, source, modules))
+        findings.extend(_check_source(field, path, source, frozenset(modules)))
     return sorted(set(findings))
 
 
@@ -122,7 +123,8 @@ def is_function(field: str) -> bool:
     return len(parts) == 2 and parts[0] in FUNCTION_FOLDERS or field in FUNCTION_FILES
 
 
-def _check_source(field: str, path: Path, source: str, modules: set[str]) -> list[Finding]:
+@functools.cache
+def _check_source(field: str, path: Path, source: str, modules: frozenset[str]) -> list[Finding]:
     function = is_function(field)
     prefix, suffix = ("(", "\n)") if function else ("(function (module, exports, require) {", "\n})")
     broken = syntax_error(source, prefix, suffix)
@@ -224,7 +226,7 @@ def _newer_than_es5(node: tree_sitter.Node) -> str | None:
     return None
 
 
-def _require_error(field: str, call: tree_sitter.Node, modules: set[str]) -> str | None:
+def _require_error(field: str, call: tree_sitter.Node, modules: frozenset[str]) -> str | None:
     """Say why a `require` call cannot work where `field` runs, or return None.
 
     CouchDB's rules (share/server/util.js): a map sees `views.lib` only, a reduce nothing, everything else the whole

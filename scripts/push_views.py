@@ -13,11 +13,13 @@ was stopped goes on where the database is: it keeps what it has indexed, and goe
 
 import contextlib
 import difflib
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import couchdb
@@ -140,29 +142,27 @@ def push(
     """
     database = database or database_name()
     report = report or (lambda line: None)
-    documents = _documents(folder, extended)
-    with _told(url, database):
-        store = _open(connect(url), database, create=not dry_run, report=report)
-        changes = []
-        for document in documents:
-            stored = store.get(document["_id"]) if store is not None else None
-            changed = differences(document, stored)
-            changes += changed
-            if not dry_run:
-                if changed:
-                    _write(store, document, stored, wait=wait, report=report)
-                _remove_scratch(store, document)
-        return changes
-
-
-def _documents(folder: str | os.PathLike, extended: str | None) -> list[dict]:
-    """Read the design documents of a folder, and what a list of attributes to search by makes one of."""
     paths = designdocs.folders(folder)
-    findings = [finding for path in paths for finding in jscheck.check(path)]
-    if findings:
-        raise CommandError("\n".join(str(finding) for finding in findings))
+    documents = [designdocs.load(path) for path in paths]
     listed = designdocs.extended(extended or os.environ.get("EXTENDED_ATTRIBUTES") or None)
-    return [designdocs.load(path) for path in paths] + ([listed] if listed is not None else [])
+    if listed is not None:
+        documents.append(listed)
+    with _told(url, database):
+        server = connect(url)
+        store = _open(server, database)
+        there = [store.get(document["_id"]) if store is not None else None for document in documents]
+        changed = [differences(document, stored) for document, stored in zip(documents, there, strict=True)]
+        # What is stored already was checked before it was: that takes a second or two of a processor.
+        if any(changed):
+            _check(paths)
+        if not dry_run:
+            store = store if store is not None else _create(server, database, report)
+            for document, differing in zip(documents, changed, strict=True):
+                if differing:
+                    # Read again: building the indexes of the one before takes its time.
+                    _write(store, document, store.get(document["_id"]), wait=wait, report=report)
+                _remove_scratch(store, document)
+        return list(itertools.chain.from_iterable(changed))
 
 
 @contextlib.contextmanager
@@ -181,17 +181,22 @@ def _told(url: str, database: str) -> Iterator[None]:
         raise CommandError(f"{redact(url)}/{database}: the connection broke: {error}") from error
 
 
-def _open(
-    server: couchdb.Server, name: str, *, create: bool, report: Callable[[str], object]
-) -> couchdb.Database | None:
+def _check(paths: Iterable[Path]) -> None:
+    findings = [finding for path in paths for finding in jscheck.check(path)]
+    if findings:
+        raise CommandError("\n".join(str(finding) for finding in findings))
+
+
+def _open(server: couchdb.Server, name: str) -> couchdb.Database | None:
     try:
         # Not `name in server`: a HEAD request has no reason when it is refused.
         server.resource.get_json(name)
         return server[name]
     except couchdb.http.ResourceNotFound:
-        pass
-    if not create:
         return None
+
+
+def _create(server: couchdb.Server, name: str, report: Callable[[str], object]) -> couchdb.Database:
     try:
         database = server.create(name)
     except couchdb.http.PreconditionFailed:

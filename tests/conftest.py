@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -12,6 +13,9 @@ import requests
 from hypothesis import HealthCheck, settings
 
 from dicouch.scripts.databases import Database, DatabaseError, embedded, find_couchdb, private_couchdb
+
+# Each process of tests reads two hundred modules: what one of them compiled, the others need not.
+sys.dont_write_bytecode = False
 
 # The same examples at every run, so that a run says something of the change that it tests. Others are looked for with
 # make test ARGS=--hypothesis-profile=search
@@ -23,6 +27,7 @@ settings.load_profile("steady")
 # Servers are started hundreds of times; compiling the package each time takes a third of a second of a processor.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+EXTENT = {"all": False}
 USED = pytest.StashKey[list]()
 # What could not be tested, and why: lines of the summary.
 MISSING = pytest.StashKey[list]()
@@ -38,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    EXTENT["all"] = config.getoption("--all")
     config.stash[USED] = []
     config.stash[MISSING] = []
     config.pluginmanager.register(Summary())
@@ -72,7 +78,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_second(item: pytest.Item) -> bool:
     marker, call = item.get_closest_marker("one_database"), getattr(item, "callspec", None)
-    return bool(marker and call) and call.params.get("database", marker.args[0]) != marker.args[0]
+    if not marker or not call:
+        return False
+    # Tests that start a database of their own have its kind.
+    used = {call.params.get(name) for name in ("database", "kind")} & set(KINDS)
+    return bool(used) and marker.args[0] not in used
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -97,6 +107,11 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         terminalreporter.write_line(f"Databases: {', '.join(used) or 'none'}", bold=True)
     for line in dict.fromkeys(config.stash[MISSING]):
         terminalreporter.write_line(f"NOT TESTED {line}", red=True, bold=True)
+
+
+def share(most: int, part: int = 3) -> int:
+    """Return how many of so many cases of one kind are tried: all with `--all`, else one in three."""
+    return most if EXTENT["all"] else max(1, most // part)
 
 
 def skip(config: pytest.Config, where: str, reason: str) -> None:

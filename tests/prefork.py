@@ -46,12 +46,12 @@ class Server:
         assert not self.runs(), f"process {self.pid} does not end"
 
 
-def start(environment: dict[str, str], log: Path) -> Server:
-    """Start gunicorn with further variables of the environment; it writes to `log`."""
+def start(environment: dict[str, str], log: Path, *command: str) -> Server:
+    """Start gunicorn, or a command of `dicouch`, with further variables of the environment; it writes to `log`."""
     parent = _parent(os.getpid())
     assert parent.stdin is not None
     assert parent.stdout is not None
-    parent.stdin.write(json.dumps([{**os.environ, **environment}, str(log)]) + "\n")
+    parent.stdin.write(json.dumps([{**os.environ, **environment}, str(log), command]) + "\n")
     parent.stdin.flush()
     return Server(int(parent.stdout.readline()))
 
@@ -68,29 +68,44 @@ def _serve(environment: dict[str, str], log: str) -> NoReturn:
     """Become gunicorn; in the fork."""
     from gunicorn.app.wsgiapp import run  # reads settings when it is imported
 
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.environ.clear()
-    os.environ.update(environment)
-    with open(log, "wb") as output, open(os.devnull, "rb") as nothing:
-        for number, file in enumerate((nothing, output, output)):
-            os.dup2(file.fileno(), number)
+    _become(environment, log, "wb")
     sys.argv = ["gunicorn", "--config", "python:dicouch.server.gunicorn_conf"]
     run()
     sys.exit(0)
 
 
+def _run(environment: dict[str, str], log: str, command: list[str]) -> NoReturn:
+    """Become a command; in the fork. Started again, it adds to its log."""
+    _become(environment, log, "ab")
+    code = importlib.import_module("dicouch.scripts.cli").main(command)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _become(environment: dict[str, str], log: str, mode: str) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(environment)
+    with open(log, mode) as output, open(os.devnull, "rb") as nothing:
+        for number, file in enumerate((nothing, output, output)):
+            os.dup2(file.fileno(), number)
+
+
 def main() -> None:
     """Fork a server for each line of the standard input, and print its process id."""
-    for module in ("dicouch.app", "dicouch.server.worker", "gunicorn.app.wsgiapp"):
+    for module in ("dicouch.app", "dicouch.server.worker", "gunicorn.app.wsgiapp", "dicouch.scripts.storescp"):
         importlib.import_module(module)
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end their servers
     for line in sys.stdin:
-        environment, log = json.loads(line)
+        environment, log, command = json.loads(line)
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            if command:
+                _run(environment, log, command)
             _serve(environment, log)
         print(pid, flush=True)
 

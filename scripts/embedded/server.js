@@ -11,6 +11,7 @@
 //   --with-parent    end when standard input ends, that is, with the process that started this one
 //
 // EMBEDDED_ADMIN=user:password sets the administrator; without one everybody who reaches the port is administrator.
+// EMBEDDED_TIME_LIMIT=5000 is how many milliseconds a function of a design document may run.
 // Exit code 2 when it cannot start: options, the port, or a data folder that another process uses.
 
 const fs = require('fs');

@@ -64,8 +64,8 @@ class Browser:
         """Press Enter, and wait for the next page."""
         before = self.driver.find_element(By.TAG_NAME, "html")
         self.press(Keys.ENTER)
-        WebDriverWait(self.driver, 30).until(lambda driver: driver.find_element(By.TAG_NAME, "html") != before)
-        WebDriverWait(self.driver, 30).until(
+        WebDriverWait(self.driver, 30, 0.05).until(lambda driver: driver.find_element(By.TAG_NAME, "html") != before)
+        WebDriverWait(self.driver, 30, 0.05).until(
             lambda driver: driver.execute_script("return document.readyState") == "complete"
         )
         # What shall have the focus gets it when the page is drawn for the first time. Pages that CouchDB serves run no
@@ -110,8 +110,9 @@ def chromium(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def browser(chromium: webdriver.Chrome) -> Browser:
+def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
     """Give the browser, its log empty."""
     chromium.get("about:blank")
     chromium.get_log("browser")
-    return Browser(chromium)
+    yield Browser(chromium)
+    chromium.get("about:blank")  # what moves in a page would take a processor from the tests that follow

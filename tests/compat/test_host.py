@@ -52,6 +52,16 @@ def start() -> Iterator:
         host.process.communicate()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Path]]:
+    """Give a host for tests that only look at a database of their own, and its folder."""
+    folder = tmp_path_factory.mktemp("host")
+    host = Host("--data", str(folder))
+    yield host, folder
+    host.process.kill()
+    host.process.communicate()
+
+
 def test_it_prints_one_line_and_ends_when_told(start, tmp_path: Path):
     host = start("--data", str(tmp_path))
     assert requests.get(f"{host.url}/_up", timeout=10).ok
@@ -130,8 +140,8 @@ def test_memory_leaves_nothing_behind(start, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_large_attachment_does_not_fill_memory(start, tmp_path: Path):
-    host = start("--data", str(tmp_path))
+def test_a_large_attachment_does_not_fill_memory(shared):
+    host, _folder = shared
     process = psutil.Process(host.process.pid)
     requests.put(f"{host.url}/large", timeout=10).raise_for_status()
     size = 300 * 2**20
@@ -156,10 +166,10 @@ def test_a_large_attachment_does_not_fill_memory(start, tmp_path: Path):
     assert max(seen) < 250 * 2**20
 
 
-def test_dropped_attachments_leave_no_files(start, tmp_path: Path):
-    host = start("--data", str(tmp_path))
+def test_dropped_attachments_leave_no_files(shared):
+    host, data = shared
     url = f"{host.url}/files"
-    folder = tmp_path / "databases" / "files.attachments"
+    folder = data / "databases" / "files.attachments"
     requests.put(url, timeout=10).raise_for_status()
     headers = {"Content-Type": "application/dicom"}
 
@@ -182,15 +192,15 @@ def test_dropped_attachments_leave_no_files(start, tmp_path: Path):
     assert not folder.exists()
 
 
-def test_large_attachments_inside_documents_become_files(start, tmp_path: Path):
-    host = start("--data", str(tmp_path))
+def test_large_attachments_inside_documents_become_files(shared):
+    host, folder = shared
     url = f"{host.url}/inline"
     requests.put(url, timeout=10).raise_for_status()
     large = bytes(range(256)) * 4096
     data = {"content_type": "application/dicom", "data": base64.b64encode(large).decode()}
     assert requests.put(f"{url}/a", json={"_attachments": {"x": data}}, timeout=10).status_code == 201
     stored = [
-        path.stat().st_size for path in (tmp_path / "databases" / "inline.attachments").rglob("*") if path.is_file()
+        path.stat().st_size for path in (folder / "databases" / "inline.attachments").rglob("*") if path.is_file()
     ]
     assert stored == [len(large)]
     assert requests.get(f"{url}/a/x", timeout=10).content == large
@@ -199,7 +209,7 @@ def test_large_attachments_inside_documents_become_files(start, tmp_path: Path):
 
 
 def test_a_function_that_never_ends_is_stopped(start):
-    host = start("--memory")
+    host = start("--memory", EMBEDDED_TIME_LIMIT="500")
     url = f"{host.url}/endless"
     requests.put(url, timeout=10).raise_for_status()
     design = {

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicouch.rewrite import columns
+from tests.conftest import share
 
 TAGS = ["00080020", "00080061", "00080201", "00081030", "0008103E", "00100010", "00280010", "00400275", "60003000"]
 INNER = ["00400009", "00401001", "00081150", "00080020"]
@@ -23,7 +24,7 @@ OPTIONS = st.fixed_dictionaries({"include": st.just("all") | TREES}, optional={"
 
 
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=share(150), deadline=None)
 @given(dataset=DATASETS, options=OPTIONS)
 def test_both_make_one_row(ddoc, level, dataset, options):
     rows = [{"id": "1:2:3", "value": {"dataset": dataset}}]

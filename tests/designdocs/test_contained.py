@@ -11,6 +11,7 @@ from dicouch.rewrite.plan import needs_counts, rarest, study_candidates
 from dicouch.rewrite.query import Query
 from dicouch.rewrite.requests import Paging
 from tests import model
+from tests.conftest import share
 from tests.designdocs.test_match_model import NAMES
 
 LETTERS = st.sampled_from(["ab", "é", "A", " ", "^", ".", "=", "山", "\U0001f600", "か\u3099", "Ａ"])
@@ -19,7 +20,7 @@ PATTERNS = st.lists(LETTERS | st.sampled_from(["*", "?"]), min_size=1, max_size=
 PERSONS = st.fixed_dictionaries({}, optional=dict.fromkeys(["Alphabetic", "Ideographic", "Phonetic"], WORDS)) | NAMES
 DATES = ["", "20200101", "20200102", "20200103"]
 NAME, DESCRIPTION, DATE = "00100010", "00081030", "00080020"
-SETTINGS = settings(max_examples=300, deadline=None)
+SETTINGS = settings(max_examples=share(300), deadline=None)
 
 
 def study(number, name, description, date=""):

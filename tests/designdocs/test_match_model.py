@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dicouch.rewrite.values import same_form
 from tests import model
+from tests.conftest import share
 from tests.designdocs.test_match import found
 
 # Few letters, so that values meet; every plane, accents, and what a regular expression would take for its own.
@@ -16,7 +17,7 @@ TEXT = st.text(st.sampled_from([letter for letter in LETTERS if letter != "\\"])
 PATTERN = st.text(st.sampled_from(["a", "b", "A", "*", "?", " ", ".", "\U0001f600"]), min_size=1, max_size=8)
 NAME = st.text(st.sampled_from("aAbBé^, "), max_size=8)
 NAMES = st.fixed_dictionaries({"Alphabetic": NAME}, optional={"Ideographic": NAME, "Phonetic": NAME})
-SETTINGS = settings(max_examples=200, deadline=None)
+SETTINGS = settings(max_examples=share(200), deadline=None)
 DATES = st.dates().map(lambda date: f"{date:%Y%m%d}".zfill(8))
 CLOCKS = st.times().map(lambda time: f"{time:%H%M%S.%f}")
 TIMES = st.builds(lambda text, n: text[:n].rstrip("."), CLOCKS, st.sampled_from([2, 4, 6, 8, 10, 13]))

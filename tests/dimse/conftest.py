@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,8 +19,9 @@ from dicouch.config import Config
 from dicouch.read.retrieve import Retriever
 from dicouch.scripts.push_views import push
 from dicouch.services import Services
+from tests import prefork
 from tests.conftest import skip
-from tests.server import ROOT, free_port
+from tests.server import free_port
 
 # The tests send the bytes of files as they are.
 _config.STORE_SEND_CHUNKED_DATASET = True
@@ -36,7 +36,7 @@ class Scp:
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen | None = None
+    process: prefork.Server | None = None
 
     @property
     def root(self) -> str:
@@ -53,22 +53,19 @@ class Scp:
             **self.environment,
         }
         (self.folder / "bytes").mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "dicouch.scripts.cli", "storescp", "--bind", f"127.0.0.1:{self.port}"]
-        with (self.folder / "storescp.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, *self.options], cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log
-            )
-        for _ in range(600):
-            assert self.process.poll() is None, (self.folder / "storescp.log").read_text()
+        log = self.folder / "storescp.log"
+        self.process = prefork.start(settings, log, "storescp", "--bind", f"127.0.0.1:{self.port}", *self.options)
+        for _ in range(1200):
+            assert self.process.runs(), log.read_text()
             if listens(self.port):
                 return
-            time.sleep(0.1)
-        raise AssertionError((self.folder / "storescp.log").read_text())
+            time.sleep(0.05)
+        raise AssertionError(log.read_text())
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         assert self.process is not None
-        self.process.send_signal(number)
-        self.process.wait(30)
+        os.kill(self.process.pid, number)
+        until(lambda: not self.process.runs())
 
     def services(self) -> Services:
         """Return the way to what it stored."""
@@ -106,10 +103,10 @@ def listens(port: int) -> bool:
 
 def until(told: Callable[[], object]) -> None:
     """Wait until something is so; a busy machine takes its time."""
-    for _ in range(300):
+    for _ in range(1500):
         if told():
             return
-        time.sleep(0.1)
+        time.sleep(0.02)
     raise AssertionError
 
 
@@ -131,7 +128,7 @@ def scp(fresh_database: str, peers_file: str, tmp_path_factory: pytest.TempPathF
     running = Scp(fresh_database, folder, options)
     running.start()
     yield running
-    if running.process and running.process.poll() is None:
+    if running.process and running.process.runs():
         running.stop()
 
 

@@ -71,6 +71,7 @@ def one_of_each():
     return found
 
 
+@pytest.mark.one_database("couchdb")
 def test_every_transfer_syntax_is_stored_bit_for_bit(scp):
     found = one_of_each()
     assert len({syntax for _class, syntax in found}) >= 11
@@ -212,6 +213,7 @@ def test_what_is_refused_is_not_stored(scp, tmp_path):
     assert requests.get(f"{scp.database}/1.2.11:1.2.11.1:1.2.11.1.1", timeout=10).status_code == 404
 
 
+@pytest.mark.one_database("couchdb")
 def test_no_acknowledged_instance_is_lost_by_kills(scp, tmp_path):
     """kill -9 while four associations store: what got success is there, bit for bit."""
     acknowledged, over = {}, threading.Event()
@@ -276,6 +278,7 @@ SEARCHES = [
 ]
 
 
+@pytest.mark.one_database("embedded")
 def test_all_rows_are_found_some_at_a_time(scp, tmp_path, monkeypatch):
     """Each once, whatever the sizes of pages are: as one page with all of them has them."""
     association = scp.associate([(SecondaryCaptureImageStorage, PLAIN)])

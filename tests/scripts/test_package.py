@@ -128,6 +128,7 @@ def environment(home: Path, **values: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), **values}
 
 
+@pytest.mark.one_database("embedded")  # whose packages it has to find
 @pytest.mark.parametrize("kind", ["embedded", "couchdb"])
 def test_the_installed_command_serves_stores_and_finds(installed, tmp_path, kind):
     if kind == "couchdb" and not find_couchdb():

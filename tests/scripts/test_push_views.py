@@ -68,6 +68,25 @@ def test_first_push_creates_and_second_changes_nothing(target, folder):
     assert get(target, "_design/things")["_rev"] == stored["_rev"]
 
 
+@pytest.mark.one_database("embedded")
+def test_files_are_checked_before_anything_is_written_and_not_again(target, folder, monkeypatch):
+    checked, check = [], push_views.jscheck.check
+    monkeypatch.setattr(push_views.jscheck, "check", lambda path: checked.append(path) or check(path))
+    folder[1]("things/views/by_n/map.js", "function (doc) { emit(doc?.n, null); }")
+    with pytest.raises(CommandError, match="newer than ES5"):
+        push_views.push(*target, folder=folder[0])
+    assert get(target, "") == 404
+    folder[1]("things/views/by_n/map.js", MAP)
+    push_views.push(*target, folder=folder[0])
+    assert len(checked) == 2
+    assert push_views.push(*target, folder=folder[0]) == []
+    assert len(checked) == 2
+    folder[1]("things/views/by_n/map.js", "function (doc) { emit(doc?.n, null); }")
+    with pytest.raises(CommandError, match="newer than ES5"):
+        push_views.push(*target, folder=folder[0])
+    assert get(target, "_design/things")["views"]["by_n"]["map"] == MAP.strip()
+
+
 def test_the_pushed_document_works(target, folder):
     folder[1]("things/views/lib/keys.js", "exports.key = function (doc) { return doc.n * 2; };\n")
     folder[1]("things/views/by_n/map.js", "function (doc) { emit(require('views/lib/keys').key(doc), null); }")
@@ -276,7 +295,7 @@ def test_credentials_with_any_character_reach_the_server():
 def test_an_index_that_takes_its_time_is_waited_for(target, folder, monkeypatch):
     slow = "function (doc) {\n  var i;\n  for (i = 0; i < 20000; i += 1) { Math.sqrt(i); }\n  emit(doc.n, null);\n}\n"
     requests.put(f"{target[0]}/{target[1]}", timeout=60)
-    fill(target, 2000)
+    fill(target, 500)
     folder[1]("things/views/by_n/map.js", slow)
     monkeypatch.setattr(warm, "PATIENCE", 0.1)
     asked = []
@@ -290,7 +309,7 @@ def test_an_index_that_takes_its_time_is_waited_for(target, folder, monkeypatch)
     push_views.push(*target, folder=folder[0])
     assert False in asked
     assert asked[-1] is True
-    assert len(keys(target)) == 2000
+    assert len(keys(target)) == 500
 
 
 def test_the_bar_counts_the_documents_of_all_shards(monkeypatch, capsys):

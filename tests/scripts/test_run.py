@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from dicouch.scripts import examples, run, viewer, watch
+from dicouch.scripts import cli, examples, run, viewer, watch
 from dicouch.scripts.connection import CommandError, redact
 from dicouch.scripts.databases import DatabaseError, embedded, find_couchdb, private_couchdb
 from tests.eventually import eventually
@@ -90,11 +90,17 @@ class Running:
 
 
 @pytest.fixture(params=["embedded", "couchdb"])
-def values(request, tmp_path):
-    """Environment of a run on each kind of database that it can start by itself."""
+def kind(request):
+    """Give each kind of database that it can start by itself."""
     if request.param == "couchdb" and not find_couchdb():
         pytest.skip("no couchdb here")
-    chosen = {"COUCHDB_URL": "embedded"} if request.param == "embedded" else {}
+    return request.param
+
+
+@pytest.fixture
+def values(kind, tmp_path):
+    """Environment of a run."""
+    chosen = {"COUCHDB_URL": "embedded"} if kind == "embedded" else {}
     return {"DATA_DIR": str(tmp_path / "data"), **chosen}
 
 
@@ -115,7 +121,24 @@ def start(tmp_path, values):
             running.process.wait(60)
 
 
-def test_it_serves_and_finds_its_data_again(start, tmp_path):
+@pytest.fixture
+def here(monkeypatch, capfd):
+    """Run a command in this process, which has read the modules; return its code and what it wrote."""
+
+    def run_here(*command, **values):
+        for name in OURS:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delitem(sys.modules, "dicouch.server.gunicorn_conf", raising=False)  # which reads settings
+        code = cli.main(list(command))
+        return code, *capfd.readouterr()
+
+    return run_here
+
+
+@pytest.mark.one_database("couchdb")
+def test_it_serves_and_finds_its_data_again(start, here, tmp_path):
     hooks = tmp_path / "webhooks.toml"
     hooks.write_text('[[webhook]]\nname = "a"\nurl = "http://127.0.0.1:1"\n')
     running = start(WEBHOOKS=str(hooks)).wait_for("Fauxton ").wait_for("webhooks    are sent")
@@ -136,12 +159,11 @@ def test_it_serves_and_finds_its_data_again(start, tmp_path):
     requests.put(f"{database}/_local/mark", json={"mine": True}, timeout=30).raise_for_status()
 
     # Another command works on the database that runs; another server does not start on the same folder.
-    command = [sys.executable, "-m", "dicouch.scripts.cli", "push-views", "--dry-run"]
-    pushed = subprocess.run(command, cwd=ROOT, env=environment(**running.values), capture_output=True, text=True)
-    assert (pushed.returncode, pushed.stderr) == (0, "")
-    second = start()
-    assert second.process.wait(60) == 1
-    assert re.fullmatch(r"run: another server works on .*\n", second.text)
+    code, _told, wrong = here("push-views", "--dry-run", **running.values)
+    assert (code, wrong) == (0, "")
+    code, told, wrong = here("run", SHIM_BIND=f"127.0.0.1:{free_port()}", **running.values)
+    assert (code, told) == (1, "")
+    assert re.fullmatch(r"run: another server works on .*\n", wrong)
 
     assert running.stop(signal.SIGTERM) == (0, [])
     assert running.text.endswith("stopped\n")
@@ -156,6 +178,7 @@ def test_it_serves_and_finds_its_data_again(start, tmp_path):
     assert again.stop(signal.SIGINT) == (0, [])
 
 
+@pytest.mark.one_database("embedded")
 def test_the_demonstration_starts_a_server_and_stays(start):
     running = start("demo").wait_for("until Ctrl-C", limit=120)
     assert running.text.count("\n$ curl ") == 3
@@ -174,6 +197,7 @@ def test_the_demonstration_starts_a_server_and_stays(start):
     assert running.stop(signal.SIGTERM)[1] == []
 
 
+@pytest.mark.one_database("couchdb")  # of the embedded one: tests/compat/test_host.py
 def test_nothing_lingers_when_it_is_killed(start):
     running = start().wait_for("DICOMweb ")
     assert running.stop(signal.SIGKILL) == (-signal.SIGKILL, [])
@@ -181,6 +205,7 @@ def test_nothing_lingers_when_it_is_killed(start):
     start().wait_for("DICOMweb ")
 
 
+@pytest.mark.one_database("embedded")
 def test_it_heals(start):
     """Whatever is killed is there again within 10 s, at the same address and with its data; it ends when it is told."""
     running = start().wait_for("Fauxton ")
@@ -219,10 +244,7 @@ def test_it_heals(start):
     assert running.stop(signal.SIGTERM) == (0, [])
 
 
-@pytest.mark.parametrize("kind", ["embedded", "couchdb"])
 def test_a_database_that_hangs_is_started_again(kind, tmp_path, monkeypatch):
-    if kind == "couchdb" and not find_couchdb():
-        pytest.skip("no couchdb here")
     monkeypatch.setattr(watch, "IDLE", 1.0)
     monkeypatch.setattr(watch, "ASK", 0.2)
     monkeypatch.setattr(watch, "WAIT", 0.5)
@@ -319,6 +341,7 @@ def test_what_does_not_start_waits_longer_each_time():
     assert starts[count:] == [clock[0]]
 
 
+@pytest.mark.one_database("couchdb")
 def test_stopping_while_it_starts_leaves_nothing(start):
     running = start().wait_for("database ")
     assert running.stop(signal.SIGTERM) == (0, [])
@@ -355,8 +378,10 @@ def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
     ("given", "message"),
     [
         ({"SHIM_BIND": "nonsense"}, "run: SHIM_BIND must be host:port, not 'nonsense'"),
-        ({"COUCHDB_URL": "http://127.0.0.1:1"}, "run: cannot reach a database at http://127.0.0.1:1: connection"),
-        ({"COUCHDB_URL": "http://me:secret@127.0.0.1:1"}, "run: cannot reach a database at http://127.0.0.1:1"),
+        (
+            {"COUCHDB_URL": "http://me:secret@127.0.0.1:1"},
+            "run: cannot reach a database at http://127.0.0.1:1: connection",
+        ),
         ({"SHIM_BIND": f"0.0.0.0:{free_port()}"}, "run: SHIM_BIND: whoever reaches ('0.0.0.0', "),
         ({"SHIM_BIND": f"[::]:{free_port()}", "COUCHDB_URL": "embedded"}, "run: SHIM_BIND: whoever reaches ('::', "),
         ({"BYTES": "folder"}, "run: BYTES must be"),
@@ -366,14 +391,12 @@ def test_a_signal_whose_exception_python_drops_still_stops_it(monkeypatch):
         ({"COUCHDB_URL": "embedded", "PATH": "/nowhere"}, "run: node is missing"),
     ],
 )
-def test_what_cannot_start_is_one_line(tmp_path, given, message):
+def test_what_cannot_start_is_one_line(here, tmp_path, given, message):
     values = {"SHIM_BIND": f"127.0.0.1:{free_port()}", "DATA_DIR": str(tmp_path), "COUCHDB_DATABASE": "dicom", **given}
-    command = [sys.executable, "-m", "dicouch.scripts.cli", "run"]
-    done = subprocess.run(command, cwd=ROOT, env=environment(**values), capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
-    assert done.stderr.startswith(message)
-    assert "secret" not in done.stderr
+    code, told, wrong = here("run", **values)
+    assert (code, told, wrong.count("\n")) == (1, "", 1)
+    assert wrong.startswith(message)
+    assert "secret" not in wrong
 
 
 def test_a_port_in_use_is_noticed_before_anything_starts(tmp_path):

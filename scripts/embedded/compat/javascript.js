@@ -25,7 +25,7 @@ const STATUS = {
 };
 
 // CouchDB's os_process_timeout: a function that runs longer is stopped.
-const TIME_LIMIT = 5000;
+const TIME_LIMIT = Number(process.env.EMBEDDED_TIME_LIMIT) || 5000;
 const CALL = new vm.Script('__call()');
 
 class Sandbox {
