@@ -22,6 +22,7 @@ settings.load_profile("steady")
 # Servers are started hundreds of times; compiling the package each time takes a third of a second of a processor.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+EXTENT = {"all": False}
 USED = pytest.StashKey[list]()
 # What could not be tested, and why: lines of the summary.
 MISSING = pytest.StashKey[list]()
@@ -35,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    EXTENT["all"] = config.getoption("--all")
     config.stash[USED] = []
     config.stash[MISSING] = []
     config.pluginmanager.register(Summary())
@@ -94,6 +96,11 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         terminalreporter.write_line(f"Databases: {', '.join(used) or 'none'}", bold=True)
     for line in dict.fromkeys(config.stash[MISSING]):
         terminalreporter.write_line(f"NOT TESTED {line}", red=True, bold=True)
+
+
+def share(most: int, part: int = 3) -> int:
+    """Return how many of so many cases of one kind are tried: all with `--all`, else one in three."""
+    return most if EXTENT["all"] else max(1, most // part)
 
 
 def skip(config: pytest.Config, where: str, reason: str) -> None:

@@ -34,9 +34,10 @@ class Server:
             return False
         return True
 
-    def stop(self, seconds: float = 20.0) -> None:
-        """End it, and kill it when that takes too long."""
-        for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 60.0)):
+    def stop(self, patiently: bool = False, seconds: float = 20.0) -> None:
+        """End it at once, or when what it does is done; kill it when that takes too long."""
+        first = signal.SIGTERM if patiently else signal.SIGQUIT
+        for number, patience in ((first, seconds), (signal.SIGKILL, 60.0)):
             if not self.runs():
                 return
             os.kill(self.pid, number)
@@ -75,8 +76,14 @@ def _serve(environment: dict[str, str], log: str) -> NoReturn:
         for number, file in enumerate((nothing, output, output)):
             os.dup2(file.fileno(), number)
     sys.argv = ["gunicorn", "--config", "python:dicouch.server.gunicorn_conf"]
-    run()
-    sys.exit(0)
+    try:
+        run()
+    except SystemExit as ended:
+        # Here its workers end, too; what Python would tidy up for a second ends with the process anyway.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else ended.code is not None)
+    os._exit(0)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from dicouch.dicom.media.dicom_xml import dataset_to_xml, xml_to_dataset
-from dicouch.scripts.push_views import push
 from tests import workitems
+from tests.server import push
 from tests.workitems import CELLS, DISCONTINUED, OTHER, PERFORMED, STATES, TRANSACTION, code, creation, text
 
 UIDS = (f"2.25.{number}" for number in itertools.count(100))
