@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "one_database(name): what is tested does not depend on the database, this one is enough"
     )
+    config.addinivalue_line("markers", "either_database: of many cases of one kind each is tried on one of the two")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -70,8 +72,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_second(item: pytest.Item) -> bool:
-    marker, call = item.get_closest_marker("one_database"), getattr(item, "callspec", None)
-    return bool(marker and call) and call.params.get("database", marker.args[0]) != marker.args[0]
+    kind = item.callspec.params.get("database") if hasattr(item, "callspec") else None
+    if kind is None:
+        return False
+    if marker := item.get_closest_marker("one_database"):
+        return kind != marker.args[0]
+    if item.get_closest_marker("either_database"):
+        return kind != KINDS[zlib.crc32(item.nodeid.replace(kind, "", 1).encode()) % 2]
+    return False
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -19,6 +19,7 @@ def unchanged(server):
     return Study(server)
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [

@@ -157,6 +157,7 @@ def test_life_of_a_workitem(server):
     assert server.get(f"/workitems/{other}", headers={"Accept": "image/png"}).status_code == 406
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("method", "path", "body", "kind", "status"),
     [
@@ -207,6 +208,7 @@ def listed(server):
     return uids
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

@@ -108,9 +108,9 @@ def test_the_settings_let_others_in():
     reading = client(origins=(NAMED,))
     editing = client(origins=(), edit_origins=(NAMED,))
     anybody = client(origins=("*",))
-    for method, path in ROUTES:
+    for number, (method, path) in enumerate(ROUTES):
         edit = is_edit(method, path)
-        for ask, origin, let_in in (
+        clients = [
             (reading, NAMED, not edit),
             (reading, "http://viewer.example", False),
             (reading, "https://viewer.example:8443", False),
@@ -119,7 +119,8 @@ def test_the_settings_let_others_in():
             (editing, "http://localhost:3000", False),
             (anybody, "null", not edit),
             (anybody, "https://evil.example", not edit),
-        ):
+        ]
+        for ask, origin, let_in in clients if EXTENT["all"] else clients[number % 3 :: 3]:
             answer = ask.open(path, method=method, headers={"Origin": origin})
             # A form without a token is refused as well, see below.
             assert answer.headers.get("Access-Control-Allow-Origin") == (origin if let_in else None), (method, path)
@@ -127,8 +128,9 @@ def test_the_settings_let_others_in():
 
 def test_the_own_pages_and_programs_are_let_in():
     ask = client()
-    for method, path in ROUTES:
-        for headers in ({}, {"Origin": "http://localhost"}, {"Sec-Fetch-Site": "same-origin"}):
+    said = [{}, {"Origin": "http://localhost"}, {"Sec-Fetch-Site": "same-origin"}]
+    for number, (method, path) in enumerate(ROUTES):
+        for headers in said if EXTENT["all"] else said[number % 3 :: 3]:
             answer = ask.open(path, method=method, headers={"Host": "localhost", **headers})
             assert answer.status_code not in (403, 421) or (method == "POST" and "/ui/" in path), (method, path)
     behind = {"Host": "127.0.0.1:5985", "X-Forwarded-Host": "pacs.example", "Origin": "https://pacs.example"}
