@@ -13,9 +13,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,12 +38,15 @@ class Server:
         return True
 
     def stop(self, patiently: bool = False, seconds: float = 20.0) -> None:
-        """End it at once, or when what it does is done; kill it when that takes too long."""
-        first = signal.SIGTERM if patiently else signal.SIGQUIT
-        for number, patience in ((first, seconds), (signal.SIGKILL, 60.0)):
+        """End it and kill its workers, or when what they do is done; kill it when that takes too long."""
+        for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 60.0)):
             if not self.runs():
                 return
-            os.kill(self.pid, number)
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it, or one of them, ended just now
+                workers = [] if patiently else psutil.Process(self.pid).children()
+                os.kill(self.pid, number)
+                for worker in workers:
+                    worker.kill()
             until = time.monotonic() + patience
             while self.runs() and time.monotonic() < until:
                 time.sleep(0.02)
