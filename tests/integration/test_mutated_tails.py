@@ -17,7 +17,7 @@ from tests.unit.made_part10 import SEQUENCE_END
 from tests.unit.test_pixels_behind import BROKEN
 
 # The database has no part in it.
-pytestmark = pytest.mark.one_database("couchdb")
+pytestmark = pytest.mark.one_database("embedded")
 
 FILES = ["MR_small_RLE.dcm", "MR_small_implicit.dcm", "CT_small.dcm"]
 EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"

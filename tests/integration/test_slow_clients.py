@@ -20,7 +20,7 @@ from tests.made import instance
 from tests.server import Server, serve
 
 # The database has no part in it.
-pytestmark = pytest.mark.one_database("couchdb")
+pytestmark = pytest.mark.one_database("embedded")
 
 CROWD = 64
 STUDY = "/studies/8.1"
