@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import uuid
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "one_database(name): what is tested does not depend on the database, this one is enough"
     )
+    config.addinivalue_line("markers", "either_database: of many cases of one kind each is tried on one of the two")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -77,12 +79,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_second(item: pytest.Item) -> bool:
-    marker, call = item.get_closest_marker("one_database"), getattr(item, "callspec", None)
-    if not marker or not call:
-        return False
+    params = item.callspec.params if hasattr(item, "callspec") else {}
     # Tests that start a database of their own have its kind.
-    used = {call.params.get(name) for name in ("database", "kind")} & set(KINDS)
-    return bool(used) and marker.args[0] not in used
+    kind = next((params[name] for name in ("database", "kind") if params.get(name) in KINDS), None)
+    if kind is None:
+        return False
+    if marker := item.get_closest_marker("one_database"):
+        return kind != marker.args[0]
+    if item.get_closest_marker("either_database"):
+        return kind != KINDS[zlib.crc32(item.nodeid.replace(kind, "", 1).encode()) % 2]
+    return False
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

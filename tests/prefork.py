@@ -13,9 +13,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,12 +37,16 @@ class Server:
             return False
         return True
 
-    def stop(self, seconds: float = 20.0) -> None:
-        """End it, and kill it when that takes too long."""
+    def stop(self, patiently: bool = False, seconds: float = 20.0) -> None:
+        """End it and kill its workers, or when what they do is done; kill it when that takes too long."""
         for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 60.0)):
             if not self.runs():
                 return
-            os.kill(self.pid, number)
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it, or one of them, ended just now
+                workers = [] if patiently else psutil.Process(self.pid).children()
+                os.kill(self.pid, number)
+                for worker in workers:
+                    worker.kill()
             until = time.monotonic() + patience
             while self.runs() and time.monotonic() < until:
                 time.sleep(0.02)
@@ -70,8 +77,14 @@ def _serve(environment: dict[str, str], log: str) -> NoReturn:
 
     _become(environment, log, "wb")
     sys.argv = ["gunicorn", "--config", "python:dicouch.server.gunicorn_conf"]
-    run()
-    sys.exit(0)
+    try:
+        run()
+    except SystemExit as ended:
+        # Here its workers end, too; what Python would tidy up for a second ends with the process anyway.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else ended.code is not None)
+    os._exit(0)
 
 
 def _run(environment: dict[str, str], log: str, command: list[str]) -> NoReturn:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import requests
 
-from dicouch.scripts.push_views import push
+from dicouch.scripts import designdocs, push_views
 from tests import prefork
 from tests.prefork import ROOT
 
-__all__ = ("ROOT", "Server", "free_port", "serve")
+__all__ = ("ROOT", "Server", "free_port", "push", "serve")
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,42 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@cache
+def _designs() -> list[dict]:
+    """Return the design documents, read once."""
+    return designdocs.load_all()
+
+
+def push(root: str, name: str) -> None:
+    """Have a database with the design documents, made where there is none.
+
+    `dicouch push-views` does that where others are there already. It reads and checks all files, which takes a second
+    of a processor each time, and hundreds of new databases need the same documents.
+    """
+    url = f"{root}/{name}"
+    requests.put(url, timeout=60)  # refused where it is there
+    listed = {"startkey": '"_design/"', "endkey": '"_design0"', "include_docs": "true"}
+    answer = requests.get(f"{url}/_all_docs", params=listed, timeout=60)
+    there = {row["id"]: row["doc"].get("version") for row in answer.json()["rows"]} if answer.ok else {}
+    wanted = {one["_id"]: one["version"] for one in _designs()}
+    if wanted.items() <= there.items():
+        return
+    if not answer.ok or wanted.keys() & there.keys() or os.environ.get("EXTENDED_ATTRIBUTES"):
+        push_views.push(root, name)
+        return
+    told = requests.post(f"{url}/_bulk_docs", json={"docs": _designs()}, timeout=60)
+    told.raise_for_status()
+    assert all("error" not in row for row in told.json()), told.text
+
+
 @contextmanager
-def serve(database: str, log: Path, ready: tuple[int, ...] = (200, 204), **environment: str) -> Iterator[Server]:
-    """Run gunicorn with the shim in front of a database; `environment` adds settings, `ready` says how it answers."""
+def serve(
+    database: str, log: Path, ready: tuple[int, ...] = (200, 204), *, patiently: bool = False, **environment: str
+) -> Iterator[Server]:
+    """Run gunicorn with the shim in front of a database.
+
+    `environment` adds settings, `ready` says how it answers. It ends at once, or `patiently`: with what it has to do.
+    """
     root, _, name = database.rpartition("/")
     push(root, name)
     port = free_port()
@@ -83,7 +118,7 @@ def serve(database: str, log: Path, ready: tuple[int, ...] = (200, 204), **envir
         _wait(server, process, log, ready)
         yield server
     finally:
-        process.stop()
+        process.stop(patiently)
 
 
 def _wait(server: Server, process: prefork.Server, log: Path, ready: tuple[int, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from functools import cache
 from io import BytesIO
 
 import requests
@@ -72,20 +73,24 @@ class Archive:
         return self.server.get(self.path(name, level) + below, headers=headers, **options)
 
 
-def fill(server: Server) -> Archive:
-    """Store everything."""
-    archive = Archive(server)
+@cache
+def _files() -> dict[str, bytes]:
+    """Return what is stored, made once."""
+    files = {}
     for number, name in enumerate(IMAGES):
         dataset = dcmread(get_testdata_file(name, download=False))
         study = "1.2.826.0.1.3680043.8.498.7.1" if number < 2 else f"1.2.826.0.1.3680043.8.498.7.{number}"
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.1"
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{study}.1.{number}"
-        archive.files[name] = as_bytes(dataset)
-    archive.files["report"] = report()
-    archive.files["pdf"] = document()
-    archive.files["video"] = video(VIDEO)
-    archive.files |= {f"seg-{kind}": data for kind, data in segmentations().items()}
-    archive.files["seg-rle"] = segmentation("FRACTIONAL", "1.2.840.10008.1.2.5")
+        files[name] = as_bytes(dataset)
+    files |= {"report": report(), "pdf": document(), "video": video(VIDEO)}
+    files |= {f"seg-{kind}": data for kind, data in segmentations().items()}
+    return files | {"seg-rle": segmentation("FRACTIONAL", "1.2.840.10008.1.2.5")}
+
+
+def fill(server: Server) -> Archive:
+    """Store everything."""
+    archive = Archive(server, {**_files()})
     archive.datasets = {name: dcmread(BytesIO(data)) for name, data in archive.files.items()}
     response = server.store(*archive.files.values())
     assert response.status_code in (200, 202), response.text

@@ -99,6 +99,7 @@ def test_both_roots_stay_what_they_were_for_programs(site):
     assert ask(site, "/", params={"requestType": "x"}).status_code == 400
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("form", "query"),
     [
@@ -185,6 +186,7 @@ def test_from_a_study_to_an_attribute(site):
     assert "/studies/{study}" in page(site, "/ui/capabilities").text
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -140,6 +140,7 @@ def test_300_changes_by_pages(site, tmp_path):
         assert last(other) == offset
 
 
+@pytest.mark.one_database("couchdb")
 def test_it_is_a_resource_as_others_are(site):
     assert site.get("/changefeed?limit=0").json()["error"] == "bad_request"
     assert site.get("/changefeed", headers={"Accept": "image/png"}).status_code == 406
@@ -279,6 +280,7 @@ def sending(site, hook):
         senders.stop()
 
 
+@pytest.mark.one_database("embedded")
 def test_webhooks_get_everything_although_they_and_the_sender_end(site, monkeypatch):
     monkeypatch.setattr("dicouch.hooks.deliver.FIRST_PAUSE", 0.1)
     monkeypatch.setattr("dicouch.hooks.deliver.LONGEST_PAUSE", 0.5)

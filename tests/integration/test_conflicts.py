@@ -116,6 +116,7 @@ def test_values_are_counted(study):
     assert {one["tag"] for one in own["attributes"]} == {"00100010", "00080070"}
 
 
+@pytest.mark.one_database("embedded")
 def test_without_a_fix_file_and_metadata_are_the_instance_s_own(study):
     """Metadata are the data set of the instance without bulk data (PS3.18 10.4.1.1.2), at every level."""
     paths = {number: study.url(number) for number in range(3)}
@@ -226,6 +227,7 @@ def test_rows_of_instances_with_all_their_attributes(study, state):
             assert set(own) - STUDY_TAGS - SERIES_TAGS <= set(row)
 
 
+@pytest.mark.one_database("couchdb")
 def test_every_way_to_retrieve_is_corrected(study):
     study.fix(tag="PatientName", value="Roe^Jane")
     whole = study.instance(0).content
@@ -252,6 +254,7 @@ def test_every_way_to_retrieve_is_corrected(study):
     assert frame.content == dcmread(io.BytesIO(study.files[0])).PixelData
 
 
+@pytest.mark.one_database("embedded")
 def test_a_broken_off_download_is_not_continued_with_other_bytes(study):
     before = study.instance(0)
     study.fix(tag="PatientName", value="Roe^Jane")
@@ -280,6 +283,7 @@ def test_an_attribute_of_a_series(study):
     assert not study.found_by(ModalitiesInStudy="MR")
 
 
+@pytest.mark.one_database("couchdb")
 def test_what_comes_later_changes_nothing_of_a_fix(study):
     study.fix(tag="PatientName", value={"vr": "PN", "Value": [{"Alphabetic": "Doe^Jon"}]})
     answer = study.server.store(make(study.uid, 3, PatientName="Poe^Ed", PatientID=study.uid[-16:]))
@@ -291,6 +295,7 @@ def test_what_comes_later_changes_nothing_of_a_fix(study):
     assert study.instance(2).content == study.files[2]
 
 
+@pytest.mark.one_database("embedded")
 def test_a_fix_outlives_deletion_and_replacement(study):
     study.fix(tag="PatientName", value="Roe^Jane")
     requests.delete(study.server.url + study.url(2), timeout=60).raise_for_status()
@@ -324,6 +329,7 @@ def test_all_studies_of_a_patient(server):
     assert [one.found_by(PatientID="P-ALL") for one in (*studies, other)] == [True, True, True]
 
 
+@pytest.mark.one_database("couchdb")
 def test_two_people_at_once(study):
     study.fix(tag="PatientName", value="Roe^Jane", seen="")
     response = study.post(tag="PatientName", value="Poe^Ed", seen="", by="Bob")
@@ -333,6 +339,7 @@ def test_two_people_at_once(study):
     assert study.post(tag="PatientName", value="Poe^Ed", seen=current, by="Bob").status_code == 200
 
 
+@pytest.mark.one_database("embedded")
 def test_pages_of_the_list(server):
     studies = {Study(server).uid for _ in range(3)}
     url, found = f"{server.url}/conflicts?limit=1", set()
@@ -346,6 +353,7 @@ def test_pages_of_the_list(server):
     assert studies <= found
 
 
+@pytest.mark.one_database("couchdb")
 @pytest.mark.parametrize("name", ["image_dfl.dcm", "ExplVR_BigEnd.dcm", "MR_small_implicit.dcm", "JPEG2000.dcm"])
 def test_encodings(server, name):
     uid = fresh_uid()
@@ -363,6 +371,7 @@ def test_encodings(server, name):
     assert dataset.file_meta.TransferSyntaxUID == stored.file_meta.TransferSyntaxUID
 
 
+@pytest.mark.one_database("embedded")
 def test_values_too_long_for_a_request_line(study):
     comments = "ä" * 9000
     study.fix(tag="PatientComments", value=comments)

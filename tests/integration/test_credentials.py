@@ -36,6 +36,7 @@ def command(server, monkeypatch, capsys):
     return ask
 
 
+@pytest.mark.one_database("embedded")
 def test_the_command_line_of_dicomweb_client(command, tmp_path):
     """All its commands but `retrieve bulkdata`, which fails in the client itself (`args.media_type` is no option)."""
     path = get_testdata_file("CT_small.dcm")

@@ -15,17 +15,25 @@ PATH = "/studies/6.1/series/6.1.1/instances/6.1.1.1"
 STORED = {"Accept": "application/dicom; transfer-syntax=*"}
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "bytes"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("folder") / "bytes"
 
 
-@pytest.fixture
-def site(fresh_database: str, folder: Path, tmp_path: Path) -> Iterator[Server]:
-    """Give a server that keeps bytes in `folder`, emptied afterwards."""
-    with serve(fresh_database, tmp_path / "log", BYTES=f"folder:{folder}") as running:
+@pytest.fixture(scope="module")
+def workers(fresh_database: str, folder: Path) -> Iterator[Server]:
+    """Give a server of two processes that remember for long, and keep bytes in `folder`."""
+    settings = {"BYTES": f"folder:{folder}", "WEB_CONCURRENCY": "2", "REMEMBER": "60"}
+    with serve(fresh_database, folder.parent / "log", **settings) as running:
         yield running
-        requests.delete(running.url + "/studies/6.1", timeout=60)
+
+
+@pytest.fixture
+def site(workers: Server, folder: Path) -> Iterator[Server]:
+    """Give the server without any files, before a test and behind it."""
+    assert files(folder) == []
+    yield workers
+    requests.delete(workers.url + "/studies/6.1", timeout=60)
 
 
 def files(folder: Path) -> list[Path]:
@@ -95,51 +103,42 @@ def test_discarding_a_link_leaves_the_file_that_it_leads_to(tmp_path):
         assert (tmp_path / "outside").exists()
 
 
-@pytest.fixture
-def workers(fresh_database: str, folder: Path, tmp_path: Path) -> Iterator[Server]:
-    """Give a server of two processes that remember for long."""
-    settings = {"BYTES": f"folder:{folder}", "WEB_CONCURRENCY": "2", "REMEMBER": "60"}
-    with serve(fresh_database, tmp_path / "log", **settings) as running:
-        yield running
-        requests.delete(running.url + "/studies/6.1", timeout=60)
-
-
 def everywhere(site: Server, path: str = PATH, **headers: str) -> list[requests.Response]:
     """Ask often, each time on a connection of its own: both processes answer some."""
     return [site.get(path, headers={**STORED, **headers}) for _time in range(12)]
 
 
-def test_all_processes_give_what_one_of_them_stored_or_corrected(workers):
+def test_all_processes_give_what_one_of_them_stored_or_corrected(site):
     first = instance("6.1", "6.1.1", "6.1.1.1", pixels=bytes(range(256)) * 512)
     second = instance("6.1", "6.1.1", "6.1.1.1", pixels=bytes(range(255, -1, -1)) * 128)
     for data in (first, second, first):
-        assert workers.store(data).ok
-        assert {answer.content for answer in everywhere(workers)} == {data}
+        assert site.store(data).ok
+        assert {answer.content for answer in everywhere(site)} == {data}
     for _time in range(3):
         fix = {"tag": "00081030", "value": "Mended", "by": "Ann"}
-        assert requests.post(workers.url + "/studies/6.1/conflicts", json=fix, timeout=30).ok
-        assert all(b"Mended" in answer.content for answer in everywhere(workers))
+        assert requests.post(site.url + "/studies/6.1/conflicts", json=fix, timeout=30).ok
+        assert all(b"Mended" in answer.content for answer in everywhere(site))
         undo = {"tag": "00081030", "undo": True, "by": "Ann"}
-        assert requests.post(workers.url + "/studies/6.1/conflicts", json=undo, timeout=30).ok
-        assert {answer.content for answer in everywhere(workers)} == {first}
-    assert requests.delete(workers.url + "/studies/6.1", timeout=60).status_code == 204
-    assert {answer.status_code for answer in everywhere(workers)} == {404}
+        assert requests.post(site.url + "/studies/6.1/conflicts", json=undo, timeout=30).ok
+        assert {answer.content for answer in everywhere(site)} == {first}
+    assert requests.delete(site.url + "/studies/6.1", timeout=60).status_code == 204
+    assert {answer.status_code for answer in everywhere(site)} == {404}
 
 
-def test_ranges_and_heads_of_a_file(workers):
+def test_ranges_and_heads_of_a_file(site):
     data = instance("6.1", "6.1.1", "6.1.1.1", pixels=bytes(range(256)) * 512)
-    assert workers.store(data).ok
+    assert site.store(data).ok
     size = len(data)
     for asked, start, end in (("0-99", 0, 100), ("1000-70000", 1000, 70001), ("-50", size - 50, size), ("9-", 9, size)):
-        for answer in everywhere(workers, Range=f"bytes={asked}"):
+        for answer in everywhere(site, Range=f"bytes={asked}"):
             assert answer.status_code == 206
             assert answer.content == data[start:end]
             assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
     with requests.Session() as session:
         # On one connection: what is not sent to its end would be taken for the next answer.
         for _time in range(5):
-            head = session.head(workers.url + PATH, headers=STORED, timeout=30)
+            head = session.head(site.url + PATH, headers=STORED, timeout=30)
             assert int(head.headers["Content-Length"]) == size
-            part = session.get(workers.url + PATH, headers={**STORED, "Range": "bytes=5-9"}, timeout=30)
+            part = session.get(site.url + PATH, headers={**STORED, "Range": "bytes=5-9"}, timeout=30)
             assert part.content == data[5:10]
-            assert session.get(workers.url + PATH, headers=STORED, timeout=30).content == data
+            assert session.get(site.url + PATH, headers=STORED, timeout=30).content == data

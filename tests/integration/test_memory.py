@@ -15,11 +15,10 @@ import pytest
 import requests
 
 from dicouch.scripts.databases import embedded, find_couchdb, private_couchdb
-from dicouch.scripts.push_views import push
-from tests.conftest import skip
+from tests.conftest import share, skip
 from tests.integration.feed_proxy import Proxy
 from tests.made import instance
-from tests.server import Server, serve
+from tests.server import Server, push, serve
 
 SETTINGS = {"WEB_CONCURRENCY": "2", "REMEMBER": "60"}
 FRAME = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
@@ -190,7 +189,7 @@ def test_what_others_write_is_seen_within_a_second(server, database, capsys):
     store(server, f"{study}.1.1")
     settle(server)
     sent, answered, old = [], [], 0
-    for number in range(60):
+    for number in range(share(60)):
         described(server, study)
         described(server, study)
         describe(server, study, str(number))
@@ -225,7 +224,7 @@ def test_a_feed_that_is_cut_at_any_moment(cut_off):
     server, proxy = cut_off
     chance = random.Random(7)
     store(server, "7.5.1.1")
-    for number in range(5):
+    for number in range(share(6)):
         settle(server)
         time.sleep(chance.random())
         for _each in range(OFTEN):
@@ -293,7 +292,7 @@ def test_a_database_that_is_restarted(kind, tmp_path, request):
 
 
 def test_a_right_that_was_taken_back_is_seen_in_time(database, tmp_path):
-    remember, name = 2.0, f"test-{uuid.uuid4().hex}"
+    remember, name = 1.0, f"test-{uuid.uuid4().hex}"
     reader, password = f"reader-{uuid.uuid4().hex}", "secret"
     user = {"name": reader, "password": password, "roles": [], "type": "user"}
     requests.put(f"{database.url}/{name}", timeout=30).raise_for_status()

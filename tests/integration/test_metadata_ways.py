@@ -13,8 +13,8 @@ from dicouch.read import metadata
 from dicouch.read.metadata import digest_of, revisions
 from dicouch.read.retrieve import Retriever
 from dicouch.rewrite import requests as couch_requests
-from dicouch.scripts.push_views import push
 from tests.integration.gallery import IMAGES
+from tests.server import push
 
 # What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
 pytestmark = pytest.mark.one_database("couchdb")

@@ -13,6 +13,7 @@ from dicouch.scripts import check_bytes, load, rebuild_headers
 from dicouch.scripts.move_bytes import Mover, move_all
 from dicouch.scripts.walk_documents import documents, studies_of
 from dicouch.store.places import Bytes
+from tests.conftest import share
 from tests.eventually import eventually
 from tests.integration.test_delete import counts, delete
 from tests.integration.test_folder_bytes import STORED, files
@@ -72,7 +73,7 @@ def test_moved_back_and_forth_while_clients_read(couch, folder, tmp_path):
         for reader in readers:
             reader.start()
         try:
-            for place in ["attachment", f"folder:{folder}"] * 3:
+            for place in ["attachment", f"folder:{folder}"] * share(6):
                 summary = move_all(couch, places(couch, place, folder), quiet=True)
                 assert (summary.moved, summary.there, summary.failed) == (8, 0, [])
                 assert len(files(folder)) == (8 if place != "attachment" else 0)
@@ -87,6 +88,7 @@ def test_moved_back_and_forth_while_clients_read(couch, folder, tmp_path):
     assert files(folder) == []
 
 
+@pytest.mark.one_database("embedded")
 def test_a_damaged_file_stays_where_it_is(couch, folder, tmp_path):
     with site(couch, tmp_path, BYTES=f"folder:{folder}") as server:
         assert server.store(made(1), made(2)).status_code == 200
@@ -104,6 +106,7 @@ def test_a_damaged_file_stays_where_it_is(couch, folder, tmp_path):
         assert delete(server, f"/studies/{STUDY}").status_code == 204
 
 
+@pytest.mark.one_database("couchdb")
 def test_others_write_the_document_meanwhile(couch, folder, tmp_path):
     with site(couch, tmp_path) as server:
         assert server.store(made(1)).status_code == 200
@@ -117,6 +120,7 @@ def test_others_write_the_document_meanwhile(couch, folder, tmp_path):
         assert delete(server, f"/studies/{STUDY}").status_code == 204
 
 
+@pytest.mark.one_database("embedded")
 def test_a_document_cannot_name_a_file_outside_the_folders(couch, folder, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret" * 1000)
@@ -135,6 +139,7 @@ def test_a_document_cannot_name_a_file_outside_the_folders(couch, folder, tmp_pa
     assert secret.exists()
 
 
+@pytest.mark.one_database("couchdb")
 def test_linked_files(couch, folder, tmp_path, monkeypatch):
     folder.mkdir()
     contents = {number: made(number) for number in (1, 2, 3)}
@@ -170,6 +175,7 @@ def test_linked_files(couch, folder, tmp_path, monkeypatch):
     assert (folder / "1.dcm").read_bytes() == contents[1]
 
 
+@pytest.mark.one_database("embedded")
 def test_headers_are_made_anew_from_instances(couch, tmp_path):
     with site(couch, tmp_path) as server:
         assert server.store(made(1), instance("12.2", "12.2.1", "12.2.1.1")).status_code == 200

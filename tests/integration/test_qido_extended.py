@@ -69,6 +69,7 @@ def site(request, fresh_database, listed, tmp_path_factory):
         yield server, indexed
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(("query", "resource", "number", "decided"), SEARCHES)
 def test_searches(site, query, resource, number, decided):
     server, indexed = site

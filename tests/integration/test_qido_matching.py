@@ -77,6 +77,7 @@ def expected(studies, tag, vr, values, **how):
     return {stored(study, "0020000D")[0] for study in studies if model.attribute(vr, values, stored(study, tag), **how)}
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("name", "tag", "vr", "value"),
     [pytest.param(*case, id=f"{case[0]}={case[3]}") for case in CASES],
@@ -154,6 +155,7 @@ def test_empty_values(everything):
     assert found(server, PatientName='""', emptyvaluematching="true") == {"1.3.8"}
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("value", "hit", "miss"),
     [
@@ -245,6 +247,7 @@ def said(row, tag):
 class TestWhatTextsContain:
     """Wild cards at the beginning: one piece of three characters decides which studies the list looks at."""
 
+    @pytest.mark.either_database
     @pytest.mark.parametrize(
         ("tag", "key", "inside"),
         [

@@ -2,9 +2,9 @@
 
 import requests
 
-from dicouch.scripts.push_views import push
 from tests.eventually import eventually
 from tests.made import instance
+from tests.server import push
 
 ASKED = 6  # times: each of the workers has the page in its memory by then
 

@@ -39,6 +39,7 @@ def value(row, tag):
     return row[tag]["Value"][0]
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(("path", "schema", "number"), [(path, *what) for path, what in RESOURCES.items()])
 class TestEveryResource:
     def test_rows_are_as_the_schema_says(self, archive, path, schema, number):
@@ -107,6 +108,7 @@ def test_newest_first(archive):
     assert order == sorted(order, reverse=True)
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize("query", ["PatientName=*", "PatientName=S*", "PatientID=P0*", "StudyInstanceUID=" + ",".join(
     f"1.2.826.0.1.{n}" for n in range(40)), "ModalitiesInStudy=CT", "PatientName=jo&fuzzymatching=true"])  # fmt: skip
 def test_every_index_gives_the_newest_first(archive, query):
@@ -149,6 +151,7 @@ def test_the_order_of_series_and_instances(archive):
     ]
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     "path",
     [

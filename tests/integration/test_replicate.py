@@ -10,10 +10,9 @@ import requests
 
 from dicouch.scripts import replicate
 from dicouch.scripts.databases import embedded
-from dicouch.scripts.push_views import push
 from tests.dimse.conftest import until
 from tests.made import instance
-from tests.server import serve
+from tests.server import push, serve
 
 CT = [instance("6.1", "6.1.1", f"6.1.1.{number}", Modality="CT", PatientID="P1") for number in (1, 2)]
 MR = instance("6.1", "6.1.2", "6.1.2.1", Modality="MR", PatientID="P1")

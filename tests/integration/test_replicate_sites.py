@@ -20,13 +20,13 @@ from dicouch.app import create_app
 from dicouch.config import Config
 from dicouch.errors import DicomWebError
 from dicouch.rewrite.selection import Selection
-from dicouch.scripts.push_views import push
 from dicouch.services import Services
 from dicouch.write.conflicts import Conflicts, Fix
 from dicouch.write.delete import Deleter
 from dicouch.write.ingest import Ingest
 from dicouch.write.reconcile import Reconciler, mark
 from tests.made import instance
+from tests.server import push
 
 NAME = "00100010"
 STUDIES = ("7.1", "7.2")

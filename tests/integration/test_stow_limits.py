@@ -28,12 +28,14 @@ def limited(fresh_database, tmp_path_factory):
         yield running
 
 
+@pytest.mark.one_database("embedded")
 def test_the_size_of_a_request(limited):
     answer = post(limited, part(unique()) * 3 + part(bytes(200_000)) + END)
     assert answer.status_code == 413
     assert "200000 bytes" in answer.json()["reason"]
 
 
+@pytest.mark.one_database("embedded")
 def test_the_size_of_a_request_that_does_not_tell_it(limited):
     one = unique()
     data = part(one) + part(bytes(300_000)) + END
@@ -46,6 +48,7 @@ def test_the_size_of_a_request_that_does_not_tell_it(limited):
     assert answer.status_code == 413
 
 
+@pytest.mark.one_database("embedded")
 def test_the_size_of_an_instance(limited):
     one = unique()
     answer = limited.store(one, unique(bytes(30_000)), unique())
@@ -58,6 +61,7 @@ def test_the_size_of_an_instance(limited):
     assert post(limited, unique(bytes(30_000)), "application/dicom").status_code == 413
 
 
+@pytest.mark.one_database("embedded")
 def test_the_number_of_instances(limited):
     answer = limited.store(*(unique() for _ in range(6)))
     assert answer.status_code == 202
@@ -68,6 +72,7 @@ def test_the_number_of_instances(limited):
     assert "more than 4 parts" in failure["00000902"]["Value"][0]
 
 
+@pytest.mark.one_database("embedded")
 def test_limits_of_metadata_and_bulk_data(limited):
     def send(*parts):
         return post(limited, body(*parts), content_type())
@@ -85,6 +90,7 @@ def test_limits_of_metadata_and_bulk_data(limited):
     assert send(metadata(large), Made(bytes(40_000), location="large")).status_code == 413
 
 
+@pytest.mark.one_database("embedded")
 def test_nothing_is_left_of_refused_requests(limited):
     """Spooled files have no name: what would be left are descriptors."""
     master = psutil.Process(limited.pid)
@@ -110,6 +116,7 @@ def test_nothing_is_left_of_refused_requests(limited):
     assert descriptors() <= before + 4  # a connection more or less
 
 
+@pytest.mark.one_database("embedded")
 def test_a_nearly_full_disk(fresh_database, tmp_path):
     free = shutil.disk_usage(tmp_path).free
     settings = {"MIN_FREE_SPACE": str(free * 2), "SPOOL_DIR": str(tmp_path)}
@@ -143,6 +150,7 @@ def configured(fresh_database, database):
             requests.put(url, json=value, timeout=30).raise_for_status()
 
 
+@pytest.mark.one_database("couchdb")
 def test_the_attachment_limit_of_the_database(server, configured):
     configured("couchdb", "max_attachment_size", "50000")
     small, large = unique(), unique(bytes(60_000))
@@ -153,6 +161,7 @@ def test_the_attachment_limit_of_the_database(server, configured):
     assert server.store(large).status_code == 413
 
 
+@pytest.mark.one_database("couchdb")
 def test_the_document_limit_of_the_database(server, configured):
     configured("couchdb", "max_document_size", "30000")
     many = [item(element(0x00204000, "LT", f"{number}" * 9)) for number in range(2000)]

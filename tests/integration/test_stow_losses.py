@@ -11,6 +11,9 @@ import requests
 from tests.awkward_files import ROOT, proper
 from tests.unit.made_part10 import element, image
 
+# What depends on the database are the writes, and those are the same in all.
+pytestmark = pytest.mark.either_database
+
 REFERENCED, FAILED, OTHER = "00081199", "00081198", "0008119A"
 BOUNDARY = "a-boundary"
 

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from dicouch.dicom.media.dicom_xml import dataset_to_xml, xml_to_dataset
-from dicouch.scripts.push_views import push
 from tests import workitems
+from tests.server import push
 from tests.workitems import CELLS, DISCONTINUED, OTHER, PERFORMED, STATES, TRANSACTION, code, creation, text
 
 UIDS = (f"2.25.{number}" for number in itertools.count(100))
@@ -157,6 +157,7 @@ def test_life_of_a_workitem(server):
     assert server.get(f"/workitems/{other}", headers={"Accept": "image/png"}).status_code == 406
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("method", "path", "body", "kind", "status"),
     [
@@ -207,6 +208,7 @@ def listed(server):
     return uids
 
 
+@pytest.mark.either_database
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

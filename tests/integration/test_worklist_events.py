@@ -185,7 +185,7 @@ def test_a_server_that_is_started_again(server, tmp_path, monkeypatch):
     port = free_port()
     monkeypatch.setattr("tests.server.free_port", lambda: port)
     for status in ((), ((GLOBAL, 4, "RESTARTED"),)):
-        with serve(server.database, tmp_path / "log", WEB_CONCURRENCY="1") as restarted:
+        with serve(server.database, tmp_path / "log", patiently=True, WEB_CONCURRENCY="1") as restarted:
             channel = Listener(address(restarted, "DOWN"))
             for expected in status:
                 assert channel.next() == expected

@@ -11,6 +11,7 @@ from dicouch.couch.feed import HEARTBEAT, LOST, SILENT, Feed, Lost
 from dicouch.couch.memory import DATABASE, Memory
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import States
+from tests.conftest import share
 
 STUDIES = ("1", "2")
 WORKERS = range(2)
@@ -180,7 +181,7 @@ class Interleaved(RuleBasedStateMachine):
 
 
 TestInterleaved = Interleaved.TestCase
-TestInterleaved.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestInterleaved.settings = settings(max_examples=share(80), stateful_step_count=40, deadline=None)
 
 
 def test_what_is_true_is_recalled():

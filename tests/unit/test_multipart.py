@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dicouch.dicom.media import multipart
 from dicouch.dicom.media.multipart import CHUNK, MAX_PREAMBLE, MalformedMultipart, TooManyParts, iter_parts
+from tests.conftest import share
 
 DICOM = "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90"
 
@@ -312,7 +313,7 @@ def test_a_failing_stream_passes_its_error_on():
 PIECES = [b"--", b"abc", b"--abc", b"\r\n--abc", b"\r\n", b"\r", b"\n", b"-", b" ", b"\t", b":", b"a: b", b"\0"]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=share(600), deadline=None)
 @given(
     st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)),
     st.lists(st.integers(1, 9), max_size=60),
@@ -324,7 +325,7 @@ def test_any_body_is_read_or_refused_the_same_in_any_pieces(data, sizes):
     assert (error is None) == (whole_error is None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=share(200), deadline=None)
 @given(st.data())
 def test_a_mutated_body_is_read_or_refused(data):
     mutant = bytearray(AWKWARD)

@@ -22,6 +22,7 @@ from dicouch.dicom.media.multipart_writer import (
     write_multipart,
 )
 from dicouch.dicom.media.negotiate import parse_media_type
+from tests.conftest import share
 
 
 class Pieces(io.RawIOBase):
@@ -53,7 +54,7 @@ VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x2FFF, blackli
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=share(150), deadline=None)
 @given(
     st.lists(st.tuples(st.dictionaries(NAMES, VALUES, max_size=5), st.lists(st.binary(max_size=50), max_size=4))),
     st.from_regex(r"[A-Za-z0-9'()+_,./:=? -]{0,40}[A-Za-z0-9'()+_,./:=?-]", fullmatch=True),

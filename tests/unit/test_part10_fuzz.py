@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dicouch.dicom.part10 import MissingIdentifier, Part10, Part10Error, Unreadable
 from dicouch.dicom.uids import series_uid_problem, uid_problem
+from tests.conftest import share
 from tests.unit.made_part10 import (
     BIG,
     DEFLATED,
@@ -121,13 +122,13 @@ def test_seeds_are_good(seed: bytes) -> None:
     assert read(seed).study_uid == "1.2.3"
 
 
-@settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=share(700), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(st.sampled_from(SEEDS), st.lists(MUTATION, min_size=1, max_size=6))
 def test_mutated_files(seed: bytes, mutations: list[tuple[int, bytes, str]]) -> None:
     check(mutate(seed, mutations))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=share(250), deadline=None, derandomize=True)
 @given(st.sampled_from([EXPLICIT, IMPLICIT, BIG, DEFLATED, JPEG]), st.binary(max_size=300))
 @example(EXPLICIT, bytes.fromhex("0800053043530100"))
 def test_random_data_sets(syntax: str, content: bytes) -> None:

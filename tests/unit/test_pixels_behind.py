@@ -12,6 +12,7 @@ from dicouch.dicom.errors import PixelError
 from dicouch.dicom.part10 import Part10Error
 from dicouch.dicom.pixels.encode import JPEG_LS, RLE
 from dicouch.dicom.pixels.transcode import EXPLICIT, targets, transcode
+from tests.conftest import share
 from tests.fuzz import PIECES, mutate
 from tests.made_objects import pixels_of
 from tests.unit.made_images import converted, open_stored, sample
@@ -91,7 +92,7 @@ def test_broken_elements_before_the_pixels(name: str) -> None:
 def test_mutated_tails(name: str) -> None:
     """What can be stored is converted, or refused as what its pixels are; pydicom's errors stay inside."""
     random_, source = random.Random(7), sample(name)
-    for _case in range(40):
+    for _case in range(share(40)):
         cut = len(source) - random_.choice([8, 40, 300])
         data = source[:cut] + mutate(random_, source[cut:] + random_.choice(PIECES), PIECES)
         try:

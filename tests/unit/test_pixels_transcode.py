@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from dicouch.dicom.errors import PixelError, TooLarge, Unsupported
 from dicouch.dicom.pixels.encode import ENCODED, JPEG_2000, JPEG_LS, RLE
 from dicouch.dicom.pixels.transcode import EXPLICIT, targets, transcode
+from tests.conftest import EXTENT
 from tests.made_objects import as_bytes, pixels_of, report, segmentation
 from tests.unit.made_images import converted, document_of, image_files, open_stored, sample
 from tests.unit.test_pixels_decode import BROKEN, ONLY_HERE
@@ -50,12 +51,14 @@ def test_every_small_file_is_encoded_without_loss(name):
     data = image_files()[name]
     stored = open_stored(data)
     expected = pixels_of(dcmread(io.BytesIO(data), force=True))
-    for target in targets(stored):
-        if target in ENCODED and target != stored.transfer_syntax:
-            after = dcmread(io.BytesIO(converted(data, target)))
-            assert after.file_meta.TransferSyntaxUID == target
-            assert np.array_equal(after.pixel_array, expected), target
-            assert document_of(as_bytes(after))["file"]["frames"]["count"] == stored.image.count
+    encoded = [target for target in targets(stored) if target in ENCODED and target != stored.transfer_syntax]
+    if encoded and not EXTENT["all"]:  # one of them, each file's in turn
+        encoded = [encoded[SMALL.index(name) % len(encoded)]]
+    for target in encoded:
+        after = dcmread(io.BytesIO(converted(data, target)))
+        assert after.file_meta.TransferSyntaxUID == target
+        assert np.array_equal(after.pixel_array, expected), target
+        assert document_of(as_bytes(after))["file"]["frames"]["count"] == stored.image.count
 
 
 def test_photometric_interpretation_follows_the_pixels():
