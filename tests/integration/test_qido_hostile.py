@@ -9,7 +9,7 @@ import requests
 # What depends on the database is tested on both by test_qido_matching.py and test_store_and_retrieve.py.
 pytestmark = pytest.mark.one_database("couchdb")
 
-SLOW = 10.0
+SLOW = 10.0  # seconds, on a loaded machine; the worst case of a backtracking matcher is hours
 TEXTS = {
     "regular expression": "(a+)+$^.*[x-",
     "stars": "*" * 1000,
