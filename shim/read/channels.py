@@ -188,7 +188,9 @@ class Channels:
         # Not under the lock, for which a worker that stops would wait.
         told = self._told or Told(self._ask(workitems.told_last(FIRST))["rows"])
         with self._lock:
-            self._told = self._told or told
+            if self._told is None:
+                self._told = told
+                self._changed.put(None)  # what was heard while that was read went to nobody
             if self._thread is None:
                 started = threading.Thread(target=self._run, name="events", daemon=True)
                 started.start()
