@@ -139,6 +139,9 @@ def told(problem: CouchError) -> DicomWebError:
         )
     if problem.status == 413:
         return DicomWebError(413, f"the database refuses the size: {problem.reason}")
+    # Also of an index that is being built for longer than CouchDB waits, and that it goes on building.
+    if problem.error == "timeout":
+        return DicomWebError(503, f"the database takes too long: {problem.reason}", {"Retry-After": "30"})
     # A function of the design document that failed: the trace is for the log, not for the client.
     LOG.error("the database answered %s", problem)
     return DicomWebError(502, f"the database answered {problem.status} {problem.error}; the log says more")

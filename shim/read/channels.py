@@ -31,6 +31,8 @@ LONGEST = 1000
 # Seconds for which the changes feed may take to begin.
 PATIENCE = 3.0
 PAUSE = 1.0
+# Workitems whose events are read when the first channel opens, those told last; and of which they are remembered.
+FIRST, KEPT = 1000, 10_000
 
 
 class Channel:
@@ -55,6 +57,43 @@ class Channel:
         """Have the channel closed behind what waits."""
         with contextlib.suppress(queue.Full):
             self.events.put_nowait(None)
+
+
+class Told:
+    """Which events of workitems are no news.
+
+    Events of workitems that are not among these are told by their time: so a worklist's archive is not read.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of the view, the workitems that were told last first.
+    """
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        # When the last event of each was, and the ids of its events.
+        self._known = {row["id"]: (str(row["key"]), set(row["value"])) for row in rows}
+        # No workitem that is not known had a later event.
+        self.since = str(rows[-1]["key"]) if len(rows) >= FIRST else ""
+
+    def lacks(self, name: str, events: list[str]) -> bool:
+        """Return whether there may be news in a workitem with these ids of events."""
+        return name not in self._known or not self._known[name][1].issuperset(events)
+
+    def news(self, name: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return those events of a workitem that are new, and take all as told."""
+        known = self._known.get(name)
+        last = max((str(event["at"]) for event in events), default="")
+        self._known[name] = last, {event["id"] for event in events}
+        if known is None:
+            return [event for event in events if str(event["at"]) > self.since]
+        return [event for event in events if event["id"] not in known[1]]
+
+    def forget(self) -> None:
+        """Forget the older half of what is remembered once it is too much."""
+        if len(self._known) > KEPT:
+            for name in sorted(self._known, key=lambda each: self._known[each][0])[: KEPT // 2]:
+                self.since = max(self.since, self._known.pop(name)[0])
 
 
 class Channels:
@@ -87,8 +126,8 @@ class Channels:
         self._lock = threading.Lock()
         # Ids of documents that changed, None for any.
         self._changed: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
-        # The events of each workitem that were told, or were there before the first channel; None: to be read.
-        self._seen: dict[str, set[str]] | None = None
+        # What was told, or was there before the first channel; None: to be read.
+        self._told: Told | None = None
         self._thread: threading.Thread | None = None
 
     def open(self, title: str) -> Channel:
@@ -125,7 +164,7 @@ class Channels:
             if not self._open[channel.title]:
                 del self._open[channel.title]
             if not self._count:
-                self._seen = None
+                self._told = None
         self._room.leave()
 
     def stop(self) -> None:
@@ -147,10 +186,11 @@ class Channels:
                 raise DicomWebError(503, "the changes of the database are not heard of", {"Retry-After": "5"})
             time.sleep(0.02)
         # Not under the lock, for which a worker that stops would wait.
-        known = self._read() if self._seen is None else {}
+        told = self._told or Told(self._ask(workitems.told_last(FIRST))["rows"])
         with self._lock:
-            if self._seen is None:
-                self._seen = known
+            if self._told is None:
+                self._told = told
+                self._changed.put(None)  # what was heard while that was read went to nobody
             if self._thread is None:
                 started = threading.Thread(target=self._run, name="events", daemon=True)
                 started.start()
@@ -165,9 +205,9 @@ class Channels:
     def _run(self) -> None:
         while True:
             ids = self._changed.get()
-            while self._seen is not None:
+            while (told := self._told) is not None:
                 try:
-                    self._tell(ids)
+                    self._tell(told, ids)
                     break
                 except (CouchError, DicomWebError) as problem:
                     LOG.info("events of workitems: %s", problem)
@@ -177,32 +217,26 @@ class Channels:
                     LOG.exception("events of workitems")
                     break
 
-    def _tell(self, ids: list[str] | None) -> None:
+    def _tell(self, told: Told, ids: list[str] | None) -> None:
         """Give the channels those events of some workitems that they were not given."""
         if ids is None:
-            now, seen = self._read(), self._seen or {}
-            ids = [each for each, events in now.items() if events - seen.get(each, set())]
+            rows = self._ask(workitems.told_since(told.since))["rows"]
+            ids = [row["id"] for row in rows if told.lacks(row["id"], row["value"])]
         for start in range(0, len(ids), workitems.TOGETHER):
             rows = self._ask(workitems.documents(ids[start : start + workitems.TOGETHER]))["rows"]
             for document in (row.get("doc") for row in rows):
                 if document and document.get("type") == "workitem":
-                    self._deliver(document)
+                    self._deliver(told, document)
+        told.forget()
 
-    def _deliver(self, document: dict[str, Any]) -> None:
-        events = document.get("events", [])
+    def _deliver(self, told: Told, document: dict[str, Any]) -> None:
         with self._lock:
-            if self._seen is None:
+            if self._told is not told:  # the last channel was closed meanwhile
                 return
-            seen = self._seen.get(document["_id"], set())
-            self._seen[document["_id"]] = {event["id"] for event in events}
             uid = document["_id"].removeprefix(workitems.document_id(""))
-            for event in events:
-                if event["id"] not in seen:
-                    for channel in [one for title in event["to"] for one in self._open.get(title, ())]:
-                        channel.put(uid, event)
-
-    def _read(self) -> dict[str, set[str]]:
-        return {row["id"]: set(row["value"]) for row in self._ask(workitems.told())["rows"]}
+            for event in told.news(document["_id"], document.get("events", [])):
+                for channel in [one for title in event["to"] for one in self._open.get(title, ())]:
+                    channel.put(uid, event)
 
     def _ask(self, request: CouchRequest) -> Any:
         return self._couch.json(request.method, request.path, params=request.params, body=request.body)

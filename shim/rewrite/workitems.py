@@ -24,6 +24,7 @@ TRANSACTION, SOP_UID, STATE, START = "00081195", "00080018", "00741000", "004040
 VALUES = {"00100020": "patient", "00404025": "station", "00404018": "code", "00741202": "label"}
 CODE_VALUE = "00080100"
 LONGEST_KEY = 64
+EVENTS = f"{requests.DESIGN}/_view/workitem_events"
 # Documents that are read and written at a time.
 TOGETHER = 500
 
@@ -123,9 +124,14 @@ def documents(ids: list[str]) -> CouchRequest:
     return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
 
 
-def told() -> CouchRequest:
-    """Return the request for the ids of the events that each workitem carries."""
-    return CouchRequest("GET", f"{requests.DESIGN}/_view/workitem_events")
+def told_last(limit: int) -> CouchRequest:
+    """Return the request for the ids of the events of the workitems whose last events are the latest."""
+    return CouchRequest("GET", EVENTS, {"descending": "true", "limit": str(limit)})
+
+
+def told_since(at: str) -> CouchRequest:
+    """Return the request for the ids of the events of workitems with an event since a time."""
+    return CouchRequest("GET", EVENTS, {"startkey": as_json(at)})
 
 
 def event_report(number: int, uid: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -31,9 +31,9 @@ class Single:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of an instance; one that is not `ok` is to be written by itself, for its own answer."""
+    """What became of an instance; one without a revision is to be written by itself, for its own answer."""
 
-    ok: bool
+    rev: str
     stored: list[Place]  # the instances that the index has of its UID
     revisions: dict[str, str | None]  # of its headers after the write, None where there is none; {} when not told
 
@@ -54,10 +54,10 @@ class BulkWriter:
         self.single: Combined[Single, Written] = Combined(self._write_single)
         self.revisions: Combined[str, str | None] = Combined(partial(current_revisions, couch))
 
-    def write(self, authorization: str | None, documents: list[tuple[str, bytes]]) -> list[bool]:
+    def write(self, authorization: str | None, documents: list[tuple[str, bytes]]) -> list[str]:
         """Write documents (ids and JSON) with one request to the database.
 
-        Return whether each was written; the others are to be written one by one, for their answer.
+        Return the revision of each that was written; the others are to be written one by one, for their answer.
         """
         ids = [document_id for document_id, _document in documents]
         body = b'{"docs":[' + b",".join(document for _id, document in documents) + b"]}"
@@ -66,9 +66,9 @@ class BulkWriter:
             pending = self._couch.start(
                 "POST", "_bulk_docs", body=body, headers=headers, authorization=authorization, writes=ids
             )
-            return ["error" not in row for row in pending.json()]
+            return [row.get("rev", "") for row in pending.json()]
         except (CouchError, DicomWebError):
-            return [False] * len(documents)
+            return [""] * len(documents)
 
     def _write_single(self, authorization: str | None, instances: list[Single]) -> list[Written]:
         stored: dict[str, list[Place]] = {}
@@ -81,17 +81,17 @@ class BulkWriter:
                 request.method, request.path, params=request.params, body=request.body, authorization=authorization
             )
         except DicomWebError:
-            return [Written(False, [], {}) for _each in instances]
+            return [Written("", [], {}) for _each in instances]
         written = self.write(authorization, [(each.id, each.document) for each in instances])
         if not any(written):
             search.close()  # each request asks for itself; a database that hangs is not waited for twice
-            return [Written(False, [], {}) for _each in instances]
+            return [Written("", [], {}) for _each in instances]
         with suppress(CouchError, DicomWebError):  # the instances are stored all the same
             for place in places_of(search.json()):
                 stored.setdefault(place[2], []).append(place)
         with suppress(CouchError, DicomWebError):  # the request asks again, and says so
             revisions = dict(zip(ids, current_revisions(self._couch, authorization, ids), strict=True))
         return [
-            Written(ok, stored.get(each.uid, []), {key: revisions[key] for key in each.headers if key in revisions})
-            for each, ok in zip(instances, written, strict=True)
+            Written(rev, stored.get(each.uid, []), {key: revisions[key] for key in each.headers if key in revisions})
+            for each, rev in zip(instances, written, strict=True)
         ]

@@ -21,7 +21,7 @@ from dicouch.write.document import make_document
 from dicouch.write.elsewhere import UidSearch
 from dicouch.write.headers import Headers
 from dicouch.write.outcome import FAILURES, OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
-from dicouch.write.put import Putter
+from dicouch.write.put import Putter, needs_another
 from dicouch.write.received import Received, read_instance
 
 # Bytes of an attachment and of a document up to which several go in one write; base64 makes larger attachments dear.
@@ -140,16 +140,19 @@ class Ingest:
         else:
             answers = []
         pairs = zip(small, answers, strict=True)
-        return left + [(received, document) for (received, document, _body), ok in pairs if not ok]
+        for (received, document, _body), rev in pairs:
+            if not rev or document["file"]["store"] == ATTACHED and needs_another(document, rev):
+                left.append((received, document))
+        return left
 
-    def _write_single(self, received: Received, body: bytes) -> bool:
+    def _write_single(self, received: Received, body: bytes) -> str:
         place = received.outcome.place
         headers = self.headers.written(received.outcome.merged)
         (written,) = self.bulk.single(self.authorization, [Single(":".join(place), body, headers)])
-        if written.ok:
+        if written.rev:
             self._seen = written.revisions
             self._uids.tell(place, written.stored)
-        return written.ok
+        return written.rev
 
 
 def _with_bytes(received: Received, document: dict) -> dict:

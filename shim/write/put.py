@@ -51,11 +51,13 @@ class Putter:
         replaced: dict | None = None
         for attempt in range(ATTEMPTS):
             try:
-                self._write(received, document)
+                rev, has_files = self._write(received, document)
             except CouchError as problem:
                 if problem.status != 409 or attempt == ATTEMPTS - 1:
                     raise
             else:
+                if has_files and needs_another(document, rev):
+                    continue
                 if replaced is not None:
                     self._drop(replaced["file"], document["file"])
                     brought = header_attributes(replaced["dataset"]), header_attributes(document["dataset"])
@@ -131,7 +133,8 @@ class Putter:
         """Remove the bytes of `file` unless `kept` has the very same: a write without an answer may have succeeded."""
         self._store.discard(file, kept)
 
-    def _write(self, received: Received, document: dict) -> None:
+    def _write(self, received: Received, document: dict) -> tuple[str, bool]:
+        """Write a document and what is attached; return its revision, and whether something is attached."""
         files: list[tuple[str, str, BinaryIO, int]] = []
         if document["file"]["store"] == ATTACHED:
             files.append((ATTACHMENT, "application/dicom", received.file, received.size))
@@ -146,6 +149,20 @@ class Putter:
             # Appended, not serialized again: a data set can be megabytes.
             text = body[:-1] + b',"_attachments":' + orjson.dumps(described) + b"}"
             headers, pieces = couch_multipart(text, [file[2:] for file in files])
-        self._couch.request(
+        answer = self._couch.request(
             "PUT", segment(document["_id"]), body=pieces or body, headers=headers, authorization=self._authorization
-        ).read()
+        )
+        return orjson.loads(answer.read())["rev"], bool(files)
+
+
+def needs_another(document: dict, rev: str) -> bool:
+    """Return whether a document with its attachments, which was written as a new one, must be written once more.
+
+    Where one was deleted before, CouchDB goes on with its revisions, but takes the attachments for those of the first.
+    Replication then leaves them out for who has an older revision, which keeps the bytes of that (CouchDB 3.5). Written
+    with the revision, which the document has now, they are right.
+    """
+    if "_rev" in document or rev.startswith("1-"):
+        return False
+    document["_rev"] = rev
+    return True

@@ -138,6 +138,7 @@ def test_what_replicates(ddoc):
         {**completed, "dataset": {**completed["dataset"], "00741200": text("CS", "URGENT")}},
         {**completed, "subscribers": {"X": True}},
         {**completed, "events": [{}]},
+        {**completed, "events": [{"id": "e1", "to": ["WATCHER"], "type": 1, "info": {}}]},
         {**completed, "_id": "workitem-1.9"},
     ):
         assert ddoc.refusal(rev(wrong, "5-e"))

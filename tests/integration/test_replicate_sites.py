@@ -21,6 +21,7 @@ from dicouch.config import Config
 from dicouch.errors import DicomWebError
 from dicouch.rewrite.selection import Selection
 from dicouch.services import Services
+from dicouch.write import ingest
 from dicouch.write.conflicts import Conflicts, Fix
 from dicouch.write.delete import Deleter
 from dicouch.write.ingest import Ingest
@@ -71,11 +72,11 @@ class Site:
 
     def store(self, data: bytes) -> None:
         own = self.services
-        ingest = Ingest(own.couch, own.store, own.memory)
-        received = ingest.read(BytesIO(data), len(data), hashlib.sha256(data).hexdigest(), 0)
-        outcome = ingest.store(received)
+        storing = Ingest(own.couch, own.store, own.memory)
+        received = storing.read(BytesIO(data), len(data), hashlib.sha256(data).hexdigest(), 0)
+        outcome = storing.store(received)
         assert not outcome.failure, outcome.comment
-        ingest.headers.settle({})
+        storing.headers.settle({})
 
     def delete(self, *place: str) -> None:
         own = self.services
@@ -206,6 +207,23 @@ def test_random_histories(sites, request):
                 copy(*rng.sample(sites, 2))
         settle(sites)
         check(sites)
+
+
+@pytest.mark.parametrize("small", [1 << 20, 0])
+def test_other_bytes_that_are_stored_behind_a_deletion(sites, monkeypatch, small):
+    """A site that saw neither the deletion nor what came of it has the new bytes, not those that it had."""
+    monkeypatch.setattr(ingest, "SMALL", small)
+    one, two = sites[:2]
+    uids = ("7.4", "7.4.1", f"7.4.1.{small}")
+    files = [instance(*uids, pixels=bytes([pixel]) * 32) for pixel in range(2)]
+    one.store(files[0])
+    copy(one, two)
+    one.delete(*uids)
+    one.store(files[1])
+    copy(one, two)
+    for site in (one, two):
+        path = f"{site.url}/{':'.join(uids)}/object.dcm"
+        assert requests.get(path, timeout=30).content == files[1]
 
 
 @pytest.mark.one_database("embedded")

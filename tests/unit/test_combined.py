@@ -161,7 +161,7 @@ class Answer:
         if self.path in self.database.failing:
             raise self.database.problem
         return {
-            "_bulk_docs": [{"ok": True}, {"error": "conflict"}],
+            "_bulk_docs": [{"ok": True, "rev": "1-a"}, {"error": "conflict"}],
             "_all_docs": {"rows": [{"id": "1:2", "value": {"rev": "3-a"}}, {"key": "1:study", "error": "not_found"}]},
         }.get(self.path, {"rows": [{"id": "1:9:4"}, {"id": "1:2:5"}]})
 
@@ -172,8 +172,8 @@ INSTANCES = [Single("1:2:4", b"{}", ("1:2", "1:study")), Single("1:2:5", b"{}", 
 def test_what_a_write_tells():
     database = Database()
     assert BulkWriter(database).single(None, INSTANCES) == [
-        Written(True, [("1", "9", "4")], {"1:2": "3-a", "1:study": None}),
-        Written(False, [("1", "2", "5")], {"1:2": "3-a"}),
+        Written("1-a", [("1", "9", "4")], {"1:2": "3-a", "1:study": None}),
+        Written("", [("1", "2", "5")], {"1:2": "3-a"}),
     ]
     assert database.asked == ["_design/dicom/_view/instances_by_uid", "_bulk_docs", "_all_docs"]
 
@@ -182,8 +182,8 @@ def test_what_a_write_tells():
 @pytest.mark.parametrize(
     ("failing", "expected"),
     [
-        ("_all_docs", (True, [("1", "9", "4")], {})),
-        ("_design/dicom/_view/instances_by_uid", (True, [], {"1:2": "3-a", "1:study": None})),
+        ("_all_docs", ("1-a", [("1", "9", "4")], {})),
+        ("_design/dicom/_view/instances_by_uid", ("1-a", [], {"1:2": "3-a", "1:study": None})),
     ],
 )
 def test_what_fails_takes_nothing_else_with_it(failing, expected, problem):
@@ -193,7 +193,7 @@ def test_what_fails_takes_nothing_else_with_it(failing, expected, problem):
 
 def test_a_write_that_fails_is_left_to_each_request():
     database = Database("_bulk_docs")
-    assert BulkWriter(database).single(None, INSTANCES) == [Written(False, [], {})] * 2
+    assert BulkWriter(database).single(None, INSTANCES) == [Written("", [], {})] * 2
     assert database.asked[-1] == "closed _design/dicom/_view/instances_by_uid"
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from dicouch.couch.client import Couch
-from dicouch.couch.response import CouchError
+from dicouch.couch.response import CouchError, told
 from dicouch.errors import DicomWebError
 from dicouch.read.holdings import holdings
 from dicouch.read.retrieve import Retriever
@@ -52,6 +52,14 @@ def test_answers_that_are_not_whole(couch, path, reason):
     with pytest.raises(DicomWebError, match=reason) as raised:
         couch.json("GET", path)
     assert raised.value.status == 502
+
+
+def test_an_index_that_is_being_built():
+    """CouchDB answers 500 after five minutes and goes on building: who asks again is served (RFC 9110 15.6.4)."""
+    given_up = CouchError(500, "timeout", "The request could not be processed in a reasonable amount of time.")
+    answer = told(given_up)
+    assert (answer.status, answer.headers) == (503, {"Retry-After": "30"})
+    assert told(CouchError(500, "os_process_error", "")).status == 502
 
 
 class Asked:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 
+import orjson
 import pytest
 from flask import Flask
 
@@ -88,23 +90,39 @@ def test_data_sets():
 
 
 class Database:
-    """Workitems by UID, each with the numbers of its events."""
+    """Workitems by UID, each with the names of its events and when they were."""
 
     def __init__(self):
         self.items = {}
+        self.now = 0
         self.fails = 0
+        # Rows of the view that were read.
+        self.read = 0
+
+    def add(self, name, event):
+        self.now += 1
+        self.items.setdefault(name, []).append((event, f"2026-11-27T{self.now:09}"))
 
     def json(self, method, path, *, params=None, body=None):
         if self.fails:
             self.fails -= 1
             raise CouchError(503, "busy", "busy")
+        items = list(self.items.items())
         if path.endswith("_view/workitem_events"):
-            return {"rows": [{"id": name, "value": list(events)} for name, events in self.items.items()]}
+            rows = [{"id": n, "key": events[-1][1], "value": [e for e, _at in events]} for n, events in items if events]
+            rows.sort(key=lambda row: row["key"], reverse="descending" in params)
+            first = orjson.loads(params.get("startkey", '""'))
+            rows = [row for row in rows if row["key"] >= first][: int(params.get("limit", len(rows)))]
+            self.read += len(rows)
+            return {"rows": rows}
         docs = [self.document(name) for name in body["keys"] if name in self.items]
         return {"rows": [{"doc": doc} for doc in docs] + [{"error": "not_found"}]}
 
     def document(self, name):
-        events = [{"id": event, "to": ["A", "B"], "type": 1, "info": {}} for event in self.items[name]]
+        events = [
+            {"id": event, "at": at, "to": ["A", "B"], "type": 1, "info": {"00741204": event}}
+            for event, at in self.items[name]
+        ]
         return {"_id": name, "type": "workitem", "events": events}
 
 
@@ -135,19 +153,106 @@ def came(channel):
 
 def test_each_event_is_told_once(hub):
     database, changes, there = hub
-    database.items["workitem-1"] = ["old"]
+    database.add("workitem-1", "old")
     first, other = there.open("A"), there.open("C")
-    database.items["workitem-1"] = ["old", "new"]
+    database.add("workitem-1", "new")
     changes.told(["workitem-1", "1.2:study"])
     changes.told(["workitem-1"])
     assert eventually(lambda: first.events.qsize(), bool) == 1
     # What was written while nothing was heard is found when the feed begins anew, also when the database is not there.
-    database.items["workitem-2"] = ["x", "y"]
+    for event in "xy":
+        database.add("workitem-2", event)
     database.fails = 2
     changes.told(None)
     assert eventually(lambda: first.events.qsize(), lambda size: size == 3) == 3
     assert came(first) == ["1", "2", "2"]
     assert came(other) == []
+
+
+def test_an_archive_of_workitems_is_not_read(hub):
+    database, changes, there = hub
+    for number in range(5000):
+        database.add(f"workitem-{number}", f"completed {number}")
+    channel = there.open("A")
+    # An old one has a further event; the feed begins anew, and one is new.
+    database.add("workitem-7", "again")
+    changes.told(["workitem-7"])
+    database.add("workitem-new", "created")
+    changes.told(None)
+    told = [channel.events.get(timeout=5)["00741204"] for _event in range(2)]
+    assert told == ["again", "created"]
+    # When the channel opens, once it is open, and when the feed begins anew.
+    assert database.read <= 3 * channels.FIRST + 2
+
+
+def test_what_happens_while_the_first_channel_opens_again(hub, monkeypatch):
+    database, changes, there = hub
+    there.close(there.open("A"))
+    read = database.json
+
+    def busy(*asked, **options):
+        answer = read(*asked, **options)
+        if not database.items:
+            database.add("workitem-1", "meanwhile")
+            changes.told(["workitem-1"])
+            # The thread has seen that, and that there is nobody to tell.
+            changes.told(["workitem-2"])
+            eventually(there._changed.empty, bool)
+            time.sleep(0.05)
+        return answer
+
+    monkeypatch.setattr(database, "json", busy)
+    assert there.open("A").events.get(timeout=5)["00741204"] == "meanwhile"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_interleavings(hub, monkeypatch, seed):
+    """Whatever is written, heard and closed in which order: an open channel is told each event once, and no old one."""
+    monkeypatch.setattr(channels, "FIRST", 5)
+    monkeypatch.setattr(channels, "KEPT", 40)
+    database, changes, there = hub
+    rng, pending, expected, channel = random.Random(seed), [], [], None
+
+    def write():
+        name = f"workitem-{rng.randrange(rng.choice([10, 200]))}"
+        database.add(name, f"e{database.now}")
+        pending.append(name)
+        if channel:
+            expected.append(f"e{database.now - 1}")
+
+    def hear():
+        # The feed names each document once, where it was written last.
+        ids = list(dict.fromkeys(reversed(pending)))[::-1]
+        if rng.random() < 0.1:
+            database.fails = rng.randrange(3)
+        changes.told(None if rng.random() < 0.1 else ids)
+        pending.clear()
+
+    def check():
+        hear()
+        came = [channel.events.get(timeout=5)["00741204"] for _event in expected]
+        assert sorted(came) == sorted(expected)
+        write()
+        hear()
+        assert channel.events.get(timeout=5)["00741204"] == expected[-1]
+
+    for _step in range(400):
+        chosen = rng.random()
+        if chosen < 0.6:
+            write()
+        elif len(pending) > 5 or chosen < 0.9:
+            if hasattr(changes, "told"):
+                hear()
+        elif channel is None:
+            database.fails = 0
+            channel = there.open("A")
+            expected.clear()
+        elif chosen > 0.98:
+            check()
+            there.close(channel)
+            channel = None
+    if channel:
+        check()
 
 
 def test_channels_are_counted(hub):
@@ -192,7 +297,8 @@ def test_a_slow_channel_is_late(hub, monkeypatch):
     monkeypatch.setattr(channels, "LONGEST", 2)
     database, changes, there = hub
     channel = there.open("A")
-    database.items["workitem-1"] = ["1", "2", "3"]
+    for event in "123":
+        database.add("workitem-1", event)
     changes.told(["workitem-1"])
     assert eventually(lambda: channel.late, bool)
     assert channel.events.qsize() == 2

@@ -49,8 +49,8 @@ function isStep(entry) {
 }
 
 function isEvent(event) {
-  return isObject(event) && typeof event.id === 'string' && Array.isArray(event.to) && event.type >= 1 && event.type <= 5 &&
-    isObject(event.info);
+  return isObject(event) && typeof event.id === 'string' && typeof event.at === 'string' && Array.isArray(event.to) &&
+    event.type >= 1 && event.type <= 5 && isObject(event.info);
 }
 
 function checkForm(doc) {
