@@ -206,9 +206,9 @@ class Archives:
                 yield from self._search(kind, servers)
 
             last = studies[-1]  # the same folder may have searches of fewer
-            rows = [row for kind in KINDS for row in self.steps.once(f"{kind.name}-{last}", lambda k=kind: taken(k))]
+            rows = [row for kind in KINDS for row in self.steps.once(f"{kind.name}-{last}", partial(taken, kind))]
             for number in studies:
-                self.steps.once(f"memory-{number}-{last}", lambda n=number: self._memory(servers.get(n), n))
+                self.steps.once(f"memory-{number}-{last}", partial(self._memory, servers.get(number), number))
         if misses := [row.measure for row in rows if row.goal.startswith("MISSED")]:
             self.steps.report.note(f"slower than {GROWTH} times the smallest archive: {'; '.join(misses)}")
 
