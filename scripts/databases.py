@@ -59,6 +59,9 @@ max_attachment_size = infinity
 ; Larger nodes, and so trees less deep: docs/decisions/0030-nodes-of-4-kb.md has the figures.
 btree_chunk_size = 4096
 {engine}
+[view_updater]
+; Documents of whose rows an index writes its nodes at a time: docs/decisions/0088-indexes-written-2000-at-a-time.md
+min_writer_items = 2000
 [cluster]
 n = 1
 q = 2

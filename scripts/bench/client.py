@@ -100,8 +100,15 @@ class Sample:
 
     @property
     def p95(self) -> float:
+        return self._quantile(0.95)
+
+    @property
+    def p99(self) -> float:
+        return self._quantile(0.99)
+
+    def _quantile(self, share: float) -> float:
         ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
     @property
     def rate(self) -> float:
@@ -269,14 +276,14 @@ def run(root: str, operations: Sequence[Operation], connections: int = 1) -> Sam
     return Sample(tuple(end - begin for begin, end in times), wall, sum(received for _, received in results))
 
 
-def _leave_signals() -> None:
+def leave_signals() -> None:
     """Restore the default handling of signals, which the parent process may have changed."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
 def _work(root: str, operations: Sequence[Operation], start: Barrier, pipe: Pipe) -> None:
-    _leave_signals()
+    leave_signals()
     connection = Connection(root)
     times, received = [], 0
     try:
@@ -378,7 +385,7 @@ def background(root: str, requests: Iterator[Request]) -> Iterator[None]:
 
 
 def _go_on(root: str, requests: Iterator[Request], stop: Event, begun: Event, pipe: Pipe) -> None:
-    _leave_signals()
+    leave_signals()
     connection = Connection(root)
     answered = 0
     try:

@@ -89,14 +89,14 @@ class Watched:
 
 
 @contextmanager
-def watched(pid: int) -> Iterator[Watched]:
-    """Look at the memory of a process and all below it, many times a second, while the block runs."""
+def watched(pid: int, every: float = EVERY) -> Iterator[Watched]:
+    """Look at the memory of a process and all below it every so many seconds while the block runs."""
     before = memory_of(pid)
     seen = Watched(before, before)
     stop = threading.Event()
 
     def look() -> None:
-        while not stop.wait(EVERY):
+        while not stop.wait(every):
             seen.peak = seen.peak.most(memory_of(pid))
 
     watcher = threading.Thread(target=look, daemon=True)

@@ -12,12 +12,14 @@ from dicouch.scripts.databases import find_couchdb
 PARTS = ("stow", "together", "wado", "metadata", "qido", "memory", "dimse")
 """What is measured when nothing is named."""
 VERSIONS = "versions"
+ARCHIVE = "archive"
 TOLD = """\
 Measure beside bare CouchDB and, where it is installed, beside Orthanc.
 
     dicouch bench
     dicouch bench wado --rounds 2
     dicouch bench --tiny --no-orthanc
+    dicouch bench archive --instances 1000000 --keep ~/million
 """
 
 
@@ -87,8 +89,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     """Read the command line; wrong arguments end the program with a message."""
     default = Options()
     parser = cli.parser_of("bench", TOLD)
-    shown = f"of {', '.join(PARTS)}; all when none is named. Or {VERSIONS}, with --other"
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, VERSIONS, []], metavar="part", help=shown)
+    shown = f"of {', '.join(PARTS)}; all when none is named. Or {VERSIONS}, with --other; or {ARCHIVE}"
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, VERSIONS, ARCHIVE, []], metavar="part", help=shown)
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes: does everything still run?")
     parser.add_argument("--database", choices=("couchdb", "embedded"), help="couchdb where it is found, else embedded")
     parser.add_argument("--engines", type=_names, metavar="E,...", help="JavaScript of CouchDB: quickjs,spidermonkey")
@@ -96,7 +98,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     for name, metavar, text in (
         ("rounds", "N", "turns in which the servers are measured one after the other"),
         ("matrix", "N", "rows and columns of a large instance (16 bits)"),
-        ("instances", "N", "instances that stow stores and wado retrieves, a measurement"),
+        ("instances", "N", "instances that stow stores and wado retrieves, a measurement; those of archive"),
         ("frames", "N", "frames of the multi-frame instance"),
         ("ct", "N", "instances of the series whose metadata is retrieved"),
         ("orthanc-studies", "N", "largest archive that is loaded into Orthanc too"),

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from tqdm import tqdm
 
-from dicouch.scripts.bench import archive, orthanc
+from dicouch.scripts.bench import made, orthanc
 from dicouch.scripts.bench.client import Operation, Refused, Request, Sample, Side, background, fetch, race, run
 from dicouch.scripts.bench.files import Template, new_run, series_of, store_request
 from dicouch.scripts.bench.options import Options
@@ -65,7 +65,7 @@ def load_orthanc(peer: Server, runs: int, studies: int) -> None:
     with tqdm(total=studies, unit="study", desc=f"Orthanc, {studies} studies", disable=None) as bar:
         for start in range(0, studies, step):
             numbers = range(start, min(start + step, studies))
-            requests = [[store_request(list(archive.files(template, runs, [number])))] for number in numbers]
+            requests = [[store_request(list(made.files(template, runs, [number])))] for number in numbers]
             run(peer.root, requests, 4)
             bar.update(len(numbers))
 
@@ -124,13 +124,13 @@ class Searches:
             return
         create(self.couch, "template")
         with shim(self.couch, "template", f"folder:{self.stored}") as server:
-            stamps = archive.store_placeholder(server.root, server.couch, Template(TINY_MATRIX, TINY_MATRIX))
+            stamps = made.store_placeholder(server.root, server.couch, Template(TINY_MATRIX, TINY_MATRIX))
         fetch(self.couch.url, Request("DELETE", "/template"))
         url = create(self.couch, name)
-        texts = archive.documents(stamps, self.runs[studies], range(studies))
-        total = studies * (1 + archive.SERIES * (1 + archive.INSTANCES))
+        texts = made.documents(stamps, self.runs[studies], range(studies))
+        total = studies * (1 + made.SERIES * (1 + made.INSTANCES))
         with tqdm(total=total, unit="document", desc=f"CouchDB, {studies} studies", disable=None) as bar:
-            archive.load(url, texts, bar.update)
+            made.load(url, texts, bar.update)
         started = time.monotonic()
         push(self.couch.url, name, wait=7200)
         seconds = time.monotonic() - started
@@ -208,13 +208,13 @@ class Searches:
         create(self.couch, name)
         with shim(self.couch, name, f"folder:{self.stored}") as server:
             template = Template(TINY_MATRIX, TINY_MATRIX)
-            number, per = new_run(), archive.SERIES * archive.INSTANCES
+            number, per = new_run(), made.SERIES * made.INSTANCES
             studies = max(1, self.options.loaded // per)
             started = time.monotonic()
             with tqdm(total=studies, unit="study", desc="storing through the server", disable=None) as bar:
                 for start in range(0, studies, 100):
                     numbers = range(start, min(start + 100, studies))
-                    files = [list(archive.files(template, number, [study])) for study in numbers]
+                    files = [list(made.files(template, number, [study])) for study in numbers]
                     run(server.root, [[store_request(one)] for one in files], 4)
                     bar.update(len(numbers))
             loaded = time.monotonic() - started
@@ -259,7 +259,7 @@ def replayed(step: dict) -> Request:
     path = f"/{step['path']}" + (f"?{urlencode(params, quote_via=quote)}" if params else "")
     if step["body"] is None:
         return Request(step["method"], path)
-    return Request(step["method"], path, archive.JSON_TYPE, json.dumps(step["body"]).encode())
+    return Request(step["method"], path, made.JSON_TYPE, json.dumps(step["body"]).encode())
 
 
 def plain(step: dict) -> Request:

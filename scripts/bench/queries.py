@@ -1,4 +1,4 @@
-"""The kinds of search that are measured, each with what it must find in an archive of `bench.archive`."""
+"""The kinds of search that are measured, each with what it must find in an archive of `bench.made`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from dicouch.scripts.bench.archive import INSTANCES, MODALITIES, PAGE, SERIES, family, identity
 from dicouch.scripts.bench.client import Request
+from dicouch.scripts.bench.made import INSTANCES, MODALITIES, PAGE, SERIES, family, identity
 
 JSON = {"Accept": "application/dicom+json"}
 
@@ -70,8 +70,22 @@ def _instances(run: int, study: int) -> str:
     return f"/studies/{identity(run, study).study}/series/{identity(run, study).series}/instances"
 
 
-def _contained(text: str) -> str:
-    return f"/studies?PatientName={quote(text)}"
+# Each asks for another text or range: the answer of one that was asked before is remembered.
+def _contained(run: int, study: int) -> str:
+    return f"/studies?PatientName={quote(f'*{family(study // PAGE)[1:8]}*')}"
+
+
+def _page_of_contained(run: int, study: int) -> str:
+    until = f"{2000 + study % 100}{study // 100 % 12 + 1:02d}28"
+    return f"/studies?PatientName={quote('*SMITH*')}&StudyDate=-{until}&limit={PAGE}"
+
+
+def _nobody(run: int, study: int) -> str:
+    return f"/studies?PatientName={quote(f'*{family(study // PAGE)[1:5]}QXZ{study % PAGE:02d}*')}"
+
+
+def _two_characters(run: int, study: int) -> str:
+    return f"/studies?PatientName={quote(f'*{study % 10}Q*')}"
 
 
 def _one(studies: int, study: int) -> int:
@@ -98,8 +112,9 @@ KINDS = (
     Kind("instances of a series", _instances, lambda studies, study: INSTANCES),
     Kind("StudyInstanceUID, asked before", lambda run, _: f"/studies?StudyInstanceUID={identity(run, 0).study}", _one),
     Kind("series of a study, asked before", lambda run, _: _series(run, 0), lambda studies, study: SERIES),
-    Kind("contained name, page of 25", lambda run, study: _contained("*SMITH*") + f"&limit={PAGE}", None),
-    Kind("contained name that nobody has", lambda run, study: _contained("*NOSUCHNAME*"), lambda *_: 0),
-    Kind("two characters that nobody has", lambda run, study: _contained("*7Q*"), lambda *_: 0, scans=True),
+    Kind("contained name giving 25", _contained, _group),
+    Kind("contained name, page of 25", _page_of_contained, None),
+    Kind("contained name that nobody has", _nobody, lambda *_: 0),
+    Kind("two characters that nobody has", _two_characters, lambda *_: 0, scans=True),
 )
 """In the order of the table."""

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from dicouch.scripts.bench.client import Refused, Sample
 
-COLUMNS = ("part", "measure", "server", "conn.", "p50 ms", "p95 ms", "per s", "MB/s", "CPU ms", "ratios", "goal")
+NUMBERS = ("p50 ms", "p95 ms", "p99 ms", "per s", "MB/s", "CPU ms")
+COLUMNS = ("part", "measure", "server", "conn.", *NUMBERS, "ratios", "goal")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Row:
     ----------
     part, measure, server : str
     connections : int
-    p50, p95 : float or None
+    p50, p95, p99 : float or None
         Milliseconds of an operation.
     rate : float or None
         Things a second, of the kind that the measure names.
@@ -69,6 +70,7 @@ class Row:
     connections: int = 1
     p50: float | None = None
     p95: float | None = None
+    p99: float | None = None
     rate: float | None = None
     megabytes: float | None = None
     cpu: float | None = None
@@ -79,7 +81,7 @@ class Row:
     def cells(self) -> list[str]:
         """Return what stands in the table, by `COLUMNS`."""
         ratios = ", ".join(f"{ratio:.2f} x {name}" for name, ratio in self.ratios.items())
-        numbers = [_short(number) for number in (self.p50, self.p95, self.rate, self.megabytes, self.cpu)]
+        numbers = [_short(number) for number in (self.p50, self.p95, self.p99, self.rate, self.megabytes, self.cpu)]
         return [self.part, self.measure, self.server, str(self.connections), *numbers, ratios or self.note, self.goal]
 
 

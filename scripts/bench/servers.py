@@ -69,17 +69,22 @@ def create(server: Database, name: str) -> str:
 
 
 @contextlib.contextmanager
-def shim(server: Database, name: str, place: str = "attachment", **settings: str) -> Iterator[Server]:
-    """Serve DICOMweb from the database `name`, with the design documents pushed.
+def shim(
+    server: Database, name: str, place: str = "attachment", *, pushed: bool = True, **settings: str
+) -> Iterator[Server]:
+    """Serve DICOMweb from the database `name`.
 
     Parameters
     ----------
     place : str
         ``BYTES`` of shim/config.py.
+    pushed : bool
+        Push the design documents before.
     **settings : str
         Further variables of its environment.
     """
-    push(server.url, name)
+    if pushed:
+        push(server.url, name)
     port = free_port()
     settings = {"PREFIX": PREFIX, "SHIM_LOG": "error", **settings, "BYTES": place}
     process = run.prepare()

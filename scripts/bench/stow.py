@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicouch.scripts.bench import orthanc
-from dicouch.scripts.bench.archive import JSON_TYPE, Stamp, store_placeholder
 from dicouch.scripts.bench.client import Request, Side, race
 from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
+from dicouch.scripts.bench.made import JSON_TYPE, Stamp, store_placeholder
 from dicouch.scripts.bench.options import Options
 from dicouch.scripts.bench.report import Goal, Report
 from dicouch.scripts.bench.servers import Server, both_places, create, pids, settled

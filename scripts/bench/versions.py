@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dicouch.scripts import processes, run
-from dicouch.scripts.bench import archive
+from dicouch.scripts.bench import made
 from dicouch.scripts.bench.client import Operation, Request, Side, fetch, race
 from dicouch.scripts.bench.client import run as send
 from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
@@ -214,11 +214,11 @@ class Comparison:
         """Search one archive through both, every kind twice."""
         studies, number = max(self.options.studies), new_run()
         for server in self.servers:
-            stamps = archive.store_placeholder(server.root, server.couch, Template(64, 64))
+            stamps = made.store_placeholder(server.root, server.couch, Template(64, 64))
             with tqdm(
                 total=studies * 13, unit="document", desc=f"{studies} studies, {server.name}", disable=None
             ) as bar:
-                archive.load(server.couch, archive.documents(stamps, number, range(studies)), bar.update)
+                made.load(server.couch, made.documents(stamps, number, range(studies)), bar.update)
             fetch(server.root, Request("GET", "/studies?limit=1"))
         self.settle()
         step = max(1, studies // self.options.samples)

@@ -51,6 +51,17 @@ def selector(level: str, options: Attributes) -> Callable[[Attributes], Attribut
     return select
 
 
+def dataset_of(row: Attributes) -> Attributes:
+    """Return the data set of a row of an index, of one without a value that of its study, as ``views/lib/rows.js``."""
+    if row["value"] is not None:
+        dataset: Attributes = row["value"]["dataset"]
+        return dataset
+    series = row["doc"].get("series")
+    named = series.values() if isinstance(series, dict) else ()
+    found = sorted({modality for modality in named if isinstance(modality, str) and modality})
+    return {**row["doc"]["dataset"], "00080061": {"vr": "CS", "Value": found} if found else {"vr": "CS"}}
+
+
 def _pick(attribute: Attributes, wanted: Attributes | Literal[True]) -> Attributes:
     """Return an attribute with no more than the wanted attributes of its items."""
     if wanted is True or not isinstance(attribute.get("Value"), list):

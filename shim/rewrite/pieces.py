@@ -71,6 +71,11 @@ def _has_sound(word: str) -> bool:
 
 
 def _spread(texts: Iterable[str]) -> list[str]:
-    """Return some of the pieces of texts, from the beginning to the end, each once."""
-    distinct = list(dict.fromkeys(text[at : at + LENGTH] for text in texts for at in range(len(text) - LENGTH + 1)))
+    """Return pieces that together have all characters of texts; of long ones some, from the beginning to the end.
+
+    Each is counted, which costs as much as reading a row; those between would seldom be rarer.
+    """
+    last = [(text, len(text) - LENGTH) for text in texts if len(text) >= LENGTH]
+    places = [(text, at) for text, end in last for at in [*range(0, end, LENGTH), end]]
+    distinct = list(dict.fromkeys(text[at : at + LENGTH] for text, at in places))
     return distinct[:: -(-len(distinct) // MOST_COMPARED) or 1]

@@ -114,8 +114,10 @@ def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: d
 
 
 def rows(chosen: Range, limit: int | None = None, skip: int = 0) -> CouchRequest:
-    """Return the request for rows of an index as they are."""
-    page = {} if limit is None else {"limit": limit, "skip": skip}
+    """Return the request for rows of an index as they are, with the documents where the rows have no value."""
+    page: dict[str, Any] = {} if limit is None else {"limit": limit, "skip": skip}
+    if chosen.documents:
+        page["include_docs"] = "true"
     return _view(chosen.view, {"reduce": "false", **chosen.params, **page})
 
 

@@ -35,6 +35,20 @@ def test_both_make_one_row(ddoc, level, dataset, options):
     assert dict(sorted(told.items())) == row["dataset"]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    dataset=DATASETS,
+    series=st.dictionaries(st.sampled_from(["1.2.3", "1.2.4", "1.2.5"]), st.sampled_from(["CT", "MR", "", None, 1])),
+)
+def test_the_row_of_a_study_is_made_of_its_document(ddoc, dataset, series):
+    """Rows of the index of texts have no value, ModalitiesInStudy is of all series (PS3.3 C.7.2.1)."""
+    document = {"_id": "1:study", "type": "study", "dataset": dataset, "series": series}
+    for name, doc in (("of a document", document), ("without series", {**document, "series": None})):
+        ((_key, value),) = ddoc.map("studies_by_uid", doc)
+        told = columns.dataset_of({"value": None, "doc": json.loads(json.dumps(doc))})
+        assert told == value["dataset"] == columns.dataset_of({"value": value}), name
+
+
 def test_items_show_what_is_asked_for():
     dataset = {"00400275": {"vr": "SQ", "Value": [{tag: {"vr": "LO", "Value": [tag]} for tag in INNER}]}}
     row = columns.selector("series", {"include": {"00400275": {"00081150": True}}})(dataset)

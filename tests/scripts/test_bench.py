@@ -14,14 +14,15 @@ from threading import Thread
 import pydicom
 import pytest
 
-from dicouch.scripts.bench import archive, qido, versions
+from dicouch.scripts.bench import archive, made, qido, versions
 from dicouch.scripts.bench import main as bench
 from dicouch.scripts.bench.client import Refused, Request, Sample, Side, background, fetch, race, run
 from dicouch.scripts.bench.files import PLACEHOLDER, Identity, Template, new_run, series_of
-from dicouch.scripts.bench.options import PARTS, Options, parse
+from dicouch.scripts.bench.options import ARCHIVE, PARTS, Options, parse
 from dicouch.scripts.bench.queries import KINDS
-from dicouch.scripts.bench.report import Goal, Report
+from dicouch.scripts.bench.report import Goal, Report, Row
 from dicouch.scripts.bench.servers import settled
+from dicouch.scripts.databases import Database
 
 
 @dataclass
@@ -129,19 +130,19 @@ def test_files_differ_in_what_identifies_them_and_nothing_else():
 
 def test_an_archive_has_as_many_studies_for_each_key_as_the_searches_expect():
     number = new_run()
-    studies = [archive.identity(number, study) for study in range(2000)]
-    for name, size in (("patient_id", 1), ("accession", 1), ("study", 1), ("date", archive.PAGE)):
+    studies = [made.identity(number, study) for study in range(2000)]
+    for name, size in (("patient_id", 1), ("accession", 1), ("study", 1), ("date", made.PAGE)):
         values = [getattr(study, name) for study in studies]
         assert all(values.count(value) == size for value in set(values)), name
     families = [study.name.partition("^")[0] for study in studies]
-    assert all(families.count(family) == archive.PAGE for family in set(families))
-    assert sum("SMITH" in family for family in families) == 2 * archive.PAGE
+    assert all(families.count(family) == made.PAGE for family in set(families))
+    assert sum("SMITH" in family for family in families) == 2 * made.PAGE
     lengths = {name: len(value) for name, value in vars(PLACEHOLDER).items()}
     assert all({name: len(value) for name, value in vars(study).items()} == lengths for study in studies)
 
 
 def test_documents_are_stamped_in_every_form_of_a_value():
-    stamp = archive.Stamp(
+    stamp = made.Stamp(
         {
             "_id": f"{PLACEHOLDER.study}:study",
             "_rev": "1-x",
@@ -150,7 +151,7 @@ def test_documents_are_stamped_in_every_form_of_a_value():
             "keys": {"name": "placehol patient", "date": "17991231", "id": "PLACEH-PID"},
         }
     )
-    identity = archive.identity(12345678, 3)
+    identity = made.identity(12345678, 3)
     assert json.loads(stamp.document(identity)) == {
         "_id": f"{identity.study}:study",
         "summary": f"{identity.name} · 1995-01-01 · CR",
@@ -172,6 +173,65 @@ def test_a_list_is_replaced_by_the_rows_of_its_view():
     assert "q=" not in request.path
     keyed = qido.plain({**step, "body": {"keys": ["a"], "query": {}}})
     assert (keyed.method, keyed.body) == ("POST", b'{"keys": ["a"]}')
+
+
+def test_documents_that_are_there_already_may_be_written_again():
+    conflict, other = b'{"id":"1","error":"conflict"}', b'{"id":"2","error":"forbidden"}'
+    for again, content, refused in (
+        (False, b'[{"ok":true,"id":"1"}]', False),
+        (False, b"[" + conflict + b"]", True),
+        (True, b"[" + conflict + b"]", False),
+        (True, b"[" + conflict + b"," + other + b"]", True),
+    ):
+        assert bool(made.refused(again, content)) is refused, (again, content)
+
+
+# -- an archive that grows -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("instances", "expected"),
+    [(8, [8]), (10_000, [10_000]), (300_000, [10_000, 100_000, 300_000]), (10**6, [10**4, 10**5, 10**6])],
+)
+def test_the_sizes_of_an_archive_that_grows(instances, expected):
+    assert archive.sizes(instances) == expected
+
+
+def test_a_run_that_was_stopped_goes_on_behind_the_steps_that_were_done(tmp_path):
+    couch = Database("http://127.0.0.1:9", "none", "", "", "")
+    asked = []
+
+    def make():
+        asked.append(1)
+        yield Row("archive", "documents; 10 instances", "dicouch", p50=1.5)
+
+    first = archive.Steps(Report({}), tmp_path / "steps.json", couch)
+    rows = first.once("documents-1", make)
+    with pytest.raises(Refused), first.spending("index-1"):
+        run("http://127.0.0.1:9", [[Request("GET", "/")]])
+    report = Report({})
+    second = archive.Steps(report, tmp_path / "steps.json", couch)
+    assert second.once("documents-1", make) == rows == report.rows
+    assert asked == [1]
+    with second.spending("index-1"):
+        time.sleep(0.05)
+    rate = float(second.spent("index-1", 10).partition(" documents/s")[0].rpartition("(")[2])
+    assert 10 / 5 < rate <= 10 / 0.05
+
+
+def test_what_is_missing_of_an_archive_is_written(monkeypatch):
+    """By the last document of each chunk; where all are there and yet too few, everything."""
+    chunks = [range(2), range(2, 3)]
+    for there, left in (([], chunks), ([1], [range(2, 3)]), ([1, 2], chunks)):
+        ids = {made.identity(archive.number_of(3), study, made.SERIES, made.INSTANCES).instance for study in there}
+
+        def answer(_url, request, ids=ids):
+            keys = json.loads(request.body)["keys"]
+            rows = [{"id": key} if key.rpartition(":")[2] in ids else {"error": "not_found"} for key in keys]
+            return {}, json.dumps({"rows": rows}).encode()
+
+        monkeypatch.setattr(archive, "fetch", answer)
+        assert archive.missing("http://couch", 3, chunks) == left
 
 
 # -- the report ------------------------------------------------------------------------------------------------------
@@ -213,9 +273,9 @@ def test_command_line():
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [*PARTS, ARCHIVE])
 def test_part(part, tmp_path, capfd, monkeypatch, pytestconfig):
-    if part in ("together", "metadata", "memory", "qido", "stow") and not pytestconfig.getoption("--all"):
+    if part in (ARCHIVE, "together", "metadata", "memory", "qido", "stow") and not pytestconfig.getoption("--all"):
         pytest.skip("NOT TESTED: make test ARGS=--all runs every part of the bench")
     monkeypatch.delenv("COUCHDB_URL", raising=False)
     code = bench.main(
@@ -227,7 +287,7 @@ def test_part(part, tmp_path, capfd, monkeypatch, pytestconfig):
     rows = [row for row in results["rows"] if row["server"].startswith("dicouch")]
     assert {row["part"] for row in rows} == {part}
     assert [row["measure"] for row in rows if "not measured" in row["note"]] == []
-    if part == "qido":
+    if part in (ARCHIVE, "qido"):
         assert {row["measure"].partition(";")[0] for row in rows} >= {kind.name for kind in KINDS}
     if part == "stow":
         assert any(row["ratios"].get("CouchDB") for row in rows)

@@ -119,7 +119,7 @@ def test_what_a_range_decides_is_not_matched_again(text, covered):
 
 
 NAME, ID = "*PatientName*/", "*PatientID*/"
-SMITH = [[f"{NAME}smi", f"{NAME}mit", f"{NAME}ith"], [NAME]]
+SMITH = [[f"{NAME}smi", f"{NAME}ith"], [NAME]]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ SMITH = [[f"{NAME}smi", f"{NAME}mit", f"{NAME}ith"], [NAME]]
         ("PatientName=*SM%C3%8DTH^*", [SMITH]),
         (
             "PatientName=SM?TH^JOHN",
-            [[["PatientName/sm"]], [[f"{NAME}{p}" for p in ("th ", "h j", " jo", "joh", "ohn")], [NAME]]],
+            [[["PatientName/sm"]], [[f"{NAME}{p}" for p in ("th ", "joh", "ohn")], [NAME]]],
         ),
         ("PatientName=*Doe*&fuzzymatching=true", [[[f"{NAME}doe"], [NAME]]]),
         ("PatientName=li+wang+jon&fuzzymatching=true", [[[f"{NAME}jon"], [NAME]], [["sound/152"]]]),
@@ -142,7 +142,7 @@ SMITH = [[f"{NAME}smi", f"{NAME}mit", f"{NAME}ith"], [NAME]]
             "PatientID=12345678901*",
             [
                 [["PatientID/1234567890"]],
-                [[f"{ID}{n}" for n in ("123", "345", "567", "789", "901")], [ID]],
+                [[f"{ID}{n}" for n in ("123", "456", "789", "901")], [ID]],
             ],
         ),
         ("PatientID=PAT*&AccessionNumber=A*", [[["AccessionNumber/A"]], [["PatientID/PAT"]]]),
@@ -155,9 +155,10 @@ def test_the_index_ranges_whose_rows_are_counted(text, expected):
 
 
 def test_few_pieces_of_a_long_text_are_compared():
+    """Each count costs CouchDB as much as a row: no character is asked for twice, and of a long text not all are."""
     text = "".join(map(chr, range(0x3042, 0x3042 + 64)))
     ((pieces, _too_many),) = looked_up(f"StudyDescription={text}")
-    assert len(pieces) == 8
+    assert 4 <= len(pieces) <= 8
     assert pieces[0].endswith(text[:3])
     assert looked_up("PatientID=" + "%5C".join(f"ab{n}" for n in range(17)))[0][0][0].startswith(HIGH)
 

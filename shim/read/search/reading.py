@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -128,14 +129,16 @@ class Reading:
             return self.ask(requests.search(level, query, chosen, paging, fields=fields))
         if paging.limit == 0:
             return {"rows": [], "matched": self.count(chosen) if paging.rest else 0}
-        if chosen.documents:
+        if chosen.documents and (paging.ordered or level != "study"):
             rows = self.ask(requests.search(level, query, chosen, paging, fields=fields))["rows"]
         else:
             # The list function would have nothing to decide, and it takes as long again as the view.
             select = columns.selector(level, fields) if fields is not None else None
             rows = [
-                {"id": row["id"], "dataset": select(row["value"]["dataset"])} if select else {"id": row["id"]}
-                for row in self._rows(chosen, paging)
+                {"id": row["id"], "dataset": select(columns.dataset_of(row))} if select else {"id": row["id"]}
+                for row in self._rows(chosen if select else replace(chosen, documents=False), paging)
+                # The document may be deleted since.
+                if row.get("doc", row) is not None
             ]
         full = paging.rest and len(rows) == paging.limit
         return {"rows": rows, "matched": self.count(chosen) if full else paging.offset + len(rows)}
