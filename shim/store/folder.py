@@ -7,6 +7,8 @@ import io
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +18,8 @@ from dicouch.errors import DicomWebError, NoBytes, too_many_open
 from dicouch.store import FOLDER, LINK
 
 FILE_CHUNK = 1 << 20
+# Each waits for the disk; those that wait at the same time are mostly served by one turn of the file system's journal.
+FLUSHING = ThreadPoolExecutor(16, thread_name_prefix="flush")
 
 
 def _resolved(path: Path) -> Path | None:
@@ -71,30 +75,62 @@ class FolderStore:
 
     def put(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of `source` and return their ``file.store``; by then they are on the disk."""
-        name = f"{digest[:2]}/{digest}-{os.urandom(6).hex()}.dcm"
-        source.seek(0)
-        self.receive(name, iter(partial(source.read, CHUNK), b""))
-        return f"{FOLDER}{name}"
+        (kept,) = self.put_all([(source, digest)])
+        if isinstance(kept, OSError):
+            raise kept
+        return kept
+
+    def put_all(self, sources: Sequence[tuple[BinaryIO, str]]) -> list[str | OSError]:
+        """Keep several files as `put` does, in one folder, that of the first; return what became of each."""
+        folder = sources[0][1][:2]
+        names = [f"{folder}/{digest}-{os.urandom(6).hex()}.dcm" for _source, digest in sources]
+        try:
+            self._make(self.root / folder)
+        except OSError as problem:
+            return [problem] * len(sources)
+        flush = map if len(sources) == 1 else FLUSHING.map
+        kept = list(flush(self._write, names, [source for source, _digest in sources]))
+        try:
+            _sync_folder(self.root / folder)
+        except OSError as problem:
+            kept = [problem] * len(sources)
+        return [problem or f"{FOLDER}{name}" for name, problem in zip(names, kept, strict=True)]
+
+    def _write(self, name: str, source: BinaryIO) -> OSError | None:
+        try:
+            source.seek(0)
+            self._receive(self.root / name, iter(partial(source.read, CHUNK), b""))
+        except OSError as problem:
+            return problem
+        return None
 
     def receive(self, name: str, pieces: Iterable[bytes]) -> None:
         """Keep bytes under a name that is inside; by then they are on the disk, and of a part nothing is."""
-        # One level: each new folder costs two more calls that wait for the disk, and 256 of them are soon all there.
         path = self.root / name
-        folder = path.parent
+        self._make(path.parent)
+        self._receive(path, pieces)
+        _sync_folder(path.parent)
+
+    def _make(self, folder: Path) -> None:
+        # One level: each new folder costs two more calls that wait for the disk, and 256 of them are soon all there.
         if folder not in self._ready or not folder.is_dir():
             _make_folder(folder)
             self._ready.add(folder)
-        part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
+
+    @staticmethod
+    def _receive(path: Path, pieces: Iterable[bytes]) -> None:
+        part = f"{path}.{os.urandom(4).hex()}.part"
         try:
-            with part.open("wb") as target:
+            with open(part, "wb") as target:
                 for piece in pieces:
                     target.write(piece)
                 target.flush()
                 os.fsync(target.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        _sync_folder(folder)
+            os.replace(part, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(part)
+            raise
 
     def has_room(self, size: int) -> bool:
         """Return whether so many bytes are free on the disk of the folder, which may not be there yet."""
