@@ -59,8 +59,7 @@ btree_chunk_size = 4096
 {engine}
 [cluster]
 n = 1
-; One shard: docs/decisions/0094-one-shard.md has the figures.
-q = 1
+q = 2
 [chttpd]
 bind_address = 127.0.0.1
 port = {port}

@@ -74,7 +74,7 @@ class Bytes:
         return ATTACHED if self.folder is None else self.folder.put(source, digest)
 
     def keep_all(self, sources: Sequence[tuple[BinaryIO, str]]) -> list[str | OSError | DicomWebError]:
-        """Keep the bytes of several new instances, as `keep` does; return what is said of each, or why it is not kept."""
+        """Keep the bytes of several new instances, as `keep` does; return what is said of each, or what went wrong."""
         if isinstance(self.folder, FolderStore):
             return [*self.folder.put_all(sources)]
         kept: list[str | OSError | DicomWebError] = []

@@ -21,7 +21,7 @@ EVERY = 600
 MOST = 1500
 """Instances that may be stored and not yet indexed before uploads wait."""
 LONGEST = 30.0
-"""Seconds that an upload waits at most, in all: an index that is built anew takes hours, and nothing is lost without it."""
+"""Seconds that an upload waits at most, in all: an index built anew takes hours, and nothing is lost without it."""
 
 
 class Pace:
