@@ -1,117 +1,138 @@
-"""Where the milliseconds of a stored instance go: processor time by process, and what CouchDB does for one document.
+"""Where the milliseconds of a stored instance go: processor time of an instance, by process and by what CouchDB does.
 
-The documents that the server writes are written again, as many a request, to a database without design documents, to
-one with the check alone, and to one with everything: what each takes more than the one before is the column's figure.
+The documents that the server writes are written again by `_bulk_docs`, as many a request, to a database without design
+documents, to one with the check alone, and to one with the views, too: what one takes more than that before it is the
+cost of the check, and of the index. What CouchDB takes beyond that for the server is what this asks it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from dicouch.rewrite import requests
 from dicouch.scripts.bench import orthanc
 from dicouch.scripts.bench.archive import JSON_TYPE, Stamp, store_placeholder
-from dicouch.scripts.bench.client import Operation, Request, family, fetch, processor_time, run
+from dicouch.scripts.bench.client import Operation, Request, family, fetch, run
 from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
 from dicouch.scripts.bench.options import Options
-from dicouch.scripts.bench.report import Report
-from dicouch.scripts.bench.servers import create, settled, shim
+from dicouch.scripts.bench.report import Report, Row
+from dicouch.scripts.bench.servers import Server, create, settled, shim
 from dicouch.scripts.databases import Database
 from dicouch.scripts.push_views import push
 
-SIZES = (64, 512)
+SMALL_MATRIX = 64
 PER = (1, 10, 100)
-NAMES = ("wall", "client", "shim", "write", "check", "index", "asked", "JavaScript", "Orthanc wall", "Orthanc")
-CHECK = "_design/dicom"
+DESIGN = f"/{requests.DESIGN}"
 
 
 def measure(options: Options, report: Report, folder: Path) -> None:
-    """Print one table: milliseconds of an instance, by size, connections and instances a request."""
+    """Measure small and large instances with their bytes in a folder, by connections and by instances a request."""
     with orthanc.compared(options, report, folder) as (couch, peer):
-        for name in ("folder", "bare", "check", "all"):
+        for name in ("folder", "bare", "checked", "indexed"):
             create(couch, name)
-        push(couch.url, "all")
-        _check_alone(couch)
-        settle = settled(couch.url)
+        push(couch.url, "indexed")
+        _give_check(couch)
         with shim(couch, "folder", f"folder:{folder / 'bytes'}") as server:
-            for matrix in SIZES if options.matrix == Options.matrix else (options.matrix,):
+            for matrix in sorted({min(SMALL_MATRIX, options.matrix), options.matrix}):
                 template = Template(matrix, matrix)
                 stamp = store_placeholder(server.root, server.couch, template)["instance"]
                 for connections in options.connections:
-                    for per in PER:
-                        count = max(options.instances, per * connections)
-                        known = series_of(new_run(), count)
-                        groups = [known[at : at + per] for at in range(0, count, per)]
-                        stow = [[store_request([template.file(one) for one in group])] for group in groups]
-                        settle()
-                        costs = _Costs(couch, count, connections)
-                        took = costs.of(server.root, stow, settle, server.pid)
-                        alone = {
-                            name: costs.of(f"{couch.url}/{name}", [[_bulk(stamp, group)] for group in groups], settle)
-                            for name in ("bare", "check", "all")
-                        }
-                        database = {name: one["couch"] for name, one in alone.items()}
-                        other = costs.of(peer.root, stow, lambda: None, peer.pid) if peer else {"wall": 0, "own": 0}
-                        figures = (
-                            took["wall"],
-                            took["client"],
-                            took["own"],
-                            database["bare"],
-                            database["check"] - database["bare"],
-                            database["all"] - database["check"],
-                            took["couch"] - database["all"],
-                            took["javascript"],
-                            other["wall"],
-                            other["own"],
-                        )
-                        told = ", ".join(f"{name} {ms:.2f}" for name, ms in zip(NAMES, figures, strict=True))
-                        report.note(f"{template.size / 1000:.0f} KB, {connections} conn., {per} a request, ms: {told}")
+                    for per in (per for per in PER if per == 1 or per <= options.instances):
+                        costs = Costs(couch, max(options.instances, per * connections), connections)
+                        for row in _rows(costs, template, stamp, server, peer, per):
+                            report.add(row)
 
 
-class _Costs:
-    """What `count` instances over some connections cost, in milliseconds of one."""
+@dataclass(frozen=True)
+class Cost:
+    """What an instance took, in milliseconds: by the clock, and of processors, of which `javascript` is CouchDB's."""
 
-    def __init__(self, couch: Database, count: int, connections: int) -> None:
-        self._couch = couch
-        self._count = count
-        self._connections = connections
+    wall: float
+    client: float
+    server: float
+    couch: float
+    javascript: float
 
-    def of(self, root: str, operations: Sequence[Operation], settle, pid: int = 0) -> dict[str, float]:  # noqa: ANN001
+
+@dataclass(frozen=True)
+class Costs:
+    """Measures what `count` instances over some connections cost."""
+
+    couch: Database
+    count: int
+    connections: int
+
+    def of(self, root: str, operations: Sequence[Operation], pid: int | None, behind: Callable[[], object]) -> Cost:
+        """Return the cost of operations; `behind` brings about what belongs to it and is done afterwards."""
         before = self._clocks(pid)
-        wall = run(root, operations, self._connections).wall
-        settle()
-        clocks = {name: now - before[name] for name, now in self._clocks(pid).items()}
-        return {name: seconds * 1000 / self._count for name, seconds in {**clocks, "wall": wall}.items()}
+        wall = run(root, operations, self.connections).wall
+        behind()
+        settled(self.couch.url)()
+        took = (now - then for now, then in zip(self._clocks(pid), before, strict=True))
+        return Cost(*(seconds * 1000 / self.count for seconds in (wall, *took)))
 
-    def _clocks(self, pid: int) -> dict[str, float]:
-        database = family(self._couch.pid or 0) if self._couch.pid else []
-        javascript = [one for one in database if one.name().startswith("couchjs")]
-        return {
-            "own": processor_time([pid]) if pid else 0.0,
-            "couch": sum(map(_seconds, database)),
-            "javascript": sum(map(_seconds, javascript)),
-            "client": os.times().children_user + os.times().children_system,
-        }
+    def _clocks(self, pid: int | None) -> tuple[float, ...]:
+        children, database = os.times(), family(self.couch.pid) if self.couch.pid else []
+        javascript = [process for process in database if process.name().startswith("couchjs")]
+        groups = (family(pid) if pid else [], database, javascript)
+        return children.children_user + children.children_system, *(sum(map(_seconds, group)) for group in groups)
 
 
 def _seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
-def _bulk(stamp: Stamp, identities: Sequence[Identity]) -> Request:
-    body = '{"docs":[' + ",".join(stamp.document(one) for one in identities) + "]}"
+def _rows(costs: Costs, template: Template, stamp: Stamp, server: Server, peer: Server | None, per: int) -> list[Row]:
+    identities = series_of(new_run(), costs.count)
+    groups = [identities[at : at + per] for at in range(0, costs.count, per)]
+    stow = [[store_request([template.file(identity) for identity in group])] for group in groups]
+    writes = [[_bulk_docs(stamp, group)] for group in groups]
+    url = costs.couch.url
+    ours = costs.of(server.root, stow, server.pid, lambda: _index(server.couch))
+    bare = costs.of(f"{url}/bare", writes, None, lambda: None)
+    checked = costs.of(f"{url}/checked", writes, None, lambda: None)
+    indexed = costs.of(f"{url}/indexed", writes, None, lambda: _index(f"{url}/indexed"))
+    parts = {
+        "client": ours.client,
+        "shim": ours.server,
+        "write": bare.couch,
+        "check": checked.couch - bare.couch,
+        "index": indexed.couch - checked.couch,
+        "asked": ours.couch - indexed.couch,
+        "of all, JavaScript": ours.javascript,
+    }
+    measure = f"{template.size / 1000:.0f} KB, {per} a request"
+    note = "ms: " + ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in parts.items())
+    rows = [_row(measure, server.name, costs, ours, note)]
+    if peer:
+        other = costs.of(peer.root, stow, peer.pid, lambda: None)
+        rows.append(_row(measure, peer.name, costs, other, f"ms: client {other.client:.2f}"))
+    return rows
+
+
+def _row(measure: str, name: str, costs: Costs, cost: Cost, note: str) -> Row:
+    database = cost.couch if name.startswith("dicouch") else 0.0
+    return Row("cost", measure, name, costs.connections, rate=1000 / cost.wall, cpu=cost.server + database, note=note)
+
+
+def _index(database: str) -> None:
+    fetch(database, Request("GET", f"{DESIGN}/_view/counts?limit=0&reduce=false"))
+
+
+def _bulk_docs(stamp: Stamp, identities: Sequence[Identity]) -> Request:
+    body = '{"docs":[' + ",".join(map(stamp.document, identities)) + "]}"
     return Request("POST", "/_bulk_docs", JSON_TYPE, body.encode())
 
 
-def _check_alone(couch: Database) -> None:
+def _give_check(couch: Database) -> None:
     """Give a database the check of documents without the views."""
-    design = json.loads(fetch(f"{couch.url}/all", Request("GET", f"/{CHECK}"))[1])
-    kept = {
-        name: design[name] for name in ("_id", "language", "validate_doc_update", "lib", "tables") if name in design
-    }
-    fetch(f"{couch.url}/check", Request("PUT", f"/{CHECK}", JSON_TYPE, json.dumps(kept).encode()))
+    design = json.loads(fetch(f"{couch.url}/indexed", Request("GET", DESIGN))[1])
+    kept = {name: value for name, value in design.items() if name not in ("_rev", "views", "_attachments")}
+    fetch(f"{couch.url}/checked", Request("PUT", DESIGN, JSON_TYPE, json.dumps(kept).encode()))

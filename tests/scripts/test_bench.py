@@ -215,7 +215,7 @@ def test_command_line():
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", PARTS)
 def test_part(part, tmp_path, capfd, monkeypatch, pytestconfig):
-    if part in ("together", "metadata", "memory", "qido", "stow") and not pytestconfig.getoption("--all"):
+    if part in ("together", "cost", "metadata", "memory", "qido", "stow") and not pytestconfig.getoption("--all"):
         pytest.skip("NOT TESTED: make test ARGS=--all runs every part of the bench")
     monkeypatch.delenv("COUCHDB_URL", raising=False)
     code = bench.main(
