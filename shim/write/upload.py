@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 # Writes of one request that go to CouchDB at the same time; small instances in one write, and bytes of their files.
 IN_FLIGHT = 4
 BATCH = 32
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 2 << 20  # what waits is in memory, and many clients may store at once
 # A body with no more bytes than these around an instance mostly holds no other.
 ALONE = 1024
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
