@@ -97,10 +97,10 @@ class FolderStore:
         kept = list(map(_flush, written) if len(written) == 1 else FLUSHING.map(_flush, written))
         of_folder = on_disk.result()
         told: list[str | OSError] = []
-        for name, problem in zip(names, kept, strict=True):
-            if problem or of_folder:
+        for name, of_file in zip(names, kept, strict=True):
+            if of_file or of_folder:
                 _problem_of((self.root / name).unlink, missing_ok=True)
-            told.append(problem or of_folder or f"{FOLDER}{name}")
+            told.append(of_file or of_folder or f"{FOLDER}{name}")
         return told
 
     def receive(self, name: str, pieces: Iterable[bytes]) -> None:
