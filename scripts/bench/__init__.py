@@ -8,7 +8,7 @@
 | `client` | requests over kept connections, one process a connection, and how long they took |
 | `servers`, `orthanc` | the databases, DICOMweb servers and Orthanc, which are compared |
 | `files`, `made` | instances and whole archives that are made up |
-| `stow`, `together`, `wado`, `metadata`, `qido`, `memory` | the parts |
+| `stow`, `cost`, `together`, `wado`, `metadata`, `qido`, `memory` | the parts |
 | `queries` | the searches that `qido` measures |
 | `report` | the table of results |
 """

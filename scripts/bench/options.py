@@ -9,7 +9,7 @@ from pathlib import Path
 from dicouch.scripts import cli
 from dicouch.scripts.databases import find_couchdb
 
-PARTS = ("stow", "together", "wado", "metadata", "qido", "memory", "dimse")
+PARTS = ("stow", "cost", "together", "wado", "metadata", "qido", "memory", "dimse")
 """What is measured when nothing is named."""
 VERSIONS = "versions"
 ARCHIVE = "archive"

@@ -93,7 +93,7 @@ def _ingest(
             outcome.failure, outcome.comment = DOES_NOT_MATCH, "SOP Class or Instance UID is not that of the request"
         if outcome.failure:
             return outcome
-        if not ingest.is_small(received):
+        if not ingest.is_small(size):
             ingest.search([received], POOL)
         ingest.store_batch([received], alone=True)
         if not outcome.failure:

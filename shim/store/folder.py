@@ -6,16 +6,20 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from functools import cached_property, lru_cache, partial
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ParamSpec
 
 from dicouch.couch.response import CHUNK
 from dicouch.errors import DicomWebError, NoBytes, too_many_open
 from dicouch.store import FOLDER, LINK
 
 FILE_CHUNK = 1 << 20
+P = ParamSpec("P")
+# Each waits for the disk; those that wait at the same time are mostly served by one turn of the file system's journal.
+FLUSHING = ThreadPoolExecutor(16, thread_name_prefix="flush")
 
 
 def _resolved(path: Path) -> Path | None:
@@ -71,19 +75,39 @@ class FolderStore:
 
     def put(self, source: BinaryIO, digest: str) -> str:
         """Keep the bytes of `source` and return their ``file.store``; by then they are on the disk."""
-        name = f"{digest[:2]}/{digest}-{os.urandom(6).hex()}.dcm"
-        source.seek(0)
-        self.receive(name, iter(partial(source.read, CHUNK), b""))
-        return f"{FOLDER}{name}"
+        (kept,) = self.put_all([(source, digest)])
+        if isinstance(kept, OSError):
+            raise kept
+        return kept
+
+    def put_all(self, sources: Sequence[tuple[BinaryIO, str]]) -> list[str | OSError]:
+        """Keep several files as `put` does, in one folder, that of the first; return what became of each.
+
+        They have their names from the beginning: no document has these yet, so files and folder reach the disk in
+        any order, and all of them wait for it at the same time.
+        """
+        folder = self.root / sources[0][1][:2]
+        names = [f"{folder.name}/{digest}-{os.urandom(6).hex()}.dcm" for _source, digest in sources]
+        try:
+            self._make(folder)
+        except OSError as problem:
+            return [problem] * len(sources)
+        written = [_write(self.root / name, source) for name, (source, _digest) in zip(names, sources, strict=True)]
+        on_disk = FLUSHING.submit(_problem_of, _sync_folder, folder)
+        kept = list(map(_flush, written) if len(written) == 1 else FLUSHING.map(_flush, written))
+        of_folder = on_disk.result()
+        told: list[str | OSError] = []
+        for name, of_file in zip(names, kept, strict=True):
+            if of_file or of_folder:
+                _problem_of((self.root / name).unlink, missing_ok=True)
+            told.append(of_file or of_folder or f"{FOLDER}{name}")
+        return told
 
     def receive(self, name: str, pieces: Iterable[bytes]) -> None:
         """Keep bytes under a name that is inside; by then they are on the disk, and of a part nothing is."""
-        # One level: each new folder costs two more calls that wait for the disk, and 256 of them are soon all there.
         path = self.root / name
         folder = path.parent
-        if folder not in self._ready or not folder.is_dir():
-            _make_folder(folder)
-            self._ready.add(folder)
+        self._make(folder)
         part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
         try:
             with part.open("wb") as target:
@@ -95,6 +119,12 @@ class FolderStore:
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(folder)
+
+    def _make(self, folder: Path) -> None:
+        # One level: each new folder costs two more calls that wait for the disk, and 256 of them are soon all there.
+        if folder not in self._ready or not folder.is_dir():
+            _make_folder(folder)
+            self._ready.add(folder)
 
     def has_room(self, size: int) -> bool:
         """Return whether so many bytes are free on the disk of the folder, which may not be there yet."""
@@ -139,6 +169,38 @@ def _make_folder(path: Path) -> None:
         _make_folder(path.parent)
     path.mkdir(exist_ok=True)
     _sync_folder(path.parent)
+
+
+def _write(path: Path, source: BinaryIO) -> BinaryIO | OSError:
+    """Copy a file, and return it open: it is on its way to the disk."""
+    try:
+        source.seek(0)
+        target = path.open("xb")
+        try:
+            shutil.copyfileobj(source, target, CHUNK)
+            target.flush()
+        except BaseException:
+            target.close()
+            raise
+    except OSError as problem:
+        return problem
+    return target
+
+
+def _flush(written: BinaryIO | OSError) -> OSError | None:
+    """Wait until a file of `_write` is on the disk; return what went wrong with it, if anything did."""
+    if isinstance(written, OSError):
+        return written
+    with written:
+        return _problem_of(os.fsync, written.fileno())
+
+
+def _problem_of(job: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> OSError | None:
+    try:
+        job(*arguments, **options)
+    except OSError as problem:
+        return problem
+    return None
 
 
 def _sync_folder(path: Path) -> None:

@@ -73,6 +73,18 @@ class Bytes:
         """Keep the bytes of a new instance, unless they go to the database; return what ``file.store`` says."""
         return ATTACHED if self.folder is None else self.folder.put(source, digest)
 
+    def keep_all(self, sources: Sequence[tuple[BinaryIO, str]]) -> list[str | OSError | DicomWebError]:
+        """Keep the bytes of several new instances, as `keep` does; return what is said of each, or what went wrong."""
+        if isinstance(self.folder, FolderStore):
+            return [*self.folder.put_all(sources)]
+        kept: list[str | OSError | DicomWebError] = []
+        for source, digest in sources:
+            try:
+                kept.append(self.keep(source, digest))
+            except (OSError, DicomWebError) as problem:
+                kept.append(problem)
+        return kept
+
     def discard(self, file: dict, *kept: dict) -> None:
         """Drop the bytes of an instance whose document is gone; an attachment went with it, a linked file stays.
 

@@ -74,21 +74,27 @@ class Ingest:
         """Store one instance with its headers and bytes; failures are told, not raised."""
         return self.store_batch([received])[0]
 
-    def is_small(self, received: Received) -> bool:
-        """Return whether an instance may be written with others: what goes to the database of it is small."""
-        return received.size < SMALL or self.bytes.folder is not None
+    def is_small(self, size: int) -> bool:
+        """Return whether a file of so many bytes may be written with others: what goes to the database is small."""
+        return size < SMALL or self.bytes.folder is not None
 
     def store_batch(self, batch: list[Received], alone: bool = False) -> list[Outcome]:
         """Store several instances, the small ones with one write to the database; see `store`.
 
         One that seems to be `alone` in its request is written with those of other requests.
         """
-        ready: list[tuple[Received, dict]] = []
+        made: list[tuple[Received, dict]] = []
         for received in self._with_headers([received for received in batch if not received.outcome.failure]):
+            document = make_document(received.part10, received.size, received.sha256)
+            self._putter.claim(received, document["_id"])
+            made.append((received, document))
+        ready: list[tuple[Received, dict]] = []
+        kept = self.bytes.keep_all([(received.file, received.sha256) for received, _document in made]) if made else []
+        for (received, document), store in zip(made, kept, strict=True):
             with _telling(received.outcome):
-                document = make_document(received.part10, received.size, received.sha256)
-                self._putter.claim(received, document["_id"])
-                document["file"]["store"] = self.bytes.keep(received.file, received.sha256)
+                if isinstance(store, Exception):
+                    raise store
+                document["file"]["store"] = store
                 ready.append((received, document))
         for received, document in self._write_small(ready, alone):
             with _telling(received.outcome):
@@ -127,7 +133,7 @@ class Ingest:
         """Write small documents with one request; return the pairs that were not, to be written one by one."""
         small, left = [], []
         for received, document in ready:
-            if self.is_small(received):
+            if self.is_small(received.size):
                 body = orjson.dumps(_with_bytes(received, document))
                 if len(body) < SMALL_DOCUMENT:
                     small.append((received, document, body))

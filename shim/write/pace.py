@@ -8,6 +8,7 @@ counts what it stores itself.
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 
 from dicouch.couch.client import Couch
@@ -20,7 +21,7 @@ EVERY = 600
 MOST = 1500
 """Instances that may be stored and not yet indexed before uploads wait."""
 LONGEST = 30.0
-"""Seconds that a batch waits at most: an index that is built anew takes hours, and nothing is lost without it."""
+"""Seconds that an upload waits at most, in all: an index built anew takes hours, and nothing is lost without it."""
 
 
 class Pace:
@@ -37,10 +38,10 @@ class Pace:
         """How many instances this process has stored and not had indexed yet."""
         return self._behind
 
-    def stored(self, count: int, authorization: str | None) -> None:
-        """Take note of stored instances; wait while the index is too far behind.
+    def stored(self, count: int, authorization: str | None, patience: float = LONGEST) -> float:
+        """Take note of stored instances; wait while the index is too far behind, up to `patience` seconds.
 
-        The wait is in the thread that stored a batch, so it holds one of those that store.
+        Return how many seconds it waited.
         """
         with self._changed:
             self._behind += count
@@ -52,7 +53,9 @@ class Pace:
             except RuntimeError:  # no further thread can be had: the next batch tries again
                 self._end()
         with self._changed:
-            self._changed.wait_for(lambda: not self._running or self._behind <= MOST, LONGEST)
+            began = time.monotonic()
+            self._changed.wait_for(lambda: not self._running or self._behind <= MOST, max(0.0, patience))
+            return time.monotonic() - began
 
     def _index(self, authorization: str | None) -> None:
         """Bring the index up to date, again as long as enough was stored meanwhile."""

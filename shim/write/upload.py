@@ -14,15 +14,16 @@ from typing import BinaryIO, cast
 
 from dicouch.dicom.media.multipart import MalformedMultipart, ReceivedPart, TooManyParts
 from dicouch.errors import DicomWebError
-from dicouch.write.ingest import SMALL, Ingest, Received
+from dicouch.write.ingest import Ingest, Received
 from dicouch.write.outcome import OUT_OF_RESOURCES, PROCESSING_FAILURE, Outcome
-from dicouch.write.pace import Pace
+from dicouch.write.pace import LONGEST, Pace
 
 LOG = logging.getLogger(__name__)
 
-# Writes of one request that go to CouchDB at the same time, and small instances in one write.
+# Writes of one request that go to CouchDB at the same time; small instances in one write, and bytes of their files.
 IN_FLIGHT = 4
 BATCH = 32
+BATCH_BYTES = 2 << 20  # what waits is in memory, and many clients may store at once
 # A body with no more bytes than these around an instance mostly holds no other.
 ALONE = 1024
 POOL = ThreadPoolExecutor(16, thread_name_prefix="store")
@@ -41,6 +42,8 @@ class Upload:
         self.outcomes: list[Outcome] = []
         self._running: deque[Future] = deque()
         self._small: list[ReceivedPart] = []
+        # Seconds for which it waits for the index, in all.
+        self._patience = LONGEST
 
     def add(self, part: ReceivedPart | Outcome) -> None:
         """Take a part, or what became of one; wait while too many are on their way to the database."""
@@ -49,10 +52,10 @@ class Upload:
         elif part.too_large:
             self.add(_too_large(f"the instance of {part.size} bytes is larger than this server takes", part.number))
         elif self._length is not None and self._length - part.size < ALONE:
-            self.outcomes += self._store([part], alone=True)  # another thread would only cost time
-        elif part.size < SMALL:
+            self._take(self._store([part], alone=True))  # another thread would only cost time
+        elif self.ingest.is_small(part.size):
             self._small.append(part)
-            if len(self._small) >= BATCH:
+            if len(self._small) >= BATCH or sum(small.size for small in self._small) >= BATCH_BYTES:
                 self._flush()
         else:
             self._submit(self._store, [part])
@@ -61,8 +64,14 @@ class Upload:
         """Wait for all; return what became of each instance."""
         self._flush()
         while self._running:
-            self.outcomes += self._running.popleft().result()
+            self._take(self._running.popleft().result())
         return self.outcomes
+
+    def _take(self, outcomes: list[Outcome]) -> None:
+        """Take what became of a batch; wait for the index here, since the threads that store are for all requests."""
+        self.outcomes += outcomes
+        if stored := sum(not outcome.failure for outcome in outcomes):
+            self._patience -= self._pace.stored(stored, self.ingest.authorization, self._patience)
 
     def _flush(self) -> None:
         if self._small:
@@ -71,7 +80,7 @@ class Upload:
 
     def _submit(self, job: Callable[..., list[Outcome]], *arguments: object) -> None:
         while len(self._running) >= IN_FLIGHT:
-            self.outcomes += self._running.popleft().result()
+            self._take(self._running.popleft().result())
         self._running.append(POOL.submit(job, *arguments))
 
     def _store(self, parts: list[ReceivedPart], alone: bool = False) -> list[Outcome]:
@@ -82,11 +91,9 @@ class Upload:
             ]
             for each in received:
                 each.outcome.number = each.number
-            if len(parts) > 1 or (alone and not self.ingest.is_small(received[0])):
+            if len(parts) > 1 or (alone and not self.ingest.is_small(parts[0].size)):
                 self.ingest.search(received, POOL)
-            outcomes = self.ingest.store_batch(received, alone)
-            self._pace.stored(len(outcomes), self.ingest.authorization)
-            return outcomes
+            return self.ingest.store_batch(received, alone)
         except Exception:  # noqa: BLE001 - an error of ours must not take the request's other instances with it
             LOG.exception("storing %d instances", len(parts))
             comment = "not stored: an error of the server; its log says more"

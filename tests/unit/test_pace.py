@@ -80,3 +80,11 @@ def test_a_thread_that_cannot_be_had_is_no_failure(monkeypatch):
     database.ready.release()
     pace.stored(1, None)
     assert database.asked == 1
+
+
+def test_it_waits_no_longer_than_it_is_told():
+    pace = Pace(Database())
+    began = time.monotonic()
+    waited = pace.stored(MOST + 1, None, 0.2)
+    assert 0.15 < waited <= time.monotonic() - began < 10
+    assert pace.stored(1, None, -5.0) < 0.1
