@@ -279,9 +279,9 @@ def behind(study: str, series: str, number: float | None, count: int) -> CouchRe
     return instances(study, series, startkey=[study, series, LAST if number is None else number], limit=count)
 
 
-def beginning(study: str, series: str, count: int) -> CouchRequest:
-    """Return the request for the index rows of the first instances of a series."""
-    return instances(study, series, limit=count)
+def onwards(study: str, series: str, count: int) -> CouchRequest:
+    """Return the request for the index rows of the first instances of a series, and of those of the study behind it."""
+    return instances(study, startkey=[study, series], limit=count)
 
 
 def corrections(study: str) -> CouchRequest:
