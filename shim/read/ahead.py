@@ -8,6 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Event
 from time import monotonic
+from typing import cast
+
+import orjson
 
 from dicouch.couch.client import Pending, answers
 from dicouch.couch.memory import Memory
@@ -15,13 +18,16 @@ from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.read.retrieve import Retriever, Stored, stored_in_row
 from dicouch.rewrite import requests
+from dicouch.store import ATTACHED, NOWHERE
 
 Opener = Callable[[], Iterable[bytes]]
 # A thread is busy only until the database begins to answer; what it sends then waits in the connection's buffers.
 POOL = ThreadPoolExecutor(16, thread_name_prefix="ahead")
-# Instances that are read with the first look into a series, and behind others; bytes that a row of the index may take.
+# Instances that are read with the first look into a series, and behind others, documents that are read together; bytes
+# that a row of the index may take.
 BEGINNING = 64
 SPAN = 64
+DOCUMENTS = 8
 LARGEST_ROW = 3000
 # Seconds for which an answer waits for what is read ahead of it.
 PATIENCE = 0.03
@@ -206,6 +212,36 @@ class Around:
         """Remember instances of a series."""
         key, size = ("rows", series), LARGEST_ROW * (1 + len(known.found))
         self._memory.remember(self._study, key, self._reader.authorization, known, self.token, size)
+
+    def document(self, instance: str) -> dict:
+        """Return the document of an instance; from the second that is asked for on, those behind it are read with it.
+
+        Raises
+        ------
+        DicomWebError
+            As `Retriever.document` does.
+        """
+        study, series, credentials = self._place
+        kept = self._memory.recall(study, ("document", series, instance), credentials)
+        if kept is not None:
+            return cast(dict, orjson.loads(kept))
+        drawn = "drawn", series
+        known = self.known() if self._memory.recall(study, drawn, credentials, admitted=True) else None
+        self._memory.remember(study, drawn, credentials, True, self.token)
+        # An attachment may be replaced while it is read; what a file's name stands for never changes.
+        ids = [one.id for one in known.found.values() if one.is_here and one.file["store"] != ATTACHED] if known else []
+        own = ":".join((study, series, instance))
+        if own in ids:
+            place, found = ids.index(own), {}
+            for row in self._reader.rows(requests.documents(ids[place : place + DOCUMENTS])):
+                document = row.get("doc") or {}
+                if document.get("file", {}).get("store") not in (None, NOWHERE, ATTACHED):
+                    key, said = ("document", series, row["id"].rpartition(":")[2]), orjson.dumps(document)
+                    self._memory.remember(study, key, credentials, said, self.token, len(said) + 500)
+                    found = document if row["id"] == own else found
+            if found:
+                return found
+        return self._reader.document(study, series, instance)
 
     def behind(self, one: Stored) -> None:
         """Read the instances behind one that is not known, in the background."""

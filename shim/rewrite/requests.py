@@ -270,7 +270,11 @@ def instances_between(first: str, last: str, most: int) -> CouchRequest:
 
 def with_headers(study: str, series: str, instance: str) -> CouchRequest:
     """Return the request for an instance's document and its study's and series' headers: one, and no index is read."""
-    ids = [f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"]
+    return documents([f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"])
+
+
+def documents(ids: list[str]) -> CouchRequest:
+    """Return the request for documents by their ids."""
     return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
 
 

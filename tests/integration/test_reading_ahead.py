@@ -19,6 +19,7 @@ pytestmark = pytest.mark.one_database("couchdb")
 
 SERIES = "/dicom-web/studies/9.1/series/9.1.1"
 COUNT = 5
+PNG = {"Accept": "image/png"}
 WAYS = [("", PARTS), ("/frames/1", ALONE)]
 
 
@@ -115,6 +116,7 @@ def test_with_a_short_series_the_next_is_known(site, way):
     following = "/dicom-web/studies/9.1/series/9.1.2"
     for number in range(1, 4):
         site.store(instance("9.1", "9.1.2", f"9.1.2.{number}", pixels=SECOND, InstanceNumber=str(number)))
+    site.settle()
     site.get(path(1, below), headers)
     answer, asked = site.get(f"{following}/instances/9.1.2.3{below}", headers)
     assert SECOND in answer.data
@@ -124,6 +126,21 @@ def test_with_a_short_series_the_next_is_known(site, way):
     assert (asked == []) is (site.place == "folder")
     site.store(instance("9.1", "9.1.2", "9.1.2.4", pixels=SECOND, InstanceNumber="4"))
     assert site.get(following, PARTS)[0].data.count(SECOND) == 4
+
+
+def test_who_has_pictures_drawn_gets_the_next_ones_sooner(site):
+    """And never those of what was replaced, deleted or is another's."""
+    for number in (1, 2):
+        assert site.get(path(number, "/rendered"), PNG)[0].status_code == 200
+    answer, asked = site.get(path(3, "/rendered"), PNG)
+    assert [request for request in asked if not request.endswith("/object.dcm")] == [] or site.place == "attachment"
+    site.store(made(3, SECOND))
+    other = site.get(path(3, "/rendered"), PNG)[0]
+    assert (other.status_code, other.data == answer.data) == (200, False)
+    site.get(path(3, "/rendered"), PNG)
+    site.apps[1].test_client().delete(path(4))
+    assert site.get(path(4, "/rendered"), PNG)[0].status_code == 404
+    assert site.get(path(5, "/rendered"), PNG | {"Authorization": "Basic eDp5"})[0].status_code == 401
 
 
 @pytest.mark.parametrize("beginning", [COUNT - 1, COUNT, COUNT + 1])
