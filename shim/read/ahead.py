@@ -23,6 +23,8 @@ from dicouch.store import ATTACHED, NOWHERE
 Opener = Callable[[], Iterable[bytes]]
 # A thread is busy only until the database begins to answer; what it sends then waits in the connection's buffers.
 POOL = ThreadPoolExecutor(16, thread_name_prefix="ahead")
+# These wait for an index that is being built, and must not hold up bodies.
+BACKGROUND = ThreadPoolExecutor(4, thread_name_prefix="around")
 # Instances that are read with the first look into a series, and behind others, documents that are read together; bytes
 # that a row of the index may take.
 BEGINNING = 64
@@ -102,7 +104,7 @@ class _Body:
 
 def submit(job: Callable[[], None]) -> None:
     """Have something done in the background; what it raises is dropped, as the next request will tell."""
-    POOL.submit(job)
+    BACKGROUND.submit(job)
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,13 @@ class Around:
     ----------
     token : Token
         The state of the study before anything is read.
+    fresh : bool
+        Whether what is known was read for this request.
     """
 
     def __init__(self, memory: Memory, reader: Retriever, study: str, series: str) -> None:
         self.token = memory.token(study)
+        self.fresh = False
         self._memory = memory
         self._reader = reader
         self._study = study
@@ -193,6 +198,7 @@ class Around:
             raise
         if all(one.is_answered(max(0.0, until - monotonic())) for one in asked):
             finish()
+            self.fresh = True
             return self._recall()
         done.set()  # the index is being brought up to date
         submit(finish)

@@ -63,7 +63,8 @@ def in_index(around: Around, instance: str | None) -> list[Stored] | None:
     if instance:
         return [known.found[instance]] if instance in known.found else None
     found = list(known.found.values())
-    return found if known.whole and all(is_lasting(one, alone=False) for one in found) else None
+    usable = around.fresh or all(is_lasting(one, alone=False) for one in found)
+    return found if known.whole and usable else None
 
 
 def is_lasting(one: Stored, *, alone: bool) -> bool:
@@ -91,7 +92,7 @@ def from_memory(
     # The request for the bytes tells whether the client may read them, and by its tag whether they are these.
     if not (attached and is_unconditional()) and not services().memory.admits(reader.authorization):
         return None
-    reader.expect(known[0].digest if attached else None)
+    reader.expect(known[0].digest if attached and len(uids) == 3 else None)
     try:
         return answer(reader, known, ranges, uids)
     except (Changed, CouchError, DicomWebError):
