@@ -40,7 +40,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
     uids = tuple(uid for uid in (study, series, instance) if uid)
     key = "instances", *uids
     around = Around(memory, reader, study, series) if series else None
-    known = around and in_index(around, instance)
+    known = in_index(around, instance) if around else None
     if known is None:
         known = memory.recall(study, key, reader.authorization, admitted=True)
     if known and (response := from_memory(reader, known, ranges, uids)):

@@ -127,7 +127,7 @@ class FolderStore:
     def _path(self, name: str) -> Path | None:
         above, _, own = name.rpartition("/")
         folder = self._folders(above) if above and own not in ("", ".", "..") else None
-        path = folder and folder / own
+        path = folder / own if folder else None
         return self._inside(name) if path is None or os.path.islink(path) else path
 
     def _inside(self, name: str) -> Path | None:
