@@ -237,17 +237,16 @@ class Around:
         # An attachment may be replaced while it is read; what a file's name stands for never changes.
         ids = [one.id for one in known.found.values() if one.is_here and one.file["store"] != ATTACHED] if known else []
         own = ":".join((study, series, instance))
+        found: dict = {}
         if own in ids:
-            place, found = ids.index(own), {}
+            place = ids.index(own)
             for row in self._reader.rows(requests.documents(ids[place : place + DOCUMENTS])):
                 document = row.get("doc") or {}
                 if document.get("file", {}).get("store") not in (None, NOWHERE, ATTACHED):
                     key, said = ("document", series, row["id"].rpartition(":")[2]), orjson.dumps(document)
                     self._memory.remember(study, key, credentials, said, self.token, len(said) + 500)
                     found = document if row["id"] == own else found
-            if found:
-                return found
-        return self._reader.document(study, series, instance)
+        return found or self._reader.document(study, series, instance)
 
     def behind(self, one: Stored) -> None:
         """Read the instances behind one that is not known, in the background."""
