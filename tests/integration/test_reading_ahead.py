@@ -109,18 +109,17 @@ def test_those_behind_one_that_is_not_in_the_beginning_are_read_ahead(site, way,
     assert [request for request in asked if not request.endswith("/object.dcm")] == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_with_a_short_series_the_next_is_known(site, way):
+def test_with_a_short_series_the_next_is_known(site):
     """Who has seen one goes on to the next, and may ask for it as a whole."""
-    below, headers = way
     following = "/dicom-web/studies/9.1/series/9.1.2"
     for number in range(1, 4):
         site.store(instance("9.1", "9.1.2", f"9.1.2.{number}", pixels=SECOND, InstanceNumber=str(number)))
     site.settle()
-    site.get(path(1, below), headers)
-    answer, asked = site.get(f"{following}/instances/9.1.2.3{below}", headers)
-    assert SECOND in answer.data
-    assert [request for request in asked if not request.endswith("/object.dcm")] == []
+    site.get(path(1), PARTS)
+    for below, headers in WAYS:
+        answer, asked = site.get(f"{following}/instances/9.1.2.3{below}", headers)
+        assert SECOND in answer.data
+        assert [request for request in asked if not request.endswith("/object.dcm")] == []
     answer, asked = site.get(following, PARTS)
     assert answer.data.count(SECOND) == 3
     assert (asked == []) is (site.place == "folder")
@@ -143,7 +142,7 @@ def test_who_has_pictures_drawn_gets_the_next_ones_sooner(site):
     assert site.get(path(5, "/rendered"), PNG | {"Authorization": "Basic eDp5"})[0].status_code == 401
 
 
-@pytest.mark.parametrize("beginning", [COUNT - 1, COUNT, COUNT + 1])
+@pytest.mark.parametrize("beginning", [COUNT - 1, COUNT])
 def test_a_series_that_is_longer_than_what_was_read_is_sent_as_a_whole(site, monkeypatch, beginning):
     monkeypatch.setattr(ahead, "BEGINNING", beginning)
     site.get(path(1), PARTS)
