@@ -5,21 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from threading import Event
+from time import monotonic
+from typing import cast
 
-from dicouch.couch.client import Pending
-from dicouch.couch.memory import Memory, Token
+import orjson
+
+from dicouch.couch.client import Pending, answers
+from dicouch.couch.memory import Memory
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.read.retrieve import Retriever, Stored, stored_in_row
 from dicouch.rewrite import requests
+from dicouch.store import ATTACHED, NOWHERE
 
 Opener = Callable[[], Iterable[bytes]]
 # A thread is busy only until the database begins to answer; what it sends then waits in the connection's buffers.
 POOL = ThreadPoolExecutor(16, thread_name_prefix="ahead")
-# Instances of the beginning of a series that are read beside the first one, and behind others.
-BEGINNING = 16
+# These wait for an index that is being built, and must not hold up bodies.
+BACKGROUND = ThreadPoolExecutor(4, thread_name_prefix="around")
+# Instances that are read with the first look into a series, and behind others, documents that are read together; bytes
+# that a row of the index may take.
+BEGINNING = 64
 SPAN = 64
-# Seconds for which an answer waits for what is read beside it.
+DOCUMENTS = 8
+LARGEST_ROW = 3000
+# Seconds for which an answer waits for what is read ahead of it.
 PATIENCE = 0.03
 
 
@@ -92,100 +104,165 @@ class _Body:
 
 def submit(job: Callable[[], None]) -> None:
     """Have something done in the background; what it raises is dropped, as the next request will tell."""
-    POOL.submit(job)
+    BACKGROUND.submit(job)
 
 
-# Keeps an instance that was read; told the state of its study before that.
-Keep = Callable[[Stored, Token], None]
-# Series of which instances are read in the background.
-_READING: set[Hashable] = set()
+@dataclass(frozen=True)
+class Known:
+    """Instances of a series as the index has them.
+
+    Attributes
+    ----------
+    found : dict
+        By their SOP Instance UIDs, in order; without what people fixed.
+    whole : bool
+        Whether these are all of the series.
+    fixed : bool
+        Whether people fixed something in the study.
+    """
+
+    found: dict[str, Stored]
+    whole: bool
+    fixed: bool
+
+
+# Series that are being read in the background, or beside a request; the event tells that waiting for it is no use.
+_READING: dict[Hashable, Event] = {}
 
 
 class Around:
-    """What is around an instance that is about to be asked for: who asks for one mostly goes through its whole series.
+    """What is around an instance that is asked for: who asks for one mostly goes through its series, and the next.
 
-    The first of a series has the beginning of the series read beside it, as most begin there; another one, which was
-    not in that, has those behind it read in the background. That one was asked for is remembered like anything else. A
-    context: what is not read in it is given up.
+    The first look into a series reads its beginning from the index, and where it is short, that of those behind it. One
+    that is not in there has those behind it read in the background.
 
     Parameters
     ----------
     memory : Memory
     reader : Retriever
-        Not the one that answers.
     study, series : str
-    *what : hashable
-        What is kept of the instances.
-    wanted : bool
-        Without it nothing is read.
 
     Attributes
     ----------
     token : Token
         The state of the study before anything is read.
+    fresh : bool
+        Whether what is known was read for this request.
     """
 
-    def __init__(
-        self, memory: Memory, reader: Retriever, study: str, series: str, *what: Hashable, wanted: bool = True
-    ) -> None:
+    def __init__(self, memory: Memory, reader: Retriever, study: str, series: str) -> None:
         self.token = memory.token(study)
+        self.fresh = False
+        self._memory = memory
         self._reader = reader
-        self._key = "asked", series, *what
         self._study = study
-        self._beside: Pending | None = None
-        # What is read ahead is of no use where nothing is remembered.
-        self._wanted = wanted and memory.is_awake()
-        if self._wanted and memory.recall(study, self._key, reader.authorization, admitted=True) is None:
-            memory.remember(study, self._key, reader.authorization, True, self.token)
-            self._beside = reader.start(requests.beginning(study, series, BEGINNING))
+        self._series = series
+        self._place = study, series, reader.authorization
 
-    def read(self, one: Stored, keep: Keep) -> None:
-        """Keep the others, in the background where that takes long.
+    def known(self, *, look: bool = True) -> Known | None:
+        """Return what is known of the series; with `look` its beginning is read where nothing is."""
+        known = self._recall()
+        return self._look() if known is None and look and self._memory.is_awake() else known
 
-        Parameters
-        ----------
-        one : Stored
-            The instance, as its document tells.
-        keep : callable
-        """
-        if not self._wanted:
-            return
-        if self._beside is None:
-            self._read_behind(one, keep)
-            return
-        beside, self._beside = self._beside, None
+    def _recall(self) -> Known | None:
+        known: Known | None = self._memory.recall(
+            self._study, ("rows", self._series), self._reader.authorization, admitted=True
+        )
+        return known
+
+    def _look(self) -> Known | None:
+        """Read the beginning of the series; who asks for it meanwhile waits for that. None when it takes long."""
+        done = Event()
+        if (other := _READING.setdefault(self._place, done)) is not done:
+            other.wait(PATIENCE)
+            return self._recall()
+
+        def end() -> None:
+            _READING.pop(self._place, None)
+            done.set()
 
         def finish() -> None:
-            with suppress(CouchError, DicomWebError):
-                self._keep([stored_in_row(row) for row in beside.json()["rows"]], one, keep)
+            try:
+                with suppress(CouchError, DicomWebError):
+                    rows, corrected = answers(asked, lambda one: one.json()["rows"])
+                    self._keep(rows, bool(corrected))
+            finally:
+                end()
 
-        if beside.is_answered(PATIENCE):
+        wanted = requests.onwards(self._study, self._series, BEGINNING), requests.corrections(self._study)
+        until = monotonic() + PATIENCE
+        try:
+            asked: list[Pending] = answers(map(self._reader.start, wanted), lambda one: one)
+        except BaseException:
+            end()
+            raise
+        if all(one.is_answered(max(0.0, until - monotonic())) for one in asked):
             finish()
-        else:  # the index is being brought up to date
-            submit(finish)
+            self.fresh = True
+            return self._recall()
+        done.set()  # the index is being brought up to date
+        submit(finish)
+        return None
 
-    def _read_behind(self, one: Stored, keep: Keep) -> None:
-        place = self._study, self._reader.authorization, self._key
-        if place in _READING:
+    def _keep(self, rows: list[dict], fixed: bool) -> None:
+        """Remember rows of the study from the beginning of the series on."""
+        by_series: dict[str, dict[str, Stored]] = {self._series: {}}
+        for row in rows:
+            _study, series, _number, instance = row["key"]
+            by_series.setdefault(series, {})[instance] = stored_in_row(row)
+        *_ended, last = by_series
+        for series, found in by_series.items():
+            self.remember(series, Known(found, series != last or len(rows) < BEGINNING, fixed))
+
+    def remember(self, series: str, known: Known) -> None:
+        """Remember instances of a series."""
+        key, size = ("rows", series), LARGEST_ROW * (1 + len(known.found))
+        self._memory.remember(self._study, key, self._reader.authorization, known, self.token, size)
+
+    def document(self, instance: str) -> dict:
+        """Return the document of an instance; from the second that is asked for on, those behind it are read with it.
+
+        Raises
+        ------
+        DicomWebError
+            As `Retriever.document` does.
+        """
+        study, series, credentials = self._place
+        kept = self._memory.recall(study, ("document", series, instance), credentials)
+        if kept is not None:
+            return cast(dict, orjson.loads(kept))
+        drawn = "drawn", series
+        known = self.known() if self._memory.recall(study, drawn, credentials, admitted=True) else None
+        self._memory.remember(study, drawn, credentials, True, self.token)
+        # An attachment may be replaced while it is read; what a file's name stands for never changes.
+        ids = [one.id for one in known.found.values() if one.is_here and one.file["store"] != ATTACHED] if known else []
+        own = ":".join((study, series, instance))
+        found: dict = {}
+        if own in ids:
+            place = ids.index(own)
+            for row in self._reader.rows(requests.documents(ids[place : place + DOCUMENTS])):
+                document = row.get("doc") or {}
+                if document.get("file", {}).get("store") not in (None, NOWHERE, ATTACHED):
+                    key, said = ("document", series, row["id"].rpartition(":")[2]), orjson.dumps(document)
+                    self._memory.remember(study, key, credentials, said, self.token, len(said) + 500)
+                    found = document if row["id"] == own else found
+        return found or self._reader.document(study, series, instance)
+
+    def behind(self, one: Stored) -> None:
+        """Read the instances behind one that is not known, in the background."""
+        if self._place in _READING or not self._memory.is_awake():
             return
-        _READING.add(place)
+        _READING[self._place] = done = Event()
+        done.set()
 
         def read() -> None:
             try:
-                self._keep(self._reader.behind(one, SPAN), one, keep)
+                with suppress(CouchError, DicomWebError):
+                    rows = self._reader.behind(one, SPAN)
+                    if known := self._recall():
+                        new = {row.id.rpartition(":")[2]: row for row in rows}
+                        self.remember(self._series, replace(known, found=known.found | new))
             finally:
-                _READING.discard(place)
+                _READING.pop(self._place, None)
 
         submit(read)
-
-    def _keep(self, found: list[Stored], one: Stored, keep: Keep) -> None:
-        for stored in found:
-            if stored.id != one.id:
-                keep(stored, self.token)
-
-    def __enter__(self) -> Around:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._beside is not None:
-            self._beside.close()

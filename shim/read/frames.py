@@ -39,15 +39,19 @@ def choose_frames(
     if problem := form_problem(file):
         raise DicomWebError(406, problem)
     stored = plain_syntax(file)
-    syntaxes = other_syntaxes(stored)
-    chosen = _chosen(ranges, offers(stored, syntaxes, single), ranged)
+    chosen = choose_form(ranges, stored, single=single, ranged=ranged)
     if chosen is None or syntax_of(chosen) in ENCODED and chosen.transfer_syntax != stored:
         # Whether it can be encoded so, only the whole data set tells.
-        offered = offers(stored, encodable(reader, document, syntaxes), single)
+        offered = offers(stored, encodable(reader, document, other_syntaxes(stored)), single)
         chosen = _chosen(ranges, offered, ranged)
         if chosen is None:
             raise not_acceptable(offer for offer in offered if is_honest(offer))
     return chosen
+
+
+def choose_form(ranges: list[MediaRange], stored: str, *, single: bool, ranged: bool) -> MediaType | None:
+    """Return the form as far as the transfer syntax tells in which frames are stored; see `choose_frames`."""
+    return _chosen(ranges, offers(stored, other_syntaxes(stored), single), ranged)
 
 
 def _chosen(ranges: list[MediaRange], offered: list[MediaType], ranged: bool) -> MediaType | None:
@@ -131,11 +135,6 @@ def is_plain(document: dict) -> bool:
     file = document["file"]
     plain = not file.get("deflated") and "bits" not in (file.get("frames") or {})
     return plain and file["transferSyntax"] not in PIXELS_BIG
-
-
-def is_kept(document: dict, chosen: MediaType) -> bool:
-    """Return whether frames of an instance go out as they are stored, so that knowing where they lie is enough."""
-    return is_plain(document) and chosen.transfer_syntax == plain_syntax(document["file"])
 
 
 def all_frames(

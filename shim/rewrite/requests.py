@@ -272,7 +272,11 @@ def instances_between(first: str, last: str, most: int) -> CouchRequest:
 
 def with_headers(study: str, series: str, instance: str) -> CouchRequest:
     """Return the request for an instance's document and its study's and series' headers: one, and no index is read."""
-    ids = [f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"]
+    return documents([f"{study}:{series}:{instance}", f"{study}:study", f"{study}:{series}"])
+
+
+def documents(ids: list[str]) -> CouchRequest:
+    """Return the request for documents by their ids."""
     return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
 
 
@@ -281,9 +285,9 @@ def behind(study: str, series: str, number: float | None, count: int) -> CouchRe
     return instances(study, series, startkey=[study, series, LAST if number is None else number], limit=count)
 
 
-def beginning(study: str, series: str, count: int) -> CouchRequest:
-    """Return the request for the index rows of the first instances of a series."""
-    return instances(study, series, limit=count)
+def onwards(study: str, series: str, count: int) -> CouchRequest:
+    """Return the request for the index rows of the first instances of a series, and of those of the study behind it."""
+    return instances(study, startkey=[study, series], limit=count)
 
 
 def corrections(study: str) -> CouchRequest:

@@ -11,6 +11,7 @@ from flask import Response, request
 
 from dicouch.dicom.errors import PixelError
 from dicouch.dicom.media.multipart_writer import (
+    SENDER,
     BodyPart,
     multipart_content_type,
     multipart_length,
@@ -109,7 +110,8 @@ def ahead_of_status(body: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _written(parts: Iterable[LazyPart], boundary: str) -> Iterator[bytes]:
-    return write_multipart((BodyPart(headers, opener(), size) for headers, size, opener in parts), boundary)
+    bodies = (BodyPart(headers, opener(), size) for headers, size, opener in parts)
+    return write_multipart(bodies, boundary, request.environ.get(SENDER))
 
 
 def _boundary(tag: str | None) -> str:

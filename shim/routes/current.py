@@ -84,7 +84,10 @@ def frame_list(text: str) -> list[int]:
 
 def accept_told() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what the client says that it accepts, in its own words: all that negotiation looks at."""
-    return tuple(request.headers.getlist("Accept")), tuple(request.args.getlist("accept"))
+    asked = request._get_current_object()  # type: ignore[attr-defined] # each look-up takes time
+    # WSGI has several headers of a name as one (PEP 3333, RFC 9110 5.3).
+    header = asked.environ.get("HTTP_ACCEPT")
+    return () if header is None else (header,), tuple(asked.args.getlist("accept")) if asked.query_string else ()
 
 
 def accepted() -> list[MediaRange]:

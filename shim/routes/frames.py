@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 from flask import Response, request
 
-from dicouch.couch.memory import Memory, Token
 from dicouch.couch.response import CouchError
 from dicouch.dicom.errors import PixelError
-from dicouch.dicom.media.negotiate import MediaRange, MediaType
+from dicouch.dicom.media.negotiate import (
+    MalformedMediaType,
+    MediaRange,
+    MediaType,
+    mixes_dicom_and_rendered,
+    parse_accept,
+)
 from dicouch.dicom.syntaxes import media_type
 from dicouch.errors import DicomWebError, resource_name
-from dicouch.read.ahead import Around, Keep
+from dicouch.read.ahead import Around
 from dicouch.read.frames import (
     LazyPart,
     acceptable_frames,
     all_frames,
     check_there,
+    choose_form,
     choose_frames,
-    is_kept,
+    is_plain,
     part_size,
     plain_syntax,
     syntax_in,
@@ -37,74 +43,68 @@ from dicouch.store.ranges import AHEAD, begun
 CONDITIONAL = {"If-Match", "If-None-Match", "If-Range", "Range"}
 
 
-@dataclass(frozen=True)
-class Located:
-    """Where the frames of an instance lie, and how they go to a client.
-
-    Attributes
-    ----------
-    document : dict
-        Instance document without its data set.
-    digest : str
-        Of the attachment with the bytes: its entity tag.
-    chosen : MediaType
-        For what the client accepts.
-    """
-
-    document: dict
-    digest: str
-    chosen: MediaType
-
-
 def retrieve(study: str, series: str, instance: str, frames: str) -> Response:
     """Retrieve frames, as stored, decoded, or encoded without loss."""
     numbers = current.frame_list(frames)
-    document_id = f"{study}:{series}:{instance}"
-    ranged = len(numbers) == 1 and current.wants_range()
-    form = "frames", len(numbers) == 1, ranged, *current.accept_told()
     memory, reader = services().memory, current.reader()
-    known = memory.recall(study, (document_id, *form), reader.authorization, admitted=True)
-    if known is not None and (found := from_memory(reader, known, numbers)):
+    key = "frames", series, instance
+    around = Around(memory, reader, study, series)
+    known = around.known(look=len(numbers) == 1)
+    one = known.found.get(instance) if known else None
+    if one is None or "frames" not in one.file:
+        one = memory.recall(study, key, reader.authorization, admitted=True)
+    if one is not None and (found := from_memory(reader, one, numbers)):
         return found
-    with Around(memory, current.reader(), study, series, *form, wanted=len(numbers) == 1) as around:
-        document = reader.document(study, series, instance)
-        ranges = current.retrieval_accepted()
-        chosen = choose_frames(reader, document, ranges, single=len(numbers) == 1, ranged=ranged)
-        if is_kept(document, chosen):
-            keep = keeper(memory, reader.authorization, form, chosen, document["file"]["transferSyntax"])
-            one = stored_in(document)
-            keep(one, around.token)
-            around.read(one, keep)
-        return answer(reader, document, numbers, chosen, current.retrieval_accepted())
+    document = reader.document(study, series, instance)
+    ranges = current.retrieval_accepted()
+    ranged = len(numbers) == 1 and current.wants_range()
+    chosen = choose_frames(reader, document, ranges, single=len(numbers) == 1, ranged=ranged)
+    one = stored_in(document)
+    if is_plain(document) and (one.digest or one.file["store"] != ATTACHED):
+        size = len(orjson.dumps(one.file)) + 1000
+        memory.remember(study, key, reader.authorization, one, around.token, size)
+        if len(numbers) == 1:
+            around.behind(one)
+    return answer(reader, document, numbers, chosen, ranges)
 
 
-def keeper(memory: Memory, authorization: str | None, form: tuple, chosen: MediaType, syntax: str) -> Keep:
-    """Return what remembers where the frames of instances lie whose transfer syntax is `syntax`."""
-
-    def keep(one: Stored, token: Token) -> None:
-        told = (one.digest or one.file["store"] != ATTACHED) and not form_problem(one.file)
-        if told and one.file.get("frames") and one.file["transferSyntax"] == syntax:
-            located = Located({"_id": one.id, "file": one.file, "dataset": {}}, one.digest, chosen)
-            size = len(orjson.dumps(one.file)) + 1000
-            memory.remember(one.id.partition(":")[0], (one.id, *form), authorization, located, token, size)
-
-    return keep
-
-
-def from_memory(reader: Retriever, known: Located, numbers: list[int]) -> Response | None:
-    """Answer with frames whose place is known; None when it takes the document after all."""
-    attached = known.document["file"]["store"] == ATTACHED
+def from_memory(reader: Retriever, one: Stored, numbers: list[int]) -> Response | None:
+    """Answer with frames whose places are known; None when it takes the document after all."""
+    attached = one.file["store"] == ATTACHED
+    document = {"_id": one.id, "file": one.file, "dataset": {}}
     if attached and len(numbers) > 1:
         return None  # which attachment they are of only the first could tell
-    # The request for the bytes tells whether the client may read them, and by its tag whether they are these.
-    if not (attached and is_unconditional()) and not services().memory.admits(reader.authorization):
+    if not one.file.get("frames") or not is_plain(document) or form_problem(one.file):
         return None
-    reader.expect(known.digest if attached else None)
+    single = len(numbers) == 1
+    chosen = choose_as_stored(plain_syntax(one.file), current.accept_told(), single, single and current.wants_range())
+    # The request for the bytes tells whether the client may read them, and by its tag whether they are these.
+    if chosen is None or not (attached and is_unconditional()) and not services().memory.admits(reader.authorization):
+        return None
+    reader.expect(one.digest if attached else None)
     try:
-        return answer(reader, known.document, numbers, known.chosen, [])
+        return answer(reader, document, numbers, chosen, [])
     except (Changed, CouchError, DicomWebError):
         reader.expect(None)
         return None
+
+
+@lru_cache(256)
+def choose_as_stored(
+    stored: str, told: tuple[tuple[str, ...], tuple[str, ...]], single: bool, ranged: bool
+) -> MediaType | None:
+    """Return the form of frames, None where it is not the one that they are stored in, or takes their document.
+
+    A viewer says the same thousands of times; `told` is what `dicouch.routes.current.accept_told` returns.
+    """
+    try:
+        ranges = list(parse_accept(*told))
+    except MalformedMediaType:
+        return None
+    chosen = choose_form(ranges, stored, single=single, ranged=ranged)
+    if chosen is None or chosen.transfer_syntax != stored or mixes_dicom_and_rendered(ranges):
+        return None
+    return chosen
 
 
 def is_unconditional() -> bool:

@@ -9,14 +9,13 @@ from itertools import chain
 import orjson
 from flask import Response, request
 
-from dicouch.couch.memory import Memory, Token
 from dicouch.couch.response import CouchError
 from dicouch.dicom.media.multipart_writer import BodyPart, multipart_content_type, new_boundary, write_multipart
 from dicouch.dicom.media.negotiate import MediaRange, parse_media_type
 from dicouch.dicom.media.zip_stream import write_zip
 from dicouch.errors import DicomWebError, not_acceptable, only_metadata, resource_name
 from dicouch.read import instances as files
-from dicouch.read.ahead import Ahead, Around, Keep
+from dicouch.read.ahead import Ahead, Around
 from dicouch.read.frames import LazyPart
 from dicouch.read.retrieve import Changed, Retriever, Stored
 from dicouch.routes import answers, bulkdata, current
@@ -40,23 +39,38 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
         return as_stored(reader, study, series, instance)
     uids = tuple(uid for uid in (study, series, instance) if uid)
     key = "instances", *uids
-    known = memory.recall(study, key, reader.authorization, admitted=True)
-    if known is not None and (response := from_memory(reader, known, ranges, uids)):
+    around = Around(memory, reader, study, series) if series else None
+    known = in_index(around, instance) if around else None
+    if known is None:
+        known = memory.recall(study, key, reader.authorization, admitted=True)
+    if known and (response := from_memory(reader, known, ranges, uids)):
         return response
-    if not series or not instance:
-        token = memory.token(study)
-        found = reader.instances(study, series, instance)
-        if not any(one.file["store"] == ATTACHED for one in found):
-            size = len(orjson.dumps([one.file for one in found])) + 500 * len(found)
-            memory.remember(study, key, reader.authorization, found, token, size)
-        return answer(reader, found, ranges, uids)
-    with Around(memory, current.reader(), study, series, "instance") as around:
-        found = reader.instances(study, series, instance)
-        keep = keeper(memory, reader.authorization)
-        keep(found[0], around.token)
-        if reader.unfixed:
-            around.read(found[0], keep)
+    token = memory.token(study)
+    found = reader.instances(study, series, instance)
+    if all(is_lasting(one, alone=bool(instance)) for one in found):
+        size = len(orjson.dumps([one.file for one in found])) + 1000 * len(found)
+        memory.remember(study, key, reader.authorization, found, token, size)
+    if around and instance and reader.unfixed:
+        around.behind(found[0])
     return answer(reader, found, ranges, uids)
+
+
+def in_index(around: Around, instance: str | None) -> list[Stored] | None:
+    """Return an instance, or all of a series, as the index tells; None where that is not known, or not all there is."""
+    known = around.known()
+    if known is None or known.fixed:
+        return None
+    if instance:
+        return [known.found[instance]] if instance in known.found else None
+    found = list(known.found.values())
+    usable = around.fresh or all(is_lasting(one, alone=False) for one in found)
+    return found if known.whole and usable else None
+
+
+def is_lasting(one: Stored, *, alone: bool) -> bool:
+    """Return whether what is known of an instance is of use to the next who asks."""
+    # Of an attachment its tag must tell whether it is the same; a corrected one is read in pieces.
+    return one.file["store"] != ATTACHED or (alone and bool(one.digest) and one.is_as_stored)
 
 
 def as_stored(reader: Retriever, study: str, series: str, instance: str) -> Response:
@@ -70,19 +84,6 @@ def as_stored(reader: Retriever, study: str, series: str, instance: str) -> Resp
     )
 
 
-def keeper(memory: Memory, authorization: str | None) -> Keep:
-    """Return what remembers an instance."""
-
-    def keep(one: Stored, token: Token) -> None:
-        # A corrected file is read in pieces; which attachment they are of only the first could tell.
-        if one.file["store"] != ATTACHED or (one.digest and one.is_as_stored):
-            study, series, instance = one.id.split(":")
-            size = len(orjson.dumps(one.file)) + 1000
-            memory.remember(study, ("instances", study, series, instance), authorization, [one], token, size)
-
-    return keep
-
-
 def from_memory(
     reader: Retriever, known: list[Stored], ranges: list[MediaRange], uids: tuple[str, ...]
 ) -> Response | None:
@@ -91,7 +92,7 @@ def from_memory(
     # The request for the bytes tells whether the client may read them, and by its tag whether they are these.
     if not (attached and is_unconditional()) and not services().memory.admits(reader.authorization):
         return None
-    reader.expect(known[0].digest if attached else None)
+    reader.expect(known[0].digest if attached and len(uids) == 3 else None)
     try:
         return answer(reader, known, ranges, uids)
     except (Changed, CouchError, DicomWebError):

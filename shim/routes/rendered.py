@@ -9,6 +9,7 @@ from flask import Response, request
 from dicouch.dicom.errors import PixelError
 from dicouch.dicom.pixels.parameters import parse_rendering
 from dicouch.errors import DicomWebError
+from dicouch.read.ahead import Around
 from dicouch.read.rendering import (
     DRAWN,
     GIF,
@@ -23,6 +24,7 @@ from dicouch.read.rendering import (
 from dicouch.read.retrieve import Retriever, Stored
 from dicouch.routes import answers, current
 from dicouch.routes.instance_answers import as_rendered, picture, pictures, representative_shot
+from dicouch.services import services
 
 # Instances of one animation: all their documents are in memory.
 MOST_INSTANCES = 1000
@@ -33,7 +35,7 @@ def retrieve(study: str, series: str, instance: str, frames: str = "") -> Respon
     reader = current.reader()
     numbers = current.frame_list(frames) if frames else None
     rendering = parse_rendering(request.args)
-    document = reader.document(study, series, instance)
+    document = Around(services().memory, reader, study, series).document(instance)
     return as_rendered(reader, document, numbers, current.retrieval_accepted(), rendering)
 
 

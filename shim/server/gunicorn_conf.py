@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
-from gunicorn.http import message
+from gunicorn.http import message, wsgi
 from gunicorn.http.parser import RequestParser
 
 from dicouch import services
 from dicouch.config import whole_number
 from dicouch.server import counters, listening, sampling
 from dicouch.server.request_body import Request
+from dicouch.server.response import Response
 from dicouch.server.worker import Worker, bound
 from dicouch.write.reconcile import Following, Reconciler
 
@@ -46,6 +47,7 @@ keepalive = 75
 # UID lists make long queries. gunicorn's own bound of 8,190 characters is a constant; shim/app.py has one that answers.
 limit_request_line = message.MAX_REQUEST_LINE = 256 << 10
 RequestParser.mesg_class = Request
+wsgi.Response = Response
 # Heartbeats are files: in memory, they do not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 loglevel = os.environ.get("SHIM_LOG") or "warning"

@@ -18,6 +18,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,8 +30,10 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from dicouch import services
 from dicouch.dicom.errors import Busy, PixelError
+from dicouch.dicom.media.multipart_writer import SENDER
 from dicouch.errors import DicomWebError, too_many_open
 from dicouch.server.counters import Counters
+from dicouch.server.response import send_file
 from dicouch.store.ranges import begun
 
 LOG = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ class Worker(ThreadWorker):
                     response.force_close()
                 return start_response(status, *headers)
 
+            environ[SENDER] = partial(send_file, start_response.__self__)  # type: ignore[attr-defined] # as above
             return begun_or_told(application(environ, start), start, environ.get("wsgi.file_wrapper"))
 
         self.wsgi = closing

@@ -20,6 +20,8 @@ FILE_CHUNK = 1 << 20
 P = ParamSpec("P")
 # Each waits for the disk; those that wait at the same time are mostly served by one turn of the file system's journal.
 FLUSHING = ThreadPoolExecutor(16, thread_name_prefix="flush")
+# From so many bytes on it is cheaper that the system sends them by itself.
+LARGE = 64 << 10
 
 
 def _resolved(path: Path) -> Path | None:
@@ -41,7 +43,7 @@ class FileChunks:
                 raise busy from problem
             raise
         self._source.seek(start)
-        self._left = end - start
+        self._start, self._left = start, end - start
 
     def __iter__(self) -> FileChunks:
         return self
@@ -53,6 +55,13 @@ class FileChunks:
             raise StopIteration
         self._left -= len(piece)
         return piece
+
+    def place(self) -> tuple[int, int, int] | None:
+        """Return number of the file, start and count of its bytes; None where they are few, or not all there."""
+        file = self._source.fileno()
+        if self._left < LARGE or os.fstat(file).st_size < self._start + self._left:
+            return None
+        return file, self._start, self._left
 
     def close(self) -> None:
         """Close the file."""
@@ -70,6 +79,7 @@ class FolderStore:
         self.root = Path(root)
         # To find where a path leads takes several system calls, and no other file ever gets the same name.
         self._paths = lru_cache(4096)(self._path)
+        self._folders = lru_cache(1024)(self._inside)
         # Folders that this process knows to survive a power cut.
         self._ready: set[Path] = set()
 
@@ -145,6 +155,12 @@ class FolderStore:
         return self._path(name) is not None
 
     def _path(self, name: str) -> Path | None:
+        above, _, own = name.rpartition("/")
+        folder = self._folders(above) if above and own not in ("", ".", "..") else None
+        path = folder / own if folder else None
+        return self._inside(name) if path is None or os.path.islink(path) else path
+
+    def _inside(self, name: str) -> Path | None:
         path = _resolved(self.root / name)
         return path if path is not None and path.is_relative_to(self._resolved_root) else None
 

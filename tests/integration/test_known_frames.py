@@ -81,9 +81,10 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    """What is read in the background is there when the answer is, and changes are told soon."""
+    """What is read behind the answer or ahead is there when it is, on a busy machine too; changes are told soon."""
     monkeypatch.setattr(feed, "PAUSE", 0.02)
     monkeypatch.setattr(ahead, "submit", lambda job: job())
+    monkeypatch.setattr(ahead, "PATIENCE", 20.0)
 
 
 @pytest.fixture
@@ -98,18 +99,17 @@ def site(fresh_database):
 def test_the_second_time_takes_one_request(site):
     answer, asked = site.get(PATH + "/frames/1", ALONE)
     assert answer.data == FIRST
-    assert len(asked) == 3  # the document, the beginning of the series, the bytes
+    assert len(asked) == 3  # the beginning of the series, what people fixed, the bytes
     again, asked = site.get(PATH + "/frames/1", ALONE)
     assert again.data == FIRST
     assert again.headers["Content-Type"] == answer.headers["Content-Type"]
     assert len(asked) == 1
     assert "object.dcm" in asked[0]
-    # What else is accepted is chosen anew, and then known too.
-    for least in (3, 1):
-        answer, asked = site.get(PATH + "/frames/1", FRAME)
-        assert FIRST in answer.data
-        assert len(asked) == least
-        assert answer.content_length == len(answer.data)
+    # Whatever else is accepted.
+    answer, asked = site.get(PATH + "/frames/1", FRAME)
+    assert FIRST in answer.data
+    assert len(asked) == 1
+    assert answer.content_length == len(answer.data)
 
 
 def test_what_another_worker_replaced_shows_at_once(site):

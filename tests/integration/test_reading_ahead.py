@@ -19,6 +19,7 @@ pytestmark = pytest.mark.one_database("couchdb")
 
 SERIES = "/dicom-web/studies/9.1/series/9.1.1"
 COUNT = 5
+PNG = {"Accept": "image/png"}
 WAYS = [("", PARTS), ("/frames/1", ALONE)]
 
 
@@ -85,24 +86,71 @@ def test_a_correction_shows_in_what_was_read_ahead(site):
         assert b"Mended" in site.get(path(number), PARTS)[0].data
 
 
-def test_an_instance_in_another_transfer_syntax_is_asked_for(site):
+def test_an_instance_in_another_transfer_syntax_is_sent_as_what_it_is(site):
+    """PS3.18 8.7.3.3: native frames are in Explicit VR Little Endian, whatever the file is in."""
     site.store(implicit(6, SECOND))
     for number in (1, 2):
         site.get(path(number, "/frames/1"), ALONE)
-    answer, asked = site.get(path(6, "/frames/1"), ALONE)
+    answer, _asked = site.get(path(6, "/frames/1"), ALONE)
     assert answer.data == SECOND
-    assert len(asked) >= 1
+    assert answer.headers["Content-Type"].endswith(f"transfer-syntax={ExplicitVRLittleEndian}")
+    whole, _asked = site.get(path(6), {"Accept": "application/dicom; transfer-syntax=*"})
+    assert whole.headers["Content-Type"].endswith(f"transfer-syntax={ImplicitVRLittleEndian}")
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_those_behind_the_beginning_are_read_ahead_from_the_second_on(site, way, monkeypatch):
+def test_those_behind_one_that_is_not_in_the_beginning_are_read_ahead(site, way, monkeypatch):
     below, headers = way
     monkeypatch.setattr(ahead, "BEGINNING", 1)
-    for number, expected in ((2, "&limit=1"), (3, "&limit=64")):
-        asked = site.get(path(number, below), headers)[1]
-        assert any("instances_by_series" in request and request.endswith(expected) for request in asked)
-    asked = [request for number in (1, 4, 5) for request in site.get(path(number, below), headers)[1]]
-    assert site.place == "attachment" or asked == []
+    asked = site.get(path(2, below), headers)[1]
+    rows = [request.rpartition("&")[2] for request in asked if "instances_by_series" in request]
+    assert rows == ["limit=1", "limit=64"]
+    asked = [request for number in (1, 3, 4, 5) for request in site.get(path(number, below), headers)[1]]
+    assert [request for request in asked if not request.endswith("/object.dcm")] == []
+
+
+def test_with_a_short_series_the_next_is_known(site):
+    """Who has seen one goes on to the next, and may ask for it as a whole."""
+    following = "/dicom-web/studies/9.1/series/9.1.2"
+    for number in range(1, 4):
+        site.store(instance("9.1", "9.1.2", f"9.1.2.{number}", pixels=SECOND, InstanceNumber=str(number)))
+    site.settle()
+    site.get(path(1), PARTS)
+    for below, headers in WAYS:
+        answer, asked = site.get(f"{following}/instances/9.1.2.3{below}", headers)
+        assert SECOND in answer.data
+        assert [request for request in asked if not request.endswith("/object.dcm")] == []
+    answer, asked = site.get(following, PARTS)
+    assert answer.data.count(SECOND) == 3
+    assert (asked == []) is (site.place == "folder")
+    site.store(instance("9.1", "9.1.2", "9.1.2.4", pixels=SECOND, InstanceNumber="4"))
+    assert site.get(following, PARTS)[0].data.count(SECOND) == 4
+
+
+def test_who_has_pictures_drawn_gets_the_next_ones_sooner(site):
+    """And never those of what was replaced, deleted or is another's."""
+    for number in (1, 2):
+        assert site.get(path(number, "/rendered"), PNG)[0].status_code == 200
+    answer, asked = site.get(path(3, "/rendered"), PNG)
+    assert [request for request in asked if not request.endswith("/object.dcm")] == [] or site.place == "attachment"
+    site.store(made(3, SECOND))
+    other = site.get(path(3, "/rendered"), PNG)[0]
+    assert (other.status_code, other.data == answer.data) == (200, False)
+    site.get(path(3, "/rendered"), PNG)
+    site.apps[1].test_client().delete(path(4))
+    assert site.get(path(4, "/rendered"), PNG)[0].status_code == 404
+    assert site.get(path(5, "/rendered"), PNG | {"Authorization": "Basic eDp5"})[0].status_code == 401
+
+
+@pytest.mark.parametrize("beginning", [COUNT - 1, COUNT])
+def test_a_series_that_is_longer_than_what_was_read_is_sent_as_a_whole(site, monkeypatch, beginning):
+    monkeypatch.setattr(ahead, "BEGINNING", beginning)
+    site.get(path(1), PARTS)
+    for _time in range(2):
+        answer = site.get(SERIES, PARTS)[0]
+        assert answer.data.count(FIRST) == COUNT
+        order = [answer.data.index(f"9.1.1.{number}\r\n".encode()) for number in range(1, COUNT + 1)]
+        assert order == sorted(order)
 
 
 def test_an_index_that_lags_does_not_delay_the_first_answer(site, monkeypatch):
@@ -118,6 +166,7 @@ def test_an_index_that_lags_does_not_delay_the_first_answer(site, monkeypatch):
 
 def test_an_instance_that_is_not_there(site):
     assert site.get(path(9), PARTS)[0].status_code == 404
+    assert site.get("/dicom-web/studies/9.1/series/9.1.0", PARTS)[0].status_code == 404
     assert site.get(path(9, "/frames/1"), ALONE)[0].status_code == 404
 
 

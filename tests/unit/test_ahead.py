@@ -1,11 +1,15 @@
 """Reading ahead: the next is opened while one is read, never more, and nothing stays open."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dicouch.dicom.media.multipart_writer import BodyPart, write_multipart
-from dicouch.read.ahead import Ahead
+from dicouch.errors import DicomWebError
+from dicouch.read import ahead
+from dicouch.read.ahead import Ahead, Around
 
 
 class Body:
@@ -77,3 +81,97 @@ def test_what_cannot_be_opened_is_told_in_its_turn():
     assert len(b"".join(first)) == 60_000
     with pytest.raises(OSError, match="gone"):
         ahead.opener(1)()
+
+
+class Remembered:
+    """A memory in which nothing changes."""
+
+    def __init__(self) -> None:
+        self.kept: dict = {}
+
+    def token(self, _scope):
+        return 1, 1
+
+    def is_awake(self) -> bool:
+        return True
+
+    def recall(self, scope, key, authorization, *, admitted=False):
+        return self.kept.get((scope, key, authorization))
+
+    def remember(self, scope, key, authorization, value, _token, _size) -> None:
+        self.kept[scope, key, authorization] = value
+
+
+class Index:
+    """A reader of an index: a series of two instances, another of three, and as many more as are asked for."""
+
+    authorization = None
+
+    def __init__(self, *, answers: bool = True) -> None:
+        self.asked: list = []
+        self.answers = answers
+        self.go = threading.Event()
+
+    def start(self, request):
+        self.asked.append(request)
+        return Rows(self, request)
+
+
+class Rows:
+    """An answer of the index."""
+
+    def __init__(self, index: Index, request) -> None:
+        self.index = index
+        self.limit = request.params.get("limit", 0)
+
+    def is_answered(self, within: float) -> bool:
+        return self.index.answers and self.index.go.wait(within)
+
+    def json(self) -> dict:
+        places = [("1.1", 1), ("1.1", 2), ("1.2", 1), ("1.2", 2), ("1.2", 3), *(("1.3", n) for n in range(1, 99))]
+        file = {"store": "folder:a", "size": 1, "transferSyntax": "1.2.840.10008.1.2.1", "sha256": "0"}
+        keys = [["1", series, number, f"{series}.{number}"] for series, number in places[: self.limit]]
+        return {"rows": [{"id": f"1:{key[1]}:{key[3]}", "key": key, "value": {"file": file}} for key in keys]}
+
+    def close(self) -> None:
+        pass
+
+
+def test_who_asks_while_a_series_is_looked_into_waits_for_that(monkeypatch):
+    monkeypatch.setattr(ahead, "PATIENCE", 20.0)
+    memory, index = Remembered(), Index()
+    with ThreadPoolExecutor(8) as pool:
+        found = [pool.submit(lambda: Around(memory, index, "1", "1.1").known()) for _ in range(8)]
+        until(lambda: len(index.asked) == 2)
+        index.go.set()
+        assert all(list(each.result(20).found) == ["1.1.1", "1.1.2"] for each in found)
+    assert len(index.asked) == 2  # the rows, and what people fixed
+    following = Around(memory, index, "1", "1.2").known()
+    assert (list(following.found), following.whole, following.fixed) == (["1.2.1", "1.2.2", "1.2.3"], True, False)
+    last = Around(memory, index, "1", "1.3").known()
+    assert (len(last.found), last.whole) == (ahead.BEGINNING - 5, False)
+    assert len(index.asked) == 2
+
+
+def test_an_index_that_takes_long_is_waited_for_once(monkeypatch):
+    waiting: list = []
+    monkeypatch.setattr(ahead, "submit", waiting.append)
+    memory, index = Remembered(), Index(answers=False)
+    assert [Around(memory, index, "1", "1.1").known() for _ in range(3)] == [None] * 3
+    assert (len(index.asked), len(waiting)) == (2, 1)
+    waiting.pop()()
+    assert list(Around(memory, index, "1", "1.1").known().found) == ["1.1.1", "1.1.2"]
+
+
+def test_a_database_that_does_not_answer_is_asked_again(monkeypatch):
+    memory, index = Remembered(), Index()
+    index.go.set()
+
+    def fail(_request):
+        raise DicomWebError(503, "it does not answer")
+
+    with monkeypatch.context() as without:
+        without.setattr(index, "start", fail)
+        with pytest.raises(DicomWebError):
+            Around(memory, index, "1", "1.1").known()
+    assert Around(memory, index, "1", "1.1").known().whole

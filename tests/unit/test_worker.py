@@ -2,17 +2,22 @@
 
 import errno
 import json
+import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.client import HTTPResponse
 from types import SimpleNamespace
 
 import pytest
-from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
 from dicouch.dicom.errors import Busy, PixelError
+from dicouch.dicom.media.multipart_writer import BodyPart, WrongLength, write_multipart
 from dicouch.errors import DicomWebError
+from dicouch.server.response import Response, send_file
 from dicouch.server.worker import Worker, begun_or_told
+from dicouch.store.folder import FileChunks
 
 
 class Body:
@@ -110,3 +115,105 @@ def test_nothing_of_the_answer_that_failed_is_sent(monkeypatch, method, version)
     assert got.headers["Content-Length"] in (None, str(len(body)))
     assert got.headers["Connection"] == "close"
     assert body == (b"" if method == "HEAD" else b'{"error":"service_unavailable","reason":"it hangs"}')
+
+
+PLAIN = SimpleNamespace(is_ssl=False, sendfile=None)
+LARGE_FILE = bytes(range(256)) * 1000
+
+
+@pytest.mark.parametrize(
+    ("length", "settings", "uncounted"),
+    [
+        (True, PLAIN, 2),
+        (False, PLAIN, 0),  # in chunks (RFC 9112 7.1), which the system knows nothing of
+        (True, SimpleNamespace(is_ssl=True, sendfile=None), 0),
+        (True, SimpleNamespace(is_ssl=False, sendfile=False), 0),
+    ],
+)
+def test_the_system_sends_files_between_what_is_written(monkeypatch, tmp_path, length, settings, uncounted):
+    """Each byte comes once and in its place, whoever sends it (RFC 9110 8.6), and gunicorn knows how many went."""
+    path = tmp_path / "a.dcm"
+    path.write_bytes(LARGE_FILE)
+    opened = []
+
+    def parts():
+        for start, end in ((0, 256_000), (100, 90_000), (5, 8)):
+            opened.append(FileChunks(path, start, end))
+            yield BodyPart({"X": str(start)}, opened[-1], end - start)
+
+    expected = b"".join(write_multipart(parts(), "b"))
+    headers = [("Content-Length", str(len(expected)))] if length else []
+    sends = []
+    sendfile = os.sendfile
+    monkeypatch.setattr(os, "sendfile", lambda *told: sends.append(told) or sendfile(*told))
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ThreadPoolExecutor(1) as reader:
+        request = SimpleNamespace(method="GET", version=(1, 1), should_close=lambda: False)
+        response = Response(request, ours, settings)
+        response.start_response("200 OK", headers)
+
+        def receive():
+            got = HTTPResponse(theirs)
+            got.begin()
+            return got.read()
+
+        received = reader.submit(receive)
+        for piece in write_multipart(parts(), "b", partial(send_file, response)):
+            response.write(piece)
+        response.close()
+        assert received.result(20) == expected
+    assert len({told[1:3] for told in sends if told[2] in (0, 100)}) == uncounted
+    assert response.sent == len(expected)
+    assert all(each._source.closed for each in opened)
+
+
+def test_a_file_that_is_short_is_told_before_anything_is_sent(tmp_path):
+    """What was announced cannot be taken back (RFC 9110 8.6): the answer breaks off, and without a byte of another."""
+    path = tmp_path / "a.dcm"
+    path.write_bytes(LARGE_FILE[:100_000])
+    body = FileChunks(path, 0, 200_000)
+    pieces = write_multipart([BodyPart({}, body, 200_000)], "b", lambda *told: pytest.fail("sent"))
+    with pytest.raises(WrongLength):
+        list(pieces)
+    short = FileChunks(path, 0, 100_000)
+    pieces = write_multipart([BodyPart({}, short, 100_000)], "b", lambda file, start, count: count - 1)
+    with pytest.raises(WrongLength):  # it became shorter while it was sent
+        list(pieces)
+    assert short._source.closed
+
+
+class Wire:
+    """A connection that notes what is done with it."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def setsockopt(self, level, option, value) -> None:
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_CORK)
+        self.log.append("fill" if value else "leave")
+
+    def sendall(self, data) -> None:
+        self.log.append(bytes(data[:4]).decode())
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="Linux")
+@pytest.mark.parametrize(
+    ("method", "status", "headers", "log"),
+    [
+        ("GET", "200 OK", [("Content-Length", "6")], ["fill", "HTTP", "abc", "def", "leave"]),
+        ("HEAD", "200 OK", [("Content-Length", "6")], ["fill", "HTTP", "leave"]),
+        ("GET", "200 OK", [("Content-Length", "0")], ["HTTP"]),
+        # A stream of events must not wait for more of them.
+        ("GET", "200 OK", [], ["HTTP", "3\r\na", "3\r\nd", "0\r\n\r"]),
+    ],
+)
+def test_packets_are_filled_until_the_end_of_an_answer_whose_length_is_known(method, status, headers, log):
+    wire = Wire()
+    request = SimpleNamespace(method=method, version=(1, 1), should_close=lambda: False)
+    response = Response(request, wire, PLAIN)
+    response.start_response(status, headers)
+    if headers != [("Content-Length", "0")]:
+        response.write(b"abc")
+        response.write(b"def")
+    response.close()
+    assert wire.log == log

@@ -17,6 +17,12 @@ SMALL = 16 * 1024
 """Pieces below this are joined with their neighbours, as every yielded piece costs the server a system call."""
 
 
+Sender = Callable[[int, int, int], int]
+"""Sends bytes of a file by the system itself: file number, start, count. Returns how many; 0 where it cannot."""
+SENDER = "dicouch.sender"
+"""Under which the environment of WSGI has one, where the connection is plain."""
+
+
 class WrongLength(ValueError):
     """A body is not as long as it was said to be. What was announced cannot be taken back, so the answer breaks off."""
 
@@ -61,10 +67,16 @@ def _of_parts(root_type: str, transfer_syntax: str | None) -> str:
     return str(MediaType("multipart", "related", {name: value for name, value in params.items() if value}))
 
 
-def write_multipart(parts: Iterable[BodyPart], boundary: str) -> Iterator[bytes]:
+def write_multipart(parts: Iterable[BodyPart], boundary: str, send: Sender | None = None) -> Iterator[bytes]:
     """The bytes of a multipart message, piece by piece: small pieces joined, large ones as they are.
 
     The next part is asked for when the one before is sent.
+
+    Parameters
+    ----------
+    send : Sender, optional
+        Sends bodies that are in files, past this iterator, when what was yielded has been sent. Such a body has a
+        method `place`, which returns what `send` takes, or None.
 
     Raises
     ------
@@ -81,6 +93,11 @@ def write_multipart(parts: Iterable[BodyPart], boundary: str) -> Iterator[bytes]
         pieces = iter((part.body,) if isinstance(part.body, bytes) else part.body)
         sent = 0
         try:
+            if send and (place := getattr(part.body, "place", lambda: None)()):
+                yield bytes(waiting)
+                waiting.clear()
+                if sent := send(*place):
+                    pieces = iter(())
             for piece in pieces:
                 sent += len(piece)
                 if part.size is not None and sent > part.size:
