@@ -104,7 +104,9 @@ class Viewer:
         """Open a study of images, and wait for the first."""
         self.open("viewer", study)
         uids = {dcmread(BytesIO(data)).SOPInstanceUID for data in self.files.values() if study.encode() in data}
-        WebDriverWait(self.driver, 120, 0.1).until(lambda d: any(uid in (d.execute_script(IMAGE) or "") for uid in uids))
+        WebDriverWait(self.driver, 120, 0.1).until(
+            lambda d: any(uid in (d.execute_script(IMAGE) or "") for uid in uids)
+        )
         self.click("//button[text()='Skip all']")
 
     def rows(self):

@@ -272,10 +272,13 @@ def test_command_line():
 # -- the parts -------------------------------------------------------------------------------------------------------
 
 
+LONG = (ARCHIVE, "together", "cost", "metadata", "memory", "qido", "stow")
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", [*PARTS, ARCHIVE])
 def test_part(part, tmp_path, capfd, monkeypatch, pytestconfig):
-    if part in (ARCHIVE, "together", "cost", "metadata", "memory", "qido", "stow") and not pytestconfig.getoption("--all"):
+    if part in LONG and not pytestconfig.getoption("--all"):
         pytest.skip("NOT TESTED: make test ARGS=--all runs every part of the bench")
     monkeypatch.delenv("COUCHDB_URL", raising=False)
     code = bench.main(
