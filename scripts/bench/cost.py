@@ -17,9 +17,9 @@ import psutil
 
 from dicouch.rewrite import requests
 from dicouch.scripts.bench import orthanc
-from dicouch.scripts.bench.made import JSON_TYPE, Stamp, store_placeholder
 from dicouch.scripts.bench.client import Operation, Request, family, fetch, run
 from dicouch.scripts.bench.files import Identity, Template, new_run, series_of, store_request
+from dicouch.scripts.bench.made import JSON_TYPE, Stamp, store_placeholder
 from dicouch.scripts.bench.options import Options
 from dicouch.scripts.bench.report import Report, Row
 from dicouch.scripts.bench.servers import Server, create, settled, shim
