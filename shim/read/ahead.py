@@ -31,6 +31,8 @@ BEGINNING = 64
 SPAN = 64
 DOCUMENTS = 8
 LARGEST_ROW = 3000
+# Instances of a series that are remembered together: of a longer one those that were read last.
+MOST = 2000
 # Seconds for which an answer waits for what is read ahead of it.
 PATIENCE = 0.03
 
@@ -158,11 +160,14 @@ class Around:
         self._study = study
         self._series = series
         self._place = study, series, reader.authorization
+        self._known: Known | None = None
 
     def known(self, *, look: bool = True) -> Known | None:
         """Return what is known of the series; with `look` its beginning is read where nothing is."""
-        known = self._recall()
-        return self._look() if known is None and look and self._memory.is_awake() else known
+        self._known = self._recall()
+        if self._known is None and look and self._memory.is_awake():
+            self._known = self._look()
+        return self._known
 
     def _recall(self) -> Known | None:
         known: Known | None = self._memory.recall(
@@ -191,18 +196,23 @@ class Around:
 
         wanted = requests.onwards(self._study, self._series, BEGINNING), requests.corrections(self._study)
         until = monotonic() + PATIENCE
+        asked: list[Pending] = []
         try:
-            asked: list[Pending] = answers(map(self._reader.start, wanted), lambda one: one)
-        except BaseException:
+            asked = answers(map(self._reader.start, wanted), lambda one: one)
+            if not all(one.is_answered(max(0.0, until - monotonic())) for one in asked):
+                done.set()  # the index is being brought up to date
+                submit(finish)
+                return None
+        except BaseException as problem:
+            for one in asked:
+                one.close()
             end()
+            if isinstance(problem, RuntimeError):
+                return None  # no thread can be started: nothing is read ahead
             raise
-        if all(one.is_answered(max(0.0, until - monotonic())) for one in asked):
-            finish()
-            self.fresh = True
-            return self._recall()
-        done.set()  # the index is being brought up to date
-        submit(finish)
-        return None
+        finish()
+        self.fresh = True
+        return self._recall()
 
     def _keep(self, rows: list[dict], fixed: bool) -> None:
         """Remember rows of the study from the beginning of the series on."""
@@ -249,8 +259,9 @@ class Around:
         return found or self._reader.document(study, series, instance)
 
     def behind(self, one: Stored) -> None:
-        """Read the instances behind one that is not known, in the background."""
-        if self._place in _READING or not self._memory.is_awake():
+        """Read the instances behind one, in the background, unless the index has told of it."""
+        told = self._known is not None and one.id.rpartition(":")[2] in self._known.found
+        if told or self._place in _READING or not self._memory.is_awake():
             return
         _READING[self._place] = done = Event()
         done.set()
@@ -261,8 +272,13 @@ class Around:
                     rows = self._reader.behind(one, SPAN)
                     if known := self._recall():
                         new = {row.id.rpartition(":")[2]: row for row in rows}
-                        self.remember(self._series, replace(known, found=known.found | new))
+                        together = len(known.found) + len(new) <= MOST
+                        found, whole = (known.found | new, known.whole) if together else (new, False)
+                        self.remember(self._series, replace(known, found=found, whole=whole))
             finally:
                 _READING.pop(self._place, None)
 
-        submit(read)
+        try:
+            submit(read)
+        except RuntimeError:  # no thread can be started
+            _READING.pop(self._place, None)

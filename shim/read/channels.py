@@ -74,7 +74,9 @@ class Told:
         # When the last event of each was, and the ids of its events.
         self._known = {row["id"]: (str(row["key"]), set(row["value"])) for row in rows}
         # No workitem that is not known had a later event.
-        self.since = str(rows[-1]["key"]) if len(rows) >= FIRST else ""
+        since = str(rows[-1]["key"]) if len(rows) >= FIRST else ""
+        # Keys were ids before; such a view goes on serving until its successor is built.
+        self.since = since if since[:1].isdigit() else ""
 
     def lacks(self, name: str, events: list[str]) -> bool:
         """Return whether there may be news in a workitem with these ids of events."""

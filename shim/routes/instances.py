@@ -61,7 +61,8 @@ def in_index(around: Around, instance: str | None) -> list[Stored] | None:
     if known is None or known.fixed:
         return None
     if instance:
-        return [known.found[instance]] if instance in known.found else None
+        one = known.found.get(instance)
+        return [one] if one and (around.fresh or is_lasting(one, alone=True)) else None
     found = list(known.found.values())
     usable = around.fresh or all(is_lasting(one, alone=False) for one in found)
     return found if known.whole and usable else None

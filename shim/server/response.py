@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from contextlib import suppress
 
 from gunicorn.http import wsgi
+
+UNABLE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Response(wsgi.Response):
@@ -36,12 +39,16 @@ class Response(wsgi.Response):
 def send_file(response: wsgi.Response, file: int, start: int, count: int) -> int:
     """Have the system send bytes of a file behind what gunicorn's response has sent; return how many.
 
-    None where the connection is not plain, or bytes go in chunks.
+    0 where the connection is not plain, bytes go in chunks, or the file system cannot.
     """
     if response.chunked or not response.headers_sent or not response.can_sendfile() or response.cfg.is_ssl:
         return 0
     sent = 0
-    while sent < count and (done := os.sendfile(response.sock.fileno(), file, start + sent, count - sent)):
-        sent += done
+    try:
+        while sent < count and (done := os.sendfile(response.sock.fileno(), file, start + sent, count - sent)):
+            sent += done
+    except OSError as problem:
+        if sent or problem.errno not in UNABLE:
+            raise
     response.sent += sent
     return sent

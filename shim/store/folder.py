@@ -19,7 +19,8 @@ from dicouch.store import FOLDER, LINK
 FILE_CHUNK = 1 << 20
 P = ParamSpec("P")
 # Each waits for the disk; those that wait at the same time are mostly served by one turn of the file system's journal.
-FLUSHING = ThreadPoolExecutor(16, thread_name_prefix="flush")
+TOGETHER = 16
+FLUSHING = ThreadPoolExecutor(TOGETHER, thread_name_prefix="flush")
 # From so many bytes on it is cheaper that the system sends them by itself.
 LARGE = 64 << 10
 
@@ -102,16 +103,33 @@ class FolderStore:
             self._make(folder)
         except OSError as problem:
             return [problem] * len(sources)
-        written = [_write(self.root / name, source) for name, (source, _digest) in zip(names, sources, strict=True)]
-        on_disk = FLUSHING.submit(_problem_of, _sync_folder, folder)
-        kept = list(map(_flush, written) if len(written) == 1 else FLUSHING.map(_flush, written))
-        of_folder = on_disk.result()
+        try:
+            kept, of_folder = self._write_all(folder, names, [source for source, _digest in sources])
+        except BaseException:
+            for name in names:
+                _problem_of((self.root / name).unlink, missing_ok=True)
+            raise
         told: list[str | OSError] = []
         for name, of_file in zip(names, kept, strict=True):
             if of_file or of_folder:
                 _problem_of((self.root / name).unlink, missing_ok=True)
             told.append(of_file or of_folder or f"{FOLDER}{name}")
         return told
+
+    def _write_all(
+        self, folder: Path, names: list[str], sources: list[BinaryIO]
+    ) -> tuple[list[OSError | None], OSError | None]:
+        """Write files and flush them and their folder; return what went wrong with each, and with the folder."""
+        kept: list[OSError | None] = []
+        while True:
+            # So many at a time: each takes a descriptor, in each of the uploads that go on at once.
+            some = slice(len(kept), len(kept) + TOGETHER)
+            written = [_write(self.root / name, one) for name, one in zip(names[some], sources[some], strict=True)]
+            if len(kept) + len(written) == len(names):
+                on_disk = FLUSHING.submit(_problem_of, _sync_folder, folder)
+                kept += map(_flush, written) if len(written) == 1 else FLUSHING.map(_flush, written)
+                return kept, on_disk.result()
+            kept += FLUSHING.map(_flush, written)
 
     def receive(self, name: str, pieces: Iterable[bytes]) -> None:
         """Keep bytes under a name that is inside; by then they are on the disk, and of a part nothing is."""

@@ -3,6 +3,8 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +12,7 @@ from dicouch.dicom.media.multipart_writer import BodyPart, write_multipart
 from dicouch.errors import DicomWebError
 from dicouch.read import ahead
 from dicouch.read.ahead import Ahead, Around
+from dicouch.read.retrieve import stored_in_row
 
 
 class Body:
@@ -175,3 +178,35 @@ def test_a_database_that_does_not_answer_is_asked_again(monkeypatch):
         with pytest.raises(DicomWebError):
             Around(memory, index, "1", "1.1").known()
     assert Around(memory, index, "1", "1.1").known().whole
+
+
+def test_where_no_thread_can_be_started_nothing_is_read_ahead(monkeypatch):
+    def fail(_job):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ahead, "submit", fail)
+    memory, index = Remembered(), Index(answers=False)
+    one = stored_in_row(Rows(index, SimpleNamespace(params={"limit": 1})).json()["rows"][0])
+    around = Around(memory, index, "1", "1.1")
+    assert around.known() is None
+    around.behind(one)
+    assert not ahead._READING
+
+
+def test_of_a_long_series_what_was_read_last_is_remembered(monkeypatch):
+    """A memory refuses what is too large, and would then keep what was read first for ever."""
+    monkeypatch.setattr(ahead, "submit", lambda job: job())
+    monkeypatch.setattr(ahead, "MOST", 4)
+    memory, index = Remembered(), Index()
+    index.go.set()
+    first = Around(memory, index, "1", "1.2").known()
+    assert list(first.found) == ["1.2.1", "1.2.2", "1.2.3"][: len(first.found)]
+    rows = [replace(one, id=one.id + "9") for one in first.found.values()]
+    index.behind = lambda _one, _count: rows
+    around = Around(memory, index, "1", "1.2")
+    around.known()
+    around.behind(next(iter(first.found.values())))  # the index has told of it
+    assert Around(memory, index, "1", "1.2").known() == first
+    around.behind(rows[0])
+    now = Around(memory, index, "1", "1.2").known()
+    assert (list(now.found.values()), now.whole) == (rows, False)

@@ -5,6 +5,7 @@ import json
 import struct
 import zipfile
 from base64 import b64decode
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from dicouch.dicom.media.zip_stream import write_zip
 from dicouch.dicom.pixels.codestream import Header, read_header
 from dicouch.errors import DicomWebError
 from dicouch.read.metadata import split
+from dicouch.read.retrieve import Stored
+from dicouch.routes.instances import in_index
+from dicouch.store import ATTACHED
 from dicouch.store.ranges import cut_out, cut_ranges
 from tests.unit import made_part10 as part10
 from tests.unit.made_images import Memory, document_of, reader_of, sample
@@ -166,3 +170,23 @@ def test_a_zip_file_is_written_as_its_entries_come():
     pieces = write_zip([("endless", endless())])
     assert sum(len(next(pieces)) for _ in range(1000)) >= 1_000_000
     pieces.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "digest", "usable"),
+    [
+        ({"store": ATTACHED}, "d", True),
+        ({"store": ATTACHED}, "", False),
+        ({"store": ATTACHED, "mended": []}, "d", False),
+        ({"store": "folder:a", "mended": []}, "", True),
+    ],
+)
+def test_an_instance_that_the_index_told_before_is_used_where_its_bytes_tell_of_a_change(file, digest, usable):
+    """The first bytes of a mended one are the server's own: they would be sent before CouchDB refuses."""
+    one = Stored("1:1.1:1.1.1", file, digest=digest)
+    known = SimpleNamespace(found={"1.1.1": one}, whole=True, fixed=False)
+    around = SimpleNamespace(known=lambda: known, fresh=False)
+    assert in_index(around, "1.1.1") == ([one] if usable else None)
+    around.fresh = True
+    assert in_index(around, "1.1.1") == [one]
+    assert in_index(around, "1.1.2") is None

@@ -79,6 +79,25 @@ class TestPutAll:
         assert [(tmp_path / name.removeprefix("folder:")).read_bytes() for name in names] == [b"\0", b"\1", b"\2"]
         assert DIGESTS[2] in names[2]
 
+    @pytest.mark.parametrize("count", [16, 17, 40])
+    def test_many_are_written_some_at_a_time(self, tmp_path, count):
+        """A process has a bounded number of open files, for all that it does."""
+        sources = [(BytesIO(b"%d" % number), DIGESTS[0]) for number in range(count)]
+        kept = FolderStore(str(tmp_path)).put_all(sources)
+        assert [(tmp_path / name.removeprefix("folder:")).read_bytes() for name in kept] == [
+            b"%d" % number for number in range(count)
+        ]
+
+    def test_what_fails_otherwise_leaves_nothing(self, tmp_path, monkeypatch):
+        def fail(*_told):
+            raise RuntimeError("can't start new thread")
+
+        store = FolderStore(str(tmp_path))
+        monkeypatch.setattr(folder.FLUSHING, "submit", fail)
+        with pytest.raises(RuntimeError):
+            store.put_all([(BytesIO(b"a"), DIGESTS[0]), (BytesIO(b"b"), DIGESTS[1])])
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
     def test_a_file_that_fails_takes_no_other_with_it(self, tmp_path):
         full = BytesIO()
         full.read = lambda _size: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))

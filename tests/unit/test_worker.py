@@ -167,6 +167,28 @@ def test_the_system_sends_files_between_what_is_written(monkeypatch, tmp_path, l
     assert all(each._source.closed for each in opened)
 
 
+def test_a_file_system_that_cannot_send_has_its_files_read(monkeypatch):
+    """Some network file systems; but what broke off in the middle must not begin anew."""
+    response = SimpleNamespace(
+        chunked=False, headers_sent=True, can_sendfile=lambda: True, cfg=PLAIN, sent=0, sock=SimpleNamespace(fileno=int)
+    )
+
+    def send(answers, *_told):
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(os, "sendfile", partial(send, [OSError(errno.EINVAL, "")]))
+    assert send_file(response, 0, 0, 100_000) == 0
+    monkeypatch.setattr(os, "sendfile", partial(send, [50_000, OSError(errno.EINVAL, "")]))
+    with pytest.raises(OSError, match="22"):
+        send_file(response, 0, 0, 100_000)
+    monkeypatch.setattr(os, "sendfile", partial(send, [BrokenPipeError(errno.EPIPE, "")]))
+    with pytest.raises(BrokenPipeError):
+        send_file(response, 0, 0, 100_000)
+
+
 def test_a_file_that_is_short_is_told_before_anything_is_sent(tmp_path):
     """What was announced cannot be taken back (RFC 9110 8.6): the answer breaks off, and without a byte of another."""
     path = tmp_path / "a.dcm"

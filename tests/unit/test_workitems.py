@@ -316,3 +316,11 @@ def test_what_a_client_says_on_a_channel_is_not_gathered():
         theirs.sendall(b"\x81\x81\0\0\0\0a" * 500 + b"\x81\x81\0\0\0\0z")
         assert eventually(lambda: list(accepted.input_buffer), lambda kept: kept[-1:] == ["z"]) == ["z"]
         accepted.close()
+
+
+def test_rows_of_an_older_view_are_no_times():
+    """After a new version is pushed the old index serves until its successor is built; its keys are ids."""
+    rows = [{"id": f"workitem-{n}", "key": f"workitem-{n}", "value": ["a"]} for n in range(channels.FIRST)]
+    told = channels.Told(rows)
+    assert [event["id"] for event in told.news("workitem-new", [{"id": "b", "at": "2026-11-27T22:00:00.000Z"}])] == ["b"]
+    assert not told.news("workitem-0", [{"id": "a", "at": "2026-11-27T22:00:00.000Z"}])
