@@ -322,5 +322,7 @@ def test_rows_of_an_older_view_are_no_times():
     """After a new version is pushed the old index serves until its successor is built; its keys are ids."""
     rows = [{"id": f"workitem-{n}", "key": f"workitem-{n}", "value": ["a"]} for n in range(channels.FIRST)]
     told = channels.Told(rows)
-    assert [event["id"] for event in told.news("workitem-new", [{"id": "b", "at": "2026-11-27T22:00:00.000Z"}])] == ["b"]
+    assert [event["id"] for event in told.news("workitem-new", [{"id": "b", "at": "2026-11-27T22:00:00.000Z"}])] == [
+        "b"
+    ]
     assert not told.news("workitem-0", [{"id": "a", "at": "2026-11-27T22:00:00.000Z"}])
