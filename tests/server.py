@@ -78,6 +78,14 @@ def _designs() -> list[dict]:
     return designdocs.load_all()
 
 
+def make_anew(url: str) -> None:
+    """Make a database that was deleted just now: Apache CouchDB goes on knowing it for a moment, and answers 412."""
+    until = time.monotonic() + 30
+    while (answer := requests.put(url, timeout=30)).status_code == 412 and time.monotonic() < until:
+        time.sleep(0.01)
+    answer.raise_for_status()
+
+
 def push(root: str, name: str) -> None:
     """Have a database with the design documents, made where there is none.
 

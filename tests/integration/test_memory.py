@@ -18,7 +18,7 @@ from dicouch.scripts.databases import embedded, find_couchdb, private_couchdb
 from tests.conftest import share, skip
 from tests.integration.feed_proxy import Proxy
 from tests.made import instance
-from tests.server import Server, push, serve
+from tests.server import Server, make_anew, push, serve
 
 SETTINGS = {"WEB_CONCURRENCY": "2", "REMEMBER": "60"}
 FRAME = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
@@ -252,8 +252,7 @@ def test_a_database_deleted_and_made_anew_beside_the_server(server):
         assert server.get("/studies/7.6/series").json()
     for number in (2, 3):
         requests.delete(server.database, timeout=60).raise_for_status()
-        # Apache CouchDB answers that a database is deleted before each of its shards is.
-        seconds_until(lambda: requests.put(server.database, timeout=60).status_code, 201, 30)
+        make_anew(server.database)
         push(root, name)
         seconds_until(lambda: server.get("/studies/7.6/series").json(), [], 10)
         assert [server.get("/studies/7.6/series").json() for _each in range(OFTEN)] == [[]] * OFTEN

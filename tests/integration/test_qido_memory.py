@@ -4,7 +4,7 @@ import requests
 
 from tests.eventually import eventually
 from tests.made import instance
-from tests.server import push
+from tests.server import make_anew, push
 
 ASKED = 6  # times: each of the workers has the page in its memory by then
 
@@ -90,7 +90,7 @@ def remake(server):
     """Delete the database beside the server, and make it anew."""
     root, _, name = server.database.rpartition("/")
     requests.delete(server.database, timeout=60).raise_for_status()
-    requests.put(server.database, timeout=60).raise_for_status()
+    make_anew(server.database)
     push(root, name)
 
 
