@@ -47,11 +47,19 @@ def address(server, title):
     return f"{server.url.replace('http', 'ws')}/subscribers/{title}"
 
 
+class Whole(Client):
+    """A client that has what comes in one packet with the answer to its handshake; its base has it with the next."""
+
+    def handshake(self):
+        super().handshake()
+        self._handle_events()
+
+
 class Listener:
     """An open channel, and what came on it: workitem, event type, Procedure Step State or what else there is."""
 
     def __init__(self, url):
-        self.socket = Client.connect(url)
+        self.socket = Whole.connect(url)
 
     def next(self, within=10.0):
         message = self.socket.receive(timeout=within)
