@@ -6,13 +6,17 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-Made = TypeVar("Made")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Made = TypeVar("Made", bound="DataclassInstance")
+Read = TypeVar("Read")
 KINDS = {"str": "a text", "int": "a whole number", "bool": "true or false"}
 
 
-def read(path: str | Path, make: Callable[[dict[str, Any]], Made]) -> Made:
+def read(path: str | Path, make: Callable[[dict[str, Any]], Read]) -> Read:
     """Read a file and make something of it.
 
     Raises
@@ -47,7 +51,7 @@ def made_of(kind: type[Made], place: str, table: object, hidden: tuple[str, ...]
     """
     if not isinstance(table, dict):
         raise ValueError(f"{place} must be a table")
-    known = {one.name: str(one.type).split(" ")[0] for one in fields(kind) if one.name not in hidden}  # type: ignore[arg-type]
+    known = {one.name: str(one.type).split(" ")[0] for one in fields(kind) if one.name not in hidden}
     for name in table:
         if name not in known:
             raise ValueError(f"{place}: there is no setting {name!r}; there are {', '.join(known)}")

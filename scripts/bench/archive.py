@@ -42,6 +42,7 @@ from dicouch.scripts.bench.options import Options
 from dicouch.scripts.bench.queries import KINDS, Kind
 from dicouch.scripts.bench.report import Report, Row
 from dicouch.scripts.bench.servers import Server, create, database, pids, shim
+from dicouch.scripts.connection import CommandError
 from dicouch.scripts.databases import Database
 from dicouch.scripts.progress import Bar
 from dicouch.scripts.push_views import push
@@ -255,13 +256,11 @@ class Archives:
         view = changed / "dicom" / CHANGED
         view.write_text(view.read_text("utf-8").replace("{\n", "{\n  // Changed.\n", 1), "utf-8")
         name, step = _name(studies), f"rebuild-{studies}"
-        problems: list[Exception] = []
+        built: list[bool] = []
 
         def build() -> None:
-            try:
-                push(self.couch.url, name, folder=changed, wait=WAIT)
-            except Exception as problem:  # noqa: BLE001 (told by the thread that waits)
-                problems.append(problem)
+            push(self.couch.url, name, folder=changed, wait=WAIT)
+            built.append(True)
 
         # A push of what is there would throw away what an earlier run has built of the changed one.
         with shim(self.couch, name, self._place, pushed=False) as server, self.steps.spending(step):
@@ -275,8 +274,8 @@ class Archives:
             while pushing.is_alive() or not taken:
                 taken.append(run(server.root, [[request] for request in asked]))
                 pushing.join(0.2)
-        if problems:
-            raise problems[0]
+        if not built:
+            raise CommandError("push-views of the changed view failed: its thread has said why")
         sample = Sample.joined(taken)
         row = _row("push-views of a changed view, and searches meanwhile", studies, "")
         row.p50, row.p95, row.p99 = sample.p50 * 1000, sample.p95 * 1000, sample.p99 * 1000

@@ -21,7 +21,7 @@ from dicouch.couch.memory import Memory
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.read.events import Room
-from dicouch.rewrite import workitems
+from dicouch.rewrite import requests, workitems
 from dicouch.rewrite.requests import CouchRequest
 
 LOG = logging.getLogger(__name__)
@@ -225,7 +225,7 @@ class Channels:
             rows = self._ask(workitems.told_since(told.since))["rows"]
             ids = [row["id"] for row in rows if told.lacks(row["id"], row["value"])]
         for start in range(0, len(ids), workitems.TOGETHER):
-            rows = self._ask(workitems.documents(ids[start : start + workitems.TOGETHER]))["rows"]
+            rows = self._ask(requests.documents(ids[start : start + workitems.TOGETHER]))["rows"]
             for document in (row.get("doc") for row in rows):
                 if document and document.get("type") == "workitem":
                     self._deliver(told, document)

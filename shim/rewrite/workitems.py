@@ -119,11 +119,6 @@ def subscribed(ids: list[str], asked: dict[str, Any]) -> CouchRequest:
     return CouchRequest("POST", path, {"include_docs": "true"}, {"keys": ids, "query": asked})
 
 
-def documents(ids: list[str]) -> CouchRequest:
-    """Return the request for documents by their ids."""
-    return CouchRequest("POST", "_all_docs", {"include_docs": "true"}, {"keys": ids})
-
-
 def told_last(limit: int) -> CouchRequest:
     """Return the request for the ids of the events of the workitems whose last events are the latest."""
     return CouchRequest("GET", EVENTS, {"descending": "true", "limit": str(limit)})

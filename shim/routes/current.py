@@ -26,15 +26,15 @@ LONGEST_QUERY = 128 << 10
 
 def remember_client() -> None:
     """Keep the DICOMweb root and the client's credentials; DicomWebError 414 for a query that is too long."""
-    asked, shared = request._get_current_object(), services()  # type: ignore[attr-defined] # each look-up takes time
-    if len(asked.query_string) > LONGEST_QUERY:
-        raise DicomWebError(414, f"the query has {len(asked.query_string)} characters, more than {LONGEST_QUERY}")
-    g.base = f"{asked.scheme}://{asked.host}{asked.root_path}{shared.config.prefix}"
+    shared = services()
+    if len(request.query_string) > LONGEST_QUERY:
+        raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
+    g.base = f"{request.scheme}://{request.host}{request.root_path}{shared.config.prefix}"
     g.authorization = None
     # Browsers ask first without credentials, and capabilities are no secret; supervisors have none.
-    if asked.method != "OPTIONS" and asked.blueprint != "health":
-        headers = asked.headers
-        cookies = asked.cookies if "Cookie" in headers else {}
+    if request.method != "OPTIONS" and request.blueprint != "health":
+        headers = request.headers
+        cookies = request.cookies if "Cookie" in headers else {}
         g.authorization = shared.credentials.of(headers.get("Authorization"), cookies)
 
 

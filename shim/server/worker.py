@@ -20,7 +20,8 @@ import time
 from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from types import MethodType
+from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import orjson
@@ -33,7 +34,7 @@ from dicouch.dicom.errors import Busy, PixelError
 from dicouch.dicom.media.multipart_writer import SENDER
 from dicouch.errors import DicomWebError, too_many_open
 from dicouch.server.counters import Counters
-from dicouch.server.response import send_file
+from dicouch.server.response import Response, send_file
 from dicouch.store.ranges import begun
 
 LOG = logging.getLogger(__name__)
@@ -74,8 +75,10 @@ class Worker(ThreadWorker):
         application: WSGIApplication = self.wsgi  # type: ignore[has-type] # gunicorn gives it no type
 
         def closing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            # gunicorn hands a method of its response over.
+            response = cast(Response, cast(MethodType, start_response).__self__)
+
             def start(status: str, *headers: Any) -> Any:
-                response = start_response.__self__  # type: ignore[attr-defined] # a method of gunicorn's Response
                 if status[:1] in "45" and _is_unread(response.req):
                     response.force_close()
                 if headers[1:] and headers[1] and not response.headers_sent:
@@ -85,7 +88,7 @@ class Worker(ThreadWorker):
                     response.force_close()
                 return start_response(status, *headers)
 
-            environ[SENDER] = partial(send_file, start_response.__self__)  # type: ignore[attr-defined] # as above
+            environ[SENDER] = partial(send_file, response)
             return begun_or_told(application(environ, start), start, environ.get("wsgi.file_wrapper"))
 
         self.wsgi = closing
