@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit
 
 from flask import Response, g, has_app_context, request
-from werkzeug.http import quote_header_value
 
 from dicouch.server.request_body import RequestBody
-from dicouch.tables import HIGH
 
 # Headers must stay short: so many requests are told one by one, and so much of each.
 MOST_ENTRIES = 8
-LONGEST_DESCRIPTION = 160
+LONGEST_DESCRIPTION = 100
+_ODD = re.compile(r"[^ !#-\[\]-~]")
 # Where the trace lies in the environment of WSGI, for who looks when the answer is sent.
 TRACE = "dicouch.trace"
 
@@ -92,17 +90,13 @@ def add_header(response: Response) -> Response:
 
 
 def described(name: str) -> str:
-    """Return the function, the view and the key range of a request."""
+    """Return the method and the function or view of a request, without what it asks for: UIDs say who a patient is."""
     method, _, target = name.partition(" ")
-    parts = urlsplit(target)
-    params = dict(parse_qsl(parts.query))
-    path = parts.path.partition("/_design/dicom/")[2] or parts.path.rpartition("/")[2]
-    keys = f" {params.get('startkey', '')}..{params.get('endkey', '')}" if "startkey" in params else ""
-    one = f" {params['key']}" if "key" in params else ""
-    return f"{method} {path}{keys}{one}"
+    path = target.partition("?")[0]
+    design, last = path.partition("/_design/")[2].removeprefix("dicom/"), path.rpartition("/")[2]
+    return f"{method} {design or (last if last.startswith('_') else 'document')}"
 
 
 def quoted(text: str) -> str:
     """Return a text as a quoted string of a header."""
-    text = text if len(text) <= LONGEST_DESCRIPTION else text[: LONGEST_DESCRIPTION - 3] + "..."
-    return quote_header_value(re.sub("[^ -~]", "?", text.replace(HIGH, "~")), allow_token=False)
+    return f'"{_ODD.sub("?", text[:LONGEST_DESCRIPTION])}"'

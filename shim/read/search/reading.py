@@ -96,12 +96,21 @@ class Reading:
         self.notes: list[str] = []
         self.walked: Ids = []
         self._counted: Counts = {}
-        # Counts that were asked for while the first rows are.
+        # Counts that are asked for while the first rows are: to be sent behind these, and on their way.
+        self._beside: CouchRequest | None = None
         self._ahead: Asked | None = None
 
     def ask(self, request: CouchRequest) -> dict:
         """Send a request and return the decoded answer; `steps` remembers both for ``?explain``."""
-        return self.start(request).answer()
+        asked = self.start(request)
+        if self._beside is not None:
+            beside, self._beside = self._beside, None
+            try:
+                self._ahead = self.start(beside)
+            except BaseException:
+                asked.close()
+                raise
+        return asked.answer()
 
     def start(self, request: CouchRequest) -> Asked:
         """Send a request whose answer is awaited later."""
@@ -177,12 +186,13 @@ class Reading:
         return rows[0]["value"] if rows else 0
 
     def count_ahead(self, request: CouchRequest, chosen: Range) -> None:
-        """Ask for what `counts` will give while rows are asked for, unless those rows are remembered."""
+        """Ask for what `counts` will give behind the next rows, which take longer; not where those are remembered."""
         if chosen.study is None or self._recall(chosen.study, ("rows", chosen.view)) is None:
-            self._ahead = self.start(request)
+            self._beside = request
 
     def counts(self, ids: Ids) -> Counts:
         """Return ``[series, instances, bytes]`` of studies and series by document id, each asked for once a request."""
+        self._beside = None
         if self._ahead is not None:
             self._count(self._ahead)
             self._ahead = None
