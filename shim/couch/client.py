@@ -7,9 +7,9 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, ParamSpec, Protocol, TypeVar
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 from couchdb.http import ConnectionPool
@@ -215,9 +215,7 @@ class Couch:
         """
         target = self._path + ("/" + path if path else "")
         if params:
-            target += "?" + urlencode(
-                {key: value if isinstance(value, str) else orjson.dumps(value) for key, value in params.items()}
-            )
+            target += "?" + "&".join(f"{name}={_encoded(value)}" for name, value in params.items())
         sent = {"Accept": "application/json", **(headers or {})}
         if authorization and authorization.startswith(COOKIE):
             sent["Cookie"] = authorization.removeprefix(COOKIE)
@@ -243,7 +241,7 @@ class Couch:
             try:
                 if connection.sock is None:
                     connection.connect()
-                with _together(connection.sock):
+                with _together(connection.sock) if body else nullcontext():
                     connection.putrequest(method, target, skip_accept_encoding=True)
                     for name, value in headers.items():
                         connection.putheader(name, value)
@@ -322,6 +320,13 @@ def answers(asked: Iterable[Sent], answer: Callable[[Sent], Made]) -> list[Made]
     finally:
         for one in waiting:
             one.close()
+
+
+def _encoded(value: object) -> str:
+    """Return a query parameter's value; most are words and numbers, which need nothing."""
+    if isinstance(value, str) and value.isascii() and value.isalnum():
+        return value
+    return quote(value if isinstance(value, str) else orjson.dumps(value), safe="")
 
 
 @contextmanager

@@ -45,8 +45,10 @@ def encode(response: Response) -> Response:
     empty = response.status_code in (204, 304)
     if empty or response.mimetype not in TEXTS or "ETag" in response.headers or not response.is_sequence:
         return response
-    response.vary.add("Accept-Encoding")
-    name = coding()
+    told = response.headers.get("Vary")
+    if told is None or "Accept-Encoding" not in told:
+        response.headers["Vary"] = f"{told}, Accept-Encoding" if told else "Accept-Encoding"
+    name = coding() if "Accept-Encoding" in request.headers else ""
     if name and not response.headers.get("Content-Encoding"):
         plain = response.get_data()
         made = b"".join(compressed(iter((plain,)), name))

@@ -108,6 +108,8 @@ def check_match(response: Response) -> Response:
 
     And 304 in place of any that a client of ``If-None-Match: *`` has (13.1.2).
     """
+    if "If-Match" not in request.headers and "If-None-Match" not in request.headers:
+        return response
     if answers.is_unmatched(response):
         response.close()
         return answer(DicomWebError(412, "the resource has another entity tag than those of If-Match"))

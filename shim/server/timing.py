@@ -52,17 +52,22 @@ def receiving(body: RequestBody) -> RequestBody:
 
 def observe(name: str, seconds: float) -> None:
     """Take note of a request to CouchDB, or of more seconds of the last one."""
-    if has_app_context() and "trace" in g:
-        asked = g.trace.asked
+    trace = _trace()
+    if trace is not None:
+        asked = trace.asked
         if asked and asked[-1][0] == name:
             seconds += asked.pop()[1]
         asked.append((name, seconds))
 
 
+def _trace() -> Trace | None:
+    return g.get("trace") if has_app_context() else None
+
+
 def recalled(found: bool | None, age: float) -> None:
     """Take note of a look into the memory; see `dicouch.couch.memory.Memory.observe`."""
-    if has_app_context() and "trace" in g:
-        trace = g.trace
+    trace = _trace()
+    if trace is not None:
         trace.hits += found is True
         trace.misses += found is False
         trace.silent |= found is None
