@@ -268,7 +268,7 @@ class TestWhatTextsContain:
         assert [row["0020000D"] for page in pages for row in page] == wanted
         assert server.get(path.replace("/studies", "/studies/count")).json() == {"count": len(wanted)}
         (first, *_rest) = server.get(f"{path}&limit=1&explain").json()["requests"]
-        kind, piece = first["body"]["queries"][0]["startkey"][:2]
+        kind, piece = first["params"]["startkey"][:2]
         assert kind == f"*{key.partition('=')[0]}*"
         assert piece in inside
         below = server.get(f"/series?{key}&limit=1000").json()

@@ -6,8 +6,10 @@ import pytest
 
 from dicouch.couch.memory import Memory
 from dicouch.read.search.reading import Reading
+from dicouch.read.search.studies import Search
 from dicouch.rewrite import requests
 from dicouch.rewrite.plan import Range
+from dicouch.rewrite.query import parse
 from dicouch.rewrite.requests import Paging
 from tests.unit.test_memory import make
 
@@ -74,3 +76,83 @@ def test_a_right_that_is_taken_back_in_between_counts(memory):
         memory.answered("ann", False, memory.clock())
 
     assert read(couch, memory, "ann", revoke) != first
+
+
+class Answer:
+    """An answer on its way."""
+
+    def __init__(self, answer: dict) -> None:
+        self.json = lambda: answer
+
+
+class Studies:
+    """A database with two studies, of which one has SMITH in the name, or with many; it notes what it is asked."""
+
+    NAMES = {"1.1": "Smiley", "1.2": "Smith"}
+    ROWS = {"smi": ["1.1", "1.2"], "mit": ["1.2"]}
+
+    def __init__(self, many: int = 0) -> None:
+        self.many = [f"2.{number}" for number in range(many)]
+        self.asked: list[str] = []
+
+    def start_json(self, _method: str, path: str, *, params: dict, body: dict, authorization: str) -> Answer:
+        name = path.removeprefix("_design/dicom/").removeprefix("_view/")
+        if name == "studies_by_text":
+            kind, text = params["startkey"][:2]
+            uids = self.many[: params["limit"]] if self.many and text else self.ROWS.get(text, [])
+            self.asked.append(f"rows {text}")
+            return Answer({"rows": [{"id": f"{uid}:study", "key": [kind, text, "", "", uid]} for uid in uids]})
+        self.asked.append(name)
+        if name == "_show/matching":
+            return Answer({"matches": ["Smith" in str(one) for one in body["datasets"]]})
+        if name == "studies_by_text/queries":
+            return Answer({"results": [{"rows": [{"value": 7}][: len(one["startkey"][1])]} for one in body["queries"]]})
+        if name == "_list/studies/studies_by_text":
+            return Answer({"rows": [{"id": "2.0:study", "dataset": {NAME: {"vr": "PN"}}}], "matched": 1})
+        if name == "counts":
+            return Answer({"rows": [{"key": one, "value": [1, 1, 1]} for one in body["keys"]]})
+        named = {uid: {NAME: {"vr": "PN", "Value": [{"Alphabetic": self.NAMES[uid]}]}} for uid in body["keys"]}
+        rows = [{"id": f"{uid}:study", "key": uid, "value": {"dataset": dataset}} for uid, dataset in named.items()]
+        return Answer({"rows": rows})
+
+
+NAME = "00100010"
+
+
+def contained(couch: Studies, memory: Memory | None, key: str) -> list[str]:
+    """Return the UIDs of the studies whose name contains a text."""
+    search = Search(couch, "http://h", "ann", memory)
+    return [row["0020000D"]["Value"][0] for row in search.studies(parse([("PatientName", f"*{key}*")], 10)).rows]
+
+
+def test_one_request_tells_that_nobody_has_a_text(memory):
+    couch = Studies()
+    assert contained(couch, memory, "Nobody") == []
+    # The rarer one of "nob" and "ody"; and beside it studies with too many pieces: that there are none is remembered.
+    assert couch.asked == ["rows ody", "rows "]
+    assert contained(couch, memory, "Peter") == []
+    assert couch.asked[2:] == ["rows pet"]
+    memory.states.changed("3:study")
+    contained(couch, memory, "Peter")
+    assert couch.asked[3:] == ["rows pet", "rows "]
+
+
+def test_few_studies_are_matched_at_once_and_remembered(memory):
+    couch = Studies()
+    assert contained(couch, memory, "SMI??") == ["1.2"]
+    assert couch.asked == ["rows smi", "rows ", "counts", "studies_by_uid", "_show/matching"]
+    assert contained(couch, memory, "SMI??") == ["1.2"]
+    assert couch.asked[5:] == ["rows smi", "_show/matching"]
+    memory.states.changed("1.2:1:1")
+    assert contained(couch, memory, "SMI??") == ["1.2"]
+    assert couch.asked[7:] == ["rows smi", "rows ", "counts", "studies_by_uid", "_show/matching"]
+
+
+def test_where_there_are_many_they_are_counted(memory):
+    couch = Studies(many=200)
+    assert contained(couch, memory, "abcdef") == ["2.0"]
+    assert couch.asked == ["rows abc", "rows ", "studies_by_text/queries", "_list/studies/studies_by_text", "counts"]
+    contained(couch, memory, "abcdef")  # "abc" is known to be common
+    assert couch.asked[5] == "rows def"
+    contained(couch, memory, "abcdef")
+    assert couch.asked[8:] == ["studies_by_text/queries", "_list/studies/studies_by_text"]

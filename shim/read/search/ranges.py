@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dicouch.couch.client import answers
+from dicouch.couch.memory import DATABASE, REVISION
 from dicouch.read.search.reading import Asked, Reading
-from dicouch.rewrite import plan, requests
+from dicouch.rewrite import columns, plan, requests
 from dicouch.rewrite.plan import Candidate, Range
 from dicouch.rewrite.query import Query
 from dicouch.rewrite.requests import Paging
 
 # More studies than any archive has.
 ALL = 10**9
+# Studies that are looked at one by one rather than by a list over a range; at least so many at a time.
+FEW, FEWEST = 100, 25
 
 
 def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple[Range, ...]:
@@ -24,6 +28,9 @@ def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple
         ((chosen,),) = candidates[0]
         reading.walked = plan.walked(query, chosen)
         return (chosen,)
+    few = _few(reading, plan.likely(candidates, lambda one: reading.recall(REVISION, _common(one)) is not None))
+    if few is not None:
+        return few
     found = [one for parts in candidates for part in parts for one in part]
     views = list(dict.fromkeys(one.view for one in found))
     # One request an index, all on their way at the same time.
@@ -33,10 +40,46 @@ def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple
     return plan.rarest(candidates, [one[0]["value"] if one else 0 for one in rows])
 
 
+def _few(reading: Reading, likely: tuple[Range, ...]) -> tuple[Range, ...] | None:
+    """Return the studies in ranges that seem to have few rows, newest first; None where there are many.
+
+    Many rows are remembered as long as there is the database: that only changes where is looked first.
+    """
+    if not likely:
+        return None
+    unknown = [one for one in likely if reading.recall(DATABASE, _empty(one)) is None]
+    asked = (reading.start(requests.rows(replace(one, documents=False), FEW)) for one in unknown)
+    found = [answer["rows"] for answer in answers(asked, Asked.answer)]
+    for one, rows in zip(unknown, found, strict=True):
+        if not rows:
+            reading.remember(DATABASE, _empty(one), True, 500)
+        elif len(rows) == FEW:
+            reading.remember(REVISION, _common(one), True, 500)
+    if any(len(rows) == FEW for rows in found):
+        return None
+    # Behind kind and text a key has date, time and UID.
+    places = {row["key"][4]: row["key"][2:] for rows in found for row in rows}
+    if not places:
+        return ()
+    keys = sorted(places, key=places.__getitem__, reverse=True)
+    decided = frozenset.intersection(*(one.covered for one in likely))
+    return (Range("studies_by_uid", keys=keys, covered=decided, sort=likely[0].sort),)
+
+
+def _empty(one: Range) -> tuple[str, ...]:
+    return "empty", *one.params["startkey"], *one.params["endkey"]
+
+
+def _common(one: Range) -> tuple[str, ...]:
+    return "common", *one.params["startkey"][:2]
+
+
 def studies(
     reading: Reading, query: Query, chosen: tuple[Range, ...], paging: Paging, *, fields: dict[str, Any]
 ) -> dict[str, Any]:
     """Return a page of the studies that match in some ranges, newest first, as `Reading.list` does for one."""
+    if len(chosen) == 1 and chosen[0].keys and not chosen[0].sort and not paging.ordered:
+        return _matching(reading, query, chosen[0], paging, fields)
     if len(chosen) == 1:
         return reading.list("study", query, chosen[0], paging, fields=fields)
     found = uids(reading, query, chosen, ALL if paging.rest else paging.offset + paging.limit)
@@ -44,6 +87,20 @@ def studies(
     by_uid = Range("studies_by_uid", keys=page)
     rows = reading.list("study", query, by_uid, Paging(0, len(page)), fields=fields)["rows"] if page else []
     return {"rows": rows, "matched": len(found)}
+
+
+def _matching(reading: Reading, query: Query, chosen: Range, paging: Paging, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of those of some studies, named in the order of the answer, that match."""
+    match, select = requests.residual(query, chosen, "study"), columns.selector("study", fields)
+    waiting, found = chosen.keys or [], []
+    end = ALL if paging.rest else paging.offset + paging.limit
+    while waiting and len(found) < end:
+        size = max(end - len(found), FEWEST)
+        rows, waiting = reading.rows_of(waiting[:size]), waiting[size:]
+        found += [row for row, matches in zip(rows, reading.matches(match, rows), strict=True) if matches]
+    page = found[paging.offset : min(paging.offset + paging.limit, end)]
+    told = [{"id": row["id"], "dataset": select(columns.dataset_of(row))} for row in page]
+    return {"rows": told, "matched": min(len(found), end)}
 
 
 def uids(reading: Reading, query: Query, chosen: tuple[Range, ...], most: int = ALL) -> list[str]:
