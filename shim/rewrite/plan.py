@@ -55,6 +55,8 @@ class Range:
     documents: bool = False
     # The one study whose own rows, or whose series', these are.
     study: str | None = None
+    # Where `keys` are only the newest that may match: what to choose from for the others.
+    behind: list[tuple[tuple[Range, ...], ...]] = field(default_factory=list)
 
 
 # Ranges that hold all that a search finds: one of each tuple together.

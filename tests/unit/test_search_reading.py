@@ -86,13 +86,13 @@ class Answer:
 
 
 class Studies:
-    """A database with two studies, of which one has SMITH in the name, or with many; it notes what it is asked."""
+    """A database with two studies, of which one has SMITH in the name, or with many Smiths."""
 
     NAMES = {"1.1": "Smiley", "1.2": "Smith"}
     ROWS = {"smi": ["1.1", "1.2"], "mit": ["1.2"]}
 
     def __init__(self, many: int = 0) -> None:
-        self.many = [f"2.{number}" for number in range(many)]
+        self.many = [f"2.{number}" for number in range(999, 999 - many, -1)]
         self.asked: list[str] = []
 
     def start_json(self, _method: str, path: str, *, params: dict, body: dict, authorization: str) -> Answer:
@@ -111,7 +111,9 @@ class Studies:
             return Answer({"rows": [{"id": "2.0:study", "dataset": {NAME: {"vr": "PN"}}}], "matched": 1})
         if name == "counts":
             return Answer({"rows": [{"key": one, "value": [1, 1, 1]} for one in body["keys"]]})
-        named = {uid: {NAME: {"vr": "PN", "Value": [{"Alphabetic": self.NAMES[uid]}]}} for uid in body["keys"]}
+        named = {
+            uid: {NAME: {"vr": "PN", "Value": [{"Alphabetic": self.NAMES.get(uid, "Smith")}]}} for uid in body["keys"]
+        }
         rows = [{"id": f"{uid}:study", "key": uid, "value": {"dataset": dataset}} for uid, dataset in named.items()]
         return Answer({"rows": rows})
 
@@ -156,3 +158,16 @@ def test_where_there_are_many_they_are_counted(memory):
     assert couch.asked[5] == "rows def"
     contained(couch, memory, "abcdef")
     assert couch.asked[8:] == ["studies_by_text/queries", "_list/studies/studies_by_text"]
+
+
+def test_a_page_of_many_is_the_newest(memory):
+    couch = Studies(many=200)
+    asked = [("PatientName", "*Smi*"), ("limit", "25")]
+    rows = Search(couch, "http://h", "ann", memory).studies(parse(asked, 100)).rows
+    assert [row["0020000D"]["Value"][0] for row in rows] == couch.many[:25]
+    assert couch.asked == ["rows smi", "rows ", "studies_by_uid", "_show/matching", "counts"]
+    couch.NAMES = dict.fromkeys(couch.many, "Smiley")  # none of the newest matches
+    couch.asked.clear()
+    memory.states.changed_all()
+    Search(couch, "http://h", "ann", memory).studies(parse(asked, 100))
+    assert couch.asked[3:6] == ["_show/matching", "studies_by_text/queries", "_list/studies/studies_by_text"]

@@ -19,18 +19,21 @@ ALL = 10**9
 FEW, FEWEST = 100, 25
 
 
-def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple[Range, ...]:
+def choose(reading: Reading, query: Query, candidates: list[Candidate], page: int = 0) -> tuple[Range, ...]:
     """Return the ranges that hold all that a search finds and have the fewest rows; none when nothing matches.
 
-    `reading` remembers for ``?explain`` which keys no index serves.
+    `reading` remembers for ``?explain`` which keys no index serves. `page` says how many of the newest
+    are wanted; 0: all.
     """
     if not plan.needs_counts(candidates):
         ((chosen,),) = candidates[0]
         reading.walked = plan.walked(query, chosen)
         return (chosen,)
-    few = _few(reading, plan.likely(candidates, lambda one: reading.recall(REVISION, _common(one)) is not None))
-    if few is not None:
-        return few
+    few = _few(reading, candidates, page if page <= FEW else 0)
+    return _counted(reading, candidates) if few is None else few
+
+
+def _counted(reading: Reading, candidates: list[Candidate]) -> tuple[Range, ...]:
     found = [one for parts in candidates for part in parts for one in part]
     views = list(dict.fromkeys(one.view for one in found))
     # One request an index, all on their way at the same time.
@@ -40,11 +43,12 @@ def choose(reading: Reading, query: Query, candidates: list[Candidate]) -> tuple
     return plan.rarest(candidates, [one[0]["value"] if one else 0 for one in rows])
 
 
-def _few(reading: Reading, likely: tuple[Range, ...]) -> tuple[Range, ...] | None:
-    """Return the studies in ranges that seem to have few rows, newest first; None where there are many.
+def _few(reading: Reading, candidates: list[Candidate], page: int) -> tuple[Range, ...] | None:
+    """Return the studies in ranges that seem to have few rows, newest first; of many the newest, or None.
 
     Many rows are remembered as long as there is the database: that only changes where is looked first.
     """
+    likely = plan.likely(candidates, lambda one: not page and reading.recall(REVISION, _common(one)) is not None)
     if not likely:
         return None
     unknown = [one for one in likely if reading.recall(DATABASE, _empty(one)) is None]
@@ -55,15 +59,18 @@ def _few(reading: Reading, likely: tuple[Range, ...]) -> tuple[Range, ...] | Non
             reading.remember(DATABASE, _empty(one), True, 500)
         elif len(rows) == FEW:
             reading.remember(REVISION, _common(one), True, 500)
-    if any(len(rows) == FEW for rows in found):
+    # Behind kind and text a key has date, time and UID. Older studies than the last of a part of a range may be missed.
+    since = max((rows[-1]["key"][2:] for rows in found if len(rows) == FEW), default=[])
+    if since and not page:
         return None
-    # Behind kind and text a key has date, time and UID.
-    places = {row["key"][4]: row["key"][2:] for rows in found for row in rows}
+    places = {row["key"][4]: row["key"][2:] for rows in found for row in rows if row["key"][2:] >= since}
     if not places:
         return ()
     keys = sorted(places, key=places.__getitem__, reverse=True)
     decided = frozenset.intersection(*(one.covered for one in likely))
-    return (Range("studies_by_uid", keys=keys, covered=decided, sort=likely[0].sort),)
+    return (
+        Range("studies_by_uid", keys=keys, covered=decided, sort=likely[0].sort, behind=candidates if since else []),
+    )
 
 
 def _empty(one: Range) -> tuple[str, ...]:
@@ -92,12 +99,17 @@ def studies(
 def _matching(reading: Reading, query: Query, chosen: Range, paging: Paging, fields: dict[str, Any]) -> dict[str, Any]:
     """Return a page of those of some studies, named in the order of the answer, that match."""
     match, select = requests.residual(query, chosen, "study"), columns.selector("study", fields)
-    waiting, found = chosen.keys or [], []
+    waiting, found, looked = chosen.keys or [], [], 0
     end = ALL if paging.rest else paging.offset + paging.limit
     while waiting and len(found) < end:
         size = max(end - len(found), FEWEST)
         rows, waiting = reading.rows_of(waiting[:size]), waiting[size:]
         found += [row for row, matches in zip(rows, reading.matches(match, rows), strict=True) if matches]
+        looked += size
+        if chosen.behind and len(found) < looked / 2:
+            break
+    if chosen.behind and len(found) < end:
+        return studies(reading, query, _counted(reading, chosen.behind), paging, fields=fields)
     page = found[paging.offset : min(paging.offset + paging.limit, end)]
     told = [{"id": row["id"], "dataset": select(columns.dataset_of(row))} for row in page]
     return {"rows": told, "matched": min(len(found), end)}

@@ -61,7 +61,8 @@ class Search(Reading):
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
-        chosen = ranges.choose(self, query, plan.study_candidates(query))
+        page = query.offset + query.limit if query.limit_given else 0
+        chosen = ranges.choose(self, query, plan.study_candidates(query), page)
         uids = query.values(STUDY_UID) or [uid for one in chosen for uid in one.keys or ()]
         if uids and len(uids) <= FEWEST and query.limit:
             uncounted = self.uncounted([f"{uid}:study" for uid in uids])
