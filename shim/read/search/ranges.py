@@ -60,7 +60,7 @@ def _few(reading: Reading, candidates: list[Candidate], page: int) -> tuple[Rang
         elif len(rows) == FEW:
             reading.remember(REVISION, _common(one), True, 500)
     # Behind kind and text a key has date, time and UID. Older studies than the last of a part of a range may be missed.
-    since = max((rows[-1]["key"][2:] for rows in found if len(rows) == FEW), default=[])
+    since: list[str] = max((rows[-1]["key"][2:] for rows in found if len(rows) == FEW), default=[])
     if since and not page:
         return None
     places = {row["key"][4]: row["key"][2:] for rows in found for row in rows if row["key"][2:] >= since}
@@ -99,7 +99,8 @@ def studies(
 def _matching(reading: Reading, query: Query, chosen: Range, paging: Paging, fields: dict[str, Any]) -> dict[str, Any]:
     """Return a page of those of some studies, named in the order of the answer, that match."""
     match, select = requests.residual(query, chosen, "study"), columns.selector("study", fields)
-    waiting, found, looked = chosen.keys or [], [], 0
+    waiting, looked = chosen.keys or [], 0
+    found: list[dict] = []
     end = ALL if paging.rest else paging.offset + paging.limit
     while waiting and len(found) < end:
         size = max(end - len(found), FEWEST)
