@@ -126,17 +126,17 @@ def rarest(candidates: list[Candidate], counts: Iterable[int]) -> tuple[Range, .
     return min(totals, key=itemgetter(0))[1]
 
 
-def likely(candidates: list[Candidate], is_common: Callable[[Range], bool]) -> tuple[Range, ...]:
+def likely(candidates: list[Candidate], is_common: Callable[[Range], bool]) -> Candidate:
     """Choose ranges of the index of texts that hold all that a search finds and seem to have few rows; or none.
 
-    `is_common` says which are known to have many.
+    Of each part one or two, both of which have what matches in it. `is_common` says which are known to have many.
     """
-    found: list[tuple[int, tuple[Range, ...]]] = []
+    found: list[tuple[int, Candidate]] = []
     for parts in candidates:
         some = [[one for one in part if one.view == BY_TEXT and not is_common(one)] for part in parts]
         if all(some):
-            rare = tuple(max(part, key=_rarity) for part in some)
-            found.append((min(map(_rarity, rare)), rare))
+            rare = tuple(tuple(sorted(part, key=_rarity, reverse=True)[:2]) for part in some)
+            found.append((min(_rarity(part[0]) for part in rare), rare))
     return max(found, key=itemgetter(0), default=(0, ()))[1]
 
 

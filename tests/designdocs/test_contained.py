@@ -52,7 +52,10 @@ def indexed(ddoc, documents, query):
     def read(one):
         return [(key, document) for key, document in rows[one.view] if within(key, one.params)]
 
-    looked_at = {document["_id"]: key for one in likely(candidates, lambda _: False) for key, document in read(one)}
+    looked_at = {}
+    for part in likely(candidates, lambda _: False):
+        some = [{document["_id"]: key for key, document in read(one)} for one in part]
+        looked_at.update((one, key) for one, key in some[0].items() if one in some[-1])
     if needs_counts(candidates) and likely(candidates, lambda _: False):
         few = [document for document in documents if document["_id"] in looked_at]
         few.sort(key=lambda document: looked_at[document["_id"]][2:], reverse=True)

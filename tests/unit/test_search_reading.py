@@ -94,6 +94,7 @@ class Studies:
     def __init__(self, many: int = 0) -> None:
         self.many = [f"2.{number}" for number in range(999, 999 - many, -1)]
         self.asked: list[str] = []
+        self.named: list[str] = []
 
     def start_json(self, _method: str, path: str, *, params: dict, body: dict, authorization: str) -> Answer:
         name = path.removeprefix("_design/dicom/").removeprefix("_view/")
@@ -111,6 +112,7 @@ class Studies:
             return Answer({"rows": [{"id": "2.0:study", "dataset": {NAME: {"vr": "PN"}}}], "matched": 1})
         if name == "counts":
             return Answer({"rows": [{"key": one, "value": [1, 1, 1]} for one in body["keys"]]})
+        self.named = body["keys"]
         named = {
             uid: {NAME: {"vr": "PN", "Value": [{"Alphabetic": self.NAMES.get(uid, "Smith")}]}} for uid in body["keys"]
         }
@@ -127,16 +129,18 @@ def contained(couch: Studies, memory: Memory | None, key: str) -> list[str]:
     return [row["0020000D"]["Value"][0] for row in search.studies(parse([("PatientName", f"*{key}*")], 10)).rows]
 
 
-def test_one_request_tells_that_nobody_has_a_text(memory):
+def test_what_nobody_has_is_told_by_the_first_requests(memory):
     couch = Studies()
     assert contained(couch, memory, "Nobody") == []
-    # The rarer one of "nob" and "ody"; and beside it studies with too many pieces: that there are none is remembered.
-    assert couch.asked == ["rows ody", "rows "]
-    assert contained(couch, memory, "Peter") == []
-    assert couch.asked[2:] == ["rows pet"]
+    # The two rarest pieces, and studies with too many of them: all at a time. What is nowhere is remembered.
+    assert couch.asked == ["rows ody", "rows nob", "rows "]
+    assert contained(couch, memory, "Peterson") == []
+    assert couch.asked[3:] == ["rows pet", "rows son"]
+    assert contained(couch, memory, "Petersen") == []
+    assert couch.asked[5:] == []
     memory.states.changed("3:study")
-    contained(couch, memory, "Peter")
-    assert couch.asked[3:] == ["rows pet", "rows "]
+    contained(couch, memory, "Petersen")
+    assert couch.asked[5:] == ["rows pet", "rows ers", "rows "]
 
 
 def test_few_studies_are_matched_at_once_and_remembered(memory):
@@ -150,14 +154,19 @@ def test_few_studies_are_matched_at_once_and_remembered(memory):
     assert couch.asked[7:] == ["rows smi", "rows ", "counts", "studies_by_uid", "_show/matching"]
 
 
+def test_studies_that_have_one_piece_alone_are_not_read(memory):
+    couch = Studies()
+    assert contained(couch, memory, "smi?mit") == ["1.2"]
+    assert couch.asked[:3] == ["rows mit", "rows smi", "rows "]
+    assert couch.named == ["1.2"]
+
+
 def test_where_there_are_many_they_are_counted(memory):
-    couch = Studies(many=200)
+    couch, counted = Studies(many=200), ["studies_by_text/queries", "_list/studies/studies_by_text"]
     assert contained(couch, memory, "abcdef") == ["2.0"]
-    assert couch.asked == ["rows abc", "rows ", "studies_by_text/queries", "_list/studies/studies_by_text", "counts"]
-    contained(couch, memory, "abcdef")  # "abc" is known to be common
-    assert couch.asked[5] == "rows def"
-    contained(couch, memory, "abcdef")
-    assert couch.asked[8:] == ["studies_by_text/queries", "_list/studies/studies_by_text"]
+    assert couch.asked == ["rows abc", "rows def", "rows ", *counted, "counts"]
+    contained(couch, memory, "abcdef")  # both are known to be common
+    assert couch.asked[6:] == counted
 
 
 def test_a_page_of_many_is_the_newest(memory):

@@ -51,26 +51,45 @@ def _few(reading: Reading, candidates: list[Candidate], page: int) -> tuple[Rang
     likely = plan.likely(candidates, lambda one: not page and reading.recall(REVISION, _common(one)) is not None)
     if not likely:
         return None
-    unknown = [one for one in likely if reading.recall(DATABASE, _empty(one)) is None]
-    asked = (reading.start(requests.rows(replace(one, documents=False), FEW)) for one in unknown)
-    found = [answer["rows"] for answer in answers(asked, Asked.answer)]
-    for one, rows in zip(unknown, found, strict=True):
-        if not rows:
-            reading.remember(DATABASE, _empty(one), True, 500)
-        elif len(rows) == FEW:
-            reading.remember(REVISION, _common(one), True, 500)
-    # Behind kind and text a key has date, time and UID. Older studies than the last of a part of a range may be missed.
-    since: list[str] = max((rows[-1]["key"][2:] for rows in found if len(rows) == FEW), default=[])
+    found: dict[str, list[str]] = {}
+    since: list[str] = []
+    for named in _places(reading, likely):
+        # Of a range with more rows nothing is known of what is older than the last of these.
+        lasts = [min(places.values()) if len(places) == FEW else [] for places in named]
+        since = max(since, min(lasts))
+        for uid, place in (each for places in named for each in places.items()):
+            if all(uid in places or place < last for places, last in zip(named, lasts, strict=True)):
+                found[uid] = place
     if since and not page:
         return None
-    places = {row["key"][4]: row["key"][2:] for rows in found for row in rows if row["key"][2:] >= since}
-    if not places:
-        return ()
-    keys = sorted(places, key=places.__getitem__, reverse=True)
-    decided = frozenset.intersection(*(one.covered for one in likely))
-    return (
-        Range("studies_by_uid", keys=keys, covered=decided, sort=likely[0].sort, behind=candidates if since else []),
-    )
+    keys = [uid for uid in sorted(found, key=found.__getitem__, reverse=True) if found[uid] >= since]
+    if not keys:
+        return None if since else ()
+    ranges = [one for part in likely for one in part]
+    decided = frozenset.intersection(*(one.covered for one in ranges))
+    behind = candidates if since else []
+    return (Range("studies_by_uid", keys=keys, covered=decided, sort=ranges[0].sort, behind=behind),)
+
+
+def _places(reading: Reading, likely: Candidate) -> list[list[dict[str, list[str]]]]:
+    """Return the studies in each range of each part, `FEW` at most, with their places in the order of the answer."""
+    # Where one range of a part is known to be empty, so is the part.
+    parts = [[] if any(reading.recall(DATABASE, _empty(one)) for one in part) else part for part in likely]
+    unknown = [one for part in parts for one in part]
+    asked = (reading.start(requests.rows(replace(one, documents=False), FEW)) for one in unknown)
+    rows = iter(answers(asked, Asked.answer))
+    found = []
+    for part in parts:
+        named = []
+        for one in part:
+            # Behind kind and text a key has date, time and UID.
+            named.append({row["key"][4]: row["key"][2:] for row in next(rows)["rows"]})
+            if not named[-1]:
+                reading.remember(DATABASE, _empty(one), True, 500)
+            elif len(named[-1]) == FEW:
+                reading.remember(REVISION, _common(one), True, 500)
+        found.append(named or [{}])
+    return found
 
 
 def _empty(one: Range) -> tuple[str, ...]:
