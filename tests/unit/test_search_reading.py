@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dicouch.couch.memory import Memory
+from dicouch.read.search import ranges
 from dicouch.read.search.reading import Reading
 from dicouch.read.search.studies import Search
-from dicouch.rewrite import requests
+from dicouch.rewrite import plan, requests
 from dicouch.rewrite.plan import Range
 from dicouch.rewrite.query import parse
 from dicouch.rewrite.requests import Paging
@@ -100,7 +103,7 @@ class Studies:
         name = path.removeprefix("_design/dicom/").removeprefix("_view/")
         if name == "studies_by_text":
             kind, text = params["startkey"][:2]
-            uids = self.many[: params["limit"]] if self.many and text else self.ROWS.get(text, [])
+            uids = (self.many if self.many and text else self.ROWS.get(text, []))[: params["limit"]]
             self.asked.append(f"rows {text}")
             return Answer({"rows": [{"id": f"{uid}:study", "key": [kind, text, "", "", uid]} for uid in uids]})
         self.asked.append(name)
@@ -180,3 +183,26 @@ def test_a_page_of_many_is_the_newest(memory):
     memory.states.changed_all()
     Search(couch, "http://h", "ann", memory).studies(parse(asked, 100))
     assert couch.asked[3:6] == ["_show/matching", "studies_by_text/queries", "_list/studies/studies_by_text"]
+
+
+PIECES = st.sets(st.sampled_from(["abc", "def", ""]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(stored=st.lists(PIECES, max_size=12), page=st.integers(0, 3))
+def test_no_study_that_may_match_is_left_out(stored, page):
+    """With two pieces of the key, or with too many pieces; also where only a part of the rows is read."""
+    uids = {f"1.{100 + number}": some for number, some in enumerate(stored)}
+    couch = Studies()
+    couch.ROWS = {text: [uid for uid in sorted(uids, reverse=True) if text in uids[uid]] for text in ("abc", "def", "")}
+    wanted = [uid for uid in sorted(uids, reverse=True) if "" in uids[uid] or {"abc", "def"} <= uids[uid]]
+    asked = parse([("PatientName", "*abcdef*")], 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "FEW", 3)
+        chosen = ranges.choose(Reading(couch, ""), asked, plan.study_candidates(asked), page)
+    if "studies_by_text/queries" in couch.asked:
+        return
+    keys = chosen[0].keys if chosen else []
+    assert keys == sorted(keys, reverse=True)
+    last = keys[-1] if keys and chosen[0].behind else ""
+    assert [uid for uid in keys if uid in wanted] == [uid for uid in wanted if uid >= last]
