@@ -81,7 +81,9 @@ def _page_of_contained(run: int, study: int) -> str:
 
 
 def _nobody(run: int, study: int) -> str:
-    return f"/studies?PatientName={quote(f'*{family(study // PAGE)[1:5]}QXZ{study % PAGE:02d}*')}"
+    # Of which no piece was asked for before: that one is nowhere is remembered.
+    letters = "".join(chr(ord("A") + study // 26**power % 26) for power in (2, 1, 0))
+    return f"/studies?PatientName={quote(f'*{family(study // PAGE)[1:5]}Q{letters}7{study % PAGE:02d}*')}"
 
 
 def _two_characters(run: int, study: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
@@ -28,6 +28,8 @@ BY_VALUE = {
 }
 BEGINNINGS = {ACCESSION: "AccessionNumber", PATIENT_ID: "PatientID", PATIENT_NAME: "PatientName"}
 BY_TEXT = "studies_by_text"
+# Characters of names and numbers, the commonest first: which of several texts to look for while no count is known.
+COMMON = " 0e1a2n3i4r5s6o7t8l9dhcmugpbkfyvwzjxq"
 # The views that are read where no key narrows a search; the last one for patients.
 WALKED = ("studies_by_date", "studies_by_modality", BY_VALUE[PATIENT_ID])
 # Longer beginnings are searched among those of this length; views/lib/names.js makes them.
@@ -53,6 +55,8 @@ class Range:
     documents: bool = False
     # The one study whose own rows, or whose series', these are.
     study: str | None = None
+    # Where `keys` are only the newest that may match: what to choose from for the others.
+    behind: list[tuple[tuple[Range, ...], ...]] = field(default_factory=list)
 
 
 # Ranges that hold all that a search finds: one of each tuple together.
@@ -120,6 +124,26 @@ def rarest(candidates: list[Candidate], counts: Iterable[int]) -> tuple[Range, .
         fewest = [min([(next(numbers), one) for one in part], key=itemgetter(0)) for part in parts]
         totals.append((sum(count for count, _ in fewest), tuple(one for count, one in fewest if count)))
     return min(totals, key=itemgetter(0))[1]
+
+
+def likely(candidates: list[Candidate], is_common: Callable[[Range], bool]) -> Candidate:
+    """Choose ranges of the index of texts that hold all that a search finds and seem to have few rows; or none.
+
+    Of each part one or two, both of which have what matches in it. `is_common` says which are known to have many.
+    """
+    found: list[tuple[int, Candidate]] = []
+    for parts in candidates:
+        some = [[one for one in part if one.view == BY_TEXT and not is_common(one)] for part in parts]
+        if all(some):
+            rare = tuple(tuple(sorted(part, key=_rarity, reverse=True)[:2]) for part in some)
+            found.append((min(_rarity(part[0]) for part in rare), rare))
+    return max(found, key=itemgetter(0), default=(0, ()))[1]
+
+
+def _rarity(one: Range) -> int:
+    """Return a guess how seldom the text of a range is; no study has too many pieces."""
+    text = one.params["startkey"][1].lower()
+    return sum(COMMON.find(character) % len(COMMON) for character in text) if text else LONGEST_KEY * len(COMMON)
 
 
 def walked(query: Query, chosen: Range) -> list[str]:

@@ -91,7 +91,7 @@ def list_request(
     return CouchRequest("GET", path, {**params, "q": q})
 
 
-def _residual(query: Query, chosen: Range, level: str) -> dict[str, Any]:
+def residual(query: Query, chosen: Range, level: str) -> dict[str, Any]:
     """Return the matching keys of `level` that the range does not decide."""
     return {tag: key for tag, key in query.of_level(level).items() if tag not in chosen.covered}
 
@@ -101,7 +101,7 @@ def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: d
 
     `fields` is what the rows have, as ``lib/search/fields.js`` reads it; None for ids alone.
     """
-    page: dict[str, Any] = {"match": _residual(query, chosen, level), "fields": fields, "offset": paging.offset}
+    page: dict[str, Any] = {"match": residual(query, chosen, level), "fields": fields, "offset": paging.offset}
     page.update(limit=paging.limit, sort=chosen.sort)
     if paging.among is not None:
         page["among"] = paging.among
@@ -118,12 +118,19 @@ def rows(chosen: Range, limit: int | None = None, skip: int = 0) -> CouchRequest
     page: dict[str, Any] = {} if limit is None else {"limit": limit, "skip": skip}
     if chosen.documents:
         page["include_docs"] = "true"
+    if chosen.keys is not None:
+        return CouchRequest("POST", f"{DESIGN}/_view/{chosen.view}", {"reduce": "false", **page}, {"keys": chosen.keys})
     return _view(chosen.view, {"reduce": "false", **chosen.params, **page})
+
+
+def matching(match: dict[str, Any], datasets: list[dict[str, Any]]) -> CouchRequest:
+    """Return the request that tells which of some data sets match; see ``shows/matching.js``."""
+    return CouchRequest("POST", f"{DESIGN}/_show/matching", body={"match": match, "datasets": datasets})
 
 
 def decides(query: Query, chosen: Range, level: str) -> bool:
     """Return whether the rows of a range are those of the answer, in its order."""
-    match = _residual(query, chosen, level)
+    match = residual(query, chosen, level)
     everything = all("values" in key and not key.get("empty") and not query.values(tag) for tag, key in match.items())
     return everything and not chosen.sort and chosen.keys is None
 

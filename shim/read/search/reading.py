@@ -22,9 +22,12 @@ STUDY_VIEWS = frozenset(
 SHORT_PAGE = 200
 # Bytes of rows of one study that are remembered.
 LONGEST = 16_384
+# The time zone of a DT (lib/match/match.js).
+TIMEZONE = "00080201"
 # In the class below, `list` is its method.
 Rows = list[dict]
 Ids = list[str]
+Flags = list[bool]
 Counts = dict[str, list[int]]
 
 
@@ -160,7 +163,7 @@ class Reading:
             for row in rows if chosen.view in STUDY_VIEWS and len(rows) <= SHORT_PAGE else ():
                 self._remember_rows(row["id"].partition(":")[0], "studies_by_uid", [row])
             return rows
-        known = self._recall(chosen.study, ("rows", chosen.view))
+        known = self.recall(chosen.study, ("rows", chosen.view))
         if known is not None:
             return orjson.loads(known)[paging.offset : paging.offset + paging.limit]
         rows = self.ask(request)["rows"]
@@ -168,26 +171,55 @@ class Reading:
             self._remember_rows(chosen.study, chosen.view, rows)
         return rows
 
-    def _recall(self, study: str, key: tuple[str, str]) -> Any:
+    def rows_of(self, uids: Ids) -> Rows:
+        """Return the index rows of some studies, in their order, as far as these are there; each is remembered."""
+        known = {uid: self.recall(uid, ("rows", "studies_by_uid")) for uid in uids}
+        found = {uid: orjson.loads(text) for uid, text in known.items() if text is not None}
+        missing = [uid for uid in uids if uid not in found]
+        for row in self.ask(requests.rows(Range("studies_by_uid", keys=missing)))["rows"] if missing else ():
+            found[row["key"]] = [row]
+            self._remember_rows(row["key"], "studies_by_uid", [row])
+        return [row for uid in uids for row in found.get(uid, ())]
+
+    def matches(self, match: dict, rows: Rows) -> Flags:
+        """Return of each row of a study whether it matches keys, a tree as ``lib/match/match.js`` reads it."""
+        if not match or not rows:
+            return [True] * len(rows)
+        tags = [*match, TIMEZONE]
+        some = [{tag: dataset[tag] for tag in tags if tag in dataset} for dataset in map(columns.dataset_of, rows)]
+        found: Flags = self.ask(requests.matching(match, some))["matches"]
+        return found
+
+    def recall(self, study: str, key: tuple[str, ...]) -> Any:
+        """Return what is remembered of a study, or of all; see `Memory.recall`."""
         return None if self.memory is None else self.memory.recall(study, key, self.authorization)
 
-    def _remember(self, study: str, key: tuple[str, str], value: object, size: int) -> None:
+    def remember(self, study: str, key: tuple[str, ...], value: object, size: int) -> None:
+        """Remember what is true of a study, or of all, as it was before anything was read."""
         if self.memory is not None:
             self.memory.remember(study, key, self.authorization, value, self._moment(study), size)
 
     def _remember_rows(self, study: str, view: str, rows: Rows) -> None:
         text = orjson.dumps(rows)  # who is given them may change them
         if len(text) <= LONGEST:
-            self._remember(study, ("rows", view), text, len(text) + 500)
+            self.remember(study, ("rows", view), text, len(text) + 500)
 
     def count(self, chosen: Range) -> int:
         """Return how many rows a range of an index has."""
         rows = self.ask(requests.count(chosen))["rows"]
         return rows[0]["value"] if rows else 0
 
+    def uncounted(self, ids: Ids) -> Ids:
+        """Return the studies and series of whose counts nothing is remembered; of the others they are taken."""
+        for one in self._missing(ids):
+            known = self.recall(one.partition(":")[0], ("counts", one))
+            if known is not None:
+                self._counted[one] = known
+        return self._missing(ids)
+
     def count_ahead(self, request: CouchRequest, chosen: Range) -> None:
         """Ask for what `counts` will give behind the next rows, which take longer; not where those are remembered."""
-        if chosen.study is None or self._recall(chosen.study, ("rows", chosen.view)) is None:
+        if chosen.study is None or self.recall(chosen.study, ("rows", chosen.view)) is None:
             self._beside = request
 
     def counts(self, ids: Ids) -> Counts:
@@ -196,11 +228,7 @@ class Reading:
         if self._ahead is not None:
             self._count(self._ahead)
             self._ahead = None
-        for one in self._missing(ids):
-            known = self._recall(one.partition(":")[0], ("counts", one))
-            if known is not None:
-                self._counted[one] = known
-        missing = self._missing(ids)
+        missing = self.uncounted(ids)
         if missing:
             self._count(self.start(requests.counts(missing)))
             self._counted.update((one, [0, 0, 0]) for one in missing if one not in self._counted)
@@ -214,4 +242,4 @@ class Reading:
         for row in asked.answer()["rows"]:
             one = row["key"]
             self._counted[one] = row["value"]
-            self._remember(one.partition(":")[0], ("counts", one), row["value"], 600)
+            self.remember(one.partition(":")[0], ("counts", one), row["value"], 600)

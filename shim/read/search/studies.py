@@ -61,10 +61,13 @@ class Search(Reading):
 
     def studies(self, query: Query) -> Page:
         """Search for studies."""
-        chosen = ranges.choose(self, query, plan.study_candidates(query))
-        uids = query.values(STUDY_UID)
+        page = query.offset + query.limit if query.limit_given else 0
+        chosen = ranges.choose(self, query, plan.study_candidates(query), page)
+        uids = query.values(STUDY_UID) or [uid for one in chosen for uid in one.keys or ()]
         if uids and len(uids) <= FEWEST and query.limit:
-            self.count_ahead(requests.counts([f"{uid}:study" for uid in uids]), chosen[0])
+            uncounted = self.uncounted([f"{uid}:study" for uid in uids])
+            if uncounted:
+                self.count_ahead(requests.counts(uncounted), chosen[0])
 
         def fetch(offset: int, limit: int) -> Found:
             paging = Paging(offset, limit, not query.limit_given)
