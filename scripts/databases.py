@@ -66,8 +66,8 @@ btree_chunk_size = 4096
 ; Documents of whose rows an index writes its nodes at a time: docs/decisions/0088-indexes-written-2000-at-a-time.md
 min_writer_items = 2000
 [ken]
-; Indexes are brought up to date once a minute, not behind each write, for which all design documents are read each time:
-; docs/decisions/0098-what-a-stored-instance-waits-for.md. The server asks for them itself when it has stored.
+; Once a minute, not behind each write, which reads all design documents each time; the server asks for its index
+; itself when it has stored: docs/decisions/0098-what-a-stored-instance-waits-for.md
 batch_channels = 0
 max_incremental_updates = 1000000000
 [cluster]

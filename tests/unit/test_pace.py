@@ -1,4 +1,4 @@
-"""``shim/write/pace.py``: the index is asked for behind some hundred instances or in a pause, and uploads wait for it."""
+"""``shim/write/pace.py``: the index is asked for behind some hundred instances or in a pause; uploads wait for it."""
 
 import threading
 import time
