@@ -97,8 +97,10 @@ def test_a_thread_that_cannot_be_had_is_no_failure(monkeypatch):
 
 
 def test_it_waits_no_longer_than_it_is_told():
-    pace = Pace(Database())
+    database = Database()
+    pace = Pace(database)
     began = time.monotonic()
     waited = pace.stored(MOST + 1, None, 0.2)
     assert 0.15 < waited <= time.monotonic() - began < 10
     assert pace.stored(1, None, -5.0) < 0.1
+    database.ready.release(2)  # its thread ends
