@@ -42,6 +42,9 @@ VM_ARGS = """\
 -sasl sasl_error_logger false
 +SDio 16
 +Bd -noinput
+# Threads that wait for the disk sleep at once: docs/decisions/0098-what-a-stored-instance-waits-for.md has the figures.
++sbwtdcpu none
++sbwtdio none
 -os_mon start_cpu_sup false
 -os_mon start_memsup false
 -os_mon disk_space_check_interval 5
@@ -62,6 +65,11 @@ btree_chunk_size = 4096
 [view_updater]
 ; Documents of whose rows an index writes its nodes at a time: docs/decisions/0088-indexes-written-2000-at-a-time.md
 min_writer_items = 2000
+[ken]
+; Once a minute, not behind each write, which reads all design documents each time; the server asks for its index
+; itself when it has stored: docs/decisions/0098-what-a-stored-instance-waits-for.md
+batch_channels = 0
+max_incremental_updates = 1000000000
 [cluster]
 n = 1
 q = 2

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
+from dicouch.rewrite import requests
 from dicouch.scripts import databases, processes, run
 from dicouch.scripts.bench.client import Refused, Request, fetch
 from dicouch.scripts.databases import Database
@@ -111,10 +113,16 @@ def pids(server: Server, couch: int | None) -> tuple[int, ...]:
     return (server.pid, couch) if server.couch and couch else (server.pid,)
 
 
-def settled(couch: str) -> Callable[[], None]:
-    """Return what waits until CouchDB's indexes are up to date: the time counts for the server that caused it."""
+def settled(couch: str, database: str = "") -> Callable[[], None]:
+    """Return what waits until CouchDB's indexes are up to date: the time counts for the server that caused it.
+
+    The index of `database`, a URL, is asked for: a server puts that off to a pause, in which another is measured.
+    """
 
     def settle() -> None:
+        if database:
+            request = requests.indexed()
+            fetch(database, Request(request.method, f"/{request.path}?{urlencode(request.params)}"))
         deadline = time.monotonic() + SETTLE_LIMIT
         # The embedded database does not tell, and indexes when it is asked.
         with contextlib.suppress(Refused, ValueError):

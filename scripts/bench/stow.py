@@ -79,7 +79,10 @@ class Storing:
             writes = [puts[chunk] for chunk in chunks]
         settle = settled(self.couch.url)
         own = (self.couch.pid,) if self.couch.pid else ()
-        sides = {one.name: Side(one.root, requests, pids(one, self.couch.pid), settle) for one in self.servers}
+        sides = {
+            one.name: Side(one.root, requests, pids(one, self.couch.pid), settled(self.couch.url, one.couch))
+            for one in self.servers
+        }
         sides |= {beside: Side(url, writes, own, settle) for beside, url in self.bare.items()}
         least = 0.6 if bulk else 0.75
         self.report.compare(

@@ -12,7 +12,7 @@ from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
 from dicouch.write.combined import Combined
 from dicouch.write.elsewhere import Place, places_of
-from dicouch.write.headers import current_revisions
+from dicouch.write.headers import Merging, current_revisions
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,13 @@ class BulkWriter:
         Writes `Single` instances of several requests; returns `Written`.
     revisions : Combined
         Reads the revisions of documents for several requests; None for one that is not there.
+    merging : Merging
+        The headers that requests merge into.
     """
 
     def __init__(self, couch: Couch) -> None:
         self._couch = couch
+        self.merging = Merging()
         self.single: Combined[Single, Written] = Combined(self._write_single)
         self.revisions: Combined[str, str | None] = Combined(partial(current_revisions, couch))
 

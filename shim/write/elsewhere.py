@@ -23,7 +23,7 @@ def find_stored(couch: Couch, places: Iterable[Place], authorization: str | None
     """Return the instances of the index that have the SOP Instance UID of one of these.
 
     The index is read as it is. Bringing it up to date first would cost five to thirty times as much as the query, and
-    CouchDB does so by itself soon after every write.
+    that is done soon after every upload (`dicouch.write.pace`).
     """
     uids = sorted({place[2] for place in places})
     try:

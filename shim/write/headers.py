@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import orjson
@@ -71,11 +71,23 @@ def current_revisions(couch: Couch, authorization: str | None, ids: list[str]) -
     return [found.get(document_id) for document_id in ids]
 
 
+@dataclass(frozen=True)
+class Merging:
+    """The headers into which threads of a process merge now; each has an event that ends with it.
+
+    Whoever stores into the same series at the same time, in one request or in several, mostly brings the same: the
+    first merges into a header and the others wait for it. If all merged at once, most would be refused as conflicts.
+    """
+
+    running: dict[str, threading.Event] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Headers:
     """The headers of one database, as one request's client may write them.
 
     `memory` has what the process knows of headers already; `revisions` asks for several requests what
-    `current_revisions` asks for one.
+    `current_revisions` asks for one; `merging` is that of the process.
     """
 
     def __init__(
@@ -84,6 +96,7 @@ class Headers:
         memory: Memory,
         authorization: str | None = None,
         revisions: Callable[[str | None, list[str]], list[str | None]] | None = None,
+        merging: Merging | None = None,
     ) -> None:
         self.couch = couch
         self.memory = memory
@@ -91,10 +104,7 @@ class Headers:
         self._revisions = revisions or partial(current_revisions, couch)
         # What this request has merged, by digest: the header revision that has it, and the variants that came of it.
         self._merged: dict[bytes, tuple[Merge, str | None, list[str]]] = {}
-        # Several threads store the instances of a request, mostly of one series: the first merges into a header and
-        # the others wait for it. If all merged at once, most would be refused as conflicts.
-        self._running: dict[str, threading.Event] = {}
-        self._lock = threading.Lock()
+        self._merging = merging or Merging()
 
     def merge(self, places: list[tuple[str, str, dict]]) -> list[list[bytes]]:
         """Bring the headers of instances up to date, before the instances themselves are written.
@@ -112,9 +122,9 @@ class Headers:
             try:
                 self._merge(mine)
             finally:
-                with self._lock:
+                with self._merging.lock:
                     for document_id in {merge.document_id for merge in mine}:
-                        self._running.pop(document_id).set()
+                        self._merging.running.pop(document_id).set()
             for running in others:
                 running.wait()
             # What another thread failed at is tried once more, so that each instance gets an answer of its own.
@@ -125,14 +135,15 @@ class Headers:
         """Return what this thread is to merge, and events that end when others have merged into the other headers."""
         mine: dict[str, list[Merge]] = {}
         others = []
-        with self._lock:
+        running = self._merging.running
+        with self._merging.lock:
             for merge in left:
                 if merge.document_id in mine:
                     mine[merge.document_id].append(merge)
-                elif merge.document_id in self._running:
-                    others.append(self._running[merge.document_id])
+                elif merge.document_id in running:
+                    others.append(running[merge.document_id])
                 elif merge.digest not in self._merged:
-                    self._running[merge.document_id] = threading.Event()
+                    running[merge.document_id] = threading.Event()
                     mine[merge.document_id] = [merge]
         return [merge for merges in mine.values() for merge in merges], others
 

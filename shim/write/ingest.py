@@ -56,7 +56,7 @@ class Ingest:
         self.study = study
         self.authorization = authorization
         self.bulk = bulk or BulkWriter(couch)
-        self.headers = Headers(couch, memory, authorization, self.bulk.revisions)
+        self.headers = Headers(couch, memory, authorization, self.bulk.revisions, self.bulk.merging)
         self._putter = Putter(couch, store, replace, authorization)
         self._uids = UidSearch(couch, authorization)
         # Revisions of the headers after the write of a request's only instance.

@@ -1,8 +1,8 @@
 """Keeps the index near what is stored, so that a search after a large upload has little left to wait for.
 
-CouchDB indexes by itself what was written, but a fast writer leaves its index behind by any number of documents. Here
-the index is asked for after every few hundred instances, and uploads wait while it is too far behind. Each process
-counts what it stores itself.
+CouchDB indexes by itself what was written, but each update begins with costs, and a fast writer leaves its index behind
+by any number of documents. Here the index is asked for after every few hundred instances, and once nothing was stored
+for a moment; uploads wait while it is too far behind. Each process counts what it stores itself.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dicouch.rewrite import requests
 
 EVERY = 600
 """Instances after which the index is brought up to date: to begin with that costs as much as indexing a hundred."""
+PAUSE = 1.0
+"""Seconds without a store request after which the index is brought up to date with what is left."""
 MOST = 1500
 """Instances that may be stored and not yet indexed before uploads wait."""
 LONGEST = 30.0
@@ -31,6 +33,7 @@ class Pace:
         self._couch = couch
         self._changed = threading.Condition()
         self._behind = 0
+        self._stored = 0.0  # when something was, the last time
         self._running = False
 
     @property
@@ -45,8 +48,10 @@ class Pace:
         """
         with self._changed:
             self._behind += count
-            begin = self._behind >= EVERY and not self._running
-            self._running = self._running or begin
+            self._stored = time.monotonic()
+            begin, self._running = not self._running, True
+            if self._behind >= EVERY:
+                self._changed.notify_all()
         if begin:
             try:
                 threading.Thread(target=self._index, args=(authorization,), name="index", daemon=True).start()
@@ -58,17 +63,19 @@ class Pace:
             return time.monotonic() - began
 
     def _index(self, authorization: str | None) -> None:
-        """Bring the index up to date, again as long as enough was stored meanwhile."""
+        """Bring the index up to date, each time that enough is stored or a pause comes; end when nothing is left."""
         try:
             while True:
                 with self._changed:
+                    while self._behind < EVERY and (left := self._stored + PAUSE - time.monotonic()) > 0:
+                        self._changed.wait(left)
                     taken = self._behind
                 request = requests.indexed()
                 with suppress(CouchError, DicomWebError):  # the instances are stored; a search will say what is wrong
                     self._couch.json(request.method, request.path, params=request.params, authorization=authorization)
                 with self._changed:
                     self._behind -= taken
-                    self._running = self._behind >= EVERY
+                    self._running = self._behind > 0
                     self._changed.notify_all()
                     if not self._running:
                         return

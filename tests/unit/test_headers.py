@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from dicouch.couch.response import CouchError
-from dicouch.write.headers import DIGESTS, Headers, Holds
+from dicouch.write.headers import DIGESTS, Headers, Holds, Merging
 from tests.unit.test_memory import make as memory
 
 
@@ -73,6 +73,17 @@ def test_threads_that_store_the_same_series_merge_it_once():
     assert database.most == 2  # both on their way at the same time
     assert len({digest for batch in merged for one in batch for digest in one}) == 2
     assert headers.variants(merged[3][4]) == []
+
+
+def test_requests_that_store_the_same_series_merge_it_once():
+    """Those of one process share what they are merging; one by one they find it in the memory."""
+    database, kept, merging = Database(), memory(), Merging()
+    requests = [Headers(database, kept, merging=merging) for _request in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        merged = list(pool.map(lambda headers: headers.merge([place("2")]), requests))
+    assert sorted(database.merged) == ["1:2", "1:study"]
+    assert all(headers.written(*one) == ("1:study", "1:2") for headers, one in zip(requests, merged, strict=True))
+    assert not merging.running
 
 
 def test_what_many_series_bring_to_a_study_does_not_collide():

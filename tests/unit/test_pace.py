@@ -1,10 +1,12 @@
-"""``shim/write/pace.py``: the index is asked for behind some hundred instances, and uploads wait for it."""
+"""``shim/write/pace.py``: the index is asked for behind some hundred instances or in a pause; uploads wait for it."""
 
 import threading
 import time
 
 from dicouch.couch.response import CouchError
+from dicouch.write import pace as pace_module
 from dicouch.write.pace import EVERY, MOST, Pace
+from tests.eventually import eventually
 
 
 class Database:
@@ -25,10 +27,22 @@ class Database:
             raise self.problem
 
 
-def test_small_uploads_ask_for_nothing():
+def test_small_uploads_ask_once_behind_the_last(monkeypatch):
+    monkeypatch.setattr(pace_module, "PAUSE", 0.2)
     database = Database()
-    Pace(database).stored(EVERY - 1, None)
+    pace = Pace(database)
+    for _upload in range(5):
+        pace.stored(EVERY // 10, None)
+        time.sleep(0.02)
     assert database.asked == 0
+    database.ready.release()
+    eventually(lambda: pace.behind, lambda behind: behind == 0)
+    assert database.asked == 1
+    # The thread is gone by then, and the next upload begins another.
+    database.ready.release()
+    pace.stored(1, None)
+    eventually(lambda: pace.behind, lambda behind: behind == 0)
+    assert database.asked == 2
 
 
 def test_uploads_go_on_beside_the_index_and_wait_when_it_is_far_behind():
@@ -83,8 +97,10 @@ def test_a_thread_that_cannot_be_had_is_no_failure(monkeypatch):
 
 
 def test_it_waits_no_longer_than_it_is_told():
-    pace = Pace(Database())
+    database = Database()
+    pace = Pace(database)
     began = time.monotonic()
     waited = pace.stored(MOST + 1, None, 0.2)
     assert 0.15 < waited <= time.monotonic() - began < 10
     assert pace.stored(1, None, -5.0) < 0.1
+    database.ready.release(2)  # its thread ends
