@@ -36,6 +36,8 @@ LARGEST_ROW = 3000
 MOST = 2000
 # Under which it is remembered that a study was looked into, and whether people fixed something in it.
 LOOKED = "looked", ""
+# Under which it is remembered that documents of a study are read together.
+TOGETHER = "together", ""
 # Series at the end of what a look has read: who comes to one of them has those behind it read in the background.
 NEAR = 3
 # Looks of others that a request waits for, one after the other, before it does without.
@@ -313,28 +315,28 @@ class Around:
         DicomWebError
             As `Retriever.document` does.
         """
-        own, place, together = (
-            f"{self._study}:{self._series}:{instance}",
-            (*self._place, ""),
-            ("together", self._series),
-        )
+        own, place = f"{self._study}:{self._series}:{instance}", (*self._place, "documents")
+        first, together = own, ("together", self._series)
         for _turn in range(TURNS):
             if (found := self._remembered(own)) is not None:
                 return found
             look = Look()
             if (other := _READING.setdefault(place, look)) is not look:
+                other.wanted.add(own)
                 other.wait()
-                if not self._recalled(together):
+                if not self._recalled(together) and not self._recalled(TOGETHER):
                     break
+                # As in a look: from the first that somebody waited for in vain.
+                first = min((one for one in other.wanted.copy() if not self._recalled(("document", one))), default=own)
                 continue
             try:
-                if not self._recalled(together):
+                if not self._recalled(together) and not self._recalled(TOGETHER):
                     found = self._reader.document(self._study, self._series, instance)
                     # An attachment may be replaced while it is read; what a file's name stands for never changes.
                     if found["file"]["store"] != ATTACHED:
                         self._remember(together, True, 500)
                     return found
-                self._read_documents(own)
+                self._read_documents(first)
             finally:
                 _end(place, look)
         return self._remembered(own) or self._reader.document(self._study, self._series, instance)
@@ -365,10 +367,9 @@ class Around:
             document = row["doc"] or {}
             if document.get("type") == "instance" and document["file"]["store"] not in (NOWHERE, ATTACHED):
                 said = orjson.dumps(document)
-                self._remember(
-                    ("document", row["id"]), (said, last if number >= DOCUMENTS // 2 else ""), len(said) + 500
-                )
-                self._remember(("together", row["id"].split(":")[1]), True, 500)
+                kept = said, last if number >= DOCUMENTS // 2 else ""
+                self._remember(("document", row["id"]), kept, len(said) + 500)
+                self._remember(TOGETHER, True, 500)
 
     def behind(self, one: Stored) -> None:
         """Read the instances behind one, in the background, unless the index has told of it."""

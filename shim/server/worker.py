@@ -42,7 +42,7 @@ LOG = logging.getLogger(__name__)
 # How the kernel says that a connection did not move for too long: its peer read nothing, or sent nothing.
 STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
 # Milliseconds for which the thread that answered waits for the connection's next request.
-LINGER = 5
+LINGER = 50
 # Bytes and seconds for which the connection of a refused request is read, and seconds of silence that end it.
 REFUSED_BYTES, REFUSED_SECONDS, REFUSED_SILENCE = 256 << 20, 30.0, 3.0
 # Bytes of a refused body that gunicorn reads itself, so that the connection goes on.
