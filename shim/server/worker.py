@@ -62,7 +62,8 @@ class Worker(ThreadWorker):
         Giving the connection back to gunicorn's event loop would wake three threads for each request.
         """
         kept = super().handle(conn)
-        while kept is True and self.alive and _follows(conn):
+        # Where there are more connections than threads, others need this one.
+        while kept is True and self.alive and _follows(conn, LINGER if self.nr_conns <= self.cfg.threads else 0):
             kept = super().handle(conn)
         if not kept and not getattr(conn, "stalled", False):
             # Not in gunicorn's event loop, which serves all others meanwhile.
@@ -170,13 +171,13 @@ def _is_unread(request: Request) -> bool:
     return isinstance(reader, ChunkedReader) and reader.parser is not None
 
 
-def _follows(conn: TConn) -> bool:
+def _follows(conn: TConn, milliseconds: int) -> bool:
     """Wait a moment for the next request of a connection; what gunicorn has read ahead it finds itself."""
     if conn.is_http2 or conn.parser.unreader.buf.getvalue():
         return False
     poll = select.poll()
     poll.register(conn.sock, select.POLLIN)
-    return bool(poll.poll(LINGER))
+    return bool(poll.poll(milliseconds))
 
 
 def bound(listener: socket.socket, seconds: int) -> None:
