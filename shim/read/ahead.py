@@ -42,9 +42,10 @@ TOGETHER = "together", ""
 NEAR = 3
 # Looks of others that a request waits for, one after the other, before it does without.
 TURNS = 3
-# Seconds for which an answer waits for what is read ahead of it; and where that is not enough, as many times as long as
-# a request takes that needs no index: on a busy machine everything takes long.
+# Seconds for which an answer waits for what is read ahead of it, and for what others read. Where the first is not enough,
+# it waits as many times as long as a request takes that needs no index: on a busy machine everything takes long.
 PATIENCE = 0.03
+LONGEST = 2.0
 SLOWER = 8
 
 
@@ -226,8 +227,7 @@ class Around:
         look = Look()
         if (other := _READING.setdefault(self._place, look)) is not look:
             other.wanted.add(self._series)
-            other.wait()
-            return None if other.late else other.wanted.copy()
+            return other.wanted.copy() if other.wait(LONGEST) and not other.late else None
         self.fresh = self._read(look, first) and first == self._series
         return None if look.late else look.wanted.copy()
 
@@ -323,8 +323,7 @@ class Around:
             look = Look()
             if (other := _READING.setdefault(place, look)) is not look:
                 other.wanted.add(own)
-                other.wait()
-                if not self._recalled(together) and not self._recalled(TOGETHER):
+                if not other.wait(LONGEST) or not (self._recalled(together) or self._recalled(TOGETHER)):
                     break
                 # As in a look: from the first that somebody waited for in vain.
                 first = min((one for one in other.wanted.copy() if not self._recalled(("document", one))), default=own)
