@@ -42,8 +42,8 @@ TOGETHER = "together", ""
 NEAR = 3
 # Looks of others that a request waits for, one after the other, before it does without.
 TURNS = 3
-# Seconds for which an answer waits for what is read ahead of it, and for what others read. Where the first is not enough,
-# it waits as many times as long as a request takes that needs no index: on a busy machine everything takes long.
+# Seconds for which an answer waits for what is read ahead of it, and for what others read. Where the first is not
+# enough, it waits as many times as long as a request takes that needs no index: on a busy machine all takes long.
 PATIENCE = 0.03
 LONGEST = 2.0
 SLOWER = 8
