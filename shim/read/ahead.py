@@ -374,7 +374,7 @@ class Around:
         """Read the instances behind one, in the background, unless the index has told of it."""
         place, look = (*self._place, self._series), Look()
         told = self._known is not None and one.id.rpartition(":")[2] in self._known.found
-        if told or place in _READING or not self._memory.is_awake():
+        if told or {place, self._place} & _READING.keys() or not self._memory.is_awake():
             return
         _READING[place] = look
 
