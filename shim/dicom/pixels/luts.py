@@ -197,7 +197,8 @@ def look_up(array: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> 
         return function(array)
     table = function(np.arange(low, high + 1))
     # The type of an index: with another, numpy takes half as long again.
-    return table.take(np.subtract(array, low, dtype=np.intp), axis=0)
+    shown: np.ndarray = table.take(np.subtract(array, low, dtype=np.intp), axis=0)
+    return shown
 
 
 def show(image: Image, number: int, array: np.ndarray, window: VoiWindow | None = None) -> np.ndarray:
