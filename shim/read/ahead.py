@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Event
 from time import monotonic
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -25,16 +25,28 @@ Opener = Callable[[], Iterable[bytes]]
 POOL = ThreadPoolExecutor(16, thread_name_prefix="ahead")
 # These wait for an index that is being built, and must not hold up bodies.
 BACKGROUND = ThreadPoolExecutor(4, thread_name_prefix="around")
-# Instances that are read with the first look into a series, and behind others, documents that are read together; bytes
-# that a row of the index may take.
+# Instances that are read with the first look into a study, with a further one, and behind others; documents that are
+# read together; bytes that a row of the index may take.
 BEGINNING = 64
+FURTHER = 256
 SPAN = 64
-DOCUMENTS = 8
+DOCUMENTS = 16
 LARGEST_ROW = 3000
 # Instances of a series that are remembered together: of a longer one those that were read last.
 MOST = 2000
-# Seconds for which an answer waits for what is read ahead of it.
+# Under which it is remembered that a study was looked into, and whether people fixed something in it.
+LOOKED = "looked", ""
+# Under which it is remembered that documents of a study are read together.
+TOGETHER = "together", ""
+# Series at the end of what a look has read: who comes to one of them has those behind it read in the background.
+NEAR = 3
+# Looks of others that a request waits for, one after the other, before it does without.
+TURNS = 3
+# Seconds for which an answer waits for what is read ahead of it, and for what others read. Where the first is not
+# enough, it waits as many times as long as a request takes that needs no index: on a busy machine all takes long.
 PATIENCE = 0.03
+LONGEST = 2.0
+SLOWER = 8
 
 
 class Ahead:
@@ -121,22 +133,48 @@ class Known:
         Whether these are all of the series.
     fixed : bool
         Whether people fixed something in the study.
+    onwards : str
+        Series at which the index is to be read on for those behind this one; empty where that has been done.
     """
 
     found: dict[str, Stored]
     whole: bool
     fixed: bool
+    onwards: str = ""
 
 
-# Series that are being read in the background, or beside a request; the event tells that waiting for it is no use.
-_READING: dict[Hashable, Event] = {}
+class Look(Event):
+    """Something that is being read, set when others need not wait for it any more.
+
+    Attributes
+    ----------
+    late : bool
+        Whether they need not because it takes too long.
+    wanted : set of str
+        Series of those who wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = False
+        self.wanted: set[str] = set()
+
+
+# What is being read, for a request or in the background: who wants the same waits for it.
+_READING: dict[Hashable, Look] = {}
+
+
+def _end(place: Hashable, look: Look) -> None:
+    _READING.pop(place, None)
+    look.set()
 
 
 class Around:
     """What is around an instance that is asked for: who asks for one mostly goes through its series, and the next.
 
-    The first look into a series reads its beginning from the index, and where it is short, that of those behind it. One
-    that is not in there has those behind it read in the background.
+    The first look into a study reads the index from the beginning of the series on, past its end into those behind it;
+    all who look into the study meanwhile wait for that, as most of what they want will be in it. Who comes near the
+    end of what is known has more read in the background. An instance that is not in there has those behind it read.
 
     Parameters
     ----------
@@ -159,112 +197,186 @@ class Around:
         self._reader = reader
         self._study = study
         self._series = series
-        self._place = study, series, reader.authorization
+        self._place = study, reader.authorization
         self._known: Known | None = None
 
-    def known(self, *, look: bool = True) -> Known | None:
-        """Return what is known of the series; with `look` its beginning is read where nothing is."""
-        self._known = self._recall()
-        if self._known is None and look and self._memory.is_awake():
-            self._known = self._look()
+    def known(self, *, look: bool = True, whole: bool = False) -> Known | None:
+        """Return what is known of the series; with `look` the index is read where nothing is, or not the `whole`."""
+        self._known, first = self._recall(), self._series
+        for _turn in range(TURNS if look and self._memory.is_awake() else 0):
+            if self._known is not None and not (whole and self._known.onwards == self._series):
+                break
+            if (others := self._look(first)) is None:
+                break
+            self._known = self._recall()
+            # One look for all who waited in vain.
+            first = min((one for one in others if self._recall(one) is None), default=self._series)
+        if self._known is not None and self._known.onwards and not self.fresh:
+            self._go_on(self._known.onwards)
         return self._known
 
-    def _recall(self) -> Known | None:
-        known: Known | None = self._memory.recall(
-            self._study, ("rows", self._series), self._reader.authorization, admitted=True
-        )
+    def _recall(self, series: str = "") -> Known | None:
+        known: Known | None = self._recalled(("rows", series or self._series))
         return known
 
-    def _look(self) -> Known | None:
-        """Read the beginning of the series; who asks for it meanwhile waits for that. None when it takes long."""
-        done = Event()
-        if (other := _READING.setdefault(self._place, done)) is not done:
-            other.wait(PATIENCE)
-            return self._recall()
+    def _look(self, first: str) -> set[str] | None:
+        """Read the index from a series on, or wait for who reads it; None when it takes too long.
 
-        def end() -> None:
-            _READING.pop(self._place, None)
-            done.set()
+        Otherwise the series of all who waited.
+        """
+        look = Look()
+        if (other := _READING.setdefault(self._place, look)) is not look:
+            other.wanted.add(self._series)
+            return other.wanted.copy() if other.wait(LONGEST) and not other.late else None
+        self.fresh = self._read(look, first) and first == self._series
+        return None if look.late else look.wanted.copy()
+
+    def _go_on(self, series: str) -> None:
+        """Have the index read from a series on, in the background, unless that is done or being done."""
+        known, look = self._recall(series), Look()
+        if (known is None or known.onwards == series) and _READING.setdefault(self._place, look) is look:
+
+            def read() -> None:
+                with suppress(CouchError, DicomWebError):
+                    self._read(look, series)
+
+            try:
+                submit(read)
+            except RuntimeError:  # no thread can be started
+                _end(self._place, look)
+
+    def _read(self, look: Look, series: str) -> bool:
+        """Read the index from a series on; False when it takes long, and is done in the background."""
+        looked = self._recalled(LOOKED)
+        most = BEGINNING if looked is None else FURTHER
+        wanted = [requests.onwards(self._study, series, most)]
+        if looked is None:
+            wanted.append(requests.corrections(self._study))
+        asked: list[Pending] = []
 
         def finish() -> None:
             try:
                 with suppress(CouchError, DicomWebError):
-                    rows, corrected = answers(asked, lambda one: one.json()["rows"])
-                    self._keep(rows, bool(corrected))
+                    rows, *corrected = answers(asked, lambda one: one.json()["rows"])
+                    self._keep(series, rows, any(corrected) if looked is None else looked, len(rows) >= most)
             finally:
-                end()
+                _end(self._place, look)
 
-        wanted = requests.onwards(self._study, self._series, BEGINNING), requests.corrections(self._study)
-        until = monotonic() + PATIENCE
-        asked: list[Pending] = []
         try:
             asked = answers(map(self._reader.start, wanted), lambda one: one)
-            if not all(one.is_answered(max(0.0, until - monotonic())) for one in asked):
-                done.set()  # the index is being brought up to date
+            if not self._is_in_time(asked):
+                look.late = True  # the index is being brought up to date
+                look.set()
                 submit(finish)
-                return None
+                return False
         except BaseException as problem:
             for one in asked:
                 one.close()
-            end()
+            _end(self._place, look)
             if isinstance(problem, RuntimeError):
-                return None  # no thread can be started: nothing is read ahead
+                return False  # no thread can be started: nothing is read ahead
             raise
         finish()
-        self.fresh = True
-        return self._recall()
+        return True
 
-    def _keep(self, rows: list[dict], fixed: bool) -> None:
-        """Remember rows of the study from the beginning of the series on."""
-        by_series: dict[str, dict[str, Stored]] = {self._series: {}}
+    def _is_in_time(self, asked: list[Pending]) -> bool:
+        """Wait for answers of the index, not much longer than for one that needs no index."""
+        until = monotonic() + PATIENCE
+        if all(one.is_answered(max(0.0, until - monotonic())) for one in asked):
+            return True
+        began = monotonic()
+        self._reader.start(requests.information()).json()
+        until = monotonic() + SLOWER * (monotonic() - began)
+        return all(one.is_answered(max(0.0, until - monotonic())) for one in asked)
+
+    def _keep(self, series: str, rows: list[dict], fixed: bool, more: bool) -> None:
+        """Remember rows of the study from the beginning of a series on; whether there are `more` is not known."""
+        by_series: dict[str, dict[str, Stored]] = {series: {}}
         for row in rows:
-            _study, series, _number, instance = row["key"]
-            by_series.setdefault(series, {})[instance] = stored_in_row(row)
+            _study, below, _number, instance = row["key"]
+            by_series.setdefault(below, {})[instance] = stored_in_row(row)
+        self._remember(LOOKED, fixed, 500)
         *_ended, last = by_series
-        for series, found in by_series.items():
-            self.remember(series, Known(found, series != last or len(rows) < BEGINNING, fixed))
+        near = list(by_series)[-NEAR:] if more and last != series else []
+        for below, found in by_series.items():
+            whole = below != last or not more
+            if whole or below == series or self._recall(below) is None:
+                self.remember(below, Known(found, whole, fixed, last if below in near else ""))
 
     def remember(self, series: str, known: Known) -> None:
         """Remember instances of a series."""
-        key, size = ("rows", series), LARGEST_ROW * (1 + len(known.found))
-        self._memory.remember(self._study, key, self._reader.authorization, known, self.token, size)
+        self._remember(("rows", series), known, LARGEST_ROW * (1 + len(known.found)))
 
     def document(self, instance: str) -> dict:
-        """Return the document of an instance; from the second that is asked for on, those behind it are read with it.
+        """Return the document of an instance; from the second of a series on, those behind it are read with it.
 
         Raises
         ------
         DicomWebError
             As `Retriever.document` does.
         """
-        study, series, credentials = self._place
-        kept = self._memory.recall(study, ("document", series, instance), credentials)
-        if kept is not None:
-            return cast(dict, orjson.loads(kept))
-        drawn = "drawn", series
-        known = self.known() if self._memory.recall(study, drawn, credentials, admitted=True) else None
-        self._memory.remember(study, drawn, credentials, True, self.token)
-        # An attachment may be replaced while it is read; what a file's name stands for never changes.
-        ids = [one.id for one in known.found.values() if one.is_here and one.file["store"] != ATTACHED] if known else []
-        own = ":".join((study, series, instance))
-        found: dict = {}
-        if own in ids:
-            place = ids.index(own)
-            for row in self._reader.rows(requests.documents(ids[place : place + DOCUMENTS])):
-                document = row.get("doc") or {}
-                if document.get("file", {}).get("store") not in (None, NOWHERE, ATTACHED):
-                    key, said = ("document", series, row["id"].rpartition(":")[2]), orjson.dumps(document)
-                    self._memory.remember(study, key, credentials, said, self.token, len(said) + 500)
-                    found = document if row["id"] == own else found
-        return found or self._reader.document(study, series, instance)
+        own, place = f"{self._study}:{self._series}:{instance}", (*self._place, "documents")
+        first, together = own, ("together", self._series)
+        for _turn in range(TURNS):
+            if (found := self._remembered(own)) is not None:
+                return found
+            look = Look()
+            if (other := _READING.setdefault(place, look)) is not look:
+                other.wanted.add(own)
+                if not other.wait(LONGEST) or not (self._recalled(together) or self._recalled(TOGETHER)):
+                    break
+                # As in a look: from the first that somebody waited for in vain.
+                first = min((one for one in other.wanted.copy() if not self._recalled(("document", one))), default=own)
+                continue
+            try:
+                if not self._recalled(together) and not self._recalled(TOGETHER):
+                    found = self._reader.document(self._study, self._series, instance)
+                    # An attachment may be replaced while it is read; what a file's name stands for never changes.
+                    if found["file"]["store"] != ATTACHED:
+                        self._remember(together, True, 500)
+                    return found
+                self._read_documents(first)
+            finally:
+                _end(place, look)
+        return self._remembered(own) or self._reader.document(self._study, self._series, instance)
+
+    def _recalled(self, key: tuple[str, str]) -> Any:
+        return self._memory.recall(self._study, key, self._reader.authorization, admitted=True)
+
+    def _remember(self, key: tuple[str, str], value: object, size: int) -> None:
+        self._memory.remember(self._study, key, self._reader.authorization, value, self.token, size)
+
+    def _remembered(self, own: str) -> dict | None:
+        """Return a document that was read with others; the second half of these has the next ones read."""
+        kept = self._memory.recall(self._study, ("document", own), self._reader.authorization)
+        if kept is None:
+            return None
+        said, last = kept
+        if last and self._place not in _READING and not self._recalled(("documents", last)):
+            self._remember(("documents", last), True, 500)
+            with suppress(RuntimeError):  # no thread can be started
+                submit(lambda: self._read_documents(last))
+        return cast(dict, orjson.loads(said))
+
+    def _read_documents(self, first: str) -> None:
+        """Read documents of the study from one on, past the end of its series."""
+        rows = self._reader.rows(requests.documents_from(self._study, None, first, DOCUMENTS))
+        last = rows[-1]["id"] if len(rows) == DOCUMENTS else ""
+        for number, row in enumerate(rows):
+            document = row["doc"] or {}
+            if document.get("type") == "instance" and document["file"]["store"] not in (NOWHERE, ATTACHED):
+                said = orjson.dumps(document)
+                kept = said, last if number >= DOCUMENTS // 2 else ""
+                self._remember(("document", row["id"]), kept, len(said) + 500)
+                self._remember(TOGETHER, True, 500)
 
     def behind(self, one: Stored) -> None:
         """Read the instances behind one, in the background, unless the index has told of it."""
+        place, look = (*self._place, self._series), Look()
         told = self._known is not None and one.id.rpartition(":")[2] in self._known.found
-        if told or self._place in _READING or not self._memory.is_awake():
+        if told or {place, self._place} & _READING.keys() or not self._memory.is_awake():
             return
-        _READING[self._place] = done = Event()
-        done.set()
+        _READING[place] = look
 
         def read() -> None:
             try:
@@ -276,9 +388,9 @@ class Around:
                         found, whole = (known.found | new, known.whole) if together else (new, False)
                         self.remember(self._series, replace(known, found=found, whole=whole))
             finally:
-                _READING.pop(self._place, None)
+                _end(place, look)
 
         try:
             submit(read)
         except RuntimeError:  # no thread can be started
-            _READING.pop(self._place, None)
+            _end(place, look)

@@ -359,10 +359,10 @@ def revisions(wanted: list[dict[str, str]]) -> CouchRequest:
     return CouchRequest("POST", "_bulk_get", {"revs": "true", "latest": "true"}, {"docs": wanted})
 
 
-def documents_from(study: str, series: str | None, document_id: str) -> CouchRequest:
-    """Return the request for the documents of a study or series from one on."""
+def documents_from(study: str, series: str | None, document_id: str, most: int | None = None) -> CouchRequest:
+    """Return the request for the documents of a study or series from one on, or for the first of them."""
     params = {"include_docs": "true", **ids(study, series), "startkey": as_json(document_id)}
-    return CouchRequest("GET", "_all_docs", params)
+    return CouchRequest("GET", "_all_docs", params if most is None else {**params, "limit": most})
 
 
 def rebuilt_headers(study: str) -> CouchRequest:

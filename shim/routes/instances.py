@@ -57,7 +57,7 @@ def retrieve(study: str, series: str | None = None, instance: str | None = None)
 
 def in_index(around: Around, instance: str | None) -> list[Stored] | None:
     """Return an instance, or all of a series, as the index tells; None where that is not known, or not all there is."""
-    known = around.known()
+    known = around.known(whole=instance is None)
     if known is None or known.fixed:
         return None
     if instance:

@@ -42,7 +42,7 @@ LOG = logging.getLogger(__name__)
 # How the kernel says that a connection did not move for too long: its peer read nothing, or sent nothing.
 STALLED = (errno.ETIMEDOUT, errno.EAGAIN)
 # Milliseconds for which the thread that answered waits for the connection's next request.
-LINGER = 5
+LINGER = 50
 # Bytes and seconds for which the connection of a refused request is read, and seconds of silence that end it.
 REFUSED_BYTES, REFUSED_SECONDS, REFUSED_SILENCE = 256 << 20, 30.0, 3.0
 # Bytes of a refused body that gunicorn reads itself, so that the connection goes on.
@@ -62,7 +62,8 @@ class Worker(ThreadWorker):
         Giving the connection back to gunicorn's event loop would wake three threads for each request.
         """
         kept = super().handle(conn)
-        while kept is True and self.alive and _follows(conn):
+        # Where there are more connections than threads, others need this one.
+        while kept is True and self.alive and _follows(conn, LINGER if self.nr_conns <= self.cfg.threads else 0):
             kept = super().handle(conn)
         if not kept and not getattr(conn, "stalled", False):
             # Not in gunicorn's event loop, which serves all others meanwhile.
@@ -170,13 +171,13 @@ def _is_unread(request: Request) -> bool:
     return isinstance(reader, ChunkedReader) and reader.parser is not None
 
 
-def _follows(conn: TConn) -> bool:
+def _follows(conn: TConn, milliseconds: int) -> bool:
     """Wait a moment for the next request of a connection; what gunicorn has read ahead it finds itself."""
     if conn.is_http2 or conn.parser.unreader.buf.getvalue():
         return False
     poll = select.poll()
     poll.register(conn.sock, select.POLLIN)
-    return bool(poll.poll(LINGER))
+    return bool(poll.poll(milliseconds))
 
 
 def bound(listener: socket.socket, seconds: int) -> None:

@@ -13,6 +13,14 @@ from dicouch.errors import DicomWebError
 from dicouch.read import ahead
 from dicouch.read.ahead import Ahead, Around
 from dicouch.read.retrieve import stored_in_row
+from dicouch.rewrite import requests
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_being_read():
+    """What a test leaves waiting is not waited for by the next."""
+    yield
+    ahead._READING.clear()
 
 
 class Body:
@@ -126,12 +134,14 @@ class Rows:
     def __init__(self, index: Index, request) -> None:
         self.index = index
         self.limit = request.params.get("limit", 0)
+        self.first = request.params.get("startkey", ["", ""])[1]
 
     def is_answered(self, within: float) -> bool:
         return self.index.answers and self.index.go.wait(within)
 
     def json(self) -> dict:
         places = [("1.1", 1), ("1.1", 2), ("1.2", 1), ("1.2", 2), ("1.2", 3), *(("1.3", n) for n in range(1, 99))]
+        places = [place for place in places if place[0] >= self.first]
         file = {"store": "folder:a", "size": 1, "transferSyntax": "1.2.840.10008.1.2.1", "sha256": "0"}
         keys = [["1", series, number, f"{series}.{number}"] for series, number in places[: self.limit]]
         return {"rows": [{"id": f"1:{key[1]}:{key[3]}", "key": key, "value": {"file": file}} for key in keys]}
@@ -142,6 +152,7 @@ class Rows:
 
 def test_who_asks_while_a_series_is_looked_into_waits_for_that(monkeypatch):
     monkeypatch.setattr(ahead, "PATIENCE", 20.0)
+    monkeypatch.setattr(ahead, "submit", lambda job: None)
     memory, index = Remembered(), Index()
     with ThreadPoolExecutor(8) as pool:
         found = [pool.submit(lambda: Around(memory, index, "1", "1.1").known()) for _ in range(8)]
@@ -156,12 +167,72 @@ def test_who_asks_while_a_series_is_looked_into_waits_for_that(monkeypatch):
     assert len(index.asked) == 2
 
 
+def test_who_comes_near_the_end_of_what_is_known_has_more_read(monkeypatch):
+    waiting: list = []
+    monkeypatch.setattr(ahead, "submit", waiting.append)
+    memory, index = Remembered(), Index()
+    index.go.set()
+    first = Around(memory, index, "1", "1.1")
+    assert (first.known().onwards, first.fresh, waiting) == ("1.3", True, [])  # one instance may be all that is wanted
+    for _time in range(2):
+        Around(memory, index, "1", "1.1").known()
+    assert len(waiting) == 1
+    waiting.pop()()
+    assert [one.params["startkey"] for one in index.asked if "startkey" in one.params] == [["1", "1.1"], ["1", "1.3"]]
+    assert [one.params.get("limit") for one in index.asked] == [ahead.BEGINNING, None, ahead.FURTHER]
+    again = [Around(memory, index, "1", series).known() for series in ("1.1", "1.2", "1.3")]
+    assert ([len(one.found) for one in again], [one.whole for one in again]) == ([2, 3, 98], [True, True, True])
+    assert waiting == []
+
+
+def test_the_last_series_of_a_look_is_looked_into_for_who_wants_the_whole(monkeypatch):
+    monkeypatch.setattr(ahead, "submit", lambda job: job())
+    memory, index = Remembered(), Index()
+    index.go.set()
+    Around(memory, index, "1", "1.2").known()
+    known = Around(memory, index, "1", "1.3").known(whole=True)
+    assert (len(known.found), known.whole) == (98, True)
+    assert len(index.asked) == 3
+
+
+def test_there_is_one_look_for_all_who_waited_in_vain(monkeypatch):
+    monkeypatch.setattr(ahead, "PATIENCE", 20.0)
+    monkeypatch.setattr(ahead, "BEGINNING", 3)
+    memory, index = Remembered(), Index()
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(lambda: Around(memory, index, "1", "1.3").known())
+        until(lambda: len(index.asked) == 2)
+        others = [pool.submit(lambda one=one: Around(memory, index, "1", one).known()) for one in ("1.2", "1.1", "1.2")]
+        until(lambda: len(ahead._READING["1", None].wanted) == 2)
+        index.go.set()
+        assert len(first.result(20).found) == 3
+        assert [len(one.result(20).found) for one in others] == [3, 2, 3]
+    rows = [one.params["startkey"] for one in index.asked if "startkey" in one.params]
+    assert rows == [["1", "1.3"], ["1", "1.1"]]
+
+
+def test_on_a_busy_machine_the_index_is_given_more_time(monkeypatch):
+    """Where everything takes long, the documents would, too."""
+    monkeypatch.setattr(ahead, "PATIENCE", 0.0)
+    memory, index = Remembered(), Index()
+    marker = requests.information()
+
+    def start(request):
+        if request == marker:
+            time.sleep(0.05)
+            threading.Timer(0.1, index.go.set).start()
+        return Index.start(index, request)
+
+    monkeypatch.setattr(index, "start", start)
+    assert Around(memory, index, "1", "1.1").known().whole
+
+
 def test_an_index_that_takes_long_is_waited_for_once(monkeypatch):
     waiting: list = []
     monkeypatch.setattr(ahead, "submit", waiting.append)
     memory, index = Remembered(), Index(answers=False)
     assert [Around(memory, index, "1", "1.1").known() for _ in range(3)] == [None] * 3
-    assert (len(index.asked), len(waiting)) == (2, 1)
+    assert (len(index.asked), len(waiting)) == (3, 1)  # the third tells how long others take
     waiting.pop()()
     assert list(Around(memory, index, "1", "1.1").known().found) == ["1.1.1", "1.1.2"]
 
