@@ -55,7 +55,7 @@ class Services:
     @classmethod
     def from_config(cls, config: Config) -> Services:
         """Build everything that a configuration asks for."""
-        couch = Couch(config.couchdb_url, config.couchdb_database)
+        couch = Couch(config.couchdb_url, config.couchdb_database, config.database_timeout)
         memory, log, room = Memory.of(couch, config.remember), ChangeLog(couch), Room()
         return cls(
             config=config,
