@@ -88,6 +88,7 @@ def create_app(config: Config | None = None) -> Flask:
     # The last one is the first to see an answer.
     app.after_request(codings.encode)
     app.after_request(problems.check_match)
+    app.after_request(current.wait_for_index)
     return app
 
 
