@@ -317,6 +317,30 @@ class Couch:
             raise
 
 
+class Local:
+    """A document of this database that is not replicated."""
+
+    def __init__(self, couch: Couch, name: str) -> None:
+        self._couch = couch
+        self._path = f"_local/{name}"
+
+    def read(self) -> dict[str, Any]:
+        """Return what it says; nothing where it is not there."""
+        try:
+            told: dict[str, Any] = self._couch.json("GET", self._path)
+        except CouchError as problem:
+            if problem.status == 404:
+                return {}
+            raise
+        return told
+
+    def write(self, **values: object) -> None:
+        """Say something else."""
+        before = self.read()
+        revision = {"_rev": before["_rev"]} if before else {}
+        self._couch.json("PUT", self._path, body={**revision, **values}, writes=())
+
+
 class Waiting(Protocol):
     """What can be given up."""
 

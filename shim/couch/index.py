@@ -5,7 +5,8 @@ moment: the index is read as it is (``update=false``) while
 
 - this server wrote after the last update of the index was begun: else an update costs nothing,
 - that was a moment ago (`GRACE`): what others wrote, and an index that is lost, shows by then,
-- and nothing is owed that this server acknowledged without waiting (`Index.owe`).
+- nothing is owed that this server acknowledged without waiting (`Index.owe`),
+- and the processes of C-STORE have been told of it, without a gap since before that update: they wait only then.
 
 What is owed, and the state of everything, are numbers that get another value. Who has the index brought up to date
 takes them before (`Index.mark`): when they are the same afterwards, all that was known then is in it. An answer that
@@ -24,7 +25,9 @@ from typing import NamedTuple
 GRACE = 0.8
 # Seconds behind a search within which another one is expected, so that who writes waits for the index.
 SEARCHED = 2.0
-_OWED, _OF_EVERYTHING, _OF_OWED, _BEGUN, _WROTE, _SEARCHED = range(6)
+# Seconds behind which others are told again, for which the index may be read then, and for which they believe it.
+TELL, TOLD, BELIEVED = 0.5, 1.5, 2.5
+_OWED, _OF_EVERYTHING, _OF_OWED, _BEGUN, _WROTE, _SEARCHED, _TOLD, _SINCE = range(8)
 
 
 class Mark(NamedTuple):
@@ -72,6 +75,22 @@ class Index:
         """Return whether somebody searched a moment ago."""
         return self._within(self._slots[_SEARCHED], SEARCHED)
 
+    def is_told(self, within: float = TELL) -> bool:
+        """Return whether others were told some seconds ago that the index is read as it is."""
+        return self._within(self._slots[_TOLD], within)
+
+    def tell(self, word: Callable[[], object]) -> None:
+        """Tell others by `word`, which raises where that fails.
+
+        What they acknowledged before they could know of it needs an update that begins afterwards, unless they believe
+        an earlier word still.
+        """
+        begun = self._clock()
+        word()
+        if not self.is_told(BELIEVED):
+            self._slots[_SINCE] = self._clock()
+        self._slots[_TOLD] = begun
+
     def mark(self) -> Mark:
         """Return what is known to be written; to be taken before the index is asked for."""
         at = self._clock()  # no later than what is taken behind it
@@ -90,7 +109,8 @@ class Index:
     def may_be_read(self, mark: Mark) -> bool:
         """Return whether the index may be read as it is after `mark`, and that saves time."""
         begun = self._slots[_BEGUN]
-        return self._slots[_WROTE] >= begun and self._within(begun, GRACE) and self.has(mark)
+        wanted = self._slots[_WROTE] >= begun >= self._slots[_SINCE] and self._within(begun, GRACE)
+        return wanted and self.is_told(TOLD) and self.has(mark)
 
     def _within(self, moment: int, seconds: float) -> bool:
         return moment > 0 and self._clock() - moment < seconds * 1e9

@@ -2,17 +2,20 @@
 
 One update of the index serves all requests of a process that wrote before it. Nothing depends on it: where it is not
 waited for, as nobody searches, the database is too slow or refuses, a search that follows has the index brought up to
-date itself.
+date itself. C-STORE's process cannot know of searches: a document tells it that the index is read as it is (`Word`).
 """
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from dicouch.couch import patience
-from dicouch.couch.client import Couch
+from dicouch.couch.client import Couch, Local
+from dicouch.couch.index import BELIEVED
 from dicouch.couch.response import CouchError
 from dicouch.couch.states import States, is_searched
 from dicouch.errors import DicomWebError
@@ -21,6 +24,34 @@ from dicouch.rewrite import requests
 # Seconds that a request waits for the index at most, and for which none waits behind one that waited in vain: an index
 # that is built anew takes hours.
 LONGEST, REST = 5.0, 30.0
+
+
+class Word:
+    """A document that says another word each time that somebody tells others of reading the index as it is."""
+
+    def __init__(self, couch: Couch, clock: Callable[[], float] = time.monotonic) -> None:
+        self._document = Local(couch, "read-as-it-is")
+        self._clock = clock
+        self._last: tuple[object, float] = (None, 0.0)
+
+    def say(self) -> None:
+        """Say a word; CouchError or DicomWebError where nobody hears it."""
+        self._document.write(word=secrets.token_hex(8))
+
+    def is_said(self) -> bool:
+        """Return whether the word may be believed: it is not known to be old.
+
+        Several threads may read different words; then each is new for longer.
+        """
+        asked = self._clock()  # no later than the database looks
+        try:
+            word = self._document.read().get("word")
+        except (CouchError, DicomWebError):
+            return True
+        last, since = self._last
+        if word != last:
+            self._last = word, self._clock()
+        return word is not None and (word != last or asked - since < BELIEVED)
 
 
 class Indexed:
@@ -38,6 +69,7 @@ class Indexed:
 
     def __init__(self, couch: Couch, states: States, clock: Callable[[], float] = time.monotonic) -> None:
         self._couch = couch.with_timeout(LONGEST)
+        self._word = Word(self._couch, clock)
         self._states = states
         self._clock = clock
         self._changed = threading.Condition()
@@ -54,6 +86,13 @@ class Indexed:
             with self._changed:
                 self.writes += 1
 
+    def wait_for_others(self) -> None:
+        """Wait as `wait` does, where another process reads the index as it is."""
+        with patience.apart(LONGEST):
+            said = self._word.is_said()
+        if said:
+            self.wait(None, searched=True)
+
     def wait(self, authorization: str | None, *, searched: bool = False) -> None:
         """Wait until the index has what this process wrote before, or until that is a search's to do.
 
@@ -62,7 +101,7 @@ class Indexed:
         authorization : str or None
             The client's own credentials.
         searched : bool
-            Whether others may search of whom this process does not know.
+            Whether others search of whom this process does not know.
         """
         with self._changed:
             wanted, until = self.writes, self._clock() + LONGEST
@@ -76,7 +115,7 @@ class Indexed:
             self._running |= mine
         done = False
         try:
-            done = mine and self._update(authorization, until - now)
+            done = mine and self._update(authorization, until - now, searched)
         finally:
             if not done:
                 self._states.index.owe()
@@ -86,16 +125,20 @@ class Indexed:
                     self._running = False
                 self._changed.notify_all()
 
-    def _update(self, authorization: str | None, seconds: float) -> bool:
-        mark, request = self._states.index.mark(), requests.indexed()
+    def _update(self, authorization: str | None, seconds: float, others: bool) -> bool:
+        index, request = self._states.index, requests.indexed()
         try:
             # Not of what the request has left: others wait for this, too.
             with patience.apart(seconds):
+                if not others and not index.is_told():
+                    with suppress(CouchError):  # another server was first, or this one must not: then it is not read so
+                        index.tell(self._word.say)
+                mark = index.mark()
                 self._couch.json(request.method, request.path, params=request.params, authorization=authorization)
         except DicomWebError:
             self._rests_until = self._clock() + REST
             return False
         except CouchError:
             return False
-        self._states.index.covered(mark)
+        index.covered(mark)
         return True

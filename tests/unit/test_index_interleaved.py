@@ -13,8 +13,9 @@ import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from dicouch.couch.index import SEARCHED
+from dicouch.couch.index import BELIEVED, SEARCHED
 from dicouch.couch.memory import DATABASE, Memory
+from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
@@ -54,12 +55,29 @@ class Database:
     hangs: bool = False
     between: Callable[[], None] = lambda: None
     updates: int = 0
+    word: dict = field(default_factory=dict)
 
     def with_timeout(self, _seconds: float) -> Database:
         return self
 
-    def json(self, _method: str, path: str, **options: object) -> dict:
-        return self.start_json(_method, path, **options).json() if path else {"cluster": {"n": 1}}
+    def json(self, method: str, path: str, **options: object) -> dict:
+        if path.startswith("_local/"):
+            return self.local(method, **options)
+        return self.start_json(method, path, **options).json() if path else {"cluster": {"n": 1}}
+
+    def local(self, method: str, *, body: dict | None = None, writes: tuple = ()) -> dict:
+        self.between()
+        if self.hangs:
+            raise DicomWebError(503, "the database does not answer")
+        told = self.word
+        if method == "PUT":
+            if body.get("_rev") != told.get("_rev"):
+                raise CouchError(409, "conflict", "Document update conflict.")
+            self.word = told = {**body, "_rev": int(told.get("_rev", 0)) + 1}
+        elif not told:
+            raise CouchError(404, "not_found", "missing")
+        self.between()
+        return told
 
     def start_json(self, _method: str, _path: str, *, params: dict, **_options: object) -> Pending:
         return Pending(self, params.get("update") != "false", len(self.writes))
@@ -120,6 +138,8 @@ class Interleaved(RuleBasedStateMachine):
         states.index._clock = lambda: int(self.now * 1e9)
         self.states, self.database = states, Database()
         self.workers = [Worker(self.database, states, ring, lambda: self.now) for _each in WORKERS]
+        # C-STORE's process shares nothing with those of HTTP.
+        self.scp = Indexed(self.database, States(), lambda: self.now)
         self.acknowledged: set[int] = set()
         self.lost = 0.0
 
@@ -143,6 +163,17 @@ class Interleaved(RuleBasedStateMachine):
         stored, each.unanswered = each.unanswered, []
         each.indexed.wait(None)
         self.acknowledged.update(stored)
+
+    @rule()
+    def receive(self):
+        """C-STORE: the process is not told of searches, and acknowledges what it stored without waiting mostly."""
+        number = self.commit()
+        self.scp.wrote([f"1:2:{number}"])
+        hung = self.database.hangs
+        self.scp.wait_for_others()
+        # One that took too long is acknowledged all the same (0091).
+        if not (hung or self.database.hangs or self.scp._rests_until > self.now):
+            self.acknowledged.add(number)
 
     @rule(worker=worker_of)
     def kill(self, worker):
@@ -190,7 +221,7 @@ class Interleaved(RuleBasedStateMachine):
     def hang(self):
         self.database.hangs = not self.database.hangs
 
-    @rule(seconds=strategies.sampled_from([0.1, TOLD, 5.0, 31.0]))
+    @rule(seconds=strategies.sampled_from([0.1, TOLD, 0.7, 2.0, 5.0, 31.0]))
     def wait(self, seconds):
         for worker, each in enumerate(self.workers):
             if any(self.now + seconds - self.database.writes[one] > TOLD for one in each.untold):
@@ -238,6 +269,7 @@ STEPS = [
     lambda machine, _data: machine.write_beside(),
     lambda machine, _data: machine.index_some(),
     lambda machine, data: machine.store(data.draw(worker_of)),
+    lambda machine, _data: machine.receive(),
     lambda machine, data: machine.tell(data.draw(worker_of)),
     lambda machine, data: machine.search(data.draw(worker_of), data),
     lambda machine, data: machine.lose_index(data.draw(strategies.integers(0, 3))),
@@ -249,10 +281,8 @@ TestInterleaved.settings = settings(max_examples=60, stateful_step_count=30, dea
 
 def test_a_search_beside_uploads_does_not_wait():
     """Else the rules above would hold of searches that always wait."""
-    machine = Interleaved()
-    machine.begin()
+    machine = begun()
     first, second = machine.workers
-    first.search()
     for number in range(5):
         machine.store(0)
         updates = machine.database.updates
@@ -286,9 +316,10 @@ def test_nobody_waits_for_the_index_while_nobody_searches():
 
 
 def begun() -> Interleaved:
-    """Return a machine whose index is up to date, and on which somebody searched."""
+    """Return a machine whose index is up to date, on which somebody searched, and others were told of that."""
     machine = Interleaved()
     machine.begin()
+    machine.states.index.tell(machine.workers[0].indexed._word.say)
     machine.workers[0].search()
     return machine
 
@@ -340,3 +371,56 @@ def test_what_was_acknowledged_without_the_index_is_found():
     machine.now += 0.1
     machine.store(0)
     assert machine.workers[1].search() == [0, 1]
+
+
+def test_what_c_store_acknowledged_is_found_beside_uploads():
+    """It waits from the first word on; what it stored before that is in the update behind the word."""
+    machine = Interleaved()
+    machine.begin()
+    machine.receive()
+    machine.now += BELIEVED
+    machine.workers[0].search()
+    updates = machine.database.updates
+    machine.receive()
+    assert machine.database.updates == updates
+    machine.store(0)
+    assert machine.workers[0].search() == [0, 1, 2]
+    machine.answer(0)
+    updates = machine.database.updates
+    machine.store(0)
+    machine.receive()
+    assert machine.database.updates == updates + 1
+    machine.store(0)
+    assert machine.workers[1].search() == [0, 1, 2, 3, 4]
+    assert machine.database.updates == updates + 1
+
+
+def test_what_c_store_acknowledged_before_the_word_is_found_behind_it():
+    machine = Interleaved()
+    machine.begin()
+    machine.workers[0].search()
+    machine.now += 0.1
+    machine.receive()
+    machine.store(0)
+    found: list[list[int]] = []
+
+    def between() -> None:
+        if machine.states.index.is_told() and not found:
+            found.append([])
+            found[0] = machine.workers[1].search()
+
+    machine.database.between = between
+    machine.answer(0)
+    assert found == [[0, 1]]
+
+
+def test_the_word_is_believed_for_as_long_as_the_index_is_read():
+    machine = begun()
+    machine.receive()
+    machine.now += 0.7
+    machine.store(0)
+    updates = machine.database.updates
+    machine.receive()
+    assert machine.database.updates == updates + 1
+    machine.store(0)
+    assert machine.workers[1].search() == [0, 1, 2]

@@ -10,6 +10,7 @@ import pytest
 from dicouch.app import create_app
 from dicouch.config import Config
 from dicouch.couch import patience
+from dicouch.couch.index import BELIEVED, TELL
 from dicouch.couch.response import CouchError
 from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
@@ -24,12 +25,27 @@ class Database:
         self.asked, self.bounds = 0, []
         self.began, self.ready = threading.Semaphore(0), threading.Semaphore(0)
         self.problem = problem
+        self.word: dict = {}
+        self.told = 0
 
     def with_timeout(self, seconds: float) -> Database:
         assert seconds == LONGEST
         return self
 
-    def json(self, _method: str, _path: str, *, params: dict, authorization: str | None) -> dict:
+    def json(self, method: str, path: str, **options: dict) -> dict:
+        return self.local(method, **options) if path.startswith("_local/") else self.update(**options)
+
+    def local(self, method: str, *, body: dict | None = None, writes: tuple = ()) -> dict:
+        if method == "GET" and not self.word:
+            raise CouchError(404, "not_found", "missing")
+        if method == "PUT":
+            if body.get("_rev") != self.word.get("_rev"):
+                raise CouchError(409, "conflict", "Document update conflict.")
+            self.told += 1
+            self.word = {**body, "_rev": f"0-{self.told}"}
+        return self.word
+
+    def update(self, *, params: dict, authorization: str | None) -> dict:
         assert params["limit"] == 0
         self.asked += 1
         with patience.waiting(LONGEST) as seconds:
@@ -148,17 +164,30 @@ def test_a_request_without_patience_does_not_rest_the_process():
     assert (database.bounds, owes(indexed)) == ([LONGEST], False)
 
 
-def test_who_cannot_know_of_searches_waits():
+def test_who_cannot_know_of_searches_waits_while_they_are_told_of():
+    """C-STORE's process, and a server whose clients search; neither hears of the other but by the database."""
     database = Database()
-    indexed = make(database)
+    indexed, other = make(database), make(database)
+    database.ready.release(9)
+
+    def updates_of(one: Indexed) -> int:
+        before = database.asked
+        one.wrote(["1:2:3"])
+        one.wait_for_others() if one is other else one.wait(None)
+        return database.asked - before
+
+    assert updates_of(other) == 0  # nobody has ever said a word
     indexed._states.index._slots[:] = memoryview(bytes(indexed._states.index._slots.nbytes)).cast("Q")
-    database.ready.release(2)
-    indexed.wrote(["1:2:3"])
-    indexed.wait(None)
-    assert database.asked == 0
-    indexed.wrote(["1:2:4"])
-    indexed.wait(None, searched=True)
-    assert database.asked == 1
+    assert (updates_of(indexed), updates_of(other), database.told) == (0, 0, 0)
+    indexed._states.index.searched()
+    assert (updates_of(indexed), updates_of(other), database.told) == (1, 1, 1)
+    other._clock.now += BELIEVED - 0.1
+    assert updates_of(other) == 1
+    other._clock.now += 0.1
+    assert updates_of(other) == 0
+    time.sleep(TELL)
+    indexed._states.index.searched()
+    assert (updates_of(indexed), updates_of(other), database.told) == (1, 1, 2)
 
 
 def test_only_who_wrote_waits(monkeypatch):
