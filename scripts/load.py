@@ -16,7 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,12 +24,16 @@ from typing import Protocol
 import requests
 
 from dicouch.config import Config
+from dicouch.couch.response import CouchError
+from dicouch.errors import DicomWebError
+from dicouch.rewrite.requests import indexed
 from dicouch.scripts import choose, cli, dicomfiles, stow
 from dicouch.scripts.commands import couch_of_server, place_of
 from dicouch.scripts.connection import CommandError, client_of, reason, redact
 from dicouch.scripts.journal import Journal
 from dicouch.scripts.link import Linker
 from dicouch.scripts.progress import Bar
+from dicouch.write.indexed import LONGEST
 
 DEFAULT_URL = "http://127.0.0.1:5985/dicom-web"
 BATCH_FILES = 100
@@ -240,7 +244,14 @@ def link(folder: Path, workers: int) -> Summary:
     """Link all DICOM files of a folder, in the database that the server uses; see `dicouch.scripts.link`."""
     settings = Config.from_environment()
     with couch_of_server() as couch, ThreadPoolExecutor(workers) as pool:
-        return upload(folder, place_of(couch), workers=workers, link=lambda sent: Linker(couch, settings, pool, sent))
+        summary = upload(
+            folder, place_of(couch), workers=workers, link=lambda sent: Linker(couch, settings, pool, sent)
+        )
+        # Found by who searches then; without it, and of a large archive, that takes as long as the index takes.
+        asked = indexed()
+        with suppress(CouchError, DicomWebError):
+            couch.with_timeout(LONGEST).json(asked.method, asked.path, params=asked.params)
+    return summary
 
 
 def write_report(path: Path, outcomes: Iterable[stow.Outcome]) -> None:

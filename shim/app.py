@@ -80,6 +80,7 @@ def create_app(config: Config | None = None) -> Flask:
         counted.asked(name, seconds, again)
 
     ours.couch.observe, ours.memory.observe = observe, timing.recalled
+    app.teardown_request(current.end_patience)
     app.after_request(add_headers)
     app.after_request(browsers.add_headers)
     app.after_request(origins.add_headers)
@@ -87,6 +88,7 @@ def create_app(config: Config | None = None) -> Flask:
     # The last one is the first to see an answer.
     app.after_request(codings.encode)
     app.after_request(problems.check_match)
+    app.after_request(current.wait_for_index)
     return app
 
 

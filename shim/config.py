@@ -72,6 +72,8 @@ class Config:
     remember : float
         Seconds for which credentials are trusted after the database let them in, so that what is remembered is given to
         them without asking it; 0: nothing is remembered. See `dicouch.couch.memory`.
+    database_timeout : int
+        Seconds that a request waits for a database that does not answer, in all (503).
     event_streams : int
         Most clients that follow the events of one process; each holds a thread.
     """
@@ -103,6 +105,7 @@ class Config:
     open_to_the_network: str = "no"
     event_channels: int = 100
     remember: float = 10.0
+    database_timeout: int = 120
     event_streams: int = 64
 
     def __post_init__(self) -> None:

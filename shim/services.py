@@ -20,6 +20,7 @@ from dicouch.read.search.own_attributes import read_listed
 from dicouch.rewrite.extended import Extended
 from dicouch.store.places import Bytes
 from dicouch.write.bulk import BulkWriter
+from dicouch.write.indexed import Indexed
 from dicouch.write.pace import Pace
 
 NAME = "dicouch"
@@ -40,7 +41,8 @@ class Services:
     # What was stored, replaced and deleted, in its order.
     log: ChangeLog
     events: Events
-    # How far the index is behind; small documents of several requests in one write.
+    # Who writes waits for the index; how far that is behind; small documents of several requests in one write.
+    indexed: Indexed
     pace: Pace
     bulk: BulkWriter
     # Where subscribers of the worklist are told of events.
@@ -55,8 +57,10 @@ class Services:
     @classmethod
     def from_config(cls, config: Config) -> Services:
         """Build everything that a configuration asks for."""
-        couch = Couch(config.couchdb_url, config.couchdb_database)
+        couch = Couch(config.couchdb_url, config.couchdb_database, config.database_timeout)
         memory, log, room = Memory.of(couch, config.remember), ChangeLog(couch), Room()
+        indexed = Indexed(couch, memory.states)
+        couch.wrote = indexed.wrote
         return cls(
             config=config,
             couch=couch,
@@ -65,6 +69,7 @@ class Services:
             memory=memory,
             log=log,
             events=Events(couch, log, memory, config.event_streams, room),
+            indexed=indexed,
             pace=Pace(couch),
             bulk=BulkWriter(couch),
             channels=Channels(couch, memory, config.event_channels, room, f"{socket.gethostname()} {config.shim_bind}"),

@@ -358,8 +358,15 @@ def family(pid: int) -> list[psutil.Process]:
     return []
 
 
+@dataclass
+class Background:
+    """What a client in the background did: answers a second behind the first one, once the block is over."""
+
+    rate: float = 0.0
+
+
 @contextmanager
-def background(root: str, requests: Iterator[Request]) -> Iterator[None]:
+def background(root: str, requests: Iterator[Request]) -> Iterator[Background]:
     """Send requests one after the other in another process while the block runs, which begins with the first answer.
 
     Raises
@@ -371,31 +378,33 @@ def background(root: str, requests: Iterator[Request]) -> Iterator[None]:
     receiving, sending = FORK.Pipe(duplex=False)
     worker = FORK.Process(target=_go_on, args=(root, requests, stop, begun, sending), daemon=True)
     worker.start()
+    told = Background()
     try:
         begun.wait(TIMEOUT)
-        yield
+        yield told
     finally:
         stop.set()
         result = receiving.recv() if receiving.poll(TIMEOUT) else Refused(0, "the client in the background hangs")
         worker.join()
     if isinstance(result, Refused):
         raise result
-    if not result:
+    if result is None:
         raise Refused(0, "the client in the background got no answer")
+    told.rate = result
 
 
 def _go_on(root: str, requests: Iterator[Request], stop: Event, begun: Event, pipe: Pipe) -> None:
     leave_signals()
     connection = Connection(root)
-    answered = 0
+    ended: list[float] = []
     try:
         for request in requests:
             if stop.is_set():
                 break
             verified(connection, request)
-            answered += 1
+            ended.append(time.perf_counter())
             begun.set()
-        pipe.send(answered)
+        pipe.send((len(ended) - 1) / max(ended[-1] - ended[0], 1e-9) if ended else None)
     except Refused as problem:
         pipe.send(problem)
     finally:

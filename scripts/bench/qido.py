@@ -27,6 +27,10 @@ from dicouch.scripts.push_views import push
 TINY_MATRIX = 8
 SCAN_LIMIT = 1.0
 FIRST_LIMIT = 2.0
+SLOWER, SLOWEST = 2.0, 0.06
+"""How much slower a search may be beside a client that stores: p50 by this factor, p99 in seconds."""
+ALONE = 5.0
+"""Seconds for which that client stores alone."""
 OVERHEAD_LIMIT = 3.0
 GROWTH = 1.3
 BASE = 1000
@@ -100,6 +104,10 @@ class Searches:
         self.runs = runs
         self.peers = peers
         self.stored = stored
+        # Of the largest archive, by kind.
+        self.quiet: dict[str, Sample | Refused] = {}
+        # What a client stored a second beside the searches, by server.
+        self.rates: dict[str, list[float]] = {}
 
     def measure(self) -> None:
         """Load what is missing, and search."""
@@ -110,10 +118,10 @@ class Searches:
                 servers[size] = stack.enter_context(shim(self.couch, f"archive-{size}", f"folder:{self.stored}"))
             for kind in KINDS:
                 taken = {size: self.search(kind, size, server) for size, server in servers.items()}
+                self.quiet[kind.name] = taken[max(servers)]
                 self.growth(kind, taken)
             largest = max(servers)
-            for kind in [kind for kind in KINDS if not kind.scans][: self.options.beside]:
-                self.search(kind, largest, servers[largest], storing=True)
+            self.beside(largest, servers[largest])
             self.overhead(servers[largest], largest)
         self.first_after_load()
 
@@ -140,7 +148,7 @@ class Searches:
     def search(self, kind: Kind, studies: int, server: Server, storing: bool = False) -> Sample | Refused:
         """Measure one kind of search on one archive; return what this server took."""
         count = self.options.samples
-        if kind.scans or storing:
+        if kind.scans:
             count = max(3, count // 5)
         # The same studies at every size: in a smaller archive more would be asked for twice, and be remembered.
         chosen = random.Random(0).choices(range(min(studies, BASE)), k=count)
@@ -156,8 +164,9 @@ class Searches:
         taken: dict[str, Sample | Refused] = {}
         if storing:
             for name, side in sides.items():
-                with background(side.root, uploads()):
+                with background(side.root, uploads()) as client:
                     taken |= race({name: side}, 1, 1)
+                self.rates.setdefault(name, []).append(client.rate)
         else:
             taken = race(sides, 1, self.options.rounds)
         goals = [] if kind.scans or storing else goals_beside(taken.get("Orthanc"), studies)
@@ -165,6 +174,31 @@ class Searches:
         label = f"{kind.name}; {studies} studies, {self.engine}{beside}"
         self.report.compare("qido", label, taken, by="p50", references=("Orthanc", DIRECT, VIEW), goals=goals)
         return taken["dicouch"]
+
+    def beside(self, studies: int, server: Server) -> None:
+        """Search while another client stores; compare both with those who have the server to themselves."""
+        kinds = [kind for kind in KINDS if not kind.scans][: self.options.beside]
+        for kind in kinds:
+            quiet, taken = self.quiet[kind.name], self.search(kind, studies, server, storing=True)
+            if not isinstance(quiet, Sample) or not isinstance(taken, Sample):
+                continue
+            ratio = taken.p50 / quiet.p50
+            reached = ratio <= SLOWER and taken.p99 < SLOWEST
+            row = Row("qido", f"{kind.name}: p50 beside a storing client over p50 without, {self.engine}", "dicouch")
+            row.note = f"{ratio:.2f} times the time, p99 {taken.p99 * 1000:.1f} ms"
+            told = f"at most {SLOWER:g} times, p99 under {SLOWEST * 1000:g} ms"
+            row.goal = f"{'reached' if reached else 'MISSED'}: {told}"
+            self.report.add(row)
+        roots = {"dicouch": server.root}
+        if peer := self.peers.get(studies):
+            roots["Orthanc"] = peer.root
+        for name, root in roots.items() if kinds else ():
+            with background(root, uploads()) as client:
+                time.sleep(ALONE)
+            row = Row("qido", f"storing beside searches; {studies} studies, {self.engine}", name)
+            row.rate = statistics.mean(self.rates[name])
+            row.note = f"{row.rate / client.rate:.2f} of {client.rate:.1f} instances a second without them"
+            self.report.add(row)
 
     def growth(self, kind: Kind, taken: dict[int, Sample | Refused]) -> None:
         """Compare the sizes: cost must follow the answer."""

@@ -15,7 +15,8 @@ import orjson
 from couchdb.http import ConnectionPool
 
 from dicouch.config import basic_auth, split_url
-from dicouch.couch.response import Answer, CouchError
+from dicouch.couch import patience
+from dicouch.couch.response import CHUNK, Answer, CouchError
 from dicouch.errors import DicomWebError
 
 # Before credentials that go into the header of this name, not into `Authorization`.
@@ -44,6 +45,7 @@ class Pending:
         self._writes = writes
         self._authorization = authorization
         self._seconds = 0.0
+        self._socket: socket.socket | None = None
         self._sent = time.monotonic()
         self._connection, self._fresh = self._timed(couch.send, *self._request)
 
@@ -59,6 +61,7 @@ class Pending:
         """
         couch, (method, target, _headers, _body) = self._couch, self._request
         response = self._timed(self._receive)
+        patience.answered(response.status, self._seconds)
         # Before anybody reads what it says: whoever is told of a write must not be given what was read before.
         if not _wrote_nothing(target, response):
             self._tell_writes()
@@ -70,6 +73,8 @@ class Pending:
             response,
             lambda clean: couch.give_back(connection, clean),
             lambda seconds: couch.observe(name, seconds, True),
+            self._socket,
+            couch.timeout,
         )
         if method == "HEAD" or response.status in (204, 304):
             response.read()
@@ -112,7 +117,11 @@ class Pending:
     def _receive(self) -> http.client.HTTPResponse:
         while True:
             try:
-                response: http.client.HTTPResponse = self._connection.getresponse()
+                # Of an answer that ends with its connection, the latter no longer has it.
+                self._socket = self._connection.sock
+                with patience.waiting(self._couch.timeout) as seconds:
+                    patience.bound(self._socket, seconds)
+                    response: http.client.HTTPResponse = self._connection.getresponse()
                 return response
             except (ConnectionError, http.client.HTTPException):
                 self._connection.close()
@@ -129,9 +138,7 @@ class Pending:
             return job(*arguments, **options)
         except (OSError, http.client.HTTPException) as problem:
             self._tell_writes()  # nobody knows what became of it
-            raise DicomWebError(
-                503, f"the database does not answer: {problem or type(problem).__name__}", {"Retry-After": "5"}
-            ) from problem
+            raise patience.exhausted(problem) from problem
         finally:
             self._seconds += time.perf_counter() - started
 
@@ -153,6 +160,7 @@ class Couch:
         self.root, self.credentials = split_url(url)
         self.database = database
         self._path = urlsplit(self.root).path + "/" + quote(database, safe="")
+        self.timeout = timeout
         self._pool = ConnectionPool(timeout)
         # Told method and target of each request and the seconds it took, in pieces: whether this is a further one.
         self.observe: Callable[[str, float, bool], None] = lambda request, seconds, again: None
@@ -239,16 +247,18 @@ class Couch:
             connection: http.client.HTTPConnection = self._pool.get(self.root)
             fresh = connection.sock is None or not getattr(connection, "used", False)
             try:
-                if connection.sock is None:
-                    connection.connect()
+                with patience.waiting(self.timeout) as seconds:
+                    connection.timeout = seconds
+                    if connection.sock is None:
+                        connection.connect()
                 with _together(connection.sock) if body else nullcontext():
                     connection.putrequest(method, target, skip_accept_encoding=True)
                     for name, value in headers.items():
                         connection.putheader(name, value)
-                    connection.endheaders(body if isinstance(body, bytes) else None)
-                    if callable(body):
-                        for piece in body():
-                            connection.send(piece)
+                    self._wait(connection, connection.endheaders)
+                    # Each by itself: a large body takes as long as it takes.
+                    for piece in pieces(body):
+                        self._wait(connection, connection.send, piece)
             except (ConnectionError, http.client.HTTPException):
                 connection.close()
                 if fresh:
@@ -260,6 +270,11 @@ class Couch:
             connection.used = True  # type: ignore[attr-defined] # ours
             return connection, fresh
         raise ConnectionError("no connection stays open")
+
+    def _wait(self, connection: http.client.HTTPConnection, job: Callable[..., None], *arguments: object) -> None:
+        with patience.waiting(self.timeout) as seconds:
+            patience.bound(connection.sock, seconds)
+            job(*arguments)
 
     def give_back(self, connection: http.client.HTTPConnection, clean: bool) -> None:
         if clean and connection.sock is not None:
@@ -300,6 +315,30 @@ class Couch:
             raise
 
 
+class Local:
+    """A document of this database that is not replicated."""
+
+    def __init__(self, couch: Couch, name: str) -> None:
+        self._couch = couch
+        self._path = f"_local/{name}"
+
+    def read(self) -> dict[str, Any]:
+        """Return what it says; nothing where it is not there."""
+        try:
+            told: dict[str, Any] = self._couch.json("GET", self._path)
+        except CouchError as problem:
+            if problem.status == 404:
+                return {}
+            raise
+        return told
+
+    def write(self, **values: object) -> None:
+        """Say something else."""
+        before = self.read()
+        revision = {"_rev": before["_rev"]} if before else {}
+        self._couch.json("PUT", self._path, body={**revision, **values}, writes=())
+
+
 class Waiting(Protocol):
     """What can be given up."""
 
@@ -327,6 +366,14 @@ def _encoded(value: object) -> str:
     if isinstance(value, str) and value.isascii() and value.isalnum():
         return value
     return quote(value if isinstance(value, str) else orjson.dumps(value), safe="")
+
+
+def pieces(body: Body) -> Iterable[bytes | memoryview]:
+    """Return a body in pieces, each of which a database that works takes at once."""
+    if callable(body):
+        return body()
+    view = memoryview(body or b"")
+    return (view[start : start + CHUNK] for start in range(0, len(view), CHUNK))
 
 
 @contextmanager

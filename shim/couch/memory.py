@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from dicouch.couch.client import Couch
 from dicouch.couch.feed import Feed
+from dicouch.couch.index import Mark
 from dicouch.couch.response import CouchError
 from dicouch.couch.ring import Ring
 from dicouch.couch.states import DATABASE, REVISION, WORKLIST, States, Token
@@ -101,6 +102,8 @@ class Memory:
         self._bytes = 0
         self._admitted: OrderedDict[str | None, float] = OrderedDict()
         self._lock = threading.Lock()
+        # Whether CouchDB keeps one copy of each document, and in which state of everything that was asked for.
+        self._single: tuple[int, bool] | None = None
         weakref.finalize(self, feed.close)
 
     @classmethod
@@ -155,6 +158,24 @@ class Memory:
     def moment(self) -> Callable[[str], Token]:
         """Return what tells the state in which any scope is now; for who learns of scopes by what is read."""
         return self.states.moment()
+
+    def may_read_index(self, mark: Mark) -> bool:
+        """Return whether the index may be read as it is; see `dicouch.couch.index`.
+
+        Not in a cluster with copies: each has an index of its own, and which of them answers nobody knows.
+        """
+        if not self.is_awake():
+            return False
+        self.states.index.searched()
+        if not self.states.index.may_be_read(mark):
+            return False
+        if self._single is None or self._single[0] != mark.everything:
+            try:
+                copies = self._couch.json("GET", "").get("cluster", {}).get("n", 1)
+            except (CouchError, DicomWebError):
+                return False
+            self._single = mark.everything, copies == 1
+        return self._single[1]
 
     def remember(
         self, scope: str, key: Hashable, authorization: str | None, value: object, token: Token, size: int = 500

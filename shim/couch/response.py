@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import logging
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import orjson
 
+from dicouch.couch import patience
 from dicouch.errors import DicomWebError
 
 CHUNK = 256 * 1024
@@ -48,10 +50,14 @@ class Answer:
         response: http.client.HTTPResponse,
         release: Callable[[bool], None],
         observe: Callable[[float], None] = lambda seconds: None,
+        sock: socket.socket | None = None,
+        timeout: float = 0.0,
     ) -> None:
         self._response = response
         self._release = release
         self._observe = observe
+        self._socket = sock
+        self._timeout = timeout
         self._open = True
         self.status = response.status
         self.headers = response.headers
@@ -62,11 +68,15 @@ class Answer:
         Raises
         ------
         DicomWebError
-            502 when it breaks off.
+            502 when it breaks off, 503 when nothing comes for too long.
         """
         started = time.perf_counter()
         try:
-            return self._response.read()
+            with patience.waiting(self._timeout) as seconds:
+                patience.bound(self._socket, seconds)
+                return self._response.read()
+        except TimeoutError as problem:
+            raise patience.exhausted(problem) from problem
         except (OSError, http.client.HTTPException) as problem:
             raise DicomWebError(502, f"the database's answer breaks off: {type(problem).__name__}") from problem
         finally:
@@ -74,10 +84,17 @@ class Answer:
             self.close()
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
-        """Yield the body piece by piece; leaving early closes the connection."""
+        """Yield the body piece by piece; leaving early closes the connection. DicomWebError 503 as `read`."""
         try:
-            while piece := self._response.read(size):
+            while True:
+                with patience.waiting(self._timeout) as seconds:
+                    patience.bound(self._socket, seconds)
+                    piece = self._response.read(size)
+                if not piece:
+                    return
                 yield piece
+        except TimeoutError as problem:
+            raise patience.exhausted(problem) from problem
         finally:
             self.close()
 
@@ -107,6 +124,7 @@ class Answer:
         DicomWebError
             502 when it breaks off, or nothing comes for too long.
         """
+        patience.bound(self._socket, self._timeout)
         try:
             while line := self._response.readline():
                 yield line

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from dicouch.couch.index import Index
+
 # The scope of what may change with any document; that of what is true of one revision, whatever follows it.
 DATABASE, REVISION = "", "\0"
 # That of what workitems and their subscribers say: a busy worklist has searches for studies go on being remembered.
@@ -39,6 +41,7 @@ class States:
         self._slots = memoryview(mmap.mmap(-1, (SLOTS + 1 + len(_OWN)) * 8)).cast("Q")
         # Told the id of each document that changes, as far as this process hears of it; "" where it may be any.
         self.observe: Callable[[str], None] = lambda document_id: None
+        self.index = Index(lambda: self._slots[self._EVERYTHING])
         # The state of the database, and of all scopes then: half a megabyte, not copied by each search.
         self._copied: tuple[Token, memoryview] = (Token(-1, -1), self._slots)
 
@@ -61,7 +64,7 @@ class States:
         if document_id.startswith("changes-"):
             return  # the log of changes: nothing that is remembered is made of it
         self.observe(document_id)
-        if document_id.startswith(QUEUED) and ":" not in document_id:
+        if not is_searched(document_id):
             return  # nor of what waits to be sent to others
         if document_id.startswith("_design/"):
             self.changed_all()  # every index and every list may say otherwise
@@ -86,6 +89,11 @@ class States:
 
     def _change(self, place: int) -> None:
         self._slots[place] = int.from_bytes(os.urandom(8), "little")
+
+
+def is_searched(document_id: str) -> bool:
+    """Return whether a search may find anything by a document."""
+    return not (document_id.startswith(("changes-", *QUEUED)) and ":" not in document_id)
 
 
 def _place(scope: str) -> int:

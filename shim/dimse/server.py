@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from pydicom import Dataset
@@ -35,6 +36,7 @@ from pynetdicom.sop_class import (
 )
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
+from dicouch.couch import patience
 from dicouch.dicom.part10.encode import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicouch.dimse import find, retrieve, storage
 from dicouch.dimse.commitment import Committer, caller, guard
@@ -44,6 +46,7 @@ from dicouch.dimse.status import NOT_AUTHORIZED, status
 from dicouch.services import Services
 
 LOG = logging.getLogger(__name__)
+Made = TypeVar("Made")
 
 PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]
 PATIENT_ROOT = (
@@ -109,13 +112,13 @@ class Listener:
             (evt.EVT_ABORTED, _forget_unfinished),
             (evt.EVT_C_ECHO, lambda _event: 0x0000),
             (evt.EVT_SOP_EXTENDED, _negotiate),
-            (evt.EVT_C_STORE, self._on_store),
-            (evt.EVT_C_FIND, self._on_find),
+            (evt.EVT_C_STORE, self._patient(self._on_store)),
+            (evt.EVT_C_FIND, self._patient(self._on_find)),
             (evt.EVT_CONN_OPEN, self._bound),
             (evt.EVT_ESTABLISHED, self.committer.established),
-            (evt.EVT_N_ACTION, self._on_action),
-            (evt.EVT_C_GET, self._on_retrieve),
-            (evt.EVT_C_MOVE, self._on_retrieve),
+            (evt.EVT_N_ACTION, self._patient(self._on_action)),
+            (evt.EVT_C_GET, self._patient(self._on_retrieve)),
+            (evt.EVT_C_MOVE, self._patient(self._on_retrieve)),
         ]
         tls = self.settings.tls.for_server() if self.settings.tls else None
         server = self.ae.start_server((host, port), block=False, ssl_context=tls, evt_handlers=handlers)
@@ -123,6 +126,15 @@ class Listener:
         for worker in (self.forwarder, self.committer):
             worker.start()
         return server
+
+    def _patient(self, handler: Callable[[Event], Made]) -> Callable[[Event], Made]:
+        """Let a request wait for the database no longer than one of HTTP."""
+
+        def handle(event: Event) -> Made:
+            patience.begin(self.services.config.database_timeout)
+            return handler(event)
+
+        return handle
 
     def _bound(self, event: Event) -> None:
         """Let a connection end on which nothing moves, in the middle of a message, too."""

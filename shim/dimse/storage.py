@@ -99,6 +99,7 @@ def _ingest(
         if not outcome.failure:
             services.pace.stored(1, None)
             ingest.settle([outcome], POOL)
+            services.indexed.wait_for_others()
             try:
                 stored(received)
             except (CouchError, DicomWebError) as problem:  # sent once more, it is queued then

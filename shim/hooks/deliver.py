@@ -15,13 +15,12 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 import requests
 
 from dicouch.config import split_url
-from dicouch.couch.client import Couch
+from dicouch.couch.client import Local
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.hooks.rules import Hook
@@ -46,30 +45,6 @@ def signed(hook: Hook, message: str, at: int, body: bytes) -> dict[str, str]:
         digest = hmac.digest(hook.key, f"{message}.{at}.".encode() + body, "sha256")
         headers["webhook-signature"] = f"v1,{b64encode(digest).decode('ascii')}"
     return headers
-
-
-class Local:
-    """A document of this database that is not replicated: what it says is of this database's log alone."""
-
-    def __init__(self, couch: Couch, name: str) -> None:
-        self._couch = couch
-        self._path = f"_local/{name}"
-
-    def read(self) -> dict[str, Any]:
-        """Return what it says; nothing where it is not there."""
-        try:
-            told: dict[str, Any] = self._couch.json("GET", self._path)
-        except CouchError as problem:
-            if problem.status == 404:
-                return {}
-            raise
-        return told
-
-    def write(self, **values: object) -> None:
-        """Say something else."""
-        before = self.read()
-        revision = {"_rev": before["_rev"]} if before else {}
-        self._couch.json("PUT", self._path, body={**revision, **values}, writes=())
 
 
 class Sender:

@@ -241,6 +241,18 @@ def indexed() -> CouchRequest:
     return _view("studies_by_uid", {"reduce": "false", "limit": 0})
 
 
+def reads_index(request: CouchRequest) -> bool:
+    """Return whether a request reads the index of the design document, and that alone."""
+    kind, _, rest = request.path.removeprefix(f"{DESIGN}/").partition("/")
+    view = rest.partition("/")[2]
+    return kind == "_view" or (kind == "_list" and view != "_all_docs" and "/" not in view)
+
+
+def as_it_is(request: CouchRequest) -> CouchRequest:
+    """Return a request that waits for no update of the index that it reads."""
+    return replace(request, params={**request.params, "update": "false"})
+
+
 def instances(study: str, series: str | None = None, **params: object) -> CouchRequest:
     """Return the request for the index rows of the instances of a study or series, in order; `params` narrow it."""
     place = [study, series] if series else [study]

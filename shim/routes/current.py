@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from flask import g, request
+from flask import Response, g, request
 
+from dicouch.couch import patience
 from dicouch.dicom.media.negotiate import (
     MalformedMediaType,
     MediaRange,
@@ -27,6 +28,8 @@ LONGEST_QUERY = 128 << 10
 def remember_client() -> None:
     """Keep the DICOMweb root and the client's credentials; DicomWebError 414 for a query that is too long."""
     shared = services()
+    patience.begin(shared.config.database_timeout)
+    g.writes = shared.indexed.writes
     if len(request.query_string) > LONGEST_QUERY:
         raise DicomWebError(414, f"the query has {len(request.query_string)} characters, more than {LONGEST_QUERY}")
     g.base = f"{request.scheme}://{request.host}{request.root_path}{shared.config.prefix}"
@@ -36,6 +39,18 @@ def remember_client() -> None:
         headers = request.headers
         cookies = request.cookies if "Cookie" in headers else {}
         g.authorization = shared.credentials.of(headers.get("Authorization"), cookies)
+
+
+def end_patience(_problem: BaseException | None) -> None:
+    """Let what is sent from now on be bounded piece by piece: a large body takes as long as it takes."""
+    patience.begin(None)
+
+
+def wait_for_index(response: Response) -> Response:
+    """Let whoever wrote be answered when the index has it; see `dicouch.write.indexed`."""
+    if request.method not in ("GET", "HEAD", "OPTIONS") and g.get("writes") != services().indexed.writes:
+        services().indexed.wait(g.get("authorization"))
+    return response
 
 
 def base_url() -> str:

@@ -106,7 +106,8 @@ def result(
     page = run(searching, level, asked, services().extended, study, series)
     texts = warnings(asked, page if kind == "rows" else Page()) + searching.notes
     found = Result(orjson.dumps(page.rows), page.remaining, texts)
-    memory.share(scope, key, authorization, found.packed(), token)
+    if searching.settled:
+        memory.share(scope, key, authorization, found.packed(), token)
     return found
 
 

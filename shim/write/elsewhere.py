@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import Executor, Future
 
 from dicouch.couch.client import Couch
+from dicouch.couch.patience import handed
 from dicouch.couch.response import CouchError
 from dicouch.errors import DicomWebError
 from dicouch.rewrite import requests
@@ -89,7 +90,8 @@ class UidSearch:
         """Ask for instances that were not asked for yet, in another thread."""
         if left := [place for place in places if place not in self._asked]:
             self._asked.update(left)
-            self._running.append(pool.submit(find_stored, self._couch, left, self._authorization))
+            search = pool.submit(handed(find_stored), self._couch, left, self._authorization)
+            self._running.append(search)
 
     def tell(self, place: Place, stored: Iterable[Place]) -> None:
         """Take what the index said of an instance when it was written."""

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import BinaryIO, cast
 
+from dicouch.couch.patience import handed
 from dicouch.dicom.media.multipart import MalformedMultipart, ReceivedPart, TooManyParts
 from dicouch.errors import DicomWebError
 from dicouch.write.ingest import Ingest, Received
@@ -81,7 +82,7 @@ class Upload:
     def _submit(self, job: Callable[..., list[Outcome]], *arguments: object) -> None:
         while len(self._running) >= IN_FLIGHT:
             self._take(self._running.popleft().result())
-        self._running.append(POOL.submit(job, *arguments))
+        self._running.append(POOL.submit(handed(job), *arguments))
 
     def _store(self, parts: list[ReceivedPart], alone: bool = False) -> list[Outcome]:
         received: list[Received] = []

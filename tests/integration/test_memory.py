@@ -9,6 +9,7 @@ import random
 import re
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -49,8 +50,8 @@ def describe(server: Server, study: str, description: str) -> None:
 
 
 def described(server: Server, study: str, **options) -> str | None:
-    answer = server.get(f"/studies?StudyInstanceUID={study}&includefield=StudyDescription", **options)
-    return answer.json()[0].get("00081030", {}).get("Value", [None])[0] if answer.json() else None
+    answer = server.get(f"/studies?includefield=StudyDescription&StudyInstanceUID={study}", **options)
+    return answer.json()[0].get("00081030", {}).get("Value", [None])[0] if answer.json() else "no such study"
 
 
 def seconds_until(told, expected, most: float) -> float:
@@ -102,6 +103,38 @@ def test_a_client_reads_what_it_wrote_whichever_process_answers(server):
         requests.delete(path, timeout=30).raise_for_status()
         left = number - 1
         assert [told() for _each in range(OFTEN)] == [(1 if left else 0, left, left, left)] * OFTEN
+
+
+def test_what_was_acknowledged_is_found_beside_uploads(server):
+    """Each client searches in another way each time, so nothing is recalled, and the index is read as it is."""
+    settle(server)
+
+    def upload(client: int) -> None:
+        for number in range(1, 6):
+            study = f"7.9.{client}.{number}"
+            store(server, f"{study}.1.1", PatientID=f"C{client}")
+            for ask in (
+                "/studies?PatientID=C{}&offset=0",
+                "/studies?PatientID=C{}&limit=50",
+                "/studies/count?PatientID=C{}",
+            ):
+                found = server.get(f"{ask.format(client)}&fuzzymatching=false&includefield=PatientSize{number}").json()
+                assert (found["count"] if isinstance(found, dict) else len(found)) == number
+
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(upload, range(4)))
+
+
+def test_an_index_that_is_built_anew_gives_no_empty_answer(server):
+    """Somebody edits a view past the server, which hears of it a moment later."""
+    store(server, "7.10.1.1")
+    for number in range(4):
+        settle(server)
+        design = server.document("_design/dicom")
+        design["views"]["studies_by_uid"]["map"] += f"\n// {number}"
+        requests.put(f"{server.database}/_design/dicom", json=design, timeout=30).raise_for_status()
+        assert [described(server, f"7.10&limit={10 + each}") for each in range(OFTEN)] == [None] * OFTEN
+        assert len(server.get(f"/studies/7.10/series?limit={10 + number}").json()) == 1
 
 
 def test_a_correction_shows_at_once(server):

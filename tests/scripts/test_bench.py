@@ -97,9 +97,10 @@ def test_sides_take_turns_and_one_that_refuses_does_not_stop_the_others(answers)
 
 
 def test_a_client_in_the_background_must_have_worked(answers):
-    with background(answers.root, iter([Request("GET", "/slow")] * 1000)):
+    with background(answers.root, iter([Request("GET", "/slow")] * 1000)) as client:
         time.sleep(0.5)
     assert 2 < len(answers.requests) < 1000
+    assert 0.5 * len(answers.requests) < client.rate < 4 * len(answers.requests)
     with pytest.raises(Refused, match="404"), background(answers.root, iter([Request("GET", "/missing")])):
         pass
 

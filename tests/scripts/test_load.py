@@ -5,13 +5,16 @@ import io
 import json
 import re
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pydicom
 import pydicom.data
 import pytest
 
+from dicouch.errors import DicomWebError
 from dicouch.scripts import load, stow
 
 
@@ -277,3 +280,21 @@ def test_what_is_under_way_when_a_run_is_stopped_is_not_sent_again(folder, serve
     summary = load.upload(folder, server.url, quiet=True)
     assert summary.before == 2
     assert summary.count(load.stow.ALREADY) == 0
+
+
+@pytest.mark.parametrize("problem", [None, DicomWebError(503, "it takes long")])
+def test_what_is_linked_is_in_the_index_at_the_end(tmp_path, monkeypatch, problem):
+    """Who searches asks the server, which does not know of it."""
+    done = []
+
+    def asked(_method, path, params):
+        done.append((path, params["limit"]))
+        if problem:
+            raise problem
+
+    couch = SimpleNamespace(with_timeout=lambda _seconds: SimpleNamespace(json=asked))
+    monkeypatch.setattr(load, "couch_of_server", lambda: nullcontext(couch))
+    monkeypatch.setattr(load, "place_of", lambda _couch: "here")
+    monkeypatch.setattr(load, "upload", lambda *_told, **_options: done.append("linked") or "summary")
+    assert load.link(tmp_path, 1) == "summary"
+    assert done == ["linked", ("_design/dicom/_view/studies_by_uid", 0)]

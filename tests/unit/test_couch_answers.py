@@ -1,13 +1,16 @@
 """Answers of the database that break off or are not what they say: an error a client can read, never a traceback."""
 
+import http.client
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
 
+from dicouch.couch import patience
 from dicouch.couch.client import Couch
-from dicouch.couch.response import CouchError, told
+from dicouch.couch.response import Answer, CouchError, told
 from dicouch.errors import DicomWebError
 from dicouch.read.holdings import holdings
 from dicouch.read.retrieve import Retriever
@@ -104,3 +107,31 @@ def test_where_one_answer_fails_the_others_are_given_up(ask, count, refuses):
             assert couch.became == ["closed"] * failing
         else:
             assert couch.became == ["answered"] * (failing + 1) + ["closed"] * (count - failing - 1)
+
+
+@pytest.mark.parametrize("read", [lambda answer: b"".join(answer.chunks()), lambda answer: b"".join(answer.lines())])
+def test_what_is_sent_on_is_bounded_anew(read):
+    """A request may have waited before it, so that its connection had little left."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        response = http.client.HTTPResponse(ours)
+        response.begin()
+        ours.settimeout(0.05)
+        threading.Timer(0.3, theirs.sendall, [b"cd"]).start()
+        assert read(Answer(response, lambda _clean: None, sock=ours, timeout=20.0)) == b"abcd"
+
+
+def test_a_piece_that_never_comes_uses_up_the_patience():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        response = http.client.HTTPResponse(ours)
+        response.begin()
+        patience.begin(0.1)
+        with pytest.raises(DicomWebError) as raised:
+            list(Answer(response, lambda _clean: None, sock=ours, timeout=20.0).chunks())
+        assert raised.value.status == 503
+        with pytest.raises(TimeoutError), patience.waiting(20.0):
+            pass
+        patience.begin(None)

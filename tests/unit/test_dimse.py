@@ -12,11 +12,13 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from dicouch.dimse import commitment, find, retrieve, send, server
+from dicouch.dimse import commitment, find, retrieve, send, server, storage
 from dicouch.dimse.commitment import Committer
 from dicouch.dimse.peers import Peer, Settings
 from dicouch.dimse.queue import WAITING, moment
 from dicouch.errors import DicomWebError, NoBytes
+from dicouch.write.outcome import OUT_OF_RESOURCES, Outcome
+from tests.unit.made_part10 import made
 
 
 class Connection:
@@ -282,3 +284,41 @@ def test_rights_are_decided_once(monkeypatch):
     made._on_requested(SimpleNamespace(assoc=other))
     assert refused == [(1, 1, 3)]
     assert not made._may(SimpleNamespace(assoc=other), "store")
+
+
+@pytest.mark.parametrize("failure", [0, OUT_OF_RESOURCES])
+def test_success_is_told_when_the_index_has_it(tmp_path, monkeypatch, failure):
+    """Who searches asks another server, which may read the index as it is."""
+    (tmp_path / "received").write_bytes(made())
+    done = []
+    uid, kind = "1.2.3.4.5", "1.2.840.10008.5.1.4.1.1.7"
+
+    class Ingest:
+        def __init__(self, *_parts):
+            pass
+
+        def read(self, _file, _size, _digest, _number):
+            return SimpleNamespace(outcome=Outcome("1.2", "1.3", uid, sop_class=kind))
+
+        def is_small(self, _size):
+            return True
+
+        def store_batch(self, batch, alone=False):
+            done.append("stored")
+            batch[0].outcome.failure = failure
+
+        def settle(self, _outcomes, _pool):
+            done.append("headers")
+
+    monkeypatch.setattr(storage, "Ingest", Ingest)
+    services = SimpleNamespace(
+        config=SimpleNamespace(duplicates="keep"),
+        indexed=SimpleNamespace(wait_for_others=lambda: done.append("indexed")),
+        pace=SimpleNamespace(stored=lambda *_told: None),
+        **dict.fromkeys(("couch", "store", "memory", "bulk")),
+    )
+    first = storage.header(kind, uid, "1.2.840.10008.1.2.1", "A")
+    wanted = Outcome(instance=uid, sop_class=kind)
+    told = storage._ingest(services, tmp_path / "received", first, wanted, lambda _received: done.append("queued"))
+    assert told.failure == failure
+    assert done == (["stored"] if failure else ["stored", "headers", "indexed", "queued"])

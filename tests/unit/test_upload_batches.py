@@ -6,8 +6,11 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from flask import Flask, has_app_context
 
+from dicouch.couch import patience
 from dicouch.dicom.media.multipart import ReceivedPart
+from dicouch.write import upload
 from dicouch.write.outcome import Outcome
 from dicouch.write.pace import LONGEST
 from dicouch.write.upload import BATCH, BATCH_BYTES, Upload
@@ -90,3 +93,21 @@ def test_what_is_not_stored_is_not_waited_for():
     pace = Pace()
     store(Ingest(failure=0x0110), pace, [10_000] * 3)
     assert pace.told == []
+
+
+def test_threads_have_the_patience_of_the_request_and_nothing_else_of_it():
+    """What times a request (`dicouch.server.timing`) is changed by one thread alone."""
+    seen = []
+
+    class Told(Ingest):
+        def store_batch(self, batch, alone=False):
+            seen.append((patience._PATIENCE.get(), has_app_context()))
+            return super().store_batch(batch, alone)
+
+    with Flask("test").app_context():
+        patience.begin(5)
+        own = patience._PATIENCE.get()
+        store(Told(), Pace(), [10_000] * 100)
+        patience.begin(None)
+    assert seen == [(own, False)] * 4
+    assert upload.POOL.submit(patience._PATIENCE.get).result() is None  # nor do they keep it

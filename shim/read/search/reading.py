@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from dicouch.couch.client import Couch
+from dicouch.couch.index import Mark
 from dicouch.couch.memory import Memory, Token
 from dicouch.rewrite import columns, requests
 from dicouch.rewrite.plan import Range
@@ -39,6 +40,12 @@ class Asked:
         self._request = request
         self._started = time.perf_counter()
         self._answer: dict | None = None
+        # Of what the index has when the answer has come: nothing is known where it is read as it is.
+        self._mark: Mark | None = None
+        if reading.memory is not None and requests.reads_index(request):
+            self._mark = reading.memory.states.index.mark()
+            if reading.memory.may_read_index(self._mark):
+                request, self._mark, reading.settled = requests.as_it_is(request), None, False
         self._pending = reading.couch.start_json(
             request.method, request.path, params=request.params, body=request.body, authorization=reading.authorization
         )
@@ -47,6 +54,8 @@ class Asked:
         """Wait for the answer and return it decoded."""
         if self._answer is None:
             self._answer = self._pending.json()
+            if self._mark is not None and self._reading.memory is not None:
+                self._reading.memory.states.index.covered(self._mark)
             self._reading.steps.append(self._told())
         return self._answer
 
@@ -86,6 +95,8 @@ class Reading:
         Tags of the keys for whose sake all studies are read.
     notes : list of str
         What the client shall be told in a ``Warning``.
+    settled : bool
+        Whether no index was read as it is, so that what was read may be remembered.
     """
 
     def __init__(self, couch: Couch, base: str, authorization: str | None = None, memory: Memory | None = None) -> None:
@@ -97,6 +108,7 @@ class Reading:
         self._moment = memory.moment() if memory is not None else lambda _study: Token(0, 0)
         self.steps: list[dict] = []
         self.notes: list[str] = []
+        self.settled = True
         self.walked: Ids = []
         self._counted: Counts = {}
         # Counts that are asked for while the first rows are: to be sent behind these, and on their way.
@@ -196,7 +208,7 @@ class Reading:
 
     def remember(self, study: str, key: tuple[str, ...], value: object, size: int) -> None:
         """Remember what is true of a study, or of all, as it was before anything was read."""
-        if self.memory is not None:
+        if self.memory is not None and self.settled:
             self.memory.remember(study, key, self.authorization, value, self._moment(study), size)
 
     def _remember_rows(self, study: str, view: str, rows: Rows) -> None:
