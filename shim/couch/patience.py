@@ -104,6 +104,28 @@ def waiting(most: float) -> Iterator[float]:
             yield seconds
 
 
+def wait_for(others: threading.Event, most: float) -> None:
+    """Wait for what another thread asks the database.
+
+    Raises
+    ------
+    DicomWebError
+        503 when this context has nothing left before.
+    """
+    try:
+        with waiting(most) as seconds:
+            if not others.wait(seconds):
+                raise TimeoutError("another request waits for it, too")
+    except TimeoutError as problem:
+        raise exhausted(problem) from problem
+
+
+def spend(seconds: float) -> None:
+    """Tell that this context waited in vain for others."""
+    if (patience := _PATIENCE.get()) is not None:
+        patience.spend(seconds)
+
+
 def handed(job: Callable[P, Made]) -> Callable[P, Made]:
     """Return a job that another thread does with the patience of this one."""
     own = _PATIENCE.get()

@@ -235,8 +235,13 @@ class Around:
         """Have the index read from a series on, in the background, unless that is done or being done."""
         known, look = self._recall(series), Look()
         if (known is None or known.onwards == series) and _READING.setdefault(self._place, look) is look:
+            # Nobody waits for it before it has begun: it may stand behind others that wait for an index.
+            look.late = True
+            look.set()
 
             def read() -> None:
+                look.late = False
+                look.clear()
                 with suppress(CouchError, DicomWebError):
                     self._read(look, series)
 
@@ -285,8 +290,13 @@ class Around:
         if all(one.is_answered(max(0.0, until - monotonic())) for one in asked):
             return True
         began = monotonic()
-        self._reader.start(requests.information()).json()
-        until = monotonic() + SLOWER * (monotonic() - began)
+        information = self._reader.start(requests.information())
+        if not information.is_answered(LONGEST):
+            information.close()
+            return False
+        with suppress(CouchError, DicomWebError):
+            information.json()
+        until = monotonic() + min(SLOWER * (monotonic() - began), LONGEST)
         return all(one.is_answered(max(0.0, until - monotonic())) for one in asked)
 
     def _keep(self, series: str, rows: list[dict], fixed: bool, more: bool) -> None:
@@ -317,25 +327,26 @@ class Around:
         """
         own, place = f"{self._study}:{self._series}:{instance}", (*self._place, "documents")
         first, together = own, ("together", self._series)
+        if not self._recalled(together) and not self._recalled(TOGETHER):
+            found = self._remembered(own) or self._reader.document(self._study, self._series, instance)
+            # An attachment may be replaced while it is read; what a file's name stands for never changes.
+            if found["file"]["store"] != ATTACHED:
+                self._remember(together, True, 500)
+            return found
         for _turn in range(TURNS):
             if (found := self._remembered(own)) is not None:
                 return found
             look = Look()
             if (other := _READING.setdefault(place, look)) is not look:
                 other.wanted.add(own)
-                if not other.wait(LONGEST) or not (self._recalled(together) or self._recalled(TOGETHER)):
+                if not other.wait(LONGEST):
                     break
                 # As in a look: from the first that somebody waited for in vain.
                 first = min((one for one in other.wanted.copy() if not self._recalled(("document", one))), default=own)
                 continue
             try:
-                if not self._recalled(together) and not self._recalled(TOGETHER):
-                    found = self._reader.document(self._study, self._series, instance)
-                    # An attachment may be replaced while it is read; what a file's name stands for never changes.
-                    if found["file"]["store"] != ATTACHED:
-                        self._remember(together, True, 500)
-                    return found
                 self._read_documents(first)
+                first = own
             finally:
                 _end(place, look)
         return self._remembered(own) or self._reader.document(self._study, self._series, instance)

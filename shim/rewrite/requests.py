@@ -103,10 +103,8 @@ def search(level: str, query: Query, chosen: Range, paging: Paging, *, fields: d
     """
     page: dict[str, Any] = {"match": residual(query, chosen, level), "fields": fields, "offset": paging.offset}
     page.update(limit=paging.limit, sort=chosen.sort)
-    if paging.among is not None:
-        page["among"] = paging.among
-    if paging.ordered:
-        page["ordered"] = True
+    page |= {"among": paging.among} if paging.among is not None else {}
+    page |= {"ordered": True} if paging.ordered else {}
     if decides(query, chosen, level):
         # The view itself counts the rows off: the database reads no more than the page.
         return list_request(LISTS[level], chosen, {**page, "offset": 0}, limit=paging.limit, skip=paging.offset)
@@ -146,8 +144,8 @@ def patients(query: Query, chosen: Range, paging: Paging) -> CouchRequest:
 def indexed_members(design: str, chosen: Range, depth: int, leaf: dict[str, Any]) -> CouchRequest:
     """Return the request for what an index of another design document has in a range; see ``lib/search/members.js``."""
     path = f"{DESIGN}/_list/members/{design.removeprefix('_design/')}/{chosen.view}"
-    query = as_json({"depth": depth, "leaf": leaf})
-    return CouchRequest("GET", path, {"reduce": "true", "group_level": depth + 1, **chosen.params, "q": query})
+    page = {"reduce": "true", "group_level": depth + 1, "q": as_json({"depth": depth, "leaf": leaf})}
+    return CouchRequest("GET", path, {**page, **chosen.params})
 
 
 def members(ids_range: dict[str, Any], depth: int, carrier: str, match: dict[str, Any]) -> CouchRequest:

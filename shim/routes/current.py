@@ -48,7 +48,9 @@ def end_patience(_problem: BaseException | None) -> None:
 
 def wait_for_index(response: Response) -> Response:
     """Let whoever wrote be answered when the index has it; see `dicouch.write.indexed`."""
-    if request.method not in ("GET", "HEAD", "OPTIONS") and g.get("writes") != services().indexed.writes:
+    refused = response.status_code in (401, 403, 404, 405, 415)
+    reads = request.method in ("GET", "HEAD", "OPTIONS")
+    if not reads and not refused and g.get("writes") != services().indexed.writes:
         services().indexed.wait(g.get("authorization"))
     return response
 

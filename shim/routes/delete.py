@@ -67,7 +67,8 @@ def _place(study: str, series: str | None, instance: str | None) -> str:
 def _counts(study: str, series: str | None) -> dict[str, list[int]]:
     """Return ``[series, instances, bytes]`` of a study and of one of its series by document id."""
     wanted = [f"{study}:study", *([f"{study}:{series}"] if series else [])]
-    return Search(services().couch, "", current.authorization(), services().memory).counts(wanted)
+    # Nothing of it remembered, nor the index as it is: this request has just deleted, or is about to.
+    return Search(services().couch, "", current.authorization()).counts(wanted)
 
 
 def _question(

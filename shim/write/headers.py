@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 import orjson
 
+from dicouch.couch import patience
 from dicouch.couch.client import Couch, Pending, segment
 from dicouch.couch.memory import REVISION, Memory
 from dicouch.couch.response import CouchError
@@ -125,10 +127,13 @@ class Headers:
                 with self._merging.lock:
                     for document_id in {merge.document_id for merge in mine}:
                         self._merging.running.pop(document_id).set()
+            began = time.monotonic()
             for running in others:
-                running.wait()
+                patience.wait_for(running, self.couch.timeout)
             # What another thread failed at is tried once more, so that each instance gets an answer of its own.
             left = {digest: merge for digest, merge in left.items() if digest not in self._merged}
+            if others and left:
+                patience.spend(time.monotonic() - began)
         return [[merge.digest for merge in merges] for merges in wanted]
 
     def _claim(self, left: Iterable[Merge]) -> tuple[list[Merge], list[threading.Event]]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from dicouch.couch import patience
 from dicouch.couch.client import Couch, Local
-from dicouch.couch.index import BELIEVED
+from dicouch.couch.index import BELIEVED, GRACE
 from dicouch.couch.response import CouchError
 from dicouch.couch.states import States, is_searched
 from dicouch.errors import DicomWebError
@@ -75,6 +75,8 @@ class Indexed:
         self._changed = threading.Condition()
         # How often this process wrote, and how often when the last update of the index was begun that is over.
         self.writes = self._done = 0
+        # How often it had when the last one was begun, or left out, without success.
+        self._failed = 0
         self._running = False
         self._rests_until = float("-inf")
 
@@ -90,11 +92,13 @@ class Indexed:
         """Wait as `wait` does, where another process reads the index as it is."""
         with patience.apart(LONGEST):
             said = self._word.is_said()
-        if said:
-            self.wait(None, searched=True)
+        if said and not self.wait(None, searched=True):
+            time.sleep(GRACE)  # what others owe they are told; by then they read nothing that was begun before
 
-    def wait(self, authorization: str | None, *, searched: bool = False) -> None:
+    def wait(self, authorization: str | None, *, searched: bool = False) -> bool:
         """Wait until the index has what this process wrote before, or until that is a search's to do.
+
+        Return whether the index has it.
 
         Parameters
         ----------
@@ -108,7 +112,7 @@ class Indexed:
             while self._done < wanted and self._running and self._changed.wait(until - self._clock()):
                 pass
             if self._done >= wanted:
-                return
+                return self._failed < wanted
             begun, now = self.writes, self._clock()
             mine = not self._running and self._rests_until <= now < until
             mine = mine and (searched or self._states.index.is_searched())
@@ -121,9 +125,11 @@ class Indexed:
                 self._states.index.owe()
             with self._changed:
                 self._done = max(self._done, begun)
+                self._failed = self._failed if done else max(self._failed, begun)
                 if mine:
                     self._running = False
                 self._changed.notify_all()
+        return done
 
     def _update(self, authorization: str | None, seconds: float, others: bool) -> bool:
         index, request = self._states.index, requests.indexed()

@@ -33,7 +33,8 @@ class Pace:
         self._couch = couch
         self._changed = threading.Condition()
         self._behind = 0
-        self._stored = 0.0  # when something was, the last time
+        self._stored = 0.0  # when something was, the last time, and by whom
+        self._authorization: str | None = None
         self._running = False
 
     @property
@@ -49,12 +50,13 @@ class Pace:
         with self._changed:
             self._behind += count
             self._stored = time.monotonic()
+            self._authorization = authorization
             begin, self._running = not self._running, True
             if self._behind >= EVERY:
                 self._changed.notify_all()
         if begin:
             try:
-                threading.Thread(target=self._index, args=(authorization,), name="index", daemon=True).start()
+                threading.Thread(target=self._index, name="index", daemon=True).start()
             except RuntimeError:  # no further thread can be had: the next batch tries again
                 self._end()
         with self._changed:
@@ -62,14 +64,14 @@ class Pace:
             self._changed.wait_for(lambda: not self._running or self._behind <= MOST, max(0.0, patience))
             return time.monotonic() - began
 
-    def _index(self, authorization: str | None) -> None:
+    def _index(self) -> None:
         """Bring the index up to date, each time that enough is stored or a pause comes; end when nothing is left."""
         try:
             while True:
                 with self._changed:
                     while self._behind < EVERY and (left := self._stored + PAUSE - time.monotonic()) > 0:
                         self._changed.wait(left)
-                    taken = self._behind
+                    taken, authorization = self._behind, self._authorization
                 request = requests.indexed()
                 with suppress(CouchError, DicomWebError):  # the instances are stored; a search will say what is wrong
                     self._couch.json(request.method, request.path, params=request.params, authorization=authorization)

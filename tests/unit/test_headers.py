@@ -9,13 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 import pytest
 
+from dicouch.couch import patience
 from dicouch.couch.response import CouchError
+from dicouch.errors import DicomWebError
 from dicouch.write.headers import DIGESTS, Headers, Holds, Merging
 from tests.unit.test_memory import make as memory
 
 
 class Database:
     """Stands in for CouchDB's ``_update``: slow, counts, and knows who writes a header at the same time."""
+
+    timeout = 5.0
 
     def __init__(self, failures=()):
         self.merged: list[str] = []
@@ -83,6 +87,29 @@ def test_requests_that_store_the_same_series_merge_it_once():
         merged = list(pool.map(lambda headers: headers.merge([place("2")]), requests))
     assert sorted(database.merged) == ["1:2", "1:study"]
     assert all(headers.written(*one) == ("1:study", "1:2") for headers, one in zip(requests, merged, strict=True))
+    assert not merging.running
+
+
+def test_who_waits_for_another_request_that_hangs_waits_once():
+    """Each would claim the header after the one before, with all its own patience; see docs/decisions/0092."""
+
+    class Hanging(Database):
+        def start(self, method, path, **options):
+            with patience.waiting(self.timeout) as seconds:
+                time.sleep(seconds)
+                raise TimeoutError
+
+    database, kept, merging = Hanging(), memory(), Merging()
+
+    def merge(_number):
+        patience.begin(0.3)
+        began = time.monotonic()
+        with pytest.raises((TimeoutError, DicomWebError)):
+            Headers(database, kept, merging=merging).merge([place("2")])
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(6) as pool:
+        assert max(pool.map(merge, range(6))) < 1.0
     assert not merging.running
 
 

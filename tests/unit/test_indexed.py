@@ -10,7 +10,7 @@ import pytest
 from dicouch.app import create_app
 from dicouch.config import Config
 from dicouch.couch import patience
-from dicouch.couch.index import BELIEVED, TELL
+from dicouch.couch.index import BELIEVED, GRACE, TELL
 from dicouch.couch.response import CouchError
 from dicouch.couch.states import States
 from dicouch.errors import DicomWebError
@@ -190,6 +190,28 @@ def test_who_cannot_know_of_searches_waits_while_they_are_told_of():
     assert (updates_of(indexed), updates_of(other), database.told) == (1, 1, 2)
 
 
+def test_c_store_that_owes_an_update_is_answered_when_no_search_reads_behind_it(monkeypatch):
+    """The others hear nothing of what it owes; an update that may be read then began after it was written."""
+    database = Database(DicomWebError(503, "no"))
+    indexed = make(database)
+    database.ready.release(9)
+    slept = []
+    monkeypatch.setattr("dicouch.write.indexed.time.sleep", slept.append)
+    monkeypatch.setattr(indexed._word, "is_said", lambda: True)
+    for asked in (1, 1):  # the second time it rests
+        indexed.wrote(["1:2:3"])
+        indexed.wait_for_others()
+        assert database.asked == asked
+    assert slept == [GRACE, GRACE]
+    indexed.wait_for_others()
+    assert len(slept) == 3  # of those before, too
+    database.problem = None
+    indexed._clock.now += REST
+    indexed.wrote(["1:2:4"])
+    indexed.wait_for_others()
+    assert (database.asked, len(slept)) == (2, 3)
+
+
 def test_only_who_wrote_waits(monkeypatch):
     waited = []
     application = create_app(Config(couchdb_url="http://127.0.0.1:9", remember=0.0))
@@ -205,5 +227,7 @@ def test_only_who_wrote_waits(monkeypatch):
     monkeypatch.setattr(ours.credentials, "of", written)
     ask.get("/dicom-web/studies")  # what another request writes meanwhile is not this one's to wait for
     assert waited == []
-    ask.post("/dicom-web/studies")
+    ask.post("/dicom-web/studies")  # refused: it wrote nothing
+    assert waited == []
+    ask.post("/dicom-web/studies", content_type="application/dicom")
     assert waited == ["Basic x"]

@@ -55,10 +55,9 @@ def _few(reading: Reading, candidates: list[Candidate], page: int) -> tuple[Rang
     since: list[str] = []
     for named in _places(reading, likely):
         # Of a range with more rows nothing is known of what is older than the last of these.
-        lasts = [min(places.values()) if len(places) == FEW else [] for places in named]
-        since = max(since, min(lasts))
-        for uid, place in (each for places in named for each in places.items()):
-            if all(uid in places or place < last for places, last in zip(named, lasts, strict=True)):
+        since = max(since, min(last for _places, last in named))
+        for uid, place in (each for places, _last in named for each in places.items()):
+            if all(uid in places or place < last for places, last in named):
                 found[uid] = place
     if since and not page:
         return None
@@ -71,8 +70,11 @@ def _few(reading: Reading, candidates: list[Candidate], page: int) -> tuple[Rang
     return (Range("studies_by_uid", keys=keys, covered=decided, sort=ranges[0].sort, behind=behind),)
 
 
-def _places(reading: Reading, likely: Candidate) -> list[list[dict[str, list[str]]]]:
-    """Return the studies in each range of each part, `FEW` at most, with their places in the order of the answer."""
+def _places(reading: Reading, likely: Candidate) -> list[list[tuple[dict[str, list[str]], list[str]]]]:
+    """Return the studies in each range of each part with their places in the order of the answer, `FEW` rows at most.
+
+    Beside them stands the place of the last row where there may be more, else nothing.
+    """
     # Where one range of a part is known to be empty, so is the part.
     parts = [[] if any(reading.recall(DATABASE, _empty(one)) for one in part) else part for part in likely]
     unknown = [one for part in parts for one in part]
@@ -83,12 +85,13 @@ def _places(reading: Reading, likely: Candidate) -> list[list[dict[str, list[str
         named = []
         for one in part:
             # Behind kind and text a key has date, time and UID.
-            named.append({row["key"][4]: row["key"][2:] for row in next(rows)["rows"]})
-            if not named[-1]:
+            keys = [row["key"] for row in next(rows)["rows"]]
+            named.append(({key[4]: key[2:] for key in keys}, keys[-1][2:] if len(keys) == FEW else []))
+            if not keys:
                 reading.remember(DATABASE, _empty(one), True, 500)
-            elif len(named[-1]) == FEW:
+            elif len(keys) == FEW:
                 reading.remember(REVISION, _common(one), True, 500)
-        found.append(named or [{}])
+        found.append(named or [({}, [])])
     return found
 
 
