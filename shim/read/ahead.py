@@ -328,11 +328,11 @@ class Around:
         own, place = f"{self._study}:{self._series}:{instance}", (*self._place, "documents")
         first, together = own, ("together", self._series)
         if not self._recalled(together) and not self._recalled(TOGETHER):
-            found = self._remembered(own) or self._reader.document(self._study, self._series, instance)
+            alone: dict = self._remembered(own) or self._reader.document(self._study, self._series, instance)
             # An attachment may be replaced while it is read; what a file's name stands for never changes.
-            if found["file"]["store"] != ATTACHED:
+            if alone["file"]["store"] != ATTACHED:
                 self._remember(together, True, 500)
-            return found
+            return alone
         for _turn in range(TURNS):
             if (found := self._remembered(own)) is not None:
                 return found
