@@ -362,7 +362,7 @@ def answers(asked: Iterable[Sent], answer: Callable[[Sent], Made]) -> list[Made]
 
 
 def _encoded(value: object) -> str:
-    """Return a query parameter's value; most are words and numbers, which need nothing."""
+    """Return a query parameter's value; `urlencode` quotes words and numbers, too, at 10 us each."""
     if isinstance(value, str) and value.isascii() and value.isalnum():
         return value
     return quote(value if isinstance(value, str) else orjson.dumps(value), safe="")

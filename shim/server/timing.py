@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field
 
 from flask import Response, g, has_app_context, request
+from werkzeug.http import quote_header_value
 
 from dicouch.server.request_body import RequestBody
 
 # Headers must stay short: so many requests are told one by one, and so much of each.
 MOST_ENTRIES = 8
 LONGEST_DESCRIPTION = 100
-_ODD = re.compile(r"[^ !#-\[\]-~]")
 # Where the trace lies in the environment of WSGI, for who looks when the answer is sent.
 TRACE = "dicouch.trace"
 
@@ -104,4 +104,4 @@ def described(name: str) -> str:
 
 def quoted(text: str) -> str:
     """Return a text as a quoted string of a header."""
-    return f'"{_ODD.sub("?", text[:LONGEST_DESCRIPTION])}"'
+    return quote_header_value(re.sub("[^ -~]", "?", text[:LONGEST_DESCRIPTION]), allow_token=False)

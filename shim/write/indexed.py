@@ -93,7 +93,8 @@ class Indexed:
         with patience.apart(LONGEST):
             said = self._word.is_said()
         if said and not self.wait(None, searched=True):
-            time.sleep(GRACE)  # what others owe they are told; by then they read nothing that was begun before
+            # The searching processes cannot know that this one owes an update; after this they read none from before.
+            time.sleep(GRACE)
 
     def wait(self, authorization: str | None, *, searched: bool = False) -> bool:
         """Wait until the index has what this process wrote before, or until that is a search's to do.

@@ -3,6 +3,8 @@
 import http.client
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -109,28 +111,31 @@ def test_where_one_answer_fails_the_others_are_given_up(ask, count, refuses):
             assert couch.became == ["answered"] * (failing + 1) + ["closed"] * (count - failing - 1)
 
 
+@contextmanager
+def half_an_answer() -> Iterator[tuple[Answer, socket.socket, socket.socket]]:
+    """Give an answer of which two of four bytes have come, its socket, and that of who sends it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        response = http.client.HTTPResponse(ours)
+        response.begin()
+        yield Answer(response, lambda _clean: None, sock=ours, timeout=20.0), ours, theirs
+
+
 @pytest.mark.parametrize("read", [lambda answer: b"".join(answer.chunks()), lambda answer: b"".join(answer.lines())])
 def test_what_is_sent_on_is_bounded_anew(read):
     """A request may have waited before it, so that its connection had little left."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
-        response = http.client.HTTPResponse(ours)
-        response.begin()
+    with half_an_answer() as (answer, ours, theirs):
         ours.settimeout(0.05)
         threading.Timer(0.3, theirs.sendall, [b"cd"]).start()
-        assert read(Answer(response, lambda _clean: None, sock=ours, timeout=20.0)) == b"abcd"
+        assert read(answer) == b"abcd"
 
 
 def test_a_piece_that_never_comes_uses_up_the_patience():
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
-        response = http.client.HTTPResponse(ours)
-        response.begin()
+    with half_an_answer() as (answer, _ours, _theirs):
         patience.begin(0.1)
         with pytest.raises(DicomWebError) as raised:
-            list(Answer(response, lambda _clean: None, sock=ours, timeout=20.0).chunks())
+            list(answer.chunks())
         assert raised.value.status == 503
         with pytest.raises(TimeoutError), patience.waiting(20.0):
             pass
